@@ -1,0 +1,97 @@
+//! The audit trail.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// One row.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditRow {
+    /// `log_…`
+    pub id: String,
+    /// RFC 3339 with microseconds.
+    pub timestamp: String,
+    /// What.
+    pub action: String,
+    /// `user`, `service_account` or `system`.
+    pub identity_type: String,
+    /// Who.
+    pub identity_id: String,
+    /// On which secret.
+    pub secret_path: Option<String>,
+    /// From where.
+    pub source_ip: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// Whether it was allowed and done.
+    pub success: bool,
+    /// From the request's arrival to the row.
+    pub duration_ms: u64,
+    /// The request.
+    pub request_id: Option<String>,
+    /// More, by action.
+    #[schema(value_type = Object)]
+    pub extra_data: Value,
+}
+
+/// `GET /v1/audit/logs`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditLogs {
+    /// Newest first.
+    pub logs: Vec<AuditRow>,
+    pub cursor: Option<String>,
+    pub has_more: bool,
+}
+
+/// `GET /v1/audit/secrets/{path}` and `GET /v1/audit/identities/{identity_id}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditTrail {
+    /// Newest first.
+    pub logs: Vec<AuditRow>,
+    /// The last 30 days.
+    pub summary: AuditSummary,
+    pub cursor: Option<String>,
+    pub has_more: bool,
+}
+
+/// Counts.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditSummary {
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub total_events: u64,
+    pub successful_events: u64,
+    pub failed_events: u64,
+    pub by_action: BTreeMap<String, u64>,
+    pub by_identity: BTreeMap<String, u64>,
+    pub first_event_at: Option<String>,
+    pub last_event_at: Option<String>,
+}
+
+/// `GET /v1/audit/verify`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditVerify {
+    /// Whether every row is where and what it was.
+    pub valid: bool,
+    /// Rows found whole.
+    pub rows: u64,
+    /// Hash after the last of them.
+    pub head: String,
+    /// The first row that does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<BadRow>,
+}
+
+/// The first row that does not fit.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BadRow {
+    /// Its id.
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: String,
+}

@@ -1,0 +1,16 @@
+//! Request and response bodies of the HTTP API, as they are on the wire, and the error codes.
+//!
+//! Nothing here knows the domain: conversions are written out in the server. Times are RFC 3339
+//! text, durations the text people write (`90d`), ids and paths plain strings. Requests refuse
+//! unknown fields.
+
+pub mod audit;
+pub mod error;
+pub mod policy;
+pub mod receiver;
+pub mod rotation;
+pub mod secret;
+pub mod system;
+pub mod token;
+
+pub use error::{ErrorBody, ErrorCode, ErrorDetail};

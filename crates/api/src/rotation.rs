@@ -1,0 +1,202 @@
+//! Rotation policies, assignments, rotations.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A comma-separated string (`"7d,1d"`) or a list (`["7d","1d"]`).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum WarnBefore {
+    /// `"7d,1d"`
+    Text(String),
+    /// `["7d","1d"]`
+    List(Vec<String>),
+}
+
+/// Body of `POST /v1/rotation/policies`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotationPolicyBody {
+    /// Unique in the tenant.
+    pub name: String,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// From one rotation to the next, per secret.
+    #[schema(example = "90d")]
+    pub interval: String,
+    /// How long the replaced version stays readable. Default `48h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_period: Option<String>,
+    /// Warnings before the rotation is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_before: Option<WarnBefore>,
+    /// True: the server writes the new value. False (default): someone answers `rotation.due`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_generate: Option<bool>,
+    /// Recipe for `auto_generate`; without it a random string under `value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_policy_id: Option<String>,
+    /// Webhooks to notify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_ids: Option<Vec<String>>,
+}
+
+/// Body of `PATCH /v1/rotation/policies/{id}`: only given fields change.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "as in RotationPolicyBody")]
+pub struct RotationPolicyPatch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_period: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_before: Option<WarnBefore>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_generate: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_policy_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_ids: Option<Vec<String>>,
+}
+
+/// A rotation policy.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "as in RotationPolicyBody")]
+pub struct RotationPolicy {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub interval: String,
+    pub interval_seconds: u64,
+    pub grace_period: String,
+    pub warn_before: Option<String>,
+    pub auto_generate: bool,
+    pub secret_policy_id: Option<String>,
+    pub webhook_ids: Vec<String>,
+    pub is_active: bool,
+    pub secrets_count: u64,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+/// `GET /v1/rotation/policies`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct RotationPolicyList {
+    pub data: Vec<RotationPolicy>,
+    pub cursor: Option<String>,
+    pub has_more: bool,
+}
+
+/// Body of `POST /v1/rotation/policies/{id}/secrets`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssignBody {
+    /// The secret.
+    pub secret_path: String,
+}
+
+/// A secret's attachment to a policy.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Assignment {
+    pub secret_path: String,
+    pub rotation_policy_id: String,
+    pub rotation_policy_name: Option<String>,
+    pub assigned_at: String,
+    pub assigned_by: String,
+    pub last_rotated_at: Option<String>,
+    pub next_rotation_at: String,
+    /// The rotation that waits for its new value.
+    pub open_rotation_id: Option<String>,
+}
+
+/// Body of `POST /v1/rotation/policies/{id}/rotate`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    /// Only these; without it all attached secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_paths: Option<Vec<String>>,
+}
+
+/// A rotation; also the item of a rotation history.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Rotation {
+    /// `rtn_…`
+    pub id: String,
+    /// The secret.
+    pub secret_path: String,
+    /// Its policy.
+    pub rotation_policy_id: String,
+    /// The policy's name when the rotation opened.
+    pub rotation_policy_name: String,
+    /// `success` (readers have the new value), `failed` or `pending`.
+    pub status: String,
+    /// `generating`, `propagating`, `draining`, `completed`, `rolled_back`, `parked`, …
+    pub phase: String,
+    /// Since when.
+    pub phase_since: String,
+    /// `event_driven` or `generated_value`.
+    pub strategy: String,
+    /// `schedule` or `manual`.
+    pub trigger: String,
+    /// Who asked.
+    pub requested_by: String,
+    /// When it opened.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// The replaced version.
+    pub old_version: u64,
+    /// The new version.
+    pub new_version: Option<u64>,
+    /// When the replaced version closes.
+    pub grace_period_ends: Option<String>,
+    /// What it waits for, in words.
+    pub waiting_for: Option<String>,
+    /// When it is looked at next.
+    pub next_attempt_at: Option<String>,
+    /// Why it was parked or rolled back.
+    pub reason: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+/// `GET /v1/rotations` and `GET /v1/rotation/policies/{id}/history`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct RotationList {
+    pub data: Vec<Rotation>,
+    pub cursor: Option<String>,
+    pub has_more: bool,
+}
+
+/// `GET /v1/rotation/due`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DueList {
+    /// Soonest first.
+    pub data: Vec<DueItem>,
+}
+
+/// A secret whose rotation is due soon, now, or overdue.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct DueItem {
+    pub secret_path: String,
+    pub rotation_policy_id: String,
+    pub rotation_policy_name: Option<String>,
+    pub next_rotation_at: String,
+    pub last_rotated_at: Option<String>,
+    pub due_now: bool,
+    pub is_overdue: bool,
+    pub open_rotation_id: Option<String>,
+}

@@ -1,0 +1,243 @@
+//! Audit rows. The row is an allow-list: every field has a fixed meaning and none can hold a
+//! value of a secret.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{
+    BindingId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId, SubscriptionId,
+    TenantId, TokenId, WebhookId,
+};
+use crate::path::SecretPath;
+use crate::time::Timestamp;
+
+macro_rules! actions {
+    ($($name:ident = $text:literal;)*) => {
+        /// What was done or attempted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[expect(missing_docs, reason = "the wire words beside them say it")]
+        pub enum Action { $($name,)* }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The wire word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Reads the wire word.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+actions! {
+    Read = "read";
+    Write = "write";
+    Delete = "delete";
+    List = "list";
+    Rotate = "rotate";
+    PolicyCreate = "policy_create";
+    PolicyUpdate = "policy_update";
+    PolicyDelete = "policy_delete";
+    PolicyBind = "policy_bind";
+    PolicyUnbind = "policy_unbind";
+    RotationPolicyCreate = "rotation_policy_create";
+    RotationPolicyUpdate = "rotation_policy_update";
+    RotationPolicyDelete = "rotation_policy_delete";
+    RotationAssign = "rotation_assign";
+    RotationUnassign = "rotation_unassign";
+    RotationStep = "rotation_step";
+    TokenCreate = "token_create";
+    TokenRenew = "token_renew";
+    TokenRevoke = "token_revoke";
+    WebhookCreate = "webhook_create";
+    WebhookUpdate = "webhook_update";
+    WebhookDelete = "webhook_delete";
+    WebhookDelivery = "webhook_delivery";
+    SubscriptionCreate = "subscription_create";
+    SubscriptionUpdate = "subscription_update";
+    SubscriptionDelete = "subscription_delete";
+    SubscriptionEvent = "subscription_event";
+    AuditQuery = "audit_query";
+    ServerStart = "server_start";
+    PkiIssue = "pki_issue";
+    PkiSign = "pki_sign";
+    PkiRevoke = "pki_revoke";
+    PkiCaCreate = "pki_ca_create";
+    DynamicGenerate = "dynamic_generate";
+    DynamicRenew = "dynamic_renew";
+    DynamicRevoke = "dynamic_revoke";
+    FederationSync = "federation_sync";
+    IdentitySync = "identity_sync";
+    ExportCreated = "export_created";
+}
+
+/// One row. Its JSON form, behind its id, is what the hash chain covers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// When it was decided.
+    pub timestamp: Timestamp,
+    /// In which tenant.
+    pub tenant_id: TenantId,
+    /// What.
+    pub action: Action,
+    /// `user`, `service_account` or `system`.
+    pub identity_type: String,
+    /// Who.
+    pub identity_id: String,
+    /// On which secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_path: Option<SecretPath>,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<String>,
+    /// With what, as the client says: printable ASCII, cut to 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// Whether it was allowed and done.
+    pub success: bool,
+    /// From the request's arrival to this row.
+    pub duration_ms: u64,
+    /// The request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// More, by action.
+    #[serde(default, skip_serializing_if = "AuditExtra::is_empty")]
+    pub extra_data: AuditExtra,
+}
+
+/// The further facts a row may carry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditExtra {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_version: Option<u64>,
+    /// The error code the caller got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_condition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_rotation: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permanent: Option<bool>,
+    /// Only metadata or settings changed, not the value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_id: Option<PolicyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding_id: Option<BindingId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation_policy_id: Option<RotationPolicyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation_id: Option<RotationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<WebhookId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<SubscriptionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<DeliveryId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_code: Option<u16>,
+}
+
+impl AuditExtra {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A row with the id its place in the chain gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredAuditRow {
+    /// `log_…`
+    pub id: String,
+    /// Place in the chain, from 1.
+    pub seq: u64,
+    /// The row.
+    pub row: AuditRow,
+}
+
+/// What a query asks for. Empty fields do not narrow.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditFilter {
+    pub tenant: Option<TenantId>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub actions: Vec<Action>,
+    pub identity_id: Option<String>,
+    pub identity_type: Option<String>,
+    pub path: Option<SecretPath>,
+    pub path_prefix: Option<String>,
+    pub success: Option<bool>,
+    pub source_ip: Option<String>,
+    pub request_id: Option<String>,
+}
+
+impl AuditFilter {
+    /// Whether the row is asked for.
+    pub fn wants(&self, row: &AuditRow) -> bool {
+        fn same(want: Option<&String>, have: Option<&str>) -> bool {
+            want.is_none_or(|want| have == Some(want.as_str()))
+        }
+        let path = row.secret_path.as_ref().map(SecretPath::as_str);
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == row.tenant_id)
+            && self.from.is_none_or(|from| row.timestamp >= from)
+            && self.to.is_none_or(|to| row.timestamp < to)
+            && (self.actions.is_empty() || self.actions.contains(&row.action))
+            && same(self.identity_id.as_ref(), Some(&row.identity_id))
+            && same(self.identity_type.as_ref(), Some(&row.identity_type))
+            && self.path.as_ref().is_none_or(|want| path == Some(want.as_str()))
+            && self
+                .path_prefix
+                .as_ref()
+                .is_none_or(|prefix| path.is_some_and(|path| path.starts_with(prefix.as_str())))
+            && self.success.is_none_or(|want| want == row.success)
+            && same(self.source_ip.as_ref(), row.source_ip.as_deref())
+            && same(
+                self.request_id.as_ref(),
+                row.request_id.as_ref().map(RequestId::as_str),
+            )
+    }
+}
+
+/// What the verifier found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditReport {
+    /// Rows read and found whole.
+    pub rows: u64,
+    /// Hash after the last good row, hex.
+    pub head: String,
+    /// The first row that does not fit.
+    pub first_bad: Option<BadRow>,
+}
+
+/// The first row that does not fit the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRow {
+    /// Its id, or the id that is missing.
+    pub id: String,
+    /// What is wrong: `edited`, `missing`, `inserted`, `reordered`, `truncated`, …
+    pub reason: String,
+}

@@ -1,0 +1,22 @@
+//! The domain of ScaiVault: secrets and versions, paths, access decisions, rotation, events and
+//! audit rows, and the ports through which everything else is reached.
+//!
+//! Nothing here does I/O, reads a clock, draws randomness or knows an async runtime. Time,
+//! randomness and ids are arguments; storage is a trait that takes units of work as data.
+
+pub mod access;
+pub mod audit;
+pub mod consumer;
+pub mod delivery;
+pub mod event;
+pub mod glob;
+pub mod identity;
+pub mod ids;
+pub mod path;
+pub mod plaintext;
+pub mod ports;
+pub mod receiver;
+pub mod rotation;
+pub mod seal;
+pub mod secret;
+pub mod time;

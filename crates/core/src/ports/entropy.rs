@@ -1,0 +1,8 @@
+//! Randomness.
+
+/// Fills buffers with random bytes fit for keys. Tests give a seeded one.
+pub trait Entropy: Send + Sync {
+    /// Fills the whole buffer. Does not fail: a source that cannot give randomness stops the
+    /// process instead of giving less.
+    fn fill(&self, buffer: &mut [u8]);
+}

@@ -1,0 +1,19 @@
+//! Everything the engine needs from outside, as traits: time, randomness, storage, delivery.
+//! Core and engine know nothing else of the world, so the whole of them runs under simulation.
+
+mod clock;
+mod courier;
+mod entropy;
+mod store;
+mod unit;
+
+pub use clock::Clock;
+pub use courier::{Courier, Parcel};
+pub use entropy::Entropy;
+pub use store::{
+    AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
+    DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, ReadError, ReceiverReads,
+    RotationFilter, RotationPolicyReads, RotationReads, SecretFilter, SecretReads, Store,
+    Read, StoreHealth, TokenReads,
+};
+pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

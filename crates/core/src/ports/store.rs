@@ -1,0 +1,417 @@
+//! Storage, split by what is read. All changes go through [`Store::commit`].
+//!
+//! Reads see every unit whose commit was answered before the read began. A missing row is
+//! `Ok(None)`. Lists are ordered by the key named in each method, and go on after `after`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::unit::{CommitError, Committed, Unit};
+use crate::access::{AccessPolicy, Binding};
+use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use crate::consumer::Consumer;
+use crate::delivery::{Delivery, DeliveryState};
+use crate::event::{Event, StoredEvent};
+use crate::identity::{Identity, Token, TokenHash};
+use crate::ids::{
+    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
+    TenantId, TokenId, WebhookId,
+};
+use crate::path::SecretPath;
+use crate::receiver::{Subscription, Webhook};
+use crate::rotation::{Assignment, Phase, Rotation, RotationPolicy};
+use crate::seal::KeyRecord;
+use crate::secret::{SealedVersion, SecretHead, SecretType, Version};
+use crate::time::Timestamp;
+
+/// A read failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The store cannot be read now. The text is for operators, free of values.
+    #[error("the store cannot read: {0}")]
+    Unavailable(String),
+    /// A row does not decode.
+    #[error("table {table}, column {column}, row {row}: does not decode")]
+    Undecodable {
+        /// Table.
+        table: &'static str,
+        /// Column.
+        column: &'static str,
+        /// Row key.
+        row: String,
+    },
+}
+
+/// Result of a read.
+pub type Read<T> = Result<T, ReadError>;
+
+/// Which secrets a list asks for.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SecretFilter {
+    /// Text prefix of the path; empty for all.
+    pub prefix: String,
+    pub tag: Option<String>,
+    pub secret_type: Option<SecretType>,
+    /// With an end at or before this.
+    pub expires_before: Option<Timestamp>,
+    /// Soft-deleted ones too.
+    pub include_deleted: bool,
+}
+
+/// Secrets and versions.
+#[async_trait]
+pub trait SecretReads {
+    /// The head, soft-deleted or not.
+    async fn secret_find(&self, tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>>;
+    /// The head and one version with its value: `Some(n)` that number, `None` the current one.
+    async fn secret_open(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Read<Option<(SecretHead, Option<SealedVersion>)>>;
+    /// Heads by path.
+    async fn secret_list(
+        &self,
+        tenant: &TenantId,
+        filter: &SecretFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<SecretHead>>;
+    /// Every version row of a secret, newest first, without values.
+    async fn version_list(&self, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
+    /// Soft-deleted secrets whose retention ended at or before `now`, of every tenant.
+    async fn secret_purgeable(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
+    /// How many secrets each tenant has, soft-deleted ones left out.
+    async fn secret_counts(&self) -> Read<BTreeMap<TenantId, u64>>;
+}
+
+/// Access policies and bindings.
+#[async_trait]
+pub trait PolicyReads {
+    /// One policy.
+    async fn policy_find(&self, tenant: &TenantId, id: &PolicyId) -> Read<Option<AccessPolicy>>;
+    /// Policies by id.
+    async fn policy_list(
+        &self,
+        tenant: &TenantId,
+        include_inactive: bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AccessPolicy>>;
+    /// The bindings of a policy, by id.
+    async fn binding_list(&self, tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>>;
+    /// One binding.
+    async fn binding_find(&self, tenant: &TenantId, id: &BindingId) -> Read<Option<Binding>>;
+    /// Every policy bound to any of these identities, with the binding. Inactive policies and
+    /// ended bindings are included: the decision judges them by its own clock.
+    async fn grants(
+        &self,
+        tenant: &TenantId,
+        identities: &[Identity],
+    ) -> Read<Vec<(AccessPolicy, Binding)>>;
+}
+
+/// Tokens.
+#[async_trait]
+pub trait TokenReads {
+    /// By keyed hash, of any tenant, revoked and ended ones included.
+    async fn token_by_hash(&self, hash: &TokenHash) -> Read<Option<Token>>;
+    /// By id.
+    async fn token_find(&self, tenant: &TenantId, id: &TokenId) -> Read<Option<Token>>;
+    /// By id.
+    async fn token_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Token>>;
+}
+
+/// Rotation policies.
+#[async_trait]
+pub trait RotationPolicyReads {
+    /// One policy.
+    async fn rotation_policy_find(
+        &self,
+        tenant: &TenantId,
+        id: &RotationPolicyId,
+    ) -> Read<Option<RotationPolicy>>;
+    /// Policies by id.
+    async fn rotation_policy_list(
+        &self,
+        tenant: &TenantId,
+        active_only: bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<RotationPolicy>>;
+}
+
+/// Schedules of secrets.
+#[async_trait]
+pub trait AssignmentReads {
+    /// The attachment of a secret.
+    async fn assignment_find(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Read<Option<Assignment>>;
+    /// The attachments of a policy, by path.
+    async fn assignment_list(
+        &self,
+        tenant: &TenantId,
+        policy: &RotationPolicyId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Assignment>>;
+    /// How many secrets a policy has.
+    async fn assignment_count(&self, tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64>;
+    /// Attachments due before `until`, soonest first.
+    async fn assignment_due(
+        &self,
+        tenant: &TenantId,
+        until: Timestamp,
+        policy: Option<&RotationPolicyId>,
+        limit: usize,
+    ) -> Read<Vec<Assignment>>;
+}
+
+/// Which rotations a list asks for.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct RotationFilter {
+    pub path: Option<SecretPath>,
+    pub policy_id: Option<RotationPolicyId>,
+    /// Any of these; empty for all.
+    pub phases: Vec<Phase>,
+}
+
+/// Rotations.
+#[async_trait]
+pub trait RotationReads {
+    /// One rotation.
+    async fn rotation_find(&self, tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>>;
+    /// Rotations by id, newest first; `after` is the id to go on below.
+    async fn rotation_list(
+        &self,
+        tenant: &TenantId,
+        filter: &RotationFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Rotation>>;
+}
+
+/// Webhooks and subscriptions.
+#[async_trait]
+pub trait ReceiverReads {
+    /// One webhook.
+    async fn webhook_find(&self, tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>>;
+    /// Every webhook of a tenant, by id.
+    async fn webhook_list(&self, tenant: &TenantId) -> Read<Vec<Webhook>>;
+    /// One subscription.
+    async fn subscription_find(
+        &self,
+        tenant: &TenantId,
+        id: &SubscriptionId,
+    ) -> Read<Option<Subscription>>;
+    /// Every subscription of a tenant, by id.
+    async fn subscription_list(&self, tenant: &TenantId) -> Read<Vec<Subscription>>;
+}
+
+/// The outbox.
+#[async_trait]
+pub trait EventReads {
+    /// One event.
+    async fn event_find(&self, tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>>;
+    /// Events after the fan-out mark, in order, and the mark.
+    async fn fan_out_pending(&self, limit: usize) -> Read<(u64, Vec<StoredEvent>)>;
+}
+
+/// What a webhook's deliveries of some time came to.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct DeliveryStats {
+    /// All of them.
+    pub total: u64,
+    /// Those that succeeded.
+    pub succeeded: u64,
+    /// Mean time of those attempted, in ms.
+    pub latency_ms: f64,
+    /// Events dropped because a polling buffer was full, ever.
+    pub dropped: u64,
+}
+
+/// Deliveries.
+#[async_trait]
+pub trait DeliveryReads {
+    /// One delivery.
+    async fn delivery_find(&self, tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>>;
+    /// Deliveries of a receiver by id, newest first; `after` is the id to go on below.
+    async fn delivery_list(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        state: Option<DeliveryState>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Delivery>>;
+    /// Figures of a receiver's deliveries created since `since`.
+    async fn delivery_stats(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        since: Timestamp,
+    ) -> Read<DeliveryStats>;
+    /// Unacknowledged deliveries of a polling subscription with their events, oldest event first,
+    /// after the event at position `after`.
+    async fn delivery_unacked(
+        &self,
+        tenant: &TenantId,
+        receiver: &SubscriptionId,
+        after: u64,
+        limit: usize,
+    ) -> Read<Vec<(Delivery, Event)>>;
+}
+
+/// The consumer ledger.
+#[async_trait]
+pub trait ConsumerReads {
+    /// Who read which version, by version (newest first) and consumer.
+    async fn consumer_list(&self, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Consumer>>;
+}
+
+/// A page of audit rows.
+#[derive(Debug, Clone, Default)]
+pub struct AuditPage {
+    /// Newest first.
+    pub rows: Vec<StoredAuditRow>,
+    /// Place to go on below; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// Counts over audit rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AuditSummary {
+    pub total: u64,
+    pub succeeded: u64,
+    pub by_action: BTreeMap<String, u64>,
+    pub by_identity: BTreeMap<String, u64>,
+    pub first_at: Option<Timestamp>,
+    pub last_at: Option<Timestamp>,
+}
+
+/// The audit trail.
+#[async_trait]
+pub trait AuditReads {
+    /// Rows, newest first, below place `below` (`None`: from the end).
+    async fn audit_query(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> Read<AuditPage>;
+    /// Counts of the rows a filter asks for.
+    async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary>;
+    /// Walks the whole chain.
+    async fn audit_verify(&self) -> Read<AuditReport>;
+}
+
+/// The keyring's wrapped keys.
+#[async_trait]
+pub trait KeyReads {
+    /// Every key.
+    async fn key_list(&self) -> Read<Vec<KeyRecord>>;
+}
+
+/// When the next work of each kind is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct NextWork {
+    pub assignment_at: Option<Timestamp>,
+    pub rotation_at: Option<Timestamp>,
+    pub delivery_at: Option<Timestamp>,
+}
+
+/// Claims: a worker's hold on due rows. Claiming makes a new `revision` and sets
+/// `claimed_until`, durably, before the row is handed out; whoever held it before can no longer
+/// write it. A row is free when its claim has lapsed by `now`.
+#[async_trait]
+pub trait Claims {
+    /// Claims assignments with `wake_at <= now`, longest overdue first.
+    async fn assignment_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError>;
+    /// Claims rotations with `wake_at <= now`, longest overdue first.
+    async fn rotation_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError>;
+    /// Claims one rotation, if it is free and has `wake_at <= now`.
+    async fn rotation_claim_one(
+        &self,
+        tenant: &TenantId,
+        id: &RotationId,
+        now: Timestamp,
+        hold: Duration,
+    ) -> Result<Option<Rotation>, CommitError>;
+    /// Claims deliveries with `next_attempt_at <= now`: at most one per receiver, the oldest
+    /// event's first, and none for receivers in `busy`; so a slow receiver holds back nobody
+    /// else and gets its own events in order.
+    async fn delivery_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[String],
+        limit: usize,
+    ) -> Result<Vec<Delivery>, CommitError>;
+    /// When the next work is due, claimed rows at the end of their claim.
+    async fn next_work(&self) -> Read<NextWork>;
+}
+
+/// Whether the store serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// What is wrong with writing, for operators; `None` when all is well.
+    pub trouble: Option<String>,
+    /// Units waiting for the writer.
+    pub queued: usize,
+    /// Size of the store's files, in bytes.
+    pub bytes: u64,
+}
+
+/// A whole store.
+#[async_trait]
+pub trait Store:
+    SecretReads
+    + PolicyReads
+    + TokenReads
+    + RotationPolicyReads
+    + AssignmentReads
+    + RotationReads
+    + ReceiverReads
+    + EventReads
+    + DeliveryReads
+    + ConsumerReads
+    + AuditReads
+    + KeyReads
+    + Claims
+    + Send
+    + Sync
+{
+    /// Applies a unit whole, durably, or not at all.
+    ///
+    /// # Errors
+    /// [`CommitError`]; only with [`CommitError::Unknown`] may it have been applied.
+    async fn commit(&self, unit: Unit) -> Result<Committed, CommitError>;
+
+    /// Tries a durable write of nothing and says whether the store serves.
+    async fn health(&self) -> StoreHealth;
+}

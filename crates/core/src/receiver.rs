@@ -1,0 +1,143 @@
+//! Who gets events: webhooks and subscriptions, and which event each of them wants.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventType};
+use crate::glob::PathPattern;
+use crate::identity::Identity;
+use crate::ids::{SubscriptionId, TenantId, WebhookId};
+use crate::seal::Sealed;
+use crate::time::Timestamp;
+
+/// Events a polling subscription keeps when its owner does not say.
+pub const BUFFER_DEFAULT: u32 = 1_000;
+/// The most events a polling subscription may keep.
+pub const BUFFER_MAX: u32 = 100_000;
+
+/// Narrowing of a receiver's events. Every given part must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Filters {
+    /// The path begins with this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<String>,
+    /// The secret has this type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_type: Option<String>,
+    /// The secret has all of these tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+impl Filters {
+    fn wants(&self, event: &Event) -> bool {
+        let prefix = self.path_prefix.as_ref().is_none_or(|prefix| {
+            event.path.as_ref().is_some_and(|path| path.as_str().starts_with(prefix.as_str()))
+        });
+        let kind = self.secret_type.as_ref().is_none_or(|kind| {
+            event.subject.as_ref().is_some_and(|subject| subject.secret_type == *kind)
+        });
+        let tags = self.tags.is_empty()
+            || event
+                .subject
+                .as_ref()
+                .is_some_and(|subject| self.tags.iter().all(|tag| subject.tags.contains(tag)));
+        prefix && kind && tags
+    }
+}
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Id.
+    pub id: WebhookId,
+    /// Owner.
+    pub tenant: TenantId,
+    /// Name, for people.
+    pub name: String,
+    /// Where to.
+    pub url: String,
+    /// The signing secret, sealed for (`webhook`, id, 0, `signing_secret`).
+    pub signing_secret: Sealed,
+    /// The one before, sealed for the field `previous_secret`, and until when it is remembered.
+    pub previous_secret: Option<(Sealed, Timestamp)>,
+    /// Which events.
+    pub events: Vec<EventType>,
+    /// Narrowing.
+    pub filters: Filters,
+    /// Off: events pass it by.
+    pub enabled: bool,
+    /// Creation; earlier events are not for it.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: Identity,
+    /// The number this write makes.
+    pub revision: u64,
+}
+
+impl Webhook {
+    /// Whether this event goes to this webhook.
+    pub fn wants(&self, event: &Event) -> bool {
+        self.enabled
+            && self.tenant == event.tenant
+            && self.created_at <= event.at
+            && self.events.contains(&event.event_type)
+            && (event.also_to.contains(&self.id) || self.filters.wants(event))
+    }
+}
+
+/// How a subscription's events reach its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum DeliveryMode {
+    /// Sent, signed over the bare body.
+    Webhook {
+        /// Where to.
+        url: String,
+        /// Sealed for (`subscription`, id, 0, `signing_secret`).
+        signing_secret: Sealed,
+    },
+    /// Kept until acknowledged.
+    Polling {
+        /// Past this many unacknowledged events the oldest are dropped and counted.
+        buffer_size: u32,
+    },
+}
+
+/// A subscription: a path-scoped feed owned by whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Id.
+    pub id: SubscriptionId,
+    /// Owner tenant.
+    pub tenant: TenantId,
+    /// Owner.
+    pub identity: Identity,
+    /// Name, for people.
+    pub name: String,
+    /// Which paths; at least one must match.
+    pub paths: Vec<PathPattern>,
+    /// Which events.
+    pub events: Vec<EventType>,
+    /// Narrowing.
+    pub filters: Filters,
+    /// How.
+    pub delivery: DeliveryMode,
+    /// Creation; earlier events are not for it.
+    pub created_at: Timestamp,
+    /// The number this write makes.
+    pub revision: u64,
+}
+
+impl Subscription {
+    /// Whether this event goes to this subscription. Events without a path never do.
+    pub fn wants(&self, event: &Event) -> bool {
+        self.tenant == event.tenant
+            && self.created_at <= event.at
+            && self.events.contains(&event.event_type)
+            && event
+                .path
+                .as_ref()
+                .is_some_and(|path| self.paths.iter().any(|pattern| pattern.matches(path)))
+            && self.filters.wants(event)
+    }
+}

@@ -1,0 +1,283 @@
+//! The schedule of one secret under its rotation policy.
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::RotationPolicy;
+use crate::identity::Identity;
+use crate::ids::{RotationId, RotationPolicyId, TenantId};
+use crate::path::SecretPath;
+use crate::time::{Span, Timestamp};
+
+/// A secret's attachment to a rotation policy. One per secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Owner.
+    pub tenant: TenantId,
+    /// The secret.
+    pub path: SecretPath,
+    /// The policy.
+    pub policy_id: RotationPolicyId,
+    /// When it was attached; the first interval counts from here.
+    pub assigned_at: Timestamp,
+    /// By whom.
+    pub assigned_by: Identity,
+    /// Last rotation under this attachment.
+    pub last_rotated_at: Option<Timestamp>,
+    /// When the next one is due.
+    pub next_rotation_at: Timestamp,
+    /// The smallest threshold, in seconds, already warned of in this interval.
+    pub warned_s: Option<u64>,
+    /// The rotation that waits for its new value, if one does.
+    pub open_rotation: Option<RotationId>,
+    /// When a worker must look again; `None` while there is nothing to wait for.
+    pub wake_at: Option<Timestamp>,
+    /// Held by a worker until then.
+    pub claimed_until: Option<Timestamp>,
+    /// The number this write makes. A claim counts as a write.
+    pub revision: u64,
+}
+
+/// What the schedule asks for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Tell that the rotation comes: once per threshold.
+    Warn(Span),
+    /// Open a rotation.
+    Rotate,
+    /// Nothing until then; nothing at all without a time.
+    Nothing(Option<Timestamp>),
+}
+
+/// Decides what is due for `assignment`. Thresholds that passed unseen (the server was down)
+/// are told once, by the tightest of them.
+pub fn schedule(assignment: &Assignment, policy: &RotationPolicy, now: Timestamp) -> Due {
+    if !policy.is_active || assignment.open_rotation.is_some() {
+        return Due::Nothing(None);
+    }
+    if assignment.next_rotation_at <= now {
+        return Due::Rotate;
+    }
+    let begins = |span: &Span| assignment.next_rotation_at.minus(span.duration());
+    let passed = policy
+        .warn_before
+        .iter()
+        .filter(|span| begins(span) <= now)
+        .min_by_key(|span| span.as_secs());
+    if let Some(span) = passed
+        && assignment.warned_s.is_none_or(|warned| span.as_secs() < warned)
+    {
+        return Due::Warn(span.clone());
+    }
+    let next_warning = policy.warn_before.iter().map(begins).filter(|at| *at > now).min();
+    let next = next_warning.map_or(assignment.next_rotation_at, |at| {
+        at.min(assignment.next_rotation_at)
+    });
+    Due::Nothing(Some(next))
+}
+
+impl Assignment {
+    /// A fresh attachment.
+    pub fn new(
+        tenant: TenantId,
+        path: SecretPath,
+        policy: &RotationPolicy,
+        by: Identity,
+        now: Timestamp,
+    ) -> Self {
+        let mut assignment = Self {
+            tenant,
+            path,
+            policy_id: policy.id.clone(),
+            assigned_at: now,
+            assigned_by: by,
+            last_rotated_at: None,
+            next_rotation_at: now.plus(policy.interval.duration()),
+            warned_s: None,
+            open_rotation: None,
+            wake_at: None,
+            claimed_until: None,
+            revision: 1,
+        };
+        assignment.wake_at = assignment.wake_from(policy, now);
+        assignment
+    }
+
+    /// The row after a warning.
+    #[must_use]
+    pub fn warned(&self, threshold: &Span, policy: &RotationPolicy, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.warned_s = Some(threshold.as_secs());
+        next.wake_at = next.wake_from(policy, now);
+        next
+    }
+
+    /// The row with a rotation opened.
+    #[must_use]
+    pub fn opened(&self, rotation: RotationId) -> Self {
+        let mut next = self.next();
+        next.open_rotation = Some(rotation);
+        next.wake_at = None;
+        next
+    }
+
+    /// The row after a rotation brought its new value: the next interval counts from `now`.
+    #[must_use]
+    pub fn rotated(&self, policy: Option<&RotationPolicy>, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.open_rotation = None;
+        next.last_rotated_at = Some(now);
+        next.warned_s = None;
+        if let Some(policy) = policy {
+            next.next_rotation_at = now.plus(policy.interval.duration());
+            next.wake_at = next.wake_from(policy, now);
+        }
+        next
+    }
+
+    /// The row looked at again under a policy that may have changed.
+    #[must_use]
+    pub fn rescheduled(&self, policy: &RotationPolicy, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.next_rotation_at = self.counted_again(policy);
+        next.wake_at = next.wake_from(policy, now);
+        next
+    }
+
+    /// When the next rotation is due under the policy as it is now: its interval counted from
+    /// the last rotation, or from the attachment.
+    pub fn counted_again(&self, policy: &RotationPolicy) -> Timestamp {
+        self.last_rotated_at.unwrap_or(self.assigned_at).plus(policy.interval.duration())
+    }
+
+    /// The next row of this attachment, not claimed.
+    fn next(&self) -> Self {
+        Self { revision: self.revision + 1, claimed_until: None, ..self.clone() }
+    }
+
+    fn wake_from(&self, policy: &RotationPolicy, now: Timestamp) -> Option<Timestamp> {
+        match schedule(self, policy, now) {
+            Due::Warn(_) | Due::Rotate => Some(now),
+            Due::Nothing(at) => at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DAY: u64 = 86_400;
+    const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn policy(interval: &str, warn: &[&str]) -> RotationPolicy {
+        RotationPolicy {
+            id: RotationPolicyId::parse("rot_1").unwrap(),
+            tenant: TenantId::parse("tnt_a").unwrap(),
+            name: "p".into(),
+            description: None,
+            interval: Span::parse(interval).unwrap(),
+            grace_period: Span::parse("48h").unwrap(),
+            warn_before: warn.iter().map(|text| Span::parse(text).unwrap()).collect(),
+            auto_generate: false,
+            webhook_ids: Vec::new(),
+            is_active: true,
+            created_at: T0,
+            updated_at: T0,
+            revision: 1,
+        }
+    }
+
+    fn fresh(policy: &RotationPolicy) -> Assignment {
+        Assignment::new(
+            policy.tenant.clone(),
+            SecretPath::parse("a/b").unwrap(),
+            policy,
+            Identity::parse("user:root").unwrap(),
+            T0,
+        )
+    }
+
+    fn day(n: u64) -> Timestamp {
+        T0.plus(std::time::Duration::from_secs(n * DAY))
+    }
+
+    #[test]
+    fn ninety_days_warn_at_seven_and_one_then_rotate() {
+        let policy = policy("90d", &["7d", "1d"]);
+        let mut assignment = fresh(&policy);
+        let mut seen = Vec::new();
+        while let Some(now) = assignment.wake_at {
+            match schedule(&assignment, &policy, now) {
+                Due::Warn(span) => {
+                    seen.push((now, span.as_str().to_owned()));
+                    assignment = assignment.warned(&span, &policy, now);
+                }
+                Due::Rotate => {
+                    seen.push((now, "rotate".to_owned()));
+                    assignment = assignment.opened(RotationId::parse("rtn_1").unwrap());
+                }
+                Due::Nothing(_) => panic!("woken for nothing"),
+            }
+        }
+        let expect = [(day(83), "7d"), (day(89), "1d"), (day(90), "rotate")];
+        assert_eq!(seen, expect.map(|(at, what)| (at, what.to_owned())));
+    }
+
+    #[test]
+    fn warnings_missed_while_down_are_told_once() {
+        let policy = policy("90d", &["7d", "1d", "30d"]);
+        let assignment = fresh(&policy);
+        let Due::Warn(span) = schedule(&assignment, &policy, day(89)) else {
+            panic!("a warning is due");
+        };
+        assert_eq!(span.as_str(), "1d");
+        let warned = assignment.warned(&span, &policy, day(89));
+        assert_eq!(schedule(&warned, &policy, day(89)), Due::Nothing(Some(day(90))));
+    }
+
+    #[test]
+    fn an_inactive_policy_stands_still() {
+        let mut policy = policy("90d", &["7d"]);
+        let assignment = fresh(&policy);
+        policy.is_active = false;
+        assert_eq!(schedule(&assignment, &policy, day(400)), Due::Nothing(None));
+    }
+
+    proptest! {
+        /// Woken whenever it asks to be, a schedule warns in falling order, each threshold at
+        /// most once, and always ends in a rotation at its due time.
+        #[test]
+        fn every_schedule_ends_in_its_rotation(
+            interval in 1u64..1_000_000,
+            warn in proptest::collection::vec(1u64..2_000_000, 0..5),
+            late in 0u64..5_000,
+        ) {
+            let texts: Vec<String> = warn.iter().map(|s| format!("{s}s")).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let policy = policy(&format!("{interval}s"), &texts);
+            let mut assignment = fresh(&policy);
+            let mut last = u64::MAX;
+            for _ in 0..20 {
+                let Some(wake) = assignment.wake_at else { break };
+                let now = wake.plus(std::time::Duration::from_secs(late));
+                match schedule(&assignment, &policy, now) {
+                    Due::Warn(span) => {
+                        prop_assert!(span.as_secs() < last);
+                        last = span.as_secs();
+                        assignment = assignment.warned(&span, &policy, now);
+                    }
+                    Due::Rotate => {
+                        prop_assert!(now >= assignment.next_rotation_at);
+                        assignment = assignment.opened(RotationId::parse("rtn_1").unwrap());
+                    }
+                    Due::Nothing(next) => {
+                        assignment.wake_at = next;
+                    }
+                }
+            }
+            prop_assert!(assignment.open_rotation.is_some());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Authentication of local tokens and the one decision point every operation asks.
+
+use std::sync::Arc;
+
+use scaivault_core::access::{Attempt, DenialReason, Grant, Grants, Permission, decide};
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::event::EventType;
+use scaivault_core::identity::{Identity, Principal, Scope};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{PolicyReads, TokenReads, Unit};
+use scaivault_core::time::Timestamp;
+
+use crate::cache::{GrantKey, KnownToken};
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::events::EventDraft;
+use crate::vault::Vault;
+
+/// Why a token was not accepted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum AuthError {
+    /// Not one of ours.
+    #[error("the token is not valid")]
+    Invalid,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// It was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// It cannot be checked now, so it is refused.
+    #[error("tokens cannot be checked now: {0}")]
+    Unavailable(String),
+}
+
+impl Vault {
+    /// The principal a local token speaks for.
+    ///
+    /// # Errors
+    /// [`AuthError`]; when the store cannot be asked, the token is refused.
+    pub async fn authenticate(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let hash = self.keyring.token_hash(token);
+        let known = match self.caches.tokens.get(&hash) {
+            Ok(known) if self.caches_settled() => known,
+            Ok(_) => self.token_load(hash, None).await?,
+            Err(ticket) => self.token_load(hash, Some(ticket)).await?,
+        };
+        if known.token.revoked_at.is_some() {
+            return Err(AuthError::Revoked);
+        }
+        if known.token.expires_at.is_some_and(|end| end <= now) {
+            return Err(AuthError::Expired);
+        }
+        Ok(known.principal.clone())
+    }
+
+    async fn token_load(
+        &self,
+        hash: scaivault_core::identity::TokenHash,
+        ticket: Option<crate::cache::Ticket>,
+    ) -> Result<Arc<KnownToken>, AuthError> {
+        let token = TokenReads::token_by_hash(&*self.store, &hash)
+            .await
+            .map_err(|error| AuthError::Unavailable(error.to_string()))?
+            .ok_or(AuthError::Invalid)?;
+        let principal = Arc::new(Principal {
+            tenant: token.tenant.clone(),
+            identity: token.identity.clone(),
+            scopes: token.scopes,
+            groups: Vec::new(),
+            token_id: Some(token.id.clone()),
+            is_root: token.is_root,
+            mfa_at: None,
+            expires_at: token.expires_at,
+        });
+        let known = Arc::new(KnownToken { token, principal });
+        if let Some(ticket) = ticket {
+            self.caches.tokens.insert(ticket, hash, known.clone(), 1);
+        }
+        Ok(known)
+    }
+
+    /// Decides one request for a path: scope, then policy. A refusal is on the audit trail
+    /// before it is answered.
+    pub(crate) async fn authorize(
+        &self,
+        caller: &Caller,
+        scope: Scope,
+        permission: Permission,
+        path: &SecretPath,
+        action: Action,
+    ) -> Result<Grant, VaultError> {
+        let now = self.now();
+        let refused = if caller.principal.scopes.contains(scope) {
+            match self.decision(caller, permission, path, now).await? {
+                Ok(grant) => return Ok(grant),
+                Err(reason) => VaultError::Denied(reason),
+            }
+        } else {
+            VaultError::Scope(scope)
+        };
+        self.refuse(caller, action, Some(permission), Some(path), refused).await
+    }
+
+    /// Whether the caller may, without a trace: for choices inside an operation.
+    pub(crate) async fn decision(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<Result<Grant, DenialReason>, VaultError> {
+        let grants = if caller.principal.is_root {
+            Arc::default()
+        } else {
+            self.grants_of(&caller.principal).await?
+        };
+        let attempt = Attempt {
+            permission,
+            path,
+            source_ip: caller.source_ip,
+            mfa_at: caller.principal.mfa_at,
+            now,
+        };
+        Ok(decide(&caller.principal, &grants, &attempt).map_err(|denial| denial.reason))
+    }
+
+    /// Decides a request that has no path: the scope alone.
+    pub(crate) async fn require(
+        &self,
+        caller: &Caller,
+        scope: Scope,
+        action: Action,
+    ) -> Result<(), VaultError> {
+        if caller.principal.scopes.contains(scope) {
+            return Ok(());
+        }
+        self.refuse(caller, action, None, None, VaultError::Scope(scope)).await
+    }
+
+    pub(crate) async fn grants_of(&self, principal: &Principal) -> Result<Arc<Grants>, VaultError> {
+        let mut identities: Vec<Identity> = Vec::with_capacity(1 + principal.groups.len());
+        identities.push(principal.identity.clone());
+        identities.extend(principal.groups.iter().cloned());
+        let key = GrantKey { tenant: principal.tenant.clone(), identities };
+        let ticket = match self.caches.grants.get(&key) {
+            Ok(grants) if self.caches_settled() => return Ok(grants),
+            Ok(_) => None,
+            Err(ticket) => Some(ticket),
+        };
+        let entries = PolicyReads::grants(&*self.store, &key.tenant, &key.identities).await?;
+        let grants = Arc::new(Grants::new(entries));
+        if let Some(ticket) = ticket {
+            self.caches.grants.insert(ticket, key, grants.clone(), 1);
+        }
+        Ok(grants)
+    }
+
+    async fn refuse<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        permission: Option<Permission>,
+        path: Option<&SecretPath>,
+        error: VaultError,
+    ) -> Result<T, VaultError> {
+        let now = self.now();
+        let extra = AuditExtra {
+            permission: permission.map(|permission| permission.as_str().to_owned()),
+            failed_condition: match &error {
+                VaultError::Denied(DenialReason::Failed(condition)) => {
+                    Some(condition.as_str().to_owned())
+                }
+                _ => None,
+            },
+            ..AuditExtra::default()
+        };
+        let mut unit =
+            Unit::audit_only(caller.failed_row(action, path, now, error.code(), extra));
+        if let Some(path) = path
+            && self.receivers_of(caller.tenant()).await?.want(EventType::PolicyViolation)
+        {
+            let mut data = serde_json::json!({ "error": error.code(), "action": action.as_str() });
+            if let Some(permission) = permission {
+                data["permission"] = permission.as_str().into();
+            }
+            let draft = EventDraft::new(EventType::PolicyViolation, data).on(path);
+            unit = unit.emit(self.event(caller, draft, now));
+        }
+        self.commit(unit).await?;
+        Err(error)
+    }
+}

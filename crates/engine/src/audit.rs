@@ -1,0 +1,69 @@
+//! Reading the audit trail. Who reads it is on it.
+
+use scaivault_core::audit::{Action, AuditExtra, AuditFilter, AuditReport};
+use scaivault_core::identity::Scope;
+use scaivault_core::ports::{AuditPage, AuditReads, AuditSummary, Unit};
+
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::vault::Vault;
+
+impl Vault {
+    /// A page of rows of the caller's tenant, newest first.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `audit:read`.
+    pub async fn audit_logs(
+        &self,
+        caller: &Caller,
+        filter: AuditFilter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> Result<AuditPage, VaultError> {
+        let filter = self.audit_filter(caller, filter).await?;
+        let page = AuditReads::audit_query(&*self.store, &filter, below, limit).await?;
+        self.audit_own_query(caller, page.rows.len()).await?;
+        Ok(page)
+    }
+
+    /// Counts over the rows of the caller's tenant.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `audit:read`.
+    pub async fn audit_counts(
+        &self,
+        caller: &Caller,
+        filter: AuditFilter,
+    ) -> Result<AuditSummary, VaultError> {
+        let filter = self.audit_filter(caller, filter).await?;
+        Ok(AuditReads::audit_summary(&*self.store, &filter).await?)
+    }
+
+    /// Walks the whole chain.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `audit:read`.
+    pub async fn audit_verify(&self, caller: &Caller) -> Result<AuditReport, VaultError> {
+        self.require(caller, Scope::AuditRead, Action::AuditQuery).await?;
+        let report = AuditReads::audit_verify(&*self.store).await?;
+        self.audit_own_query(caller, usize::try_from(report.rows).unwrap_or(usize::MAX)).await?;
+        Ok(report)
+    }
+
+    async fn audit_filter(
+        &self,
+        caller: &Caller,
+        mut filter: AuditFilter,
+    ) -> Result<AuditFilter, VaultError> {
+        self.require(caller, Scope::AuditRead, Action::AuditQuery).await?;
+        filter.tenant = Some(caller.tenant().clone());
+        Ok(filter)
+    }
+
+    async fn audit_own_query(&self, caller: &Caller, rows: usize) -> Result<(), VaultError> {
+        let extra = AuditExtra { count: u64::try_from(rows).ok(), ..AuditExtra::default() };
+        let row = caller.row(Action::AuditQuery, None, self.now(), extra);
+        self.commit(Unit::audit_only(row)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! Coherent caches: what they hold is what the store holds, as of every answered commit.
+//!
+//! Every commit of this process invalidates what it touched before it is answered. A reader that
+//! misses takes a ticket, reads the store, and may insert only if its shard was not invalidated
+//! since; so a row read before a commit can never enter after it. Values stay sealed.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use scaivault_core::access::Grants;
+use scaivault_core::event::EventType;
+use scaivault_core::identity::{Principal, Token, TokenHash};
+use scaivault_core::ids::TenantId;
+use scaivault_core::path::SecretPath;
+use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::secret::{SealedVersion, SecretHead};
+
+const SHARDS: usize = 16;
+
+/// Every cache of the vault.
+pub(crate) struct Caches {
+    pub(crate) secrets: Coherent<(TenantId, SecretPath), Arc<CurrentSecret>>,
+    pub(crate) tokens: Coherent<TokenHash, Arc<KnownToken>>,
+    pub(crate) grants: Coherent<GrantKey, Arc<Grants>>,
+    pub(crate) receivers: Coherent<TenantId, Arc<TenantReceivers>>,
+}
+
+/// A secret's head and current version, sealed.
+pub(crate) struct CurrentSecret {
+    pub(crate) head: SecretHead,
+    pub(crate) version: SealedVersion,
+    /// The attached rotation policy, as readers see it.
+    pub(crate) rotation_policy_id: Option<String>,
+}
+
+/// A token and the principal it makes.
+pub(crate) struct KnownToken {
+    pub(crate) token: Token,
+    pub(crate) principal: Arc<Principal>,
+}
+
+/// Whose grants.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct GrantKey {
+    pub(crate) tenant: TenantId,
+    pub(crate) identities: Vec<scaivault_core::identity::Identity>,
+}
+
+/// Who gets a tenant's events.
+pub(crate) struct TenantReceivers {
+    pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) subscriptions: Vec<Subscription>,
+}
+
+impl TenantReceivers {
+    /// Whether anybody asked for this type at all. Events on the read path (`secret.accessed`,
+    /// `policy.violation`) are only made when somebody did.
+    pub(crate) fn want(&self, kind: EventType) -> bool {
+        self.webhooks.iter().any(|webhook| webhook.enabled && webhook.events.contains(&kind))
+            || self.subscriptions.iter().any(|sub| sub.events.contains(&kind))
+    }
+}
+
+/// Bytes of sealed values the secrets cache holds at most.
+const SECRET_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            secrets: Coherent::new(SECRET_BYTES_MAX),
+            tokens: Coherent::new(20_000),
+            grants: Coherent::new(20_000),
+            receivers: Coherent::new(1_000),
+        }
+    }
+}
+
+impl Caches {
+    pub(crate) fn clear(&self) {
+        self.secrets.clear();
+        self.tokens.clear();
+        self.grants.clear();
+        self.receivers.clear();
+    }
+}
+
+/// One cache, bounded by the sum of its entries' weights.
+pub(crate) struct Coherent<K, V> {
+    shards: Vec<Mutex<Shard<K, V>>>,
+    hasher: RandomState,
+    weight_max: usize,
+}
+
+struct Shard<K, V> {
+    entries: HashMap<K, (V, usize)>,
+    weight: usize,
+    generation: u64,
+}
+
+/// Permission to insert, while nothing was invalidated since.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket(u64);
+
+impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
+    pub(crate) fn new(weight_max: usize) -> Self {
+        let shard = || {
+            Mutex::new(Shard { entries: HashMap::new(), weight: 0, generation: 0 })
+        };
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hasher: RandomState::new(),
+            weight_max: weight_max / SHARDS,
+        }
+    }
+
+    /// The entry, or a ticket to insert one.
+    pub(crate) fn get(&self, key: &K) -> Result<V, Ticket> {
+        let shard = self.shard(key).lock();
+        match shard.entries.get(key) {
+            Some((value, _)) => Ok(value.clone()),
+            None => Err(Ticket(shard.generation)),
+        }
+    }
+
+    /// Inserts what was read since the ticket was taken, unless it may be stale already. Others
+    /// make room when the shard is full; an entry heavier than a shard is not kept.
+    pub(crate) fn insert(&self, ticket: Ticket, key: K, value: V, weight: usize) {
+        let mut shard = self.shard(&key).lock();
+        if shard.generation != ticket.0 || weight > self.weight_max {
+            return;
+        }
+        while shard.weight + weight > self.weight_max {
+            let Some(victim) = shard.entries.keys().next().cloned() else {
+                break;
+            };
+            shard.remove(&victim);
+        }
+        shard.remove(&key);
+        shard.weight += weight;
+        shard.entries.insert(key, (value, weight));
+    }
+
+    pub(crate) fn invalidate(&self, key: &K) {
+        let mut shard = self.shard(key).lock();
+        shard.generation += 1;
+        shard.remove(key);
+    }
+
+    pub(crate) fn clear(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.generation += 1;
+            shard.entries.clear();
+            shard.weight = 0;
+        }
+    }
+
+    fn shard(&self, key: &K) -> &Mutex<Shard<K, V>> {
+        let hash = self.hasher.hash_one(key);
+        &self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or(0)]
+    }
+}
+
+impl<K: Hash + Eq, V> Shard<K, V> {
+    fn remove(&mut self, key: &K) {
+        if let Some((_, weight)) = self.entries.remove(key) {
+            self.weight -= weight;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_read_before_a_change_never_enters_after_it() {
+        let cache: Coherent<u32, u32> = Coherent::new(1_600);
+        let ticket = cache.get(&7).unwrap_err();
+        cache.invalidate(&7); // the change is committed while the reader holds the old row
+        cache.insert(ticket, 7, 1, 1);
+        let ticket = cache.get(&7).unwrap_err();
+        cache.insert(ticket, 7, 2, 1);
+        assert!(matches!(cache.get(&7), Ok(2)));
+        cache.clear();
+        assert!(cache.get(&7).is_err());
+    }
+
+    #[test]
+    fn weight_stays_bounded() {
+        let cache: Coherent<u32, u32> = Coherent::new(SHARDS * 10);
+        for key in 0..10_000 {
+            if let Err(ticket) = cache.get(&key) {
+                cache.insert(ticket, key, key, 3);
+            }
+        }
+        for shard in &cache.shards {
+            let shard = shard.lock();
+            assert!(shard.weight <= 10);
+            assert_eq!(shard.weight, shard.entries.len() * 3);
+        }
+        let ticket = cache.get(&20_000).unwrap_err();
+        cache.insert(ticket, 20_000, 1, 11);
+        assert!(cache.get(&20_000).is_err(), "heavier than a shard");
+    }
+}

@@ -1,0 +1,103 @@
+//! Who calls, from where, in which request; and the audit rows that follow from it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+use scaivault_core::identity::{Identity, Principal, ScopeSet};
+use scaivault_core::ids::{RequestId, TenantId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::time::Timestamp;
+
+/// Longest user agent kept.
+const USER_AGENT_CHARS_MAX: usize = 200;
+
+/// The circumstances of one operation.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// The request; `None` for our own workers.
+    pub request_id: Option<RequestId>,
+    /// From where.
+    pub source_ip: Option<IpAddr>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// When the request arrived.
+    pub started_at: Timestamp,
+}
+
+impl Caller {
+    /// One of our own workers, acting on what is stored for `tenant`.
+    pub fn system(tenant: TenantId, worker: &'static str, now: Timestamp) -> Self {
+        Self {
+            principal: Arc::new(Principal {
+                tenant,
+                identity: Identity::system(worker),
+                scopes: ScopeSet::all(),
+                groups: Vec::new(),
+                token_id: None,
+                is_root: true,
+                mfa_at: None,
+                expires_at: None,
+            }),
+            request_id: None,
+            source_ip: None,
+            user_agent: None,
+            started_at: now,
+        }
+    }
+
+    /// The tenant the operation acts in.
+    pub fn tenant(&self) -> &TenantId {
+        &self.principal.tenant
+    }
+
+    /// Who.
+    pub fn identity(&self) -> &Identity {
+        &self.principal.identity
+    }
+
+    /// An audit row of this caller.
+    pub(crate) fn row(
+        &self,
+        action: Action,
+        path: Option<&SecretPath>,
+        now: Timestamp,
+        extra: AuditExtra,
+    ) -> AuditRow {
+        let identity = self.identity();
+        AuditRow {
+            timestamp: now,
+            tenant_id: self.tenant().clone(),
+            action,
+            identity_type: identity.kind().as_str().to_owned(),
+            identity_id: identity.as_str().to_owned(),
+            secret_path: path.cloned(),
+            source_ip: self.source_ip.map(|address| address.to_string()),
+            user_agent: self.user_agent.clone(),
+            success: true,
+            duration_ms: u64::try_from(now.since(self.started_at).as_millis()).unwrap_or(0),
+            request_id: self.request_id.clone(),
+            extra_data: extra,
+        }
+    }
+
+    /// The row of an operation that was refused or failed.
+    pub(crate) fn failed_row(
+        &self,
+        action: Action,
+        path: Option<&SecretPath>,
+        now: Timestamp,
+        code: &str,
+        mut extra: AuditExtra,
+    ) -> AuditRow {
+        extra.error = Some(code.to_owned());
+        AuditRow { success: false, ..self.row(action, path, now, extra) }
+    }
+}
+
+/// What of a client's own name is kept: printable ASCII, bounded.
+pub fn clean_user_agent(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, ' '..='~')).take(USER_AGENT_CHARS_MAX).collect()
+}

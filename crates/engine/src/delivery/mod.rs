@@ -1,0 +1,7 @@
+//! Events on their way: fan-out of the outbox to receivers, signing, and the delivery worker.
+
+mod fan_out;
+mod parcel;
+mod worker;
+
+pub use worker::ClaimedDelivery;

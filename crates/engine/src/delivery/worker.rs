@@ -1,0 +1,190 @@
+//! The delivery worker: claims deliveries that are due (one per receiver), makes one attempt
+//! each, records the outcome. The claim, the attempt and the record are three things with a
+//! possible crash between them: a delivery is made at least once, never lost.
+
+use std::time::Duration;
+
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::delivery::{
+    AttemptError, Attempted, Delivery, DeliveryState, Receiver,
+};
+use scaivault_core::event::{EventType, StoredEvent};
+use scaivault_core::ports::{
+    Claims, CommitError, EventReads, Parcel, ReceiverReads, Record, RotationReads, Unit,
+    UnitName,
+};
+use scaivault_core::rotation::Rotation;
+use scaivault_core::time::Timestamp;
+
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::vault::Vault;
+
+/// How long a claim holds; an attempt is bounded well below it by the courier.
+const HOLD: Duration = Duration::from_secs(120);
+
+/// A delivery this worker holds.
+#[derive(Debug)]
+pub struct ClaimedDelivery(Delivery);
+
+impl ClaimedDelivery {
+    /// The receiver's id: at most one delivery of a receiver is in flight.
+    pub fn receiver(&self) -> &str {
+        self.0.receiver.as_str()
+    }
+}
+
+impl Vault {
+    /// Claims deliveries that are due, none for receivers in `busy`.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn deliveries_claim(
+        &self,
+        busy: &[String],
+        limit: usize,
+    ) -> Result<Vec<ClaimedDelivery>, VaultError> {
+        let claimed =
+            Claims::delivery_claim(&*self.store, self.now(), HOLD, busy, limit).await?;
+        Ok(claimed.into_iter().map(ClaimedDelivery).collect())
+    }
+
+    /// Makes one attempt and records what it came to.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written: the claim lapses and it is tried again.
+    pub async fn delivery_attempt(&self, claimed: ClaimedDelivery) -> Result<(), VaultError> {
+        let delivery = claimed.0;
+        let stored =
+            EventReads::event_find(&*self.store, &delivery.tenant, &delivery.event_id).await?;
+        let parcel = match &stored {
+            Some(stored) => self.parcel_of(&delivery, stored).await?,
+            None => None,
+        };
+        let attempted = match parcel {
+            Some(parcel) => self.courier.deliver(&parcel).await,
+            // The receiver (or the event) is gone: there is nothing to try.
+            None => {
+                return self.give_up(delivery).await;
+            }
+        };
+        self.record_attempt(&delivery, stored.as_ref(), attempted).await
+    }
+
+    async fn parcel_of(
+        &self,
+        delivery: &Delivery,
+        stored: &StoredEvent,
+    ) -> Result<Option<Parcel>, VaultError> {
+        let now = self.now();
+        match &delivery.receiver {
+            Receiver::Webhook(id) => {
+                let found =
+                    ReceiverReads::webhook_find(&*self.store, &delivery.tenant, id).await?;
+                match found.filter(|webhook| webhook.enabled) {
+                    Some(webhook) => self
+                        .webhook_parcel(&webhook, &stored.event, stored.sequence, now)
+                        .map(Some),
+                    None => Ok(None),
+                }
+            }
+            Receiver::Subscription(id) => {
+                let found =
+                    ReceiverReads::subscription_find(&*self.store, &delivery.tenant, id)
+                        .await?;
+                match found {
+                    Some(sub) => {
+                        self.subscription_parcel(&sub, &stored.event, stored.sequence, now)
+                    }
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    async fn give_up(&self, delivery: Delivery) -> Result<(), VaultError> {
+        let gone = Delivery {
+            state: DeliveryState::Failed,
+            next_attempt_at: None,
+            error: Some(AttemptError::Receiver),
+            claimed_until: None,
+            revision: delivery.revision + 1,
+            ..delivery
+        };
+        let unit = Unit::new(UnitName::DeliveryDone).put(Record::Delivery(gone));
+        ignore_lost_race(self.commit(unit).await.map(|_| ()))
+    }
+
+    async fn record_attempt(
+        &self,
+        delivery: &Delivery,
+        stored: Option<&StoredEvent>,
+        attempted: Attempted,
+    ) -> Result<(), VaultError> {
+        let now = self.now();
+        let caller = Caller::system(delivery.tenant.clone(), "event-dispatcher", now);
+        let after = delivery.after(attempted, now);
+        let mut unit = Unit::new(UnitName::DeliveryDone)
+            .put(Record::Delivery(after.clone()))
+            .audited(attempt_row(&caller, &after, stored, now));
+        if after.state == DeliveryState::Failed
+            && let Some((rotation, event)) = self.rotation_untold(&caller, stored, now).await?
+        {
+            unit = unit.put(Record::Rotation(rotation)).emit(event);
+        }
+        ignore_lost_race(self.commit(unit).await.map(|_| ()))
+    }
+
+    /// When the lost event was the announcement of a rotation that still waits.
+    async fn rotation_untold(
+        &self,
+        caller: &Caller,
+        stored: Option<&StoredEvent>,
+        now: Timestamp,
+    ) -> Result<Option<(Rotation, scaivault_core::event::Event)>, VaultError> {
+        let Some(event) = stored.map(|stored| &stored.event) else {
+            return Ok(None);
+        };
+        let (EventType::RotationDue, Some(id)) = (event.event_type, &event.rotation_id) else {
+            return Ok(None);
+        };
+        let rotation = RotationReads::rotation_find(&*self.store, &event.tenant, id).await?;
+        Ok(rotation.and_then(|rotation| self.rotation_delivery_lost(caller, &rotation, now)))
+    }
+}
+
+fn attempt_row(
+    caller: &Caller,
+    after: &Delivery,
+    stored: Option<&StoredEvent>,
+    now: Timestamp,
+) -> scaivault_core::audit::AuditRow {
+    let mut extra = AuditExtra {
+        delivery_id: Some(after.id.clone()),
+        response_code: after.response_code,
+        count: Some(u64::from(after.attempts)),
+        ..AuditExtra::default()
+    };
+    let action = match &after.receiver {
+        Receiver::Webhook(id) => {
+            extra.webhook_id = Some(id.clone());
+            Action::WebhookDelivery
+        }
+        Receiver::Subscription(id) => {
+            extra.subscription_id = Some(id.clone());
+            Action::SubscriptionEvent
+        }
+    };
+    let path = stored.and_then(|stored| stored.event.path.as_ref());
+    let mut row = caller.row(action, path, now, extra);
+    row.success = after.error.is_none();
+    row.duration_ms = after.duration_ms.unwrap_or(0);
+    row
+}
+
+fn ignore_lost_race(outcome: Result<(), CommitError>) -> Result<(), VaultError> {
+    match outcome {
+        Ok(()) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

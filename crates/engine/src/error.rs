@@ -1,0 +1,160 @@
+//! What an operation can fail with. Each failure has the API's code; the server adds the status.
+
+use scaivault_core::access::{Condition, DenialReason};
+use scaivault_core::glob::GlobError;
+use scaivault_core::identity::Scope;
+use scaivault_core::path::PathError;
+use scaivault_core::ports::{CommitError, ReadError};
+use scaivault_core::seal::SealError;
+use scaivault_core::time::Timestamp;
+
+/// What was not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Missing {
+    Secret,
+    Version,
+    Policy,
+    Binding,
+    Token,
+    Webhook,
+    Delivery,
+    Subscription,
+    RotationPolicy,
+    Rotation,
+    Assignment,
+}
+
+/// A failed operation. Texts are for the caller and repeat no value.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum VaultError {
+    /// No policy rule allows it.
+    #[error("no policy rule allows this")]
+    Denied(DenialReason),
+    /// The token's scope does not allow it.
+    #[error("the token lacks the scope {}", .0.as_str())]
+    Scope(Scope),
+    /// Refused for another reason.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// Not there (or not visible).
+    #[error("not found")]
+    NotFound(Missing),
+    /// A path breaks a rule.
+    #[error("{0}")]
+    InvalidPath(#[from] PathError),
+    /// A pattern breaks a rule.
+    #[error("{0}")]
+    InvalidGlob(#[from] GlobError),
+    /// A policy makes no sense.
+    #[error("{0}")]
+    InvalidPolicy(String),
+    /// Fields are wrong, each with its reason.
+    #[error("some fields are not valid")]
+    Validation(Vec<(String, String)>),
+    /// Soft-deleted and still in retention.
+    #[error("the path holds a deleted secret: undelete it, or delete it permanently first")]
+    SecretExists(Option<Timestamp>),
+    /// Another object has the name.
+    #[error("the name is taken")]
+    NameExists,
+    /// Somebody else wrote first, or the expected version is not current.
+    #[error("the secret is at version {current}, not at the expected one")]
+    VersionConflict {
+        /// The current version.
+        current: u64,
+    },
+    /// The rotation named is not the one that waits for a value.
+    #[error("that rotation does not wait for a value")]
+    RotationConflict,
+    /// The policy still has bindings.
+    #[error("the policy has bindings: remove them, or delete with force=true")]
+    PolicyInUse,
+    /// The value's end has passed, or a rotation closed this version.
+    #[error("this value has ended")]
+    SecretExpired,
+    /// The store cannot serve now.
+    #[error("the store cannot serve this now: {0}")]
+    Unavailable(String),
+    /// A defect or a damaged row.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl VaultError {
+    /// The API's code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(DenialReason::NoRule) => "access_denied",
+            Self::Denied(DenialReason::Failed(Condition::IpRanges)) => "ip_not_allowed",
+            Self::Denied(DenialReason::Failed(Condition::RequireMfa)) => "mfa_required",
+            Self::Denied(DenialReason::Failed(Condition::TimeWindow)) => "time_window_violation",
+            Self::Scope(_) => "insufficient_scope",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(missing) => missing.code(),
+            Self::InvalidPath(_) => "invalid_path",
+            Self::InvalidGlob(_) => "invalid_glob",
+            Self::InvalidPolicy(_) => "invalid_policy",
+            Self::Validation(_) => "validation_error",
+            Self::SecretExists(_) => "secret_exists",
+            Self::NameExists => "name_exists",
+            Self::VersionConflict { .. } | Self::RotationConflict => "version_conflict",
+            Self::PolicyInUse => "policy_in_use",
+            Self::SecretExpired => "secret_expired",
+            Self::Unavailable(_) => "service_unavailable",
+            Self::Internal(_) => "internal_error",
+        }
+    }
+}
+
+impl Missing {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Secret => "secret_not_found",
+            Self::Version => "version_not_found",
+            Self::Policy => "policy_not_found",
+            Self::Binding => "binding_not_found",
+            Self::Token => "token_not_found",
+            Self::Webhook => "webhook_not_found",
+            Self::Delivery => "delivery_not_found",
+            Self::Subscription => "subscription_not_found",
+            Self::RotationPolicy => "rotation_policy_not_found",
+            Self::Rotation => "rotation_not_found",
+            Self::Assignment => "assignment_not_found",
+        }
+    }
+}
+
+impl From<ReadError> for VaultError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(why) => Self::Unavailable(why),
+            ReadError::Undecodable { .. } => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// For commits whose caller does not retry: a lost race is told as a conflict.
+impl From<CommitError> for VaultError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(_) => {
+                Self::Unavailable("changed by someone else at the same time: try again".into())
+            }
+            CommitError::Duplicate(_, _) => Self::NameExists,
+            CommitError::Unavailable(why) => Self::Unavailable(why),
+            CommitError::Unknown => Self::Unavailable(
+                "the outcome of the write is not known: read before trying again".into(),
+            ),
+        }
+    }
+}
+
+impl From<SealError> for VaultError {
+    fn from(error: SealError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// Times an operation starts over when it loses a race.
+pub(crate) const RACES_MAX: u32 = 16;

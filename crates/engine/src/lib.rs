@@ -1,0 +1,43 @@
+//! The engine: everything the server does, without sockets.
+//!
+//! [`Vault`] holds the ports and the coherent caches. Each capability is a folder of `impl Vault`
+//! blocks: `secrets`, `policies`, `tokens`, `rotation`, `receivers`, `delivery`, `audit`. Every
+//! public operation takes a [`Caller`], asks the one decision point ([`Vault::authorize`] or
+//! [`Vault::require`]), plans a unit of work from what it read, and commits it with its audit
+//! row. Workers expose `run_once`; loops, timers and shutdown live in the server.
+//!
+//! To add a capability: a file here with its operations, a [`scaivault_core::ports::UnitName`]
+//! for each commit it makes, an audit action, and a route in the server.
+
+mod access;
+mod audit;
+mod cache;
+mod caller;
+mod delivery;
+mod error;
+mod events;
+mod housekeeping;
+mod policies;
+mod receivers;
+mod rotation;
+mod secrets;
+mod signals;
+mod tokens;
+mod vault;
+
+pub use access::AuthError;
+pub use caller::{Caller, clean_user_agent};
+pub use delivery::ClaimedDelivery;
+pub use error::{Missing, VaultError};
+pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
+pub use receivers::{
+    DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,
+    WebhookTestOutcome,
+};
+pub use rotation::{RotationPolicyChange, RotationPolicyDraft};
+pub use secrets::{
+    Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
+};
+pub use signals::Signals;
+pub use tokens::{MintedToken, TokenDraft};
+pub use vault::{DEFAULT_PARTNER, Vault, VaultPorts, default_tenant};

@@ -1,0 +1,11 @@
+//! Rotation: policies, attachments, opening a rotation, and the worker that carries it on.
+
+mod assignments;
+mod candidate;
+mod open;
+mod policies;
+mod rotations;
+mod steps;
+mod worker;
+
+pub use policies::{RotationPolicyChange, RotationPolicyDraft};

@@ -1,0 +1,223 @@
+//! Beginning a rotation: by the schedule, or at once by request.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::{RotationId, RotationPolicyId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, CommitError, Record, RotationPolicyReads, RotationReads, SecretReads, Unit,
+    UnitName,
+};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Strategy, Trigger};
+use scaivault_core::secret::SecretHead;
+use scaivault_core::time::Timestamp;
+
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::events;
+use crate::vault::Vault;
+
+/// Attachments rotated by one request for a whole policy.
+const POLICY_ROTATE_MAX: usize = 10_000;
+
+impl Vault {
+    /// Rotates one secret now. While a rotation waits for its value (or is parked), asking again
+    /// announces it again instead of opening a second one.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when there is no such secret, or it has no rotation policy.
+    pub async fn secret_rotate(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+    ) -> Result<Rotation, VaultError> {
+        self.authorize(caller, Scope::SecretsRotate, Permission::Rotate, path, Action::Rotate)
+            .await?;
+        self.rotate_now(caller, path, None).await
+    }
+
+    /// Rotates secrets of a policy now: the given ones, or all that are attached.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] for the policy, or a given secret that is not attached to it;
+    /// nothing is rotated then.
+    pub async fn rotation_policy_rotate(
+        &self,
+        caller: &Caller,
+        policy_id: &RotationPolicyId,
+        paths: Option<Vec<SecretPath>>,
+    ) -> Result<Vec<Rotation>, VaultError> {
+        self.require(caller, Scope::SecretsRotate, Action::Rotate).await?;
+        self.rotation_policy_of(caller, policy_id).await?;
+        let tenant = caller.tenant();
+        let paths = match paths {
+            Some(paths) => {
+                for path in &paths {
+                    AssignmentReads::assignment_find(&*self.store, tenant, path)
+                        .await?
+                        .filter(|assignment| assignment.policy_id == *policy_id)
+                        .ok_or(VaultError::NotFound(Missing::Assignment))?;
+                }
+                paths
+            }
+            None => AssignmentReads::assignment_list(
+                &*self.store,
+                tenant,
+                policy_id,
+                None,
+                POLICY_ROTATE_MAX,
+            )
+            .await?
+            .into_iter()
+            .map(|assignment| assignment.path)
+            .collect(),
+        };
+        for path in &paths {
+            self.authorize(
+                caller,
+                Scope::SecretsRotate,
+                Permission::Rotate,
+                path,
+                Action::Rotate,
+            )
+            .await?;
+        }
+        let mut rotations = Vec::with_capacity(paths.len());
+        for path in &paths {
+            rotations.push(self.rotate_now(caller, path, Some(policy_id)).await?);
+        }
+        Ok(rotations)
+    }
+
+    async fn rotate_now(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        policy_id: Option<&RotationPolicyId>,
+    ) -> Result<Rotation, VaultError> {
+        let tenant = caller.tenant();
+        for _ in 0..RACES_MAX {
+            let head = SecretReads::secret_find(&*self.store, tenant, path)
+                .await?
+                .filter(|head| !head.is_deleted())
+                .ok_or(VaultError::NotFound(Missing::Secret))?;
+            let assignment = AssignmentReads::assignment_find(&*self.store, tenant, path)
+                .await?
+                .filter(|assignment| policy_id.is_none_or(|id| *id == assignment.policy_id))
+                .ok_or(VaultError::NotFound(Missing::RotationPolicy))?;
+            let policy = RotationPolicyReads::rotation_policy_find(
+                &*self.store,
+                tenant,
+                &assignment.policy_id,
+            )
+            .await?
+            .ok_or(VaultError::NotFound(Missing::RotationPolicy))?;
+            let open = match &assignment.open_rotation {
+                Some(id) => RotationReads::rotation_find(&*self.store, tenant, id).await?,
+                None => None,
+            };
+            let opened = match open.filter(Rotation::is_before_promotion) {
+                Some(waiting) => {
+                    self.announce_again(caller, &head, &assignment, waiting).await
+                }
+                None => {
+                    self.open_rotation(caller, &head, &assignment, &policy, Trigger::Manual)
+                        .await
+                }
+            };
+            match opened {
+                Ok(rotation) => return self.carry_on(rotation).await,
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+    }
+
+    /// What can be done at once is done within the request; whatever is left (or fails) is the
+    /// scheduler's.
+    async fn carry_on(&self, rotation: Rotation) -> Result<Rotation, VaultError> {
+        if rotation.strategy == Strategy::GeneratedValue
+            && let Err(error) = self.rotation_advance(&rotation.tenant, &rotation.id).await
+        {
+            tracing::warn!(rotation = %rotation.id, %error, "left to the scheduler");
+        }
+        let now = RotationReads::rotation_find(&*self.store, &rotation.tenant, &rotation.id);
+        Ok(now.await?.unwrap_or(rotation))
+    }
+
+    /// Opens a rotation in one commit: the row, the attachment pointing at it, the announcement
+    /// and the audit row.
+    pub(super) async fn open_rotation(
+        &self,
+        caller: &Caller,
+        head: &SecretHead,
+        assignment: &Assignment,
+        policy: &RotationPolicy,
+        trigger: Trigger,
+    ) -> Result<Rotation, CommitError> {
+        let now = self.now();
+        let rotation = Rotation::open(
+            RotationId::mint(now, &*self.entropy),
+            head.path.clone(),
+            policy,
+            trigger,
+            caller.identity().clone(),
+            head.current_version,
+            now,
+        );
+        let unit = Unit::new(UnitName::RotationOpen)
+            .put(Record::Rotation(rotation.clone()))
+            .put(Record::Assignment(assignment.opened(rotation.id.clone())));
+        let due_at = match trigger {
+            Trigger::Schedule => assignment.next_rotation_at,
+            Trigger::Manual => now,
+        };
+        let unit = self.announced(caller, unit, head, &rotation, due_at, now);
+        self.commit(unit).await?;
+        Ok(rotation)
+    }
+
+    async fn announce_again(
+        &self,
+        caller: &Caller,
+        head: &SecretHead,
+        assignment: &Assignment,
+        waiting: Rotation,
+    ) -> Result<Rotation, CommitError> {
+        let now = self.now();
+        let rotation = waiting.announced_again(now);
+        let unit =
+            Unit::new(UnitName::RotationAnnounce).put(Record::Rotation(rotation.clone()));
+        let due_at = assignment.next_rotation_at.min(now);
+        let unit = self.announced(caller, unit, head, &rotation, due_at, now);
+        self.commit(unit).await?;
+        Ok(rotation)
+    }
+
+    fn announced(
+        &self,
+        caller: &Caller,
+        unit: Unit,
+        head: &SecretHead,
+        rotation: &Rotation,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Unit {
+        let extra = AuditExtra {
+            version: Some(head.current_version),
+            rotation_id: Some(rotation.id.clone()),
+            rotation_policy_id: Some(rotation.policy_id.clone()),
+            phase: Some(rotation.phase.as_str().to_owned()),
+            ..AuditExtra::default()
+        };
+        let unit = unit.audited(caller.row(Action::Rotate, Some(&head.path), now, extra));
+        match rotation.strategy {
+            Strategy::EventDriven => {
+                unit.emit(self.event(caller, events::due_now(head, rotation, due_at), now))
+            }
+            Strategy::GeneratedValue => unit,
+        }
+    }
+}

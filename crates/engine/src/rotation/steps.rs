@@ -1,0 +1,377 @@
+//! The steps of a rotation, each one commit.
+
+use std::time::Duration;
+
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::event::Event;
+use scaivault_core::ports::{
+    AssignmentReads, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
+};
+use scaivault_core::rotation::{
+    Assignment, FailureKind, Observed, Reason, Rotation, Step,
+};
+use scaivault_core::seal::{Place, SealError, Sealer};
+use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
+use scaivault_core::time::Timestamp;
+
+use super::candidate::regenerate;
+use super::worker::{StepError, WORKER};
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::events;
+use crate::secrets::{DATA_PLACE_KIND, aging_ops};
+use crate::vault::Vault;
+
+/// Attempts to make a value before a person is asked.
+const GENERATE_ATTEMPTS_MAX: u32 = 8;
+/// Wait before the second attempt; doubles from there.
+const GENERATE_BACKOFF_S: u64 = 2;
+
+impl Vault {
+    /// Performs one step and answers the row that follows.
+    pub(super) async fn perform(
+        &self,
+        rotation: &Rotation,
+        step: Step,
+        observed: Observed,
+    ) -> Result<Rotation, StepError> {
+        let now = self.now();
+        let caller = Caller::system(rotation.tenant.clone(), WORKER, now);
+        match step {
+            Step::Generate => self.generate(&caller, rotation, now).await,
+            Step::Promote => self.promote(&caller, rotation, now).await,
+            Step::Withdraw => {
+                let current = observed.current_version.unwrap_or(rotation.from_version);
+                let next = rotation.withdrawn(current, now);
+                let unit = self.step_unit(UnitName::RotationWithdraw, &caller, &next, now);
+                let unit = self.withdraw_candidate(unit, rotation).await?;
+                self.commit(unit).await?;
+                Ok(next)
+            }
+            Step::Overdue => {
+                let next = rotation.parked(Reason::Overdue, now);
+                let unit = self.step_unit(UnitName::RotationOverdue, &caller, &next, now);
+                let unit = match self.head_of(rotation).await? {
+                    Some(head) => {
+                        unit.emit(self.event(&caller, events::overdue(&head, rotation), now))
+                    }
+                    None => unit,
+                };
+                self.commit(unit).await?;
+                Ok(next)
+            }
+            Step::Close => self.close(&caller, rotation, now).await,
+            Step::Abandon(reason) => self.abandon(&caller, rotation, reason, now).await,
+            Step::Park(reason) => {
+                let next = rotation.parked(reason, now);
+                let unit = self
+                    .step_unit(UnitName::RotationPark, &caller, &next, now)
+                    .emit(self.failed_event(&caller, &next, reason, now));
+                self.commit(unit).await?;
+                Ok(next)
+            }
+            Step::Wait(until) => Ok(rotation.waiting(until)),
+        }
+    }
+
+    /// Makes the candidate and commits it alone, before anything else happens anywhere.
+    async fn generate(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        let opened =
+            SecretReads::secret_open(&*self.store, &rotation.tenant, &rotation.path, None)
+                .await?;
+        let Some((head, Some(current))) = opened else {
+            return self.abandon(caller, rotation, Reason::SecretDeleted, now).await;
+        };
+        let number = head.latest_version + 1;
+        let sealed = match self.seal_candidate(&head, &current, number) {
+            Ok(sealed) => sealed,
+            Err(error) => return self.generate_failed(caller, rotation, &error, now).await,
+        };
+        let next = rotation.generated(number, head.current_version, now);
+        let head = SecretHead {
+            latest_version: number,
+            revision: head.revision + 1,
+            ..head
+        };
+        let version = Version {
+            tenant: head.tenant.clone(),
+            path: head.path.clone(),
+            version: number,
+            state: VersionState::Pending,
+            readable_until: None,
+            rotation_id: Some(rotation.id.clone()),
+            created_at: now,
+            created_by: caller.identity().clone(),
+            revision: 1,
+        };
+        let unit = self
+            .step_unit(UnitName::RotationGenerate, caller, &next, now)
+            .put(Record::Secret(head))
+            .op(Op::VersionInsert(SealedVersion { version, sealed }));
+        self.commit(unit).await?;
+        Ok(next)
+    }
+
+    fn seal_candidate(
+        &self,
+        head: &SecretHead,
+        current: &SealedVersion,
+        number: u64,
+    ) -> Result<scaivault_core::seal::Sealed, SealError> {
+        let place = |version| Place {
+            tenant: &head.tenant,
+            kind: DATA_PLACE_KIND,
+            path: head.path.as_str(),
+            version,
+            field: "data",
+        };
+        let old =
+            Sealer::open(self.sealer(), place(current.version.version), &current.sealed)?;
+        let fresh = regenerate(&old, &*self.entropy).ok_or(SealError::Malformed)?;
+        Sealer::seal(self.sealer(), place(number), &fresh)
+    }
+
+    async fn generate_failed(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        error: &SealError,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        tracing::error!(rotation = %rotation.id, path = %rotation.path, %error, "no new value");
+        if rotation.attempts + 1 >= GENERATE_ATTEMPTS_MAX {
+            let next = rotation.parked(Reason::GenerateFailed, now);
+            let unit = self
+                .step_unit(UnitName::RotationPark, caller, &next, now)
+                .emit(self.failed_event(caller, &next, Reason::GenerateFailed, now));
+            self.commit(unit).await?;
+            return Ok(next);
+        }
+        let wait = Duration::from_secs(GENERATE_BACKOFF_S << rotation.attempts.min(8));
+        let next =
+            rotation.failed(FailureKind::GenerateFailed, Some(now.plus(wait)), now);
+        let unit = self.step_unit(UnitName::RotationFail, caller, &next, now);
+        self.commit(unit).await?;
+        // The wait is in the row; the loop of steps ends here.
+        Err(StepError::LostRace)
+    }
+
+    /// Makes the candidate current: one compare-and-swap on the head.
+    async fn promote(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        let (Some(head), Some(candidate)) =
+            (self.head_of(rotation).await?, rotation.to_version)
+        else {
+            return self.abandon(caller, rotation, Reason::SecretDeleted, now).await;
+        };
+        let next = rotation.promoted(candidate, head.current_version, now);
+        let old_version = head.current_version;
+        let head = SecretHead {
+            current_version: candidate,
+            updated_at: now,
+            expires_at: None,
+            revision: head.revision + 1,
+            ..head
+        };
+        let mut unit = self
+            .step_unit(UnitName::RotationPromote, caller, &next, now)
+            .put(Record::Secret(head.clone()));
+        let mut rows =
+            SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path).await?;
+        for row in &mut rows {
+            if row.version == candidate {
+                row.state = VersionState::Current;
+            } else if row.version == old_version {
+                row.state = VersionState::Previous;
+                row.readable_until = next.grace_ends_at;
+            } else {
+                continue;
+            }
+            row.revision += 1;
+            unit = unit.put(Record::Version(row.clone()));
+        }
+        unit.ops.extend(aging_ops(&head, &rows, now));
+        if let Some(assignment) = self.assignment_of(rotation).await? {
+            let policy = RotationPolicyReads::rotation_policy_find(
+                &*self.store,
+                &rotation.tenant,
+                &assignment.policy_id,
+            )
+            .await?;
+            let rotated = assignment.rotated(policy.as_ref(), now);
+            unit = unit.put(Record::Assignment(rotated));
+        }
+        let updated = events::updated(&head, old_version, caller, true);
+        let rotated = events::rotated(&head, &next, true);
+        let unit = unit
+            .emit(self.event(caller, updated, now))
+            .emit(self.event(caller, rotated, now));
+        self.commit(unit).await?;
+        Ok(next)
+    }
+
+    /// Closes the replaced version: from the clock's side it is unreadable already; the row says
+    /// so now, and the rotation is complete.
+    async fn close(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        let next = rotation.completed(now);
+        let mut unit = self.step_unit(UnitName::RotationClose, caller, &next, now);
+        let replaced =
+            SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path)
+                .await?
+                .into_iter()
+                .find(|row| {
+                    row.version == rotation.from_version && row.state == VersionState::Previous
+                });
+        if let Some(row) = replaced {
+            let revision = row.revision + 1;
+            let closed = Version { state: VersionState::Closed, revision, ..row };
+            unit = unit.put(Record::Version(closed));
+        }
+        let head = self.head_of(rotation).await?;
+        let event = events::completed(head.as_ref(), &next);
+        self.commit(unit.emit(self.event(caller, event, now))).await?;
+        Ok(next)
+    }
+
+    async fn abandon(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        let next = rotation.abandoned(reason, now);
+        let mut unit = self.step_unit(UnitName::RotationAbandon, caller, &next, now);
+        if rotation.is_before_promotion() {
+            unit = self.withdraw_candidate(unit, rotation).await?;
+            unit = unit.emit(self.failed_event(caller, &next, reason, now));
+        }
+        if let Some(assignment) = self.assignment_of(rotation).await? {
+            let policy = RotationPolicyReads::rotation_policy_find(
+                &*self.store,
+                &rotation.tenant,
+                &assignment.policy_id,
+            )
+            .await?;
+            // The next interval counts from here: whatever ended this one has been told.
+            let rotated = assignment.rotated(policy.as_ref(), now);
+            unit = unit.put(Record::Assignment(rotated));
+        }
+        self.commit(unit).await?;
+        Ok(next)
+    }
+
+    async fn withdraw_candidate(
+        &self,
+        unit: Unit,
+        rotation: &Rotation,
+    ) -> Result<Unit, StepError> {
+        let Some(candidate) = rotation.to_version else {
+            return Ok(unit);
+        };
+        let row = SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path)
+            .await?
+            .into_iter()
+            .find(|row| row.version == candidate && row.state == VersionState::Pending);
+        Ok(match row {
+            Some(row) => {
+                let revision = row.revision + 1;
+                unit.put(Record::Version(Version {
+                    state: VersionState::Withdrawn,
+                    revision,
+                    ..row
+                }))
+            }
+            None => unit,
+        })
+    }
+
+    async fn head_of(&self, rotation: &Rotation) -> Result<Option<SecretHead>, StepError> {
+        Ok(SecretReads::secret_find(&*self.store, &rotation.tenant, &rotation.path)
+            .await?
+            .filter(|head| !head.is_deleted()))
+    }
+
+    /// The attachment, if it points at this rotation.
+    async fn assignment_of(
+        &self,
+        rotation: &Rotation,
+    ) -> Result<Option<Assignment>, StepError> {
+        let found =
+            AssignmentReads::assignment_find(&*self.store, &rotation.tenant, &rotation.path)
+                .await?;
+        Ok(found.filter(|assignment| assignment.open_rotation.as_ref() == Some(&rotation.id)))
+    }
+
+    fn step_unit(
+        &self,
+        name: UnitName,
+        caller: &Caller,
+        next: &Rotation,
+        now: Timestamp,
+    ) -> Unit {
+        let extra = AuditExtra {
+            version: next.to_version,
+            old_version: Some(next.from_version),
+            phase: Some(next.phase.as_str().to_owned()),
+            error: next.reason.map(|reason| reason.as_str().to_owned()),
+            rotation_id: Some(next.id.clone()),
+            rotation_policy_id: Some(next.policy_id.clone()),
+            ..AuditExtra::default()
+        };
+        let row = caller.row(Action::RotationStep, Some(&next.path), now, extra);
+        Unit::new(name).put(Record::Rotation(next.clone())).audited(row)
+    }
+
+    fn failed_event(
+        &self,
+        caller: &Caller,
+        next: &Rotation,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Event {
+        self.event(caller, events::failed(next, reason.as_str(), reason.advice()), now)
+    }
+
+    /// A `rotation.due` could not be delivered in any attempt: the rotation keeps waiting, and
+    /// `rotation.failed` tells. The caller puts the result into the commit that ends the
+    /// delivery.
+    pub(crate) fn rotation_delivery_lost(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Option<(Rotation, Event)> {
+        if !rotation.awaits_value() {
+            return None;
+        }
+        let next = rotation.failed(FailureKind::DeliveryFailed, None, now);
+        let detail = "the receiver of rotation.due did not accept it in any attempt; the \
+                      rotation still waits for its new value";
+        let event = events::failed(&next, FailureKind::DeliveryFailed.as_str(), detail);
+        Some((next, self.event(caller, event, now)))
+    }
+}
+
+impl From<StepError> for VaultError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::LostRace => Self::Unavailable("changed by someone else".into()),
+            StepError::Vault(error) => error,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The rotation worker: claims what is due, looks at it, does one step, starts over from the
+//! record. `run_once` does all that is due now, in bounded slices.
+
+use std::time::Duration;
+
+use scaivault_core::ids::{RotationId, TenantId};
+use scaivault_core::ports::{
+    Claims, CommitError, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
+};
+use scaivault_core::rotation::{
+    Assignment, Due, Observed, Rotation, RotationPolicy, Step, Trigger, decide, schedule,
+};
+use scaivault_core::time::Span;
+
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::events;
+use crate::vault::Vault;
+
+/// How long a worker holds what it claimed. Steps have no remote effect yet and take
+/// milliseconds; a worker that is paused for longer loses the race at its next write.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Rows claimed at a time.
+const CLAIM_MAX: usize = 64;
+
+/// Steps of one rotation in a row before others get their turn.
+const STEPS_MAX: usize = 32;
+
+/// Whom the audit trail names.
+pub(super) const WORKER: &str = "rotation-scheduler";
+
+impl Vault {
+    /// Does one slice of what is due: schedules first, then rotations. Answers how many rows
+    /// were looked at; 0 means nothing is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; what was claimed comes free again by itself.
+    pub async fn rotation_run_once(&self) -> Result<usize, VaultError> {
+        let assignments =
+            Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
+        let rotations =
+            Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
+        let looked_at = assignments.len() + rotations.len();
+        for assignment in assignments {
+            let path = assignment.path.clone();
+            let outcome = self.assignment_step(assignment).await;
+            settle(outcome, || tracing::debug!(%path, "schedule changed by someone else"))?;
+        }
+        for rotation in rotations {
+            let id = rotation.id.clone();
+            let outcome = self.rotation_steps(rotation).await;
+            settle(outcome, || tracing::debug!(rotation = %id, "changed by someone else"))?;
+        }
+        Ok(looked_at)
+    }
+
+    /// Carries one rotation on as far as it goes now, if no other worker holds it.
+    pub(super) async fn rotation_advance(
+        &self,
+        tenant: &TenantId,
+        id: &RotationId,
+    ) -> Result<(), VaultError> {
+        let claimed =
+            Claims::rotation_claim_one(&*self.store, tenant, id, self.now(), HOLD).await?;
+        match claimed {
+            Some(rotation) => settle(self.rotation_steps(rotation).await, || {}),
+            None => Ok(()),
+        }
+    }
+
+    async fn assignment_step(&self, assignment: Assignment) -> Result<(), StepError> {
+        let now = self.now();
+        let caller = Caller::system(assignment.tenant.clone(), WORKER, now);
+        let policy = RotationPolicyReads::rotation_policy_find(
+            &*self.store,
+            &assignment.tenant,
+            &assignment.policy_id,
+        )
+        .await?;
+        let head =
+            SecretReads::secret_find(&*self.store, &assignment.tenant, &assignment.path)
+                .await?
+                .filter(|head| !head.is_deleted());
+        let (Some(policy), Some(head)) = (policy, head) else {
+            let unit = Unit::new(UnitName::AssignmentDelete)
+                .op(Op::Delete(Record::Assignment(assignment)));
+            self.commit(unit).await?;
+            return Ok(());
+        };
+        // The policy may have been changed since the row was written: count again.
+        let due_at = assignment.counted_again(&policy);
+        let moved = due_at != assignment.next_rotation_at;
+        let warned_s = if moved { None } else { assignment.warned_s };
+        let assignment = Assignment { next_rotation_at: due_at, warned_s, ..assignment };
+        match schedule(&assignment, &policy, now) {
+            Due::Warn(threshold) => {
+                let unit = warn_unit(&assignment, &policy, &threshold, now);
+                let event = events::due_warning(&head, &assignment, &policy, &threshold);
+                self.commit(unit.emit(self.event(&caller, event, now))).await?;
+            }
+            Due::Rotate => {
+                let opened = self
+                    .open_rotation(&caller, &head, &assignment, &policy, Trigger::Schedule)
+                    .await?;
+                self.rotation_advance_boxed(&opened).await?;
+            }
+            Due::Nothing(wake_at) => {
+                let next = assignment.rescheduled(&policy, now);
+                let next = Assignment { wake_at, ..next };
+                let unit = Unit::new(UnitName::ScheduleWait).put(Record::Assignment(next));
+                self.commit(unit).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn rotation_advance_boxed(&self, rotation: &Rotation) -> Result<(), StepError> {
+        self.rotation_advance(&rotation.tenant, &rotation.id).await.map_err(StepError::Vault)
+    }
+
+    /// Steps in a row while each leads to another at once. The claim is given back by the first
+    /// write; from then on the number in each write guards alone.
+    async fn rotation_steps(&self, mut rotation: Rotation) -> Result<(), StepError> {
+        for _ in 0..STEPS_MAX {
+            let now = self.now();
+            let observed = self.observe(&rotation).await?;
+            let step = decide(&rotation, observed, now);
+            if let Step::Wait(wake_at) = step {
+                if rotation.wake_at != wake_at || rotation.claimed_until.is_some() {
+                    let unit = Unit::new(UnitName::RotationWait)
+                        .put(Record::Rotation(rotation.waiting(wake_at)));
+                    self.commit(unit).await?;
+                }
+                return Ok(());
+            }
+            rotation = self.perform(&rotation, step, observed).await?;
+        }
+        Ok(())
+    }
+
+    async fn observe(&self, rotation: &Rotation) -> Result<Observed, StepError> {
+        let head = SecretReads::secret_find(&*self.store, &rotation.tenant, &rotation.path)
+            .await?
+            .filter(|head| !head.is_deleted());
+        let candidate = match rotation.to_version {
+            Some(version) => {
+                SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path)
+                    .await?
+                    .into_iter()
+                    .find(|row| row.version == version)
+                    .map(|row| row.state)
+            }
+            None => None,
+        };
+        Ok(Observed { current_version: head.map(|head| head.current_version), candidate })
+    }
+}
+
+fn warn_unit(
+    assignment: &Assignment,
+    policy: &RotationPolicy,
+    threshold: &Span,
+    now: scaivault_core::time::Timestamp,
+) -> Unit {
+    Unit::new(UnitName::ScheduleWarn)
+        .put(Record::Assignment(assignment.warned(threshold, policy, now)))
+}
+
+/// Why a step ended early.
+pub(super) enum StepError {
+    /// Someone else was first: their write is what counts.
+    LostRace,
+    /// Anything else.
+    Vault(VaultError),
+}
+
+impl From<CommitError> for StepError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(_) => Self::LostRace,
+            other => Self::Vault(other.into()),
+        }
+    }
+}
+
+impl<E: Into<VaultError> + NotCommit> From<E> for StepError {
+    fn from(error: E) -> Self {
+        Self::Vault(error.into())
+    }
+}
+
+/// Errors that are never a lost race.
+pub(super) trait NotCommit {}
+impl NotCommit for scaivault_core::ports::ReadError {}
+impl NotCommit for scaivault_core::seal::SealError {}
+impl NotCommit for VaultError {}
+
+fn settle(outcome: Result<(), StepError>, lost: impl FnOnce()) -> Result<(), VaultError> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(StepError::LostRace) => {
+            lost();
+            Ok(())
+        }
+        Err(StepError::Vault(error)) => Err(error),
+    }
+}

@@ -1,0 +1,162 @@
+//! Deleting, bringing back, purging.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::identity::Scope;
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, CommitError, Op, Record, RotationReads, SecretReads, Unit, UnitName,
+};
+use scaivault_core::rotation::Reason;
+use scaivault_core::secret::{RETENTION_S, SecretHead};
+use scaivault_core::time::Timestamp;
+
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::events;
+use crate::vault::Vault;
+
+/// What a deletion left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// Until when it can be brought back; `None`: gone for good.
+    pub recoverable_until: Option<Timestamp>,
+}
+
+impl Vault {
+    /// Deletes a secret: softly for the retention time, or for good. Its rotation ends.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when there is nothing to delete.
+    pub async fn secret_delete(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        permanent: bool,
+    ) -> Result<Deleted, VaultError> {
+        self.authorize(caller, Scope::SecretsDelete, Permission::Delete, path, Action::Delete)
+            .await?;
+        for _ in 0..RACES_MAX {
+            let head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
+                .await?
+                .filter(|head| permanent || !head.is_deleted())
+                .ok_or(VaultError::NotFound(Missing::Secret))?;
+            let (unit, deleted) = self.plan_delete(caller, head, permanent).await?;
+            match self.commit(unit).await {
+                Ok(_) => return Ok(deleted),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+    }
+
+    async fn plan_delete(
+        &self,
+        caller: &Caller,
+        head: SecretHead,
+        permanent: bool,
+    ) -> Result<(Unit, Deleted), VaultError> {
+        let now = self.now();
+        let count =
+            SecretReads::version_list(&*self.store, &head.tenant, &head.path).await?.len();
+        let recoverable_until =
+            (!permanent).then(|| now.plus(std::time::Duration::from_secs(RETENTION_S)));
+        let event = events::deleted(&head, count, recoverable_until, caller);
+        let mut unit = Unit::new(UnitName::SecretDelete);
+        let assignment =
+            AssignmentReads::assignment_find(&*self.store, &head.tenant, &head.path).await?;
+        if let Some(assignment) = assignment {
+            if let Some(id) = &assignment.open_rotation
+                && let Some(rotation) =
+                    RotationReads::rotation_find(&*self.store, &head.tenant, id).await?
+                && !rotation.phase.is_final()
+            {
+                let ended = rotation.abandoned(Reason::SecretDeleted, now);
+                unit = unit.put(Record::Rotation(ended));
+            }
+            unit = unit.op(Op::Delete(Record::Assignment(assignment)));
+        }
+        let extra = AuditExtra {
+            version: Some(head.current_version),
+            permanent: Some(permanent),
+            ..AuditExtra::default()
+        };
+        unit = unit
+            .emit(self.event(caller, event, now))
+            .audited(caller.row(Action::Delete, Some(&head.path), now, extra));
+        let unit = if permanent {
+            unit.op(Op::SecretErase(head))
+        } else {
+            unit.put(Record::Secret(SecretHead {
+                revision: head.revision + 1,
+                updated_at: now,
+                recoverable_until,
+                ..head
+            }))
+        };
+        Ok((unit, Deleted { recoverable_until }))
+    }
+
+    /// Brings a soft-deleted secret back with all its versions. Its rotation policy has to be
+    /// attached anew.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when nothing is deleted there, or its retention is over.
+    pub async fn secret_undelete(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+    ) -> Result<SecretHead, VaultError> {
+        self.authorize(caller, Scope::SecretsDelete, Permission::Delete, path, Action::Delete)
+            .await?;
+        let now = self.now();
+        let head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
+            .await?
+            .filter(|head| head.recoverable_until.is_some_and(|until| until > now))
+            .ok_or(VaultError::NotFound(Missing::Secret))?;
+        let head = SecretHead {
+            revision: head.revision + 1,
+            updated_at: now,
+            recoverable_until: None,
+            ..head
+        };
+        let extra = AuditExtra {
+            version: Some(head.current_version),
+            metadata_only: Some(true),
+            ..AuditExtra::default()
+        };
+        let unit = Unit::new(UnitName::SecretUndelete)
+            .put(Record::Secret(head.clone()))
+            .audited(caller.row(Action::Write, Some(path), now, extra));
+        self.commit(unit).await?;
+        Ok(head)
+    }
+
+    /// Removes soft-deleted secrets whose retention is over, at most `limit`. Answers how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn secrets_purge(&self, limit: usize) -> Result<usize, VaultError> {
+        let now = self.now();
+        let ended = SecretReads::secret_purgeable(&*self.store, now, limit).await?;
+        let mut purged = 0;
+        for head in ended {
+            let caller = Caller::system(head.tenant.clone(), "retention", now);
+            let extra = AuditExtra { permanent: Some(true), ..AuditExtra::default() };
+            let count =
+                SecretReads::version_list(&*self.store, &head.tenant, &head.path).await?.len();
+            let event = events::deleted(&head, count, None, &caller);
+            let unit = Unit::new(UnitName::SecretPurge)
+                .emit(self.event(&caller, event, now))
+                .audited(caller.row(Action::Delete, Some(&head.path), now, extra))
+                .op(Op::SecretErase(head));
+            match self.commit(unit).await {
+                Ok(_) => purged += 1,
+                Err(CommitError::Conflict(_)) => {} // undeleted in between
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(purged)
+    }
+}

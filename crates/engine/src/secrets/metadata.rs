@@ -1,0 +1,78 @@
+//! Changing what is said about a secret, without a new version.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::identity::Scope;
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{CommitError, Record, SecretReads, Unit, UnitName};
+use scaivault_core::secret::{Metadata, SecretHead};
+use scaivault_core::time::Timestamp;
+
+use super::aging::aging_ops;
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::vault::Vault;
+
+/// What to change. Absent parts stay.
+#[derive(Debug, Clone, Default)]
+pub struct MetadataChange {
+    /// Replaces all metadata.
+    pub metadata: Option<Metadata>,
+    /// Replaces the tags alone.
+    pub tags: Option<Vec<String>>,
+    /// Versions kept.
+    pub max_versions: Option<u32>,
+    /// The value's end; `Some(None)` takes it away.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+impl Vault {
+    /// Changes metadata.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when there is no such secret.
+    pub async fn secret_metadata_change(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        change: &MetadataChange,
+    ) -> Result<SecretHead, VaultError> {
+        self.authorize(caller, Scope::SecretsWrite, Permission::Write, path, Action::Write)
+            .await?;
+        for _ in 0..RACES_MAX {
+            let mut head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
+                .await?
+                .filter(|head| !head.is_deleted())
+                .ok_or(VaultError::NotFound(Missing::Secret))?;
+            let now = self.now();
+            head.revision += 1;
+            head.updated_at = now;
+            if let Some(metadata) = &change.metadata {
+                head.metadata = metadata.clone();
+            }
+            if let Some(tags) = &change.tags {
+                head.metadata.tags.clone_from(tags);
+            }
+            if let Some(expires_at) = change.expires_at {
+                head.expires_at = expires_at;
+            }
+            let mut unit = Unit::new(UnitName::SecretMetadata);
+            if let Some(max_versions) = change.max_versions {
+                head.max_versions = max_versions;
+                let rows =
+                    SecretReads::version_list(&*self.store, caller.tenant(), path).await?;
+                unit.ops = aging_ops(&head, &rows, now);
+            }
+            let extra = AuditExtra { metadata_only: Some(true), ..AuditExtra::default() };
+            let unit = unit
+                .put(Record::Secret(head.clone()))
+                .audited(caller.row(Action::Write, Some(path), now, extra));
+            match self.commit(unit).await {
+                Ok(_) => return Ok(head),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+    }
+}

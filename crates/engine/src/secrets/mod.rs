@@ -1,0 +1,16 @@
+//! Secrets: write, read, list, metadata, delete, versions, consumers.
+
+mod aging;
+mod browse;
+mod delete;
+mod metadata;
+mod read;
+mod write;
+
+pub(crate) use aging::aging_ops;
+pub use browse::SecretDetails;
+pub use delete::Deleted;
+pub use metadata::MetadataChange;
+pub use read::ReadSecret;
+pub(crate) use write::DATA_PLACE_KIND;
+pub use write::{SecretWrite, Written};

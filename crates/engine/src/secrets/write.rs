@@ -1,0 +1,366 @@
+//! Writing a value: always one more version. A write by someone who may rotate, while a rotation
+//! of the secret waits for its value, is that rotation's answer.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::{RotationId, RotationPolicyId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{
+    AssignmentReads, CommitError, Op, Record, RotationPolicyReads, RotationReads, SecretReads,
+    Unit, UnitName,
+};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::seal::{Place, Sealer};
+use scaivault_core::secret::{
+    MAX_VERSIONS_DEFAULT, Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
+};
+use scaivault_core::time::{Span, Timestamp};
+
+use super::aging::aging_ops;
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::events;
+use crate::vault::Vault;
+
+/// The sealing place of values.
+pub(crate) const DATA_PLACE_KIND: &str = "secret";
+
+/// What to write. Absent parts keep what the secret has.
+pub struct SecretWrite {
+    /// Where.
+    pub path: SecretPath,
+    /// The value: a JSON object.
+    pub data: Plaintext,
+    /// The hint.
+    pub secret_type: Option<SecretType>,
+    /// Replaces all metadata.
+    pub metadata: Option<Metadata>,
+    /// Versions kept.
+    pub max_versions: Option<u32>,
+    /// End of the value.
+    pub expires_in: Option<Span>,
+    /// Attaches a rotation policy.
+    pub rotation_policy_id: Option<RotationPolicyId>,
+    /// Only when this is current; 0: only when there is no such secret.
+    pub cas: Option<u64>,
+    /// Only as the answer to this rotation.
+    pub rotation_id: Option<RotationId>,
+}
+
+/// What a write made.
+#[derive(Debug)]
+pub struct Written {
+    /// The head as it is now.
+    pub head: SecretHead,
+    /// The attached rotation policy.
+    pub rotation_policy_id: Option<RotationPolicyId>,
+    /// The rotation it answered.
+    pub answered: Option<RotationId>,
+}
+
+/// What the secret looks like before the write.
+struct Before {
+    head: Option<SecretHead>,
+    versions: Vec<Version>,
+    assignment: Option<Assignment>,
+    /// The attached policy, or the one being attached.
+    policy: Option<RotationPolicy>,
+    /// The rotation this write answers.
+    answers: Option<Rotation>,
+}
+
+impl Vault {
+    /// Writes one more version.
+    ///
+    /// # Errors
+    /// [`VaultError::VersionConflict`] when `cas` does not hold; [`VaultError::SecretExists`]
+    /// when the path holds a soft-deleted secret. Nothing is changed by a failed write.
+    pub async fn secret_write(
+        &self,
+        caller: &Caller,
+        write: SecretWrite,
+    ) -> Result<Written, VaultError> {
+        self.authorize(caller, Scope::SecretsWrite, Permission::Write, &write.path, Action::Write)
+            .await?;
+        match self.secret_write_racing(caller, &write).await {
+            Ok(written) => Ok(written),
+            Err(error) => {
+                let row = caller.failed_row(
+                    Action::Write,
+                    Some(&write.path),
+                    self.now(),
+                    error.code(),
+                    AuditExtra::default(),
+                );
+                self.commit(Unit::audit_only(row)).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn secret_write_racing(
+        &self,
+        caller: &Caller,
+        write: &SecretWrite,
+    ) -> Result<Written, VaultError> {
+        for _ in 0..RACES_MAX {
+            let before = self.before_write(caller, write).await?;
+            let (unit, written) = self.plan_write(caller, write, &before)?;
+            match self.commit(unit).await {
+                Ok(_) => return Ok(written),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let current = SecretReads::secret_find(&*self.store, caller.tenant(), &write.path)
+            .await?
+            .map_or(0, |head| head.current_version);
+        Err(VaultError::VersionConflict { current })
+    }
+
+    async fn before_write(
+        &self,
+        caller: &Caller,
+        write: &SecretWrite,
+    ) -> Result<Before, VaultError> {
+        let tenant = caller.tenant();
+        let head = SecretReads::secret_find(&*self.store, tenant, &write.path).await?;
+        if let Some(head) = &head
+            && head.is_deleted()
+        {
+            return Err(VaultError::SecretExists(head.recoverable_until));
+        }
+        let current = head.as_ref().map_or(0, |head| head.current_version);
+        if write.cas.is_some_and(|expected| expected != current) {
+            return Err(VaultError::VersionConflict { current });
+        }
+        let versions = match &head {
+            Some(_) => SecretReads::version_list(&*self.store, tenant, &write.path).await?,
+            None => Vec::new(),
+        };
+        let assignment =
+            AssignmentReads::assignment_find(&*self.store, tenant, &write.path).await?;
+        let policy_id = write
+            .rotation_policy_id
+            .as_ref()
+            .or(assignment.as_ref().map(|assignment| &assignment.policy_id));
+        let policy = match policy_id {
+            Some(id) => {
+                RotationPolicyReads::rotation_policy_find(&*self.store, tenant, id).await?
+            }
+            None => None,
+        };
+        if write.rotation_policy_id.is_some() && policy.is_none() {
+            return Err(VaultError::NotFound(Missing::RotationPolicy));
+        }
+        let answers = self.answered_by(caller, write, assignment.as_ref()).await?;
+        Ok(Before { head, versions, assignment, policy, answers })
+    }
+
+    /// The rotation that waits for a value of this secret, if the caller may answer it.
+    async fn answered_by(
+        &self,
+        caller: &Caller,
+        write: &SecretWrite,
+        assignment: Option<&Assignment>,
+    ) -> Result<Option<Rotation>, VaultError> {
+        let open = match assignment.and_then(|assignment| assignment.open_rotation.as_ref()) {
+            Some(id) => RotationReads::rotation_find(&*self.store, caller.tenant(), id)
+                .await?
+                .filter(Rotation::awaits_value),
+            None => None,
+        };
+        if let Some(wanted) = &write.rotation_id
+            && open.as_ref().map(|rotation| &rotation.id) != Some(wanted)
+        {
+            return Err(VaultError::RotationConflict);
+        }
+        let Some(rotation) = open else {
+            return Ok(None);
+        };
+        let in_scope = caller.principal.scopes.contains(Scope::SecretsRotate);
+        let allowed = in_scope
+            && self
+                .decision(caller, Permission::Rotate, &write.path, self.now())
+                .await?
+                .is_ok();
+        if write.rotation_id.is_some() && !allowed {
+            return Err(if in_scope {
+                VaultError::Denied(scaivault_core::access::DenialReason::NoRule)
+            } else {
+                VaultError::Scope(Scope::SecretsRotate)
+            });
+        }
+        Ok(allowed.then_some(rotation))
+    }
+
+    fn plan_write(
+        &self,
+        caller: &Caller,
+        write: &SecretWrite,
+        before: &Before,
+    ) -> Result<(Unit, Written), VaultError> {
+        let now = self.now();
+        let head = next_head(caller, write, before.head.as_ref(), now);
+        let number = head.current_version;
+        let old_version = before.head.as_ref().map_or(0, |head| head.current_version);
+        let rotation =
+            before.answers.as_ref().map(|rotation| rotation.promoted(number, old_version, now));
+        let place = Place {
+            tenant: &head.tenant,
+            kind: DATA_PLACE_KIND,
+            path: head.path.as_str(),
+            version: number,
+            field: "data",
+        };
+        let sealed = Sealer::seal(self.sealer(), place, &write.data)?;
+        let row = Version {
+            tenant: head.tenant.clone(),
+            path: head.path.clone(),
+            version: number,
+            state: VersionState::Current,
+            readable_until: None,
+            rotation_id: rotation.as_ref().map(|rotation| rotation.id.clone()),
+            created_at: now,
+            created_by: caller.identity().clone(),
+            revision: 1,
+        };
+
+        let mut unit = Unit::new(UnitName::SecretWrite)
+            .put(Record::Secret(head.clone()))
+            .op(Op::VersionInsert(SealedVersion { version: row.clone(), sealed }));
+        let mut rows = vec![row];
+        for old in &before.versions {
+            if old.version == old_version {
+                let replaced = replaced_version(old, rotation.as_ref());
+                unit = unit.put(Record::Version(replaced.clone()));
+                rows.push(replaced);
+            } else {
+                rows.push(old.clone());
+            }
+        }
+        unit.ops.extend(aging_ops(&head, &rows, now));
+
+        let assignment = next_assignment(caller, write, before, &head, rotation.is_some(), now);
+        let rotation_policy_id = assignment
+            .as_ref()
+            .or(before.assignment.as_ref())
+            .map(|assignment| assignment.policy_id.clone());
+        if let Some(assignment) = assignment {
+            unit = unit.put(Record::Assignment(assignment));
+        }
+        let event = if before.head.is_none() {
+            events::created(&head, caller)
+        } else {
+            events::updated(&head, old_version, caller, rotation.is_some())
+        };
+        unit = unit.emit(self.event(caller, event, now));
+        if let Some(rotation) = &rotation {
+            let rotated = events::rotated(&head, rotation, false);
+            unit = unit
+                .put(Record::Rotation(rotation.clone()))
+                .emit(self.event(caller, rotated, now));
+        }
+        let extra = AuditExtra {
+            version: Some(number),
+            old_version: (old_version > 0).then_some(old_version),
+            is_rotation: Some(rotation.is_some()),
+            rotation_id: rotation.as_ref().map(|rotation| rotation.id.clone()),
+            ..AuditExtra::default()
+        };
+        unit = unit.audited(caller.row(Action::Write, Some(&head.path), now, extra));
+        let answered = rotation.map(|rotation| rotation.id);
+        Ok((unit, Written { head, rotation_policy_id, answered }))
+    }
+}
+
+fn next_head(
+    caller: &Caller,
+    write: &SecretWrite,
+    before: Option<&SecretHead>,
+    now: Timestamp,
+) -> SecretHead {
+    let mut head = before.cloned().unwrap_or_else(|| SecretHead {
+        tenant: caller.tenant().clone(),
+        path: write.path.clone(),
+        secret_type: SecretType::default(),
+        metadata: Metadata::default(),
+        current_version: 0,
+        latest_version: 0,
+        max_versions: MAX_VERSIONS_DEFAULT,
+        created_at: now,
+        updated_at: now,
+        expires_at: None,
+        recoverable_until: None,
+        revision: 0,
+    });
+    head.revision += 1;
+    head.updated_at = now;
+    head.latest_version += 1;
+    head.current_version = head.latest_version;
+    // A new value has a new life: an end given with the old one does not carry over.
+    head.expires_at = write.expires_in.as_ref().map(|span| now.plus(span.duration()));
+    if let Some(secret_type) = write.secret_type {
+        head.secret_type = secret_type;
+    }
+    if let Some(metadata) = &write.metadata {
+        head.metadata = metadata.clone();
+    }
+    if let Some(max_versions) = write.max_versions {
+        head.max_versions = max_versions;
+    }
+    head
+}
+
+/// The replaced version: readable until the grace period closes if a rotation replaced it, until
+/// it ages out otherwise.
+fn replaced_version(old: &Version, rotation: Option<&Rotation>) -> Version {
+    let mut replaced = old.clone();
+    replaced.revision += 1;
+    match rotation {
+        Some(rotation) => {
+            replaced.state = VersionState::Previous;
+            replaced.readable_until = rotation.grace_ends_at;
+        }
+        None => replaced.state = VersionState::Superseded,
+    }
+    replaced
+}
+
+/// The attachment after the write, where it changes.
+fn next_assignment(
+    caller: &Caller,
+    write: &SecretWrite,
+    before: &Before,
+    head: &SecretHead,
+    answered: bool,
+    now: Timestamp,
+) -> Option<Assignment> {
+    let policy = before.policy.as_ref();
+    let attach = write.rotation_policy_id.as_ref().and(policy);
+    match (&before.assignment, attach) {
+        (Some(old), Some(policy)) if old.policy_id != policy.id => {
+            let fresh = Assignment::new(
+                head.tenant.clone(),
+                head.path.clone(),
+                policy,
+                caller.identity().clone(),
+                now,
+            );
+            // A rotation that waits keeps waiting: it carries what it needs of its own policy.
+            let open_rotation = if answered { None } else { old.open_rotation.clone() };
+            Some(Assignment { revision: old.revision + 1, open_rotation, ..fresh })
+        }
+        (Some(old), _) if answered => Some(old.rotated(policy, now)),
+        (None, Some(policy)) => Some(Assignment::new(
+            head.tenant.clone(),
+            head.path.clone(),
+            policy,
+            caller.identity().clone(),
+            now,
+        )),
+        _ => None,
+    }
+}

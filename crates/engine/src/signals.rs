@@ -1,0 +1,53 @@
+//! Wake-ups inside one process. They only make things quicker: every worker also looks by
+//! itself, so a lost signal costs time, never work.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+/// The signals of one vault.
+#[derive(Clone)]
+pub struct Signals {
+    outbox: Arc<Notify>,
+    work: Arc<Notify>,
+    deliveries: Arc<watch::Sender<u64>>,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self {
+            outbox: Arc::default(),
+            work: Arc::default(),
+            deliveries: Arc::new(watch::Sender::new(0)),
+        }
+    }
+}
+
+impl Signals {
+    /// Completes after an event entered the outbox. One waiter.
+    pub async fn outbox(&self) {
+        self.outbox.notified().await;
+    }
+
+    /// Completes after a schedule or rotation changed. One waiter.
+    pub async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    /// Changes whenever deliveries did. Any number of waiters.
+    pub fn deliveries(&self) -> watch::Receiver<u64> {
+        self.deliveries.subscribe()
+    }
+
+    pub(crate) fn outbox_grew(&self) {
+        self.outbox.notify_one();
+    }
+
+    pub(crate) fn work_changed(&self) {
+        self.work.notify_one();
+    }
+
+    pub(crate) fn deliveries_changed(&self) {
+        self.deliveries.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

@@ -1,0 +1,207 @@
+//! Local tokens: mint, list, revoke, renew. Only a keyed hash is stored.
+
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::identity::{Identity, Scope, ScopeSet, Token};
+use scaivault_core::ids::TokenId;
+use scaivault_core::ports::{CommitError, Record, TokenReads, Unit, UnitName};
+use scaivault_core::time::Span;
+use scaivault_crypto::token::TokenText;
+
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::vault::{Vault, default_tenant};
+
+/// A token to mint.
+#[derive(Debug, Clone)]
+pub struct TokenDraft {
+    /// Who it speaks for: a user or a service account.
+    pub identity: Identity,
+    /// What it may ask for.
+    pub scopes: ScopeSet,
+    /// How long it lives.
+    pub ttl: Span,
+    /// Free text.
+    pub description: Option<String>,
+}
+
+/// A new token: the text is shown once.
+pub struct MintedToken {
+    /// The stored record.
+    pub token: Token,
+    /// The token itself.
+    pub text: TokenText,
+}
+
+impl Vault {
+    /// Mints a token. Nobody hands out scopes they do not have.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `admin`; [`VaultError::Forbidden`] for scopes beyond the
+    /// caller's own.
+    pub async fn token_create(
+        &self,
+        caller: &Caller,
+        draft: TokenDraft,
+    ) -> Result<MintedToken, VaultError> {
+        self.require(caller, Scope::Admin, Action::TokenCreate).await?;
+        if !caller.principal.scopes.covers(draft.scopes) {
+            return Err(VaultError::Forbidden(
+                "a token cannot carry scopes that the token creating it does not have",
+            ));
+        }
+        let now = self.now();
+        let text = scaivault_crypto::token::mint(&*self.entropy);
+        let token = Token {
+            id: TokenId::mint(now, &*self.entropy),
+            hash: self.keyring.token_hash(text.expose()),
+            tenant: caller.tenant().clone(),
+            identity: draft.identity,
+            scopes: draft.scopes,
+            is_root: false,
+            description: draft.description,
+            ttl_s: Some(draft.ttl.as_secs()),
+            expires_at: Some(now.plus(draft.ttl.duration())),
+            created_at: now,
+            created_by: caller.identity().clone(),
+            revoked_at: None,
+            revision: 1,
+        };
+        let extra = AuditExtra {
+            token_id: Some(token.id.clone()),
+            subject: Some(token.identity.as_str().to_owned()),
+            ..AuditExtra::default()
+        };
+        let unit = Unit::new(UnitName::TokenWrite)
+            .put(Record::Token(token.clone()))
+            .audited(caller.row(Action::TokenCreate, None, now, extra));
+        self.commit(unit).await?;
+        Ok(MintedToken { token, text })
+    }
+
+    /// Makes `text` a root token (`user:root`), unless it is one already. For `init` and the
+    /// development server only; no route reaches it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn token_root(&self, text: &str) -> Result<(), VaultError> {
+        let hash = self.keyring.token_hash(text);
+        if TokenReads::token_by_hash(&*self.store, &hash).await?.is_some() {
+            return Ok(());
+        }
+        let now = self.now();
+        let caller = Caller::system(default_tenant(), "init", now);
+        let identity = Identity::parse("user:root")
+            .map_err(|error| VaultError::Internal(error.to_string()))?;
+        let token = Token {
+            id: TokenId::mint(now, &*self.entropy),
+            hash,
+            tenant: default_tenant(),
+            identity,
+            scopes: ScopeSet::all(),
+            is_root: true,
+            description: Some("root token".to_owned()),
+            ttl_s: None,
+            expires_at: None,
+            created_at: now,
+            created_by: caller.identity().clone(),
+            revoked_at: None,
+            revision: 1,
+        };
+        let extra = AuditExtra {
+            token_id: Some(token.id.clone()),
+            subject: Some("user:root".to_owned()),
+            ..AuditExtra::default()
+        };
+        let unit = Unit::new(UnitName::TokenWrite)
+            .put(Record::Token(token))
+            .audited(caller.row(Action::TokenCreate, None, now, extra));
+        self.commit(unit).await?;
+        Ok(())
+    }
+
+    /// Tokens of the tenant by id; ended and revoked ones included.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `admin`.
+    pub async fn token_list(
+        &self,
+        caller: &Caller,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Token>, VaultError> {
+        self.require(caller, Scope::Admin, Action::List).await?;
+        Ok(TokenReads::token_list(&*self.store, caller.tenant(), after, limit).await?)
+    }
+
+    /// Revokes a token: from the answer on it is refused. Revoking again changes nothing.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when there is no such token.
+    pub async fn token_revoke(&self, caller: &Caller, id: &TokenId) -> Result<(), VaultError> {
+        self.require(caller, Scope::Admin, Action::TokenRevoke).await?;
+        for _ in 0..RACES_MAX {
+            let mut token = self.token_of(caller, id).await?;
+            if token.revoked_at.is_some() {
+                return Ok(());
+            }
+            let now = self.now();
+            token.revision += 1;
+            token.revoked_at = Some(now);
+            let extra = AuditExtra {
+                token_id: Some(token.id.clone()),
+                subject: Some(token.identity.as_str().to_owned()),
+                ..AuditExtra::default()
+            };
+            let unit = Unit::new(UnitName::TokenWrite)
+                .put(Record::Token(token))
+                .audited(caller.row(Action::TokenRevoke, None, now, extra));
+            match self.commit(unit).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Unavailable("the token changes too quickly: try again".into()))
+    }
+
+    /// Counts the caller's own token's lifetime again from now.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`] when the caller came without a local token.
+    pub async fn token_renew_self(&self, caller: &Caller) -> Result<Token, VaultError> {
+        let id = caller
+            .principal
+            .token_id
+            .clone()
+            .ok_or(VaultError::Forbidden("only a token issued here can be renewed"))?;
+        for _ in 0..RACES_MAX {
+            let mut token = self.token_of(caller, &id).await?;
+            let Some(ttl_s) = token.ttl_s else {
+                return Ok(token); // it never ends
+            };
+            if token.revoked_at.is_some() {
+                return Err(VaultError::Forbidden("the token was revoked"));
+            }
+            let now = self.now();
+            token.revision += 1;
+            token.expires_at = Some(now.plus(std::time::Duration::from_secs(ttl_s)));
+            let extra =
+                AuditExtra { token_id: Some(token.id.clone()), ..AuditExtra::default() };
+            let unit = Unit::new(UnitName::TokenWrite)
+                .put(Record::Token(token.clone()))
+                .audited(caller.row(Action::TokenRenew, None, now, extra));
+            match self.commit(unit).await {
+                Ok(_) => return Ok(token),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Unavailable("the token changes too quickly: try again".into()))
+    }
+
+    async fn token_of(&self, caller: &Caller, id: &TokenId) -> Result<Token, VaultError> {
+        TokenReads::token_find(&*self.store, caller.tenant(), id)
+            .await?
+            .ok_or(VaultError::NotFound(Missing::Token))
+    }
+}
