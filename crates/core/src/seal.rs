@@ -78,6 +78,9 @@ pub enum KeyPurpose {
     TokenHash,
     /// Authenticates the heads of the audit chain.
     AuditChain,
+    /// Not a key: how the root key follows from a passphrase (public parameters, in the clear in
+    /// `wrapped`). It lives in the keyring so that no copy of a store is ever without it.
+    RootDerivation,
 }
 
 /// The life of a key. `Active` keys seal and open, `Retired` keys only open.

@@ -6,9 +6,21 @@ use scaivault_core::ports::{AuditPage, AuditReads, AuditSummary, Unit};
 
 use crate::caller::Caller;
 use crate::error::VaultError;
-use crate::vault::Vault;
+use crate::vault::{Vault, default_tenant};
 
 impl Vault {
+    /// Puts the start of a server on the trail.
+    ///
+    /// # Errors
+    /// When the trail cannot be written: then nothing can be served.
+    pub async fn server_started(&self) -> Result<(), VaultError> {
+        let now = self.now();
+        let caller = Caller::system(default_tenant(), "server", now);
+        let row = caller.row(Action::ServerStart, None, now, AuditExtra::default());
+        self.commit(Unit::audit_only(row)).await?;
+        Ok(())
+    }
+
     /// A page of rows of the caller's tenant, newest first.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod receivers;
 mod rotation;
 mod secrets;
 mod signals;
+mod tally;
 mod tokens;
 mod vault;
 
@@ -39,5 +40,6 @@ pub use secrets::{
     Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
 };
 pub use signals::Signals;
+pub use tally::{Tally, TallyReading};
 pub use tokens::{MintedToken, TokenDraft};
 pub use vault::{DEFAULT_PARTNER, Vault, VaultPorts, default_tenant};

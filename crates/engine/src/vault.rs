@@ -13,6 +13,7 @@ use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::Caches;
 use crate::signals::Signals;
+use crate::tally::Tally;
 
 /// The partner every tenant belongs to until tenancy is managed.
 pub const DEFAULT_PARTNER: &str = "ptn_default";
@@ -45,6 +46,7 @@ pub struct Vault {
     pub(crate) courier: Arc<dyn Courier>,
     pub(crate) caches: Caches,
     pub(crate) signals: Signals,
+    pub(crate) tally: Tally,
     /// A commit's outcome is not known: caches are passed by until a later commit succeeds,
     /// which (one writer, in order) means that the unknown one is settled.
     unsettled: AtomicBool,
@@ -61,6 +63,7 @@ impl Vault {
             courier: ports.courier,
             caches: Caches::default(),
             signals: Signals::default(),
+            tally: Tally::default(),
             unsettled: AtomicBool::new(false),
         }
     }
@@ -78,6 +81,11 @@ impl Vault {
     /// Wake-ups for the loops that run the workers.
     pub fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    /// What the workers did, in figures.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// A new request id.

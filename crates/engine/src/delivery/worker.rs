@@ -18,6 +18,7 @@ use scaivault_core::time::Timestamp;
 
 use crate::caller::Caller;
 use crate::error::VaultError;
+use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// How long a claim holds; an attempt is bounded well below it by the courier.
@@ -123,6 +124,10 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let now = self.now();
         let caller = Caller::system(delivery.tenant.clone(), "event-dispatcher", now);
+        Tally::add(match attempted.error {
+            None => &self.tally.deliveries_succeeded,
+            Some(_) => &self.tally.deliveries_failed,
+        });
         let after = delivery.after(attempted, now);
         let mut unit = Unit::new(UnitName::DeliveryDone)
             .put(Record::Delivery(after.clone()))

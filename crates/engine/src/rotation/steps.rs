@@ -20,6 +20,7 @@ use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::events;
 use crate::secrets::{DATA_PLACE_KIND, aging_ops};
+use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// Attempts to make a value before a person is asked.
@@ -58,6 +59,7 @@ impl Vault {
                     None => unit,
                 };
                 self.commit(unit).await?;
+                Tally::add(&self.tally.rotations_failed);
                 Ok(next)
             }
             Step::Close => self.close(&caller, rotation, now).await,
@@ -68,6 +70,7 @@ impl Vault {
                     .step_unit(UnitName::RotationPark, &caller, &next, now)
                     .emit(self.failed_event(&caller, &next, reason, now));
                 self.commit(unit).await?;
+                Tally::add(&self.tally.rotations_failed);
                 Ok(next)
             }
             Step::Wait(until) => Ok(rotation.waiting(until)),
@@ -216,6 +219,7 @@ impl Vault {
             .emit(self.event(caller, updated, now))
             .emit(self.event(caller, rotated, now));
         self.commit(unit).await?;
+        Tally::add(&self.tally.rotations_succeeded);
         Ok(next)
     }
 
@@ -272,6 +276,9 @@ impl Vault {
             unit = unit.put(Record::Assignment(rotated));
         }
         self.commit(unit).await?;
+        if rotation.is_before_promotion() {
+            Tally::add(&self.tally.rotations_failed);
+        }
         Ok(next)
     }
 

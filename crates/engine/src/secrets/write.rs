@@ -22,6 +22,7 @@ use super::aging::aging_ops;
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::events;
+use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// The sealing place of values.
@@ -109,7 +110,12 @@ impl Vault {
             let before = self.before_write(caller, write).await?;
             let (unit, written) = self.plan_write(caller, write, &before)?;
             match self.commit(unit).await {
-                Ok(_) => return Ok(written),
+                Ok(_) => {
+                    if written.answered.is_some() {
+                        Tally::add(&self.tally.rotations_succeeded);
+                    }
+                    return Ok(written);
+                }
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -1,0 +1,209 @@
+//! The command line as a whole. Each command's own arguments are in its file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{audit, auth, config, policy, rotation, secrets, token};
+use crate::token::Token;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok
+  1  anything else (no connection, a conflict, an invalid audit chain)
+  2  authentication: no token, or one that is not accepted
+  3  authorization: the token or its policies do not allow it
+  4  not found
+  5  invalid input, this command line included";
+
+/// Keeps secrets, rotates them, and accounts for every read.
+#[derive(Parser)]
+#[command(name = "scaivault", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command. A flag comes before the environment, that before the config file.
+/// The environment is read in `settings`, so that where a value comes from stays known.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Flags {
+    /// The server [env: SCAIVAULT_URL] [default: http://127.0.0.1:8200]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The token; other users of this machine can see it here, so prefer the environment or
+    /// `auth login` [env: SCAIVAULT_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<Token>,
+    /// Act in this tenant [env: SCAIVAULT_TENANT_ID]
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) tenant_id: Option<String>,
+    /// The tenant's partner [env: SCAIVAULT_PARTNER_ID]
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) partner_id: Option<String>,
+    /// PEM certificates to trust besides the system's [env: SCAIVAULT_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Say on stderr what is asked and answered, without values [env: SCAIVAULT_DEBUG]
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+    /// Print the server's JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Read, write and manage secrets
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
+    /// Create, list and revoke tokens
+    #[command(subcommand)]
+    Token(token::Tokens),
+    /// Say who may do what to which paths
+    #[command(subcommand)]
+    Policy(policy::Policies),
+    /// Replace values on a schedule or at once
+    #[command(subcommand)]
+    Rotation(rotation::Rotations),
+    /// See who did what, and check that the record is whole
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Keep a token for later commands
+    #[command(subcommand)]
+    Auth(auth::Auth),
+    /// Settings kept in ~/.scaivault/config.json
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Start a development server on this machine
+    #[cfg(feature = "server")]
+    Dev(crate::commands::serve::Dev),
+    /// Start the server
+    #[cfg(feature = "server")]
+    Server(crate::commands::serve::Server),
+    /// Prepare a new server: root key and first token
+    #[cfg(feature = "server")]
+    Init(crate::commands::serve::Init),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_and_after_the_command() {
+        for line in [
+            "scaivault --url http://h --token t --json secrets read a/b",
+            "scaivault secrets --json read a/b --url http://h --token t",
+        ] {
+            let cli = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(cli.flags.url.as_deref(), Some("http://h"));
+            assert_eq!(cli.flags.token, Some(Token::new("t")));
+            assert!(cli.flags.json);
+        }
+    }
+
+    #[test]
+    fn every_documented_command_parses() {
+        for line in [
+            "secrets read a --version 3 --field password",
+            "secrets write a k=v l=@file m=-",
+            "secrets write a --type json --json-file - --expires-in 30d --tag x --tag y \
+             --description d --max-versions 5 --cas 0",
+            "secrets list --prefix p --tag t --limit 10",
+            "secrets delete a --hard",
+            "secrets undelete a",
+            "secrets versions a",
+            "secrets rotate a",
+            "secrets expiring --days 30 --prefix p",
+            "secrets consumers a",
+            "token create --identity sa:x --scope secrets:read --scope a,b --ttl 90d \
+             --description d",
+            "token list",
+            "token revoke tok_1",
+            "policy list",
+            "policy show pol_1",
+            "policy create --file -",
+            "policy bind pol_1 --identity group:sre --expires-at 2027-01-01T00:00:00Z",
+            "policy delete pol_1 --force",
+            "rotation policy create --name n --interval 90d --grace-period 48h \
+             --warn-before 7d,1d --auto-generate --webhook wh_1",
+            "rotation policy list",
+            "rotation assign a/b --policy rot_1",
+            "rotation list --path a/b",
+            "rotation show rtn_1",
+            "audit verify",
+            "audit logs --path p --identity sa:x --action read,write --since 24h --limit 5",
+            "auth login --token t",
+            "auth login --token -",
+            "auth login --token",
+            "auth login",
+            "auth whoami",
+            "auth logout",
+            "config set base_url http://h",
+            "config show",
+        ] {
+            if let Err(error) = parse(&format!("scaivault {line}")) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "",
+            "secrets",
+            "secrets read",
+            "secrets read a --version x",
+            "secrets write a",
+            "secrets write a k=v --json-file f",
+            "secrets expiring",
+            "token create",
+            "rotation assign a",
+            "config set token t",
+            "nonsense",
+        ] {
+            assert!(parse(&format!("scaivault {line}")).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_tells_the_exit_codes_and_no_token() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("Exit codes:"));
+        assert!(help.contains("SCAIVAULT_TOKEN"));
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn server_commands_parse() {
+        for line in [
+            "dev",
+            "dev --listen 127.0.0.1:9000 --data d --root-token t",
+            "server --config f",
+            "server --print-config",
+            "init --config f --data d --key-file k",
+            "init --passphrase",
+        ] {
+            if let Err(error) = parse(&format!("scaivault {line}")) {
+                panic!("{line}: {error}");
+            }
+        }
+        assert!(parse("scaivault dev --listen nowhere").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! `scaivault auth login`
+
+use std::io::IsTerminal;
+
+use clap::Args;
+use scaivault_client::ClientError;
+
+use crate::args::Flags;
+use crate::commands::{at_server, settings};
+use crate::config::{self, ConfigFile};
+use crate::connect;
+use crate::exit::CliError;
+use crate::input;
+use crate::output::note;
+use crate::report;
+use crate::token::Token;
+
+/// The server is asked whether it accepts the token. A --url given here is kept with it.
+#[derive(Args)]
+pub(crate) struct Login {
+    /// The token; - to read it from stdin. Without one it is asked for
+    //
+    // It has the name of the option of every command on purpose: clap then takes either place.
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1, default_missing_value = "")]
+    token: Option<Token>,
+}
+
+impl Login {
+    pub(crate) async fn run(self, flags: &Flags) -> anyhow::Result<()> {
+        let token = token(self.token)?;
+        let settings = settings(flags)?;
+        let client = connect::with_token(&settings, Some(&token))?;
+        let accepted = match client.tokens().whoami().await {
+            Ok(me) => Some(me.identity_id),
+            // No answer says nothing about the token.
+            Err(error @ ClientError::Transport(_)) => {
+                note(&report::text(&at_server(error.into(), &client)));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let path = config::path()?;
+        let mut file = ConfigFile::load(&path)?;
+        file.token = Some(token);
+        if let Some(url) = &flags.url {
+            file.base_url = Some(url.clone());
+        }
+        file.save(&path)?;
+        match accepted {
+            Some(identity_id) => note(&format!("logged in as {identity_id}")),
+            None => note(&format!("kept in {}, but not checked", path.display())),
+        }
+        Ok(())
+    }
+}
+
+fn token(given: Option<Token>) -> Result<Token, CliError> {
+    let text = match given {
+        Some(token) if token.expose() == "-" => input::stdin_value("token")?,
+        Some(token) if !token.expose().is_empty() => return Ok(token),
+        _ if std::io::stdin().is_terminal() => input::stdin_value("token")?,
+        _ => {
+            let message = "there is no terminal to ask on: give --token - and the token on stdin";
+            return Err(CliError::Input(message.to_owned()));
+        }
+    };
+    match text.trim() {
+        "" => Err(CliError::Input("the token is empty".to_owned())),
+        text => Ok(Token::new(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::commands::auth::Auth;
+
+    fn given(line: &str) -> Option<Token> {
+        match Cli::try_parse_from(line.split_whitespace())
+            .expect("parsed")
+            .command
+        {
+            Command::Auth(Auth::Login(login)) => login.token,
+            _ => panic!("not a login"),
+        }
+    }
+
+    #[test]
+    fn the_token_may_stand_in_either_place() {
+        assert_eq!(
+            given("scaivault auth login --token t"),
+            Some(Token::new("t"))
+        );
+        assert_eq!(
+            given("scaivault --token t auth login"),
+            Some(Token::new("t"))
+        );
+        assert_eq!(
+            given("scaivault auth login --token -"),
+            Some(Token::new("-"))
+        );
+        assert_eq!(given("scaivault auth login --token"), Some(Token::new("")));
+        assert_eq!(given("scaivault auth login"), None);
+    }
+
+    #[test]
+    fn a_given_token_is_taken() {
+        assert_eq!(token(Some(Token::new("t"))).ok(), Some(Token::new("t")));
+    }
+}

@@ -1,0 +1,101 @@
+//! `scaivault rotation …`
+
+mod assign;
+mod list;
+mod policy;
+mod show;
+
+use clap::Subcommand;
+use scaivault_api::rotation::Rotation;
+
+use super::Session;
+use crate::table::{Table, or_dash};
+
+#[derive(Subcommand)]
+pub(crate) enum Rotations {
+    /// Create and list rotation policies
+    #[command(subcommand)]
+    Policy(policy::Policies),
+    /// Attach a secret to a rotation policy
+    Assign(assign::Assign),
+    /// List rotations, newest first
+    List(list::List),
+    /// Show where a rotation stands
+    Show(show::Show),
+}
+
+impl Rotations {
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        match self {
+            Self::Policy(command) => command.run(session).await,
+            Self::Assign(command) => command.run(session).await,
+            Self::List(command) => command.run(session).await,
+            Self::Show(command) => command.run(session).await,
+        }
+    }
+}
+
+/// A rotation in full; used by `show` and `secrets rotate`.
+pub(crate) fn details(rotation: &Rotation) -> String {
+    let mut table = Table::fields();
+    let versions = match rotation.new_version {
+        Some(new_version) => format!("{} -> {new_version}", rotation.old_version),
+        None => format!("{} -> ?", rotation.old_version),
+    };
+    let policy = format!(
+        "{} ({})",
+        rotation.rotation_policy_name, rotation.rotation_policy_id
+    );
+    table.row(["id", &rotation.id]);
+    table.row(["secret", &rotation.secret_path]);
+    table.row(["policy", &policy]);
+    table.row(["status", &rotation.status]);
+    table.row([
+        "phase",
+        &format!("{} since {}", rotation.phase, rotation.phase_since),
+    ]);
+    table.row(["strategy", &rotation.strategy]);
+    table.row([
+        "trigger",
+        &format!("{} by {}", rotation.trigger, rotation.requested_by),
+    ]);
+    table.row(["versions", &versions]);
+    table.row(["started", &rotation.started_at]);
+    table.row(["finished", or_dash(rotation.finished_at.as_deref())]);
+    for (name, value) in [
+        ("grace ends", &rotation.grace_period_ends),
+        ("waiting for", &rotation.waiting_for),
+        ("next attempt", &rotation.next_attempt_at),
+        ("reason", &rotation.reason),
+        ("advice", &rotation.advice),
+        ("last error", &rotation.last_error),
+    ] {
+        if let Some(value) = value {
+            table.row([name, value]);
+        }
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_is_shown() {
+        let rotation: Rotation = serde_json::from_value(serde_json::json!({
+            "id": "rtn_1", "secret_path": "a/b", "rotation_policy_id": "rot_1",
+            "rotation_policy_name": "quarterly", "status": "pending", "phase": "generating",
+            "phase_since": "t1", "strategy": "event_driven", "trigger": "manual",
+            "requested_by": "user:root", "started_at": "t0", "finished_at": null,
+            "old_version": 1, "new_version": null, "grace_period_ends": null,
+            "waiting_for": "a new value", "next_attempt_at": null, "reason": null,
+            "advice": null, "last_error": null
+        }))
+        .expect("rotation");
+        let text = details(&rotation);
+        assert!(text.contains("versions     1 -> ?\n"), "{text}");
+        assert!(text.contains("waiting for  a new value\n"), "{text}");
+        assert!(!text.contains("advice"), "{text}");
+    }
+}

@@ -1,0 +1,18 @@
+//! `scaivault rotation show`
+
+use clap::Args;
+
+use crate::commands::Session;
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// The rotation's id (rtn_…)
+    id: String,
+}
+
+impl Show {
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        let call = session.client.rotation().get(&self.id);
+        session.output.answer(call, super::details).await
+    }
+}

@@ -1,0 +1,153 @@
+//! How this program ends. The codes are a contract with scripts.
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use scaivault_client::{BuildError, ClientError};
+
+use crate::output::note;
+use crate::report;
+
+const GENERAL: u8 = 1;
+const AUTHENTICATION: u8 = 2;
+const AUTHORIZATION: u8 = 3;
+const NOT_FOUND: u8 = 4;
+const VALIDATION: u8 = 5;
+
+/// What this program itself finds wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The arguments or a file of the user.
+    #[error("{0}")]
+    Input(String),
+    /// The secret is there, the field is not.
+    #[error("there is no field '{field}' in this secret; it has: {known}")]
+    NoField { field: String, known: String },
+    /// The record was changed.
+    #[error("the audit chain is broken at row {id}: {reason}")]
+    ChainBroken { id: String, reason: String },
+}
+
+/// Reports an error, if there is one, and turns the result into the exit code.
+pub(crate) fn finish(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    // `scaivault … | head` has what it wanted.
+    if is_closed_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    note(&report::text(&error));
+    ExitCode::from(code(&error))
+}
+
+/// Help and version end well; a command line that makes no sense is invalid input. Clap's own 2
+/// is not used, because for this program it means authentication.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when this cannot be printed.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(VALIDATION)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return match error {
+            ClientError::Input(_) => VALIDATION,
+            other => other.status().map_or(GENERAL, of_status),
+        };
+    }
+    if error.is::<BuildError>() {
+        return VALIDATION;
+    }
+    match error.downcast_ref::<CliError>() {
+        Some(CliError::Input(_)) => VALIDATION,
+        Some(CliError::NoField { .. }) => NOT_FOUND,
+        Some(CliError::ChainBroken { .. }) | None => GENERAL,
+    }
+}
+
+fn of_status(status: u16) -> u8 {
+    match status {
+        400 | 413 | 422 => VALIDATION,
+        401 => AUTHENTICATION,
+        403 => AUTHORIZATION,
+        404 => NOT_FOUND,
+        _ => GENERAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scaivault_client::{ApiError, Client};
+
+    use super::*;
+
+    pub(crate) fn api(status: u16) -> anyhow::Error {
+        anyhow::Error::new(ClientError::Api(Box::new(ApiError {
+            status,
+            code: "code".to_owned(),
+            message: "message".to_owned(),
+            details: None,
+            request_id: "req_1".to_owned(),
+            retry_after: None,
+        })))
+    }
+
+    #[test]
+    fn codes_by_status() {
+        let check = |status, expect| assert_eq!(code(&api(status)), expect, "{status}");
+        check(400, 5);
+        check(401, 2);
+        check(403, 3);
+        check(404, 4);
+        check(409, 1);
+        check(410, 1);
+        check(413, 5);
+        check(422, 5);
+        check(429, 1);
+        check(500, 1);
+        check(503, 1);
+    }
+
+    #[test]
+    fn context_does_not_hide_the_code() {
+        assert_eq!(code(&api(404).context("while doing more")), 4);
+    }
+
+    #[test]
+    fn codes_of_our_own() {
+        let input = CliError::Input("x".to_owned());
+        assert_eq!(code(&input.into()), 5);
+        let field = CliError::NoField {
+            field: "x".to_owned(),
+            known: "y".to_owned(),
+        };
+        assert_eq!(code(&field.into()), 4);
+        let chain = CliError::ChainBroken {
+            id: "log_1".to_owned(),
+            reason: "x".to_owned(),
+        };
+        assert_eq!(code(&chain.into()), 1);
+        let build = Client::builder("nonsense").build().expect_err("refused");
+        assert_eq!(code(&build.into()), 5);
+        assert_eq!(code(&anyhow::anyhow!("anything")), 1);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let pipe = std::io::Error::from(ErrorKind::BrokenPipe);
+        assert!(is_closed_pipe(&pipe.into()));
+        let other = std::io::Error::from(ErrorKind::NotFound);
+        assert!(!is_closed_pipe(&other.into()));
+    }
+}

@@ -1,0 +1,29 @@
+//! `scaivault`: the one binary. The commands of operators and scripts, and the server itself.
+//!
+//! To add a command: one file in `commands/` with its arguments, its `run` and its output, and
+//! one line in the enum of its group.
+
+mod args;
+mod commands;
+mod config;
+mod connect;
+mod exit;
+mod input;
+mod listing;
+mod output;
+mod report;
+mod settings;
+mod since;
+mod table;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match args::Cli::try_parse() {
+        Ok(cli) => exit::finish(commands::run(cli)),
+        Err(error) => exit::usage(&error),
+    }
+}

@@ -1,0 +1,95 @@
+//! The client: settings shared by all calls, and the groups of the API.
+
+use std::sync::Arc;
+
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+
+use crate::audit::Audit;
+use crate::builder::ClientBuilder;
+use crate::exchange::Observer;
+use crate::policies::Policies;
+use crate::retry::{RetryPolicy, Sleeper};
+use crate::rotation::Rotation;
+use crate::secrets::Secrets;
+use crate::system::System;
+use crate::tokens::Tokens;
+
+/// A client for one server and one token. Cheap to clone; connections are shared.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) http: reqwest::Client,
+    /// Without trailing slash in its path.
+    pub(crate) base: Url,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) tenant: Option<HeaderValue>,
+    pub(crate) partner: Option<HeaderValue>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) sleeper: Arc<dyn Sleeper>,
+    pub(crate) observer: Option<Arc<Observer>>,
+}
+
+impl Client {
+    /// Starts a client for the server at `base_url`, such as `https://vault.example`.
+    pub fn builder(base_url: &str) -> ClientBuilder {
+        ClientBuilder::new(base_url)
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// The server's URL.
+    pub fn base_url(&self) -> &str {
+        self.inner.base.as_str()
+    }
+
+    /// Secrets, versions, consumers.
+    pub fn secrets(&self) -> Secrets<'_> {
+        Secrets::new(self)
+    }
+
+    /// Local tokens and who one is.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens::new(self)
+    }
+
+    /// Access policies and bindings.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies::new(self)
+    }
+
+    /// Rotation policies, assignments, rotations.
+    pub fn rotation(&self) -> Rotation<'_> {
+        Rotation::new(self)
+    }
+
+    /// The audit trail.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit::new(self)
+    }
+
+    /// Health and version.
+    pub fn system(&self) -> System<'_> {
+        System::new(self)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url())
+            .field("has_token", &self.inner.authorization.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! Putting the parts together: store, keyring, vault, routes.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use parking_lot::Mutex;
+use scaivault_core::ports::{Clock, Entropy, KeyReads, Record, Store, Unit, UnitName};
+use scaivault_core::seal::KeyPurpose;
+use scaivault_crypto::keyring::Keyring;
+use scaivault_crypto::{RootKey, SystemEntropy};
+use scaivault_engine::{Vault, VaultPorts, default_tenant};
+use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
+
+use crate::app::{App, HttpSettings, Shared};
+use crate::clock::SystemClock;
+use crate::config::StoreSection;
+use crate::egress::{EgressPolicy, GuardedCourier};
+use crate::layer::outermost;
+use crate::metrics::Metrics;
+use crate::rate_limit::{Limits, RateLimiter};
+use crate::routes;
+
+/// The audit chain's heads are authenticated by a key of the keyring.
+struct KeyringMac(Arc<Keyring>);
+
+impl ChainMac for KeyringMac {
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        self.0.chain_mac(message)
+    }
+}
+
+/// An opened, unlocked vault and the store below it.
+pub(crate) struct Opened {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) store: Arc<SqliteStore>,
+}
+
+/// Whether the store has keys already, that is, was initialised.
+pub(crate) async fn is_initialised(store: &SqliteStore) -> Result<bool> {
+    Ok(!KeyReads::key_list(store).await?.is_empty())
+}
+
+/// The store's options as configured.
+pub(crate) fn store_options(store: &StoreSection) -> SqliteOptions {
+    SqliteOptions {
+        max_bytes: store.max_bytes,
+        commit_timeout: store.commit_timeout,
+        ..SqliteOptions::file(&store.database_file)
+    }
+}
+
+/// Opens the database file.
+pub(crate) fn open_store(options: SqliteOptions) -> Result<SqliteStore> {
+    SqliteStore::open(options, &SystemEntropy).context("the store does not open")
+}
+
+/// Unlocks the keyring (making the first keys on an empty store), starts the audit chain, and
+/// builds the vault.
+pub(crate) async fn open_vault(
+    store: SqliteStore,
+    root: &RootKey,
+    egress: EgressPolicy,
+) -> Result<Opened> {
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let mut records = KeyReads::key_list(&store).await?;
+    if records.is_empty() {
+        records = Keyring::first_records(root, clock.now(), &*entropy);
+        commit_keys(&store, &records).await?;
+    }
+    let keyring = Arc::new(Keyring::unlock(root, &records)?);
+    let tenant = default_tenant();
+    if !keyring.has_active_key(&tenant) {
+        let record =
+            keyring.create_key(KeyPurpose::Tenant, Some(&tenant), clock.now(), &*entropy)?;
+        commit_keys(&store, std::slice::from_ref(&record)).await?;
+        keyring.add(&record)?;
+    }
+    store
+        .start_audit(Arc::new(KeyringMac(keyring.clone())))
+        .await
+        .context("the audit trail does not start: run 'scaivault audit verify --database …'")?;
+    let store = Arc::new(store);
+    let vault = Arc::new(Vault::new(VaultPorts {
+        store: store.clone(),
+        keyring,
+        clock,
+        entropy: entropy as Arc<dyn Entropy>,
+        courier: Arc::new(GuardedCourier::new(egress)?),
+    }));
+    vault.server_started().await?;
+    Ok(Opened { vault, store })
+}
+
+async fn commit_keys(
+    store: &SqliteStore,
+    records: &[scaivault_core::seal::KeyRecord],
+) -> Result<()> {
+    let mut unit = Unit::new(UnitName::KeyringWrite);
+    for record in records {
+        unit = unit.put(Record::Key(record.clone()));
+    }
+    Store::commit(store, unit).await.context("the keyring is not written")?;
+    Ok(())
+}
+
+/// The whole HTTP surface over an opened vault.
+pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -> (Router, Shared) {
+    let app = Arc::new(App {
+        vault: opened.vault.clone(),
+        store: opened.store.clone(),
+        limiter: RateLimiter::new(limits),
+        metrics: Arc::new(Metrics::new()),
+        settings,
+        told: Mutex::default(),
+    });
+    let router = routes::router()
+        .layer(axum::middleware::from_fn_with_state(app.clone(), outermost))
+        .with_state(app.clone());
+    (router, app)
+}

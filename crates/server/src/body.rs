@@ -1,0 +1,245 @@
+//! Bodies in and out. What is refused is named by field and rule; nothing the client sent is
+//! repeated except field names that look like field names.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use scaivault_api::ErrorCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Nesting allowed in a body.
+const DEPTH_MAX: usize = 64;
+
+/// Reads a JSON body of a bounded size and depth.
+pub(crate) async fn read<T: DeserializeOwned>(app: &App, body: Body) -> Result<T, Problem> {
+    parse(&read_bytes(app, body).await?)
+}
+
+/// The same, where no body at all means the default.
+pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
+    app: &App,
+    body: Body,
+) -> Result<T, Problem> {
+    let bytes = read_bytes(app, body).await?;
+    if bytes.iter().all(u8::is_ascii_whitespace) { Ok(T::default()) } else { parse(&bytes) }
+}
+
+async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
+    let limit = app.settings.max_body_bytes;
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Problem::new(
+            ErrorCode::PayloadTooLarge,
+            format!("the body is larger than {limit} bytes"),
+        )
+        .with(json!({ "max_bytes": limit }))),
+        Err(_) => Err(Problem::new(ErrorCode::InvalidRequest, "the body could not be read")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if depth(bytes) > DEPTH_MAX {
+        let text = format!("the body is nested deeper than {DEPTH_MAX} levels");
+        return Err(Problem::new(ErrorCode::InvalidRequest, text));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        refusal(&field, error.inner())
+    })?;
+    deserializer.end().map_err(|_| malformed("after the JSON value", 0, 0))?;
+    Ok(parsed)
+}
+
+fn malformed(what: &str, line: usize, column: usize) -> Problem {
+    let place =
+        if line > 0 { format!(" (line {line}, column {column})") } else { String::new() };
+    Problem::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {what}{place}"))
+}
+
+/// Serde's own texts quote the input; these do not.
+fn refusal(field: &str, error: &serde_json::Error) -> Problem {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Io | Category::Syntax | Category::Eof => {
+            malformed("syntax error", error.line(), error.column())
+        }
+        Category::Data => {
+            let text = error.to_string();
+            let named = |prefix: &str| {
+                text.strip_prefix(prefix)
+                    .and_then(|rest| rest.split('`').next())
+                    .filter(|name| is_field_name(name))
+                    .map(str::to_owned)
+            };
+            if let Some(name) = named("missing field `") {
+                return Problem::field(&below(field, &name), "is required");
+            }
+            let shape = |field: String, why: &str| {
+                Problem::new(ErrorCode::InvalidRequest, format!("field '{field}': {why}"))
+                    .with(json!({ "fields": { field: why } }))
+            };
+            if text.starts_with("unknown field") {
+                let allowed = text
+                    .split_once("expected ")
+                    .map(|(_, list)| list.split(" at line").next().unwrap_or(list))
+                    .map(|list| list.replace('`', ""))
+                    .unwrap_or_default();
+                // The path ends in the unknown name itself; it is repeated only if it looks
+                // like a field name.
+                let name = named("unknown field `").unwrap_or_else(|| "?".to_owned());
+                return shape(name, &format!("is not known here; allowed: {allowed}"));
+            }
+            let field = if field == "." { "body".to_owned() } else { field.to_owned() };
+            let field = if field.split(['.', '[', ']']).all(|p| p.is_empty() || is_field_name(p)) {
+                field
+            } else {
+                "body".to_owned()
+            };
+            if text.starts_with("duplicate field") {
+                return shape(field, "is given twice");
+            }
+            shape(field, "has the wrong type or form")
+        }
+    }
+}
+
+fn below(parent: &str, name: &str) -> String {
+    let parent = parent.trim_end_matches('.');
+    let plain = parent.split(['.', '[', ']']).all(|p| p.is_empty() || is_field_name(p));
+    if parent.is_empty() || !plain || parent.rsplit('.').next() == Some(name) {
+        name.to_owned()
+    } else {
+        format!("{parent}.{name}")
+    }
+}
+
+fn is_field_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'0'..=b'9'))
+        && text.bytes().filter(u8::is_ascii_digit).count() <= 3
+}
+
+/// The deepest nesting, without building anything.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut now, mut most, mut in_string, mut escaped) = (0usize, 0usize, false, false);
+    for byte in bytes {
+        match (in_string, *byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'{' | b'[') => {
+                now += 1;
+                most = most.max(now);
+            }
+            (false, b'}' | b']') => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
+/// A JSON answer.
+pub(crate) fn json_response<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => json_bytes(status, bytes),
+        Err(_) => Problem::new(ErrorCode::InternalError, "the answer does not serialise")
+            .into_response(),
+    }
+}
+
+/// A JSON answer that is already bytes.
+pub(crate) fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 204.
+pub(crate) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use scaivault_api::policy::PolicyBody;
+    use scaivault_api::secret::PutSecret;
+
+    use super::*;
+
+    fn refused<T: DeserializeOwned>(text: &str) -> Problem {
+        match parse::<T>(text.as_bytes()) {
+            Ok(_) => panic!("{text} was accepted"),
+            Err(problem) => problem,
+        }
+    }
+
+    fn check<T: DeserializeOwned>(text: &str, code: ErrorCode, field: Option<&str>) {
+        let problem = refused::<T>(text);
+        assert_eq!(problem.code, code, "{text}: {problem:?}");
+        if let Some(field) = field {
+            let details = problem.details.unwrap();
+            assert!(details["fields"].get(field).is_some(), "{text}: {details}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_field_and_rule() {
+        check::<PolicyBody>("", ErrorCode::InvalidRequest, None);
+        check::<PolicyBody>("{", ErrorCode::InvalidRequest, None);
+        check::<PolicyBody>("[1]", ErrorCode::InvalidRequest, None);
+        check::<PolicyBody>("{} x", ErrorCode::ValidationError, Some("name"));
+        check::<PolicyBody>(r#"{"rules":[]}"#, ErrorCode::ValidationError, Some("name"));
+        check::<PolicyBody>(
+            r#"{"name":"n","rules":[{"permissions":[]}]}"#,
+            ErrorCode::ValidationError,
+            Some("rules[0].path_pattern"),
+        );
+        check::<PolicyBody>(
+            r#"{"name":"n","rules":[],"rulez":1}"#,
+            ErrorCode::InvalidRequest,
+            Some("rulez"),
+        );
+        check::<PolicyBody>(
+            r#"{"name":5,"rules":[]}"#,
+            ErrorCode::InvalidRequest,
+            Some("name"),
+        );
+        check::<PutSecret>(r#"{"data":{},"data":{}}"#, ErrorCode::InvalidRequest, Some("data"));
+    }
+
+    #[test]
+    fn nothing_sent_is_repeated() {
+        let canary = "hunter2-CANARY-4711";
+        for text in [
+            format!(r#"{{"name":{{"x":"{canary}"}},"rules":[]}}"#),
+            format!(r#"{{"name":"n","rules":"{canary}"}}"#),
+            format!(r#"{{"{canary}":1}}"#),
+            format!(r#"{{"name":"n","rules":[{{"{canary}":1}}]}}"#),
+            format!(r#""{canary}""#),
+            format!("{canary}"),
+        ] {
+            let problem = refused::<PolicyBody>(&text);
+            let all = format!("{problem:?}");
+            assert!(!all.contains("hunter2") && !all.contains("4711"), "{all}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_and_strings_do_not_count() {
+        assert_eq!(depth(br#"{"a":[{"b":"[[[[\"[["}]}"#), 3);
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        check::<PolicyBody>(&deep, ErrorCode::InvalidRequest, None);
+        let text = format!(r#"{{"data":{deep}}}"#);
+        check::<PutSecret>(&text, ErrorCode::InvalidRequest, None);
+    }
+}

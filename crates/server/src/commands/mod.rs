@@ -1,0 +1,23 @@
+//! What the binary does on the server's side.
+
+mod dev;
+mod init;
+mod root_key;
+mod serve;
+mod server;
+mod verify;
+
+pub use dev::{DevArgs, dev};
+pub use init::{InitArgs, init};
+pub use server::{ServerArgs, server};
+pub use verify::{VerifyArgs, verify};
+
+/// The passphrase in a file that only we may read; its line end does not belong to it.
+///
+/// # Errors
+/// When it cannot be read, or others can read it.
+pub fn passphrase_of_file(
+    file: &std::path::Path,
+) -> anyhow::Result<scaivault_core::plaintext::Plaintext> {
+    root_key::read_passphrase(file)
+}

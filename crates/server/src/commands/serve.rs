@@ -1,0 +1,93 @@
+//! Serving until told to stop, and stopping in order: no new connections, requests in flight
+//! finish, workers finish the step in hand, the store writes what waits and closes.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use crate::app::Shared;
+use crate::assembly::Opened;
+use crate::listener::{self, ListenerLimits, TlsReload};
+use crate::loops;
+
+/// SIGXFSZ: a write past a file-size limit. Its default would end the process; handled, the
+/// write fails and the store says so.
+const SIGXFSZ: i32 = 25;
+
+pub(super) struct Serving {
+    pub(super) opened: Opened,
+    pub(super) app: Shared,
+    pub(super) router: Router,
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<(TlsAcceptor, TlsReload)>,
+    pub(super) limits: ListenerLimits,
+    pub(super) deliveries_max: usize,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(super) async fn run(serving: Serving) -> Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut workers =
+        loops::start(&serving.opened.vault, serving.deliveries_max, &stopped);
+    let (acceptor, reload) = match serving.tls {
+        Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
+        None => (None, None),
+    };
+    let signals = tokio::spawn(watch_signals(stop, reload)?);
+    listener::serve(
+        serving.listener,
+        acceptor,
+        serving.router,
+        serving.limits,
+        stopped,
+        serving.app.metrics.connections.clone(),
+    )
+    .await
+    .context("the listener failed")?;
+    while let Some(ended) = workers.join_next().await {
+        ended.context("a worker ended abnormally")?;
+    }
+    signals.abort();
+    drop(serving.app);
+    // Dropping the last handle writes what waits and closes the store.
+    let Opened { vault, store } = serving.opened;
+    drop(vault);
+    tokio::task::spawn_blocking(move || drop(Arc::into_inner(store))).await?;
+    Ok(())
+}
+
+/// SIGTERM and SIGINT stop; SIGHUP reads the certificate again.
+fn watch_signals(
+    stop: watch::Sender<bool>,
+    reload: Option<TlsReload>,
+) -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut file_size: Signal = signal(SignalKind::from_raw(SIGXFSZ))?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => match &reload {
+                    Some(reload) => match reload.reload() {
+                        Ok(()) => tracing::info!("certificate reloaded"),
+                        Err(error) => tracing::error!(%error, "certificate not reloaded"),
+                    },
+                    None => tracing::info!("SIGHUP: nothing to reload without TLS"),
+                },
+                _ = file_size.recv() => {
+                    tracing::error!("a file-size limit was hit: writes fail until it is raised");
+                }
+            }
+        }
+        tracing::info!("stopping: requests in flight are finished");
+        let _ = stop.send(true);
+    })
+}

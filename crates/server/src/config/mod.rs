@@ -1,0 +1,105 @@
+//! The server's configuration: one struct and one file per section.
+//!
+//! Three layers, the later wins: the default file built in (`config.default.toml`, which is also
+//! the documentation and what `--print-config` prints), a file of the operator's, and the
+//! environment. The default file is the schema: a section or field it does not have is refused.
+//!
+//! Nothing here holds a secret: keys and passphrases are named by file and read elsewhere. An
+//! error names source, section and field and says what is expected, never what was there, as a
+//! misplaced value may well be a password.
+//!
+//! To add a field: a line with its comment in the default file, a member in the section's struct,
+//! a line in its `read`. The tests compare the two.
+
+mod environment;
+mod layers;
+mod log;
+mod metrics;
+mod rate_limits;
+mod seal;
+mod server;
+mod store;
+#[cfg(test)]
+mod tests;
+mod webhooks;
+
+use std::path::Path;
+
+pub use environment::Environment;
+pub use layers::{ConfigError, Source};
+pub use log::LogSection;
+pub use metrics::MetricsSection;
+pub use seal::{KmsProvider, SealSection};
+pub use server::{ServerSection, TlsFiles};
+pub use store::StoreSection;
+pub use webhooks::WebhooksSection;
+
+use crate::rate_limit::Limits;
+use layers::Layers;
+
+/// The commented default file. What `scaivault server --print-config` prints.
+pub const DEFAULT_FILE: &str = include_str!("config.default.toml");
+
+/// Everything configurable, read and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerSection,
+    /// `[store]`
+    pub store: StoreSection,
+    /// `[seal]`
+    pub seal: SealSection,
+    /// `[log]`
+    pub log: LogSection,
+    /// `[webhooks]`
+    pub webhooks: WebhooksSection,
+    /// `[rate_limits]`
+    pub rate_limits: Limits,
+    /// `[metrics]`
+    pub metrics: MetricsSection,
+}
+
+impl Config {
+    /// Defaults, then the file if there is one, then the environment.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        match file {
+            None => Self::from_text(None, environment),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| ConfigError::unreadable(path, error))?;
+                Self::from_text(Some((path, &text)), environment)
+            }
+        }
+    }
+
+    /// The same with the file's text at hand; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_text(
+        file: Option<(&Path, &str)>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::defaults(DEFAULT_FILE)?;
+        if let Some((path, text)) = file {
+            layers.add_file(path, text)?;
+        }
+        layers.add_environment(environment)?;
+        Self::read(&layers)
+    }
+
+    fn read(layers: &Layers) -> Result<Self, ConfigError> {
+        Ok(Self {
+            server: ServerSection::read(&layers.section("server"))?,
+            store: StoreSection::read(&layers.section("store"))?,
+            seal: SealSection::read(&layers.section("seal"))?,
+            log: LogSection::read(&layers.section("log"))?,
+            webhooks: WebhooksSection::read(&layers.section("webhooks"))?,
+            rate_limits: rate_limits::read(&layers.section("rate_limits"))?,
+            metrics: MetricsSection::read(&layers.section("metrics"))?,
+        })
+    }
+}

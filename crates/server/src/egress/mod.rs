@@ -1,0 +1,22 @@
+//! The one guarded way out of the server (threat model, D32). No other module of the server
+//! opens an outbound connection for a URL that a tenant chose.
+//!
+//! What holds for every delivery, whatever the URL, the name server or the receiver answers:
+//! - a connection is only ever opened to an address that [`EgressPolicy`] permits, and it is the
+//!   very address that was judged: the judging happens inside the resolver that the HTTP client
+//!   connects with, so a name that changes its answer between check and use gains nothing;
+//! - no redirect is followed, no proxy is used, no cookie kept, no request repeated by itself;
+//! - connections are not kept or shared, so one receiver cannot hold another one up;
+//! - the attempt ends within the policy's timeout and reads a bounded part of the answer;
+//! - nothing the receiver says is returned except its status code.
+
+mod address;
+mod courier;
+mod policy;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use courier::{EgressError, GuardedCourier};
+pub use policy::{EgressPolicy, Scheme};
+pub use resolve::{Lookup, SystemLookup};

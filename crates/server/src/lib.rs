@@ -1,0 +1,24 @@
+//! The server: HTTP surface, configuration, wiring. The only crate that names a concrete store.
+
+mod app;
+mod assembly;
+mod body;
+mod call;
+mod clock;
+pub mod commands;
+mod config;
+mod egress;
+mod fields;
+mod layer;
+mod listener;
+mod logging;
+mod loops;
+mod metrics;
+mod openapi;
+mod problem;
+mod query;
+mod rate_limit;
+mod routes;
+
+pub use clock::SystemClock;
+pub use scaivault_core::plaintext::Plaintext;

@@ -1,0 +1,194 @@
+//! Errors on their way out. A handler's error travels as itself to the outermost layer, which
+//! knows the request id and writes the envelope.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use scaivault_api::{ErrorBody, ErrorCode, ErrorDetail};
+use scaivault_core::access::DenialReason;
+use scaivault_core::ids::RequestId;
+use scaivault_core::time::Timestamp;
+use scaivault_engine::{AuthError, VaultError};
+use serde_json::{Value, json};
+
+/// Seconds a client is asked to wait when the store cannot serve.
+const UNAVAILABLE_RETRY_S: u64 = 1;
+
+/// A failed request.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+    pub(crate) details: Option<Value>,
+    pub(crate) retry_after_s: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let retry_after_s =
+            (code == ErrorCode::ServiceUnavailable).then_some(UNAVAILABLE_RETRY_S);
+        Self { code, message: message.into(), details: None, retry_after_s }
+    }
+
+    #[must_use]
+    pub(crate) fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// 422 with one reason per field.
+    pub(crate) fn fields(fields: Vec<(String, String)>) -> Self {
+        let map: serde_json::Map<String, Value> =
+            fields.into_iter().map(|(field, why)| (field, why.into())).collect();
+        Self::new(ErrorCode::ValidationError, "some fields are not valid: see details.fields")
+            .with(json!({ "fields": map }))
+    }
+
+    /// 422 for one field.
+    pub(crate) fn field(field: &str, why: impl Into<String>) -> Self {
+        Self::fields(vec![(field.to_owned(), why.into())])
+    }
+
+    /// The finished answer.
+    pub(crate) fn render(&self, request_id: &RequestId) -> Response {
+        let body = ErrorBody {
+            error: ErrorDetail {
+                code: self.code.as_str().to_owned(),
+                message: self.message.clone(),
+                details: self.details.clone(),
+                request_id: request_id.as_str().to_owned(),
+            },
+        };
+        let bytes = serde_json::to_vec(&body).unwrap_or_default();
+        let status =
+            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, bytes).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code.status() == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Carried in the response's extensions to the outermost layer.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        let code = ErrorCode::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == error.code())
+            .unwrap_or(ErrorCode::InternalError);
+        match error {
+            VaultError::Validation(fields) => Self::fields(fields),
+            VaultError::Denied(DenialReason::Failed(condition)) => {
+                Self::new(code, "a policy rule matches, but its condition does not hold")
+                    .with(json!({ "failed_condition": condition.as_str() }))
+            }
+            VaultError::Scope(scope) => {
+                Self::new(code, error.to_string()).with(json!({ "scope": scope.as_str() }))
+            }
+            VaultError::NotFound(_) => Self::new(code, not_found_text(code)),
+            VaultError::SecretExists(until) => Self::new(code, error.to_string())
+                .with(json!({ "recoverable_until": until.map(Timestamp::to_rfc3339) })),
+            VaultError::VersionConflict { current } => {
+                Self::new(code, error.to_string()).with(json!({ "current_version": current }))
+            }
+            VaultError::Internal(ref why) => {
+                tracing::error!(error = %why, "internal error");
+                Self::new(code, "internal error: the server's log has more under this request id")
+            }
+            other => Self::new(code, other.to_string()),
+        }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let code = match error {
+            AuthError::Invalid => ErrorCode::TokenInvalid,
+            AuthError::Expired => ErrorCode::TokenExpired,
+            AuthError::Revoked => ErrorCode::TokenRevoked,
+            AuthError::Unavailable(_) => ErrorCode::ServiceUnavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+fn not_found_text(code: ErrorCode) -> String {
+    let what = code.as_str().trim_end_matches("_not_found").replace('_', " ");
+    match code {
+        ErrorCode::RotationPolicyNotFound => {
+            "there is no such rotation policy, or the secret has none attached".to_owned()
+        }
+        ErrorCode::AssignmentNotFound => {
+            "the secret is not attached to this rotation policy".to_owned()
+        }
+        _ => format!("there is no such {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scaivault_core::access::Condition;
+    use scaivault_core::glob::GlobError;
+    use scaivault_core::identity::Scope;
+    use scaivault_core::path::PathError;
+    use scaivault_engine::Missing;
+
+    use super::*;
+
+    /// Every failure of the engine has a code of the API; none falls back to internal_error.
+    #[test]
+    fn every_engine_error_has_its_code() {
+        let missing = [
+            Missing::Secret,
+            Missing::Version,
+            Missing::Policy,
+            Missing::Binding,
+            Missing::Token,
+            Missing::Webhook,
+            Missing::Delivery,
+            Missing::Subscription,
+            Missing::RotationPolicy,
+            Missing::Rotation,
+            Missing::Assignment,
+        ];
+        let mut errors: Vec<VaultError> =
+            missing.into_iter().map(VaultError::NotFound).collect();
+        errors.extend([
+            VaultError::Denied(DenialReason::NoRule),
+            VaultError::Denied(DenialReason::Failed(Condition::IpRanges)),
+            VaultError::Denied(DenialReason::Failed(Condition::RequireMfa)),
+            VaultError::Denied(DenialReason::Failed(Condition::TimeWindow)),
+            VaultError::Scope(Scope::Admin),
+            VaultError::Forbidden("x"),
+            VaultError::InvalidPath(PathError::Empty),
+            VaultError::InvalidGlob(GlobError::Length),
+            VaultError::InvalidPolicy("x".into()),
+            VaultError::Validation(vec![]),
+            VaultError::SecretExists(None),
+            VaultError::NameExists,
+            VaultError::VersionConflict { current: 1 },
+            VaultError::RotationConflict,
+            VaultError::PolicyInUse,
+            VaultError::SecretExpired,
+            VaultError::Unavailable("x".into()),
+        ]);
+        for error in errors {
+            let expect = error.code();
+            assert_eq!(Problem::from(error).code.as_str(), expect);
+        }
+    }
+}

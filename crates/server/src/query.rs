@@ -1,0 +1,164 @@
+//! Query strings and cursors.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
+use scaivault_api::ErrorCode;
+use scaivault_core::time::Timestamp;
+
+use crate::problem::Problem;
+
+/// Rows of a page when the client does not say, and at most.
+pub(crate) const LIMIT_DEFAULT: usize = 100;
+pub(crate) const LIMIT_MAX: usize = 1_000;
+
+/// A parsed query string. Unknown names are ignored, doubled ones refused.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn parse(text: Option<&str>) -> Result<Self, Problem> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for part in text.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if pairs.iter().any(|(seen, _)| *seen == name) {
+                return Err(Problem::new(
+                    ErrorCode::InvalidRequest,
+                    "a query parameter is given twice",
+                ));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// A parameter; an empty one counts as absent.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(have, _)| have == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        match self.text(name) {
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some(_) => Err(bad(name, "is true or false")),
+        }
+    }
+
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Problem> {
+        let why = || {
+            bad(name, &format!("is a whole number from {} to {}", range.start(), range.end()))
+        };
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let number: u64 = text.parse().map_err(|_| why())?;
+                if range.contains(&number) { Ok(Some(number)) } else { Err(why()) }
+            }
+            Some(_) => Err(why()),
+        }
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        self.text(name)
+            .map(|text| {
+                Timestamp::parse_rfc3339(text)
+                    .ok_or_else(|| bad(name, "is a time such as 2026-04-23T14:00:00Z"))
+            })
+            .transpose()
+    }
+
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        let given = self.number("limit", 1..=LIMIT_MAX as u64)?;
+        Ok(given.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_DEFAULT))
+    }
+
+    /// The place a cursor names, if one is given and of this list.
+    pub(crate) fn cursor(&self, list: &str) -> Result<Option<String>, Problem> {
+        self.text("cursor").map(|text| cursor_place(text, list)).transpose()
+    }
+}
+
+fn bad(name: &str, why: &str) -> Problem {
+    Problem::new(ErrorCode::InvalidRequest, format!("query parameter '{name}' {why}"))
+}
+
+/// Percent-decodes once; `+` is a space, as in forms.
+fn decode(text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).map_err(|_| {
+        Problem::new(ErrorCode::InvalidRequest, "the query string is not valid UTF-8")
+    })
+}
+
+/// An opaque cursor: which list it belongs to and where to go on.
+pub(crate) fn cursor(list: &str, place: &str) -> String {
+    let json = serde_json::json!({ "l": list, "p": place }).to_string();
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+fn cursor_place(text: &str, list: &str) -> Result<String, Problem> {
+    let place = || -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let place = value.get("p")?.as_str()?;
+        (value.get("l")?.as_str()? == list && place.len() <= 600).then(|| place.to_owned())
+    };
+    place().ok_or_else(|| {
+        Problem::new(ErrorCode::InvalidCursor, "the cursor is not one this list gave out")
+    })
+}
+
+/// Cuts one row more than the page off, and the cursor that goes on after the last row.
+pub(crate) fn page<T>(
+    mut rows: Vec<T>,
+    limit: usize,
+    list: &str,
+    place: impl Fn(&T) -> &str,
+) -> (Vec<T>, Option<String>) {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = if more { rows.last().map(|row| cursor(list, place(row))) } else { None };
+    (rows, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_strictly() {
+        let query = Query::parse(Some("limit=5&prefix=a%2Fb&flag=true&x=")).unwrap();
+        assert_eq!(query.limit().unwrap(), 5);
+        assert_eq!(query.text("prefix"), Some("a/b"));
+        assert_eq!(query.flag("flag").unwrap(), Some(true));
+        assert_eq!(query.text("x"), None);
+        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=+5", "limit=x", "limit=1e3"] {
+            assert!(Query::parse(Some(bad)).unwrap().limit().is_err(), "{bad}");
+        }
+        assert!(Query::parse(Some("a=1&a=2")).is_err());
+        assert!(Query::parse(Some("a=%ff")).is_err());
+        assert!(Query::parse(Some("flag=yes")).unwrap().flag("flag").is_err());
+    }
+
+    #[test]
+    fn cursors_belong_to_their_list() {
+        let text = format!("cursor={}", cursor("policies", "pol_1"));
+        let query = Query::parse(Some(&text)).unwrap();
+        assert_eq!(query.cursor("policies").unwrap().as_deref(), Some("pol_1"));
+        assert_eq!(query.cursor("tokens").unwrap_err().code, ErrorCode::InvalidCursor);
+        for bad in ["cursor=x", "cursor=e30", "cursor=%00"] {
+            let query = Query::parse(Some(bad)).unwrap();
+            assert_eq!(query.cursor("policies").unwrap_err().code, ErrorCode::InvalidCursor);
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! `/v1/secrets…`
+//!
+//! A secret's path and the operations on it share one URL space: the last segment decides. The
+//! reserved words cannot end a path, so no URL has two meanings.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use axum::routing::{any, get};
+use percent_encoding::percent_decode_str;
+use scaivault_api::secret::{
+    ConsumerItem, ConsumerList, DeletedSecret, PatchMetadata, PutSecret, Secret, SecretList,
+    SecretMetadata, SecretRotationStatus, SecretValue, VersionItem, VersionList,
+};
+use scaivault_api::{ErrorCode, rotation as wire_rotation};
+use scaivault_core::ids::{RotationId, RotationPolicyId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::SecretFilter;
+use scaivault_core::rotation::Assignment;
+use scaivault_core::secret::{Metadata, SecretHead, Version};
+use scaivault_core::time::Timestamp;
+use scaivault_engine::{Caller, MetadataChange, SecretDetails, SecretWrite, Written};
+
+use super::rotations::rotation_view;
+use super::secret_value::secret_value;
+use super::{id_in_path, no_such_method, no_such_route};
+use crate::app::{App, Shared};
+use crate::body::{json_response, read};
+use crate::call::Call;
+use crate::fields;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::query::{LIMIT_MAX, Query, cursor};
+use crate::rate_limit::Category;
+
+const ROOT: &str = "/v1/secrets/";
+const LIST: &str = "secrets";
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/v1/secrets", get(list))
+        .route("/v1/secrets/expiring", get(expiring))
+        .route("/v1/secrets/{*path}", any(dispatch))
+}
+
+/// What a URL below `/v1/secrets/` asks for.
+enum Target {
+    Value,
+    Versions,
+    Metadata,
+    Consumers,
+    Rotate,
+    Undelete,
+}
+
+/// Splits path and operation by the last segment. Decoded once, so an encoded slash is a slash;
+/// whatever is left that is not a path character is refused.
+fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
+    let raw = uri.path().strip_prefix(ROOT).unwrap_or_default();
+    let text = percent_decode_str(raw)
+        .decode_utf8()
+        .map_err(|_| Problem::new(ErrorCode::InvalidPath, "a path is plain ASCII"))?;
+    let word = |word: &str, target: Target| {
+        let rest = text.strip_suffix(word)?.strip_suffix('/')?;
+        Some((target, rest))
+    };
+    let found = match method.as_str() {
+        "GET" => word("versions", Target::Versions)
+            .or_else(|| word("metadata", Target::Metadata))
+            .or_else(|| word("consumers", Target::Consumers)),
+        "POST" => {
+            word("rotate", Target::Rotate).or_else(|| word("undelete", Target::Undelete))
+        }
+        "PATCH" => word("metadata", Target::Metadata),
+        _ => None,
+    };
+    match found {
+        Some((target, rest)) => Ok((target, fields::path(rest)?)),
+        None => Ok((Target::Value, fields::path(&text)?)),
+    }
+}
+
+async fn dispatch(
+    State(app): State<Shared>,
+    method: Method,
+    uri: Uri,
+    call: Call,
+    body: Body,
+) -> Result<Response, Problem> {
+    let category = match method.as_str() {
+        "GET" | "HEAD" => Category::Read,
+        "DELETE" => Category::Delete,
+        "PUT" | "POST" | "PATCH" => Category::Write,
+        _ => return Err(no_such_method().await),
+    };
+    let (target, path) = match target(&uri, &method) {
+        Ok(found) => found,
+        Err(problem) => {
+            // Who is asking comes first: without a token every spelling gets the same answer.
+            call.enter(&app, category).await?;
+            return Err(problem);
+        }
+    };
+    let category = match (&target, category) {
+        (Target::Versions | Target::Metadata | Target::Consumers, Category::Read) => {
+            Category::List
+        }
+        (Target::Rotate, _) => Category::Rotation,
+        _ => category,
+    };
+    let caller = call.enter(&app, category).await?;
+    match (method.as_str(), target) {
+        ("GET", Target::Value) => read_value(&app, &caller, &uri, &path).await,
+        ("PUT", Target::Value) => put(&app, &caller, &call.headers, path, body).await,
+        ("DELETE", Target::Value) => delete(&app, &caller, &uri, &path).await,
+        ("GET", Target::Versions) => versions(&app, &caller, &path).await,
+        ("GET", Target::Metadata) => metadata(&app, &caller, &path).await,
+        ("PATCH", Target::Metadata) => patch_metadata(&app, &caller, &path, body).await,
+        ("GET", Target::Consumers) => consumers(&app, &caller, &path).await,
+        ("POST", Target::Rotate) => rotate(&app, &caller, &path).await,
+        ("POST", Target::Undelete) => undelete(&app, &caller, &path).await,
+        ("POST", Target::Value) => Err(no_such_route().await),
+        _ => Err(no_such_method().await),
+    }
+}
+
+async fn read_value(
+    app: &App,
+    caller: &Caller,
+    uri: &Uri,
+    path: &SecretPath,
+) -> Result<Response, Problem> {
+    let version = match uri.query() {
+        None => None,
+        text => Query::parse(text)?.number("version", 1..=u64::MAX >> 1)?,
+    };
+    let secret = app.vault.secret_read(caller, path, version).await?;
+    app.metrics.tenant(caller.tenant().as_str()).secret_read(secret.head().secret_type);
+    secret_value(&secret)
+        .ok_or_else(|| Problem::new(ErrorCode::InternalError, "the stored value is damaged"))
+}
+
+async fn put(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    path: SecretPath,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wire: PutSecret = read(app, body).await?;
+    // From here the value is in a type that wipes itself and cannot be printed.
+    let text: Box<str> = wire.data.into();
+    let data = Plaintext::new(String::from(text).into_bytes());
+    if data.expose().first() != Some(&b'{') {
+        return Err(Problem::field("data", "is a JSON object"));
+    }
+    let options = wire.options.unwrap_or_default();
+    let write = SecretWrite {
+        path,
+        data,
+        secret_type: wire.secret_type.as_deref().map(fields::secret_type).transpose()?,
+        metadata: wire.metadata.map(fields::metadata).transpose()?,
+        max_versions: options
+            .max_versions
+            .map(|number| fields::max_versions(number, "options.max_versions"))
+            .transpose()?,
+        expires_in: options
+            .expires_in
+            .map(|text| fields::span(&text, "options.expires_in"))
+            .transpose()?,
+        rotation_policy_id: options
+            .rotation_policy_id
+            .map(|id| id_in_path!(RotationPolicyId, id, RotationPolicyNotFound))
+            .transpose()?,
+        cas: match (options.cas, if_match(headers)?) {
+            (Some(one), Some(other)) if one != other => {
+                return Err(Problem::field("options.cas", "contradicts If-Match"));
+            }
+            (one, other) => one.or(other),
+        },
+        rotation_id: options
+            .rotation_id
+            .map(|id| {
+                RotationId::parse(&id)
+                    .map_err(|_| Problem::field("options.rotation_id", "is an id rtn_…"))
+            })
+            .transpose()?,
+    };
+    let written = app.vault.secret_write(caller, write).await?;
+    app.metrics.tenant(caller.tenant().as_str()).secret_written();
+    let status =
+        if written.head.current_version == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json_response(status, &written_view(&written)))
+}
+
+/// `If-Match: "N"` is compare-and-set by version.
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let number = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    match number {
+        Some(number) => Ok(Some(number)),
+        None => Err(Problem::new(
+            ErrorCode::InvalidRequest,
+            "If-Match is a version in quotes: If-Match: \"3\"",
+        )),
+    }
+}
+
+async fn delete(
+    app: &App,
+    caller: &Caller,
+    uri: &Uri,
+    path: &SecretPath,
+) -> Result<Response, Problem> {
+    let permanent = Query::parse(uri.query())?.flag("permanent")?.unwrap_or(false);
+    let deleted = app.vault.secret_delete(caller, path, permanent).await?;
+    let view = DeletedSecret {
+        path: path.as_str().to_owned(),
+        permanent,
+        recoverable_until: deleted.recoverable_until.map(Timestamp::to_rfc3339),
+    };
+    Ok(json_response(StatusCode::OK, &view))
+}
+
+async fn versions(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
+    let rows = app.vault.secret_versions(caller, path).await?;
+    let now = app.vault.now();
+    let list = VersionList { versions: rows.iter().map(|row| version_view(row, now)).collect() };
+    Ok(json_response(StatusCode::OK, &list))
+}
+
+async fn metadata(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
+    let details = app.vault.secret_details(caller, path).await?;
+    Ok(json_response(StatusCode::OK, &details_view(&details)))
+}
+
+async fn patch_metadata(
+    app: &App,
+    caller: &Caller,
+    path: &SecretPath,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wire: PatchMetadata = read(app, body).await?;
+    let change = MetadataChange {
+        metadata: wire.metadata.map(fields::metadata).transpose()?,
+        tags: wire.tags.map(|tags| fields::tags(tags, "tags")).transpose()?,
+        max_versions: wire
+            .max_versions
+            .map(|number| fields::max_versions(number, "max_versions"))
+            .transpose()?,
+        expires_at: match wire.expires_at {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(text)) => Some(Some(fields::time(&text, "expires_at")?)),
+        },
+    };
+    let head = app.vault.secret_metadata_change(caller, path, &change).await?;
+    Ok(json_response(StatusCode::OK, &head_view(&head, None)))
+}
+
+async fn consumers(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
+    let (head, rows) = app.vault.secret_consumers(caller, path).await?;
+    let consumers = rows
+        .into_iter()
+        .map(|row| ConsumerItem {
+            identity_id: row.consumer.as_str().to_owned(),
+            version: row.version,
+            is_current: row.version == head.current_version,
+            first_read_at: row.first_read_at.to_rfc3339_micros(),
+            last_read_at: row.last_read_at.to_rfc3339_micros(),
+        })
+        .collect();
+    Ok(json_response(StatusCode::OK, &ConsumerList { consumers }))
+}
+
+async fn rotate(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
+    let rotation = app.vault.secret_rotate(caller, path).await?;
+    Ok(json_response(StatusCode::ACCEPTED, &rotation_view(&rotation)))
+}
+
+async fn undelete(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
+    let head = app.vault.secret_undelete(caller, path).await?;
+    Ok(json_response(StatusCode::OK, &head_view(&head, None)))
+}
+
+async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::List).await?;
+    let query = Query::parse(uri.query())?;
+    let mut prefix = fields::path_prefix(query.text("prefix").unwrap_or(""))?;
+    let recursive = query.flag("recursive")?.unwrap_or(true);
+    if !recursive && !prefix.is_empty() && !prefix.ends_with('/') {
+        prefix.push('/');
+    }
+    let filter = SecretFilter {
+        prefix: prefix.clone(),
+        tag: query.text("tag").map(str::to_owned),
+        secret_type: query.text("secret_type").map(fields::secret_type).transpose()?,
+        expires_before: None,
+        include_deleted: false,
+    };
+    let shallow = |path: &str| !path[prefix.len().min(path.len())..].contains('/');
+    listed(&app, &caller, &query, &filter, |path| recursive || shallow(path)).await
+}
+
+async fn expiring(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::List).await?;
+    let query = Query::parse(uri.query())?;
+    let days = query.number("days", 0..=36_500)?.unwrap_or(30);
+    let until = app.vault.now().plus(std::time::Duration::from_secs(days * 86_400));
+    let filter = SecretFilter {
+        prefix: fields::path_prefix(query.text("prefix").unwrap_or(""))?,
+        expires_before: Some(until),
+        ..SecretFilter::default()
+    };
+    listed(&app, &caller, &query, &filter, |_| true).await
+}
+
+async fn listed(
+    app: &App,
+    caller: &Caller,
+    query: &Query,
+    filter: &SecretFilter,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Response, Problem> {
+    let limit = query.limit()?.min(LIMIT_MAX);
+    let after = query.cursor(LIST)?;
+    let (rows, next) =
+        app.vault.secret_list(caller, filter, after.as_deref(), limit).await?;
+    let secrets = rows
+        .iter()
+        .filter(|(head, _)| wanted(head.path.as_str()))
+        .map(|(head, assignment)| head_view(head, assignment.as_ref()))
+        .collect();
+    let has_more = next.is_some();
+    let cursor = next.map(|place| cursor(LIST, &place));
+    Ok(json_response(StatusCode::OK, &SecretList { secrets, cursor, has_more }))
+}
+
+fn metadata_view(metadata: &Metadata) -> SecretMetadata {
+    SecretMetadata {
+        description: metadata.description.clone(),
+        tags: metadata.tags.clone(),
+        owner: metadata.owner.clone(),
+        custom: metadata.custom.clone(),
+    }
+}
+
+fn head_view(head: &SecretHead, assignment: Option<&Assignment>) -> Secret {
+    Secret {
+        path: head.path.as_str().to_owned(),
+        secret_type: head.secret_type.as_str().to_owned(),
+        version: head.current_version,
+        metadata: metadata_view(&head.metadata),
+        created_at: head.created_at.to_rfc3339(),
+        updated_at: head.updated_at.to_rfc3339(),
+        expires_at: head.expires_at.map(Timestamp::to_rfc3339),
+        last_accessed_at: None,
+        rotation_policy_id: assignment.map(|a| a.policy_id.as_str().to_owned()),
+        secret_policy_id: None,
+        max_versions: head.max_versions,
+        version_count: None,
+        rotation: None,
+        recoverable_until: head.recoverable_until.map(Timestamp::to_rfc3339),
+        is_rotation: None,
+        rotation_id: None,
+    }
+}
+
+fn written_view(written: &Written) -> Secret {
+    Secret {
+        rotation_policy_id: written
+            .rotation_policy_id
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
+        is_rotation: Some(written.answered.is_some()),
+        rotation_id: written.answered.as_ref().map(|id| id.as_str().to_owned()),
+        ..head_view(&written.head, None)
+    }
+}
+
+fn details_view(details: &SecretDetails) -> Secret {
+    let rotation = details.assignment.as_ref().map(|assignment| SecretRotationStatus {
+        rotation_policy_id: assignment.policy_id.as_str().to_owned(),
+        last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
+        next_rotation_at: assignment.next_rotation_at.to_rfc3339(),
+        open_rotation_id: assignment.open_rotation.as_ref().map(|id| id.as_str().to_owned()),
+    });
+    Secret {
+        last_accessed_at: details.last_accessed_at.map(Timestamp::to_rfc3339),
+        version_count: u64::try_from(details.version_count).ok(),
+        rotation,
+        ..head_view(&details.head, details.assignment.as_ref())
+    }
+}
+
+fn version_view(row: &Version, now: Timestamp) -> VersionItem {
+    use scaivault_core::secret::{Readable, VersionState};
+    let state = match (row.state, row.readable(now)) {
+        (VersionState::Current, _) => "current",
+        (_, Readable::Closed) => "closed",
+        (VersionState::Previous, _) => "previous",
+        (VersionState::Superseded, _) => "superseded",
+        (VersionState::Closed, _) => "closed",
+        (VersionState::Pending, _) => "pending",
+        (VersionState::Withdrawn, _) => "withdrawn",
+    };
+    VersionItem {
+        version: row.version,
+        is_current: row.state == VersionState::Current,
+        state: state.to_owned(),
+        created_at: row.created_at.to_rfc3339(),
+        created_by: row.created_by.as_str().to_owned(),
+        readable_until: row.readable_until.map(Timestamp::to_rfc3339),
+        rotation_id: row.rotation_id.as_ref().map(|id| id.as_str().to_owned()),
+    }
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    let one = "/v1/secrets/{path}";
+    vec![
+        Operation::get(one, "readSecret", "Secrets", "Read a value: the current version, or one by number")
+            .scope("secrets:read")
+            .query("version", "integer", "Version number")
+            .answers::<SecretValue>(200)
+            .fails(&["invalid_path", "access_denied", "secret_not_found", "version_not_found", "secret_expired"]),
+        Operation::put(one, "writeSecret", "Secrets", "Write one more version (201 for the first)")
+            .scope("secrets:write")
+            .takes::<PutSecret>()
+            .answers::<Secret>(200)
+            .answers::<Secret>(201)
+            .fails(&["invalid_path", "invalid_secret_type", "invalid_duration", "validation_error", "access_denied", "secret_exists", "version_conflict", "rotation_policy_not_found", "payload_too_large"]),
+        Operation::delete(one, "deleteSecret", "Secrets", "Delete: recoverable for 30 days, or for good")
+            .scope("secrets:delete")
+            .query("permanent", "boolean", "Delete for good")
+            .answers::<DeletedSecret>(200)
+            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::get("/v1/secrets/{path}/versions", "listSecretVersions", "Secrets", "Versions, newest first, without values")
+            .scope("secrets:list")
+            .answers::<VersionList>(200)
+            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::get("/v1/secrets/{path}/metadata", "readSecretMetadata", "Secrets", "Everything but the value: the existence test")
+            .scope("secrets:list")
+            .answers::<Secret>(200)
+            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::patch("/v1/secrets/{path}/metadata", "updateSecretMetadata", "Secrets", "Change metadata without a new version")
+            .scope("secrets:write")
+            .takes::<PatchMetadata>()
+            .answers::<Secret>(200)
+            .fails(&["invalid_path", "validation_error", "access_denied", "secret_not_found"]),
+        Operation::get("/v1/secrets/{path}/consumers", "listSecretConsumers", "Secrets", "Who holds which version")
+            .scope("secrets:list")
+            .answers::<ConsumerList>(200)
+            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::post("/v1/secrets/{path}/rotate", "rotateSecret", "Rotation", "Rotate one secret now")
+            .scope("secrets:rotate")
+            .answers::<wire_rotation::Rotation>(202)
+            .fails(&["invalid_path", "access_denied", "secret_not_found", "rotation_policy_not_found"]),
+        Operation::post("/v1/secrets/{path}/undelete", "undeleteSecret", "Secrets", "Bring a deleted secret back")
+            .scope("secrets:delete")
+            .answers::<Secret>(200)
+            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::get("/v1/secrets", "listSecrets", "Secrets", "Secrets the caller may list, without values")
+            .scope("secrets:list")
+            .query("prefix", "string", "Text prefix of the path")
+            .query("tag", "string", "Only with this tag")
+            .query("secret_type", "string", "Only of this type")
+            .query("recursive", "boolean", "False: only directly below the prefix")
+            .paged()
+            .answers::<SecretList>(200)
+            .fails(&["invalid_path", "invalid_secret_type", "invalid_cursor"]),
+        Operation::get("/v1/secrets/expiring", "listExpiringSecrets", "Secrets", "Secrets whose value ends soon")
+            .scope("secrets:list")
+            .query("days", "integer", "Within so many days (30)")
+            .query("prefix", "string", "Text prefix of the path")
+            .paged()
+            .answers::<SecretList>(200)
+            .fails(&["invalid_path", "invalid_cursor"]),
+    ]
+}

@@ -1,0 +1,115 @@
+//! Health, version, metrics, the OpenAPI document.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use scaivault_api::ErrorCode;
+use scaivault_api::system as wire;
+use scaivault_core::identity::Scope;
+
+use crate::app::Shared;
+use crate::body::{json_bytes, json_response};
+use crate::call::Call;
+use crate::openapi::{self, Operation};
+use crate::problem::Problem;
+use crate::rate_limit::Category;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/health/ready", get(ready))
+        .route("/v1/version", get(version))
+        .route("/v1/metrics", get(metrics))
+        .route("/v1/openapi.json", get(document))
+}
+
+async fn health(State(app): State<Shared>) -> Response {
+    let timestamp = app.vault.now().to_rfc3339();
+    json_response(StatusCode::OK, &wire::Health { status: "healthy".to_owned(), timestamp })
+}
+
+/// Ready means: values can be written and read with their audit rows. A real durable write says
+/// so.
+async fn ready(State(app): State<Shared>) -> Response {
+    let health = app.vault.store().health().await;
+    let mut checks = BTreeMap::new();
+    let mut errors = BTreeMap::new();
+    checks.insert("encryption".to_owned(), "ok".to_owned());
+    match health.trouble {
+        None => {
+            checks.insert("database".to_owned(), "ok".to_owned());
+        }
+        Some(trouble) => {
+            checks.insert("database".to_owned(), "error".to_owned());
+            errors.insert("database".to_owned(), trouble);
+        }
+    }
+    let (status, word) = if errors.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    };
+    json_response(status, &wire::Ready { status: word.to_owned(), checks, errors })
+}
+
+async fn version() -> Response {
+    let view = wire::Version {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api_version: "v1".to_owned(),
+    };
+    json_response(StatusCode::OK, &view)
+}
+
+async fn metrics(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
+    if !app.settings.metrics_enabled {
+        return Err(super::no_such_route().await);
+    }
+    if app.settings.metrics_need_token {
+        let caller = call.enter(&app, Category::Auth).await?;
+        if !caller.principal.scopes.contains(Scope::Admin) {
+            return Err(Problem::new(
+                ErrorCode::InsufficientScope,
+                "metrics need the scope admin here",
+            ));
+        }
+    }
+    app.refresh_gauges().await;
+    let text = app.metrics.render();
+    let kind = HeaderValue::from_static(crate::metrics::CONTENT_TYPE);
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+async fn document() -> Response {
+    static DOCUMENT: OnceLock<Vec<u8>> = OnceLock::new();
+    let bytes = DOCUMENT
+        .get_or_init(|| serde_json::to_vec(&openapi::document()).unwrap_or_default())
+        .clone();
+    json_bytes(StatusCode::OK, bytes)
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    let tag = "System";
+    vec![
+        Operation::get("/v1/health", "health", tag, "The process answers; nothing else is looked at")
+            .open()
+            .answers::<wire::Health>(200),
+        Operation::get("/v1/health/ready", "ready", tag, "Values can be served: 503 says what is wrong")
+            .open()
+            .answers::<wire::Ready>(200)
+            .answers::<wire::Ready>(503),
+        Operation::get("/v1/version", "version", tag, "Version of server and API")
+            .open()
+            .answers::<wire::Version>(200),
+        Operation::get("/v1/metrics", "metrics", tag, "Prometheus text")
+            .open()
+            .text(200),
+        Operation::get("/v1/openapi.json", "openapi", tag, "This document")
+            .open()
+            .answers::<serde_json::Value>(200),
+    ]
+}

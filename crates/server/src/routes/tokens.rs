@@ -1,0 +1,163 @@
+//! `/v1/auth/…`
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use scaivault_api::token as wire;
+use scaivault_core::identity::Token;
+use scaivault_core::ids::TokenId;
+use scaivault_core::time::Timestamp;
+use scaivault_engine::{DEFAULT_PARTNER, TokenDraft};
+
+use super::id_in_path;
+use crate::app::Shared;
+use crate::body::{json_response, no_content, read};
+use crate::call::Call;
+use crate::fields;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::query::{Query, page};
+use crate::rate_limit::Category;
+
+const LIST: &str = "tokens";
+const TTL_DEFAULT: &str = "90d";
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/v1/auth/whoami", get(whoami))
+        .route("/v1/auth/tokens", get(list).post(create))
+        .route("/v1/auth/tokens/self/renew", post(renew))
+        .route("/v1/auth/tokens/{id}", delete(revoke))
+}
+
+async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Auth).await?;
+    let principal = &caller.principal;
+    let view = wire::WhoAmI {
+        identity_id: principal.identity.as_str().to_owned(),
+        identity_type: principal.identity.kind().as_str().to_owned(),
+        display_name: principal
+            .identity
+            .as_str()
+            .trim_start_matches(principal.identity.kind().prefix())
+            .to_owned(),
+        tenant_id: principal.tenant.as_str().to_owned(),
+        partner_id: DEFAULT_PARTNER.to_owned(),
+        scopes: principal.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+        groups: principal.groups.iter().map(|group| group.as_str().to_owned()).collect(),
+        roles: Vec::new(),
+        mfa_verified_at: principal.mfa_at.map(Timestamp::to_rfc3339),
+        token_expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
+    };
+    Ok(json_response(StatusCode::OK, &view))
+}
+
+async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Auth).await?;
+    let body: wire::TokenBody = read(&app, body).await?;
+    let draft = TokenDraft {
+        identity: fields::identity(&body.identity_type, &body.identity_id, false)?,
+        scopes: fields::scopes(&body.scopes)?,
+        ttl: fields::span(body.ttl.as_deref().unwrap_or(TTL_DEFAULT), "ttl")?,
+        description: fields::free_text(body.description, "description")?,
+    };
+    let minted = app.vault.token_create(&caller, draft).await?;
+    let view = wire::NewToken {
+        id: minted.token.id.as_str().to_owned(),
+        token: minted.text.expose().to_owned(),
+        identity_id: minted.token.identity.as_str().to_owned(),
+        scopes: scope_words(&minted.token),
+        expires_at: minted.token.expires_at.map(Timestamp::to_rfc3339),
+    };
+    Ok(json_response(StatusCode::CREATED, &view))
+}
+
+async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Auth).await?;
+    let query = Query::parse(uri.query())?;
+    let (limit, after) = (query.limit()?, query.cursor(LIST)?);
+    let rows = app.vault.token_list(&caller, after.as_deref(), limit + 1).await?;
+    let (rows, cursor) = page(rows, limit, LIST, |token| token.id.as_str());
+    let now = app.vault.now();
+    let tokens = rows.iter().map(|token| token_view(token, now)).collect();
+    let has_more = cursor.is_some();
+    Ok(json_response(StatusCode::OK, &wire::TokenList { tokens, cursor, has_more }))
+}
+
+async fn revoke(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    call: Call,
+) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Auth).await?;
+    let id = id_in_path!(TokenId, id, TokenNotFound)?;
+    app.vault.token_revoke(&caller, &id).await?;
+    Ok(no_content())
+}
+
+async fn renew(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Auth).await?;
+    let token = app.vault.token_renew_self(&caller).await?;
+    let view = wire::RenewedToken {
+        id: token.id.as_str().to_owned(),
+        identity_id: token.identity.as_str().to_owned(),
+        scopes: scope_words(&token),
+        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+    };
+    Ok(json_response(StatusCode::OK, &view))
+}
+
+fn scope_words(token: &Token) -> Vec<String> {
+    token.scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
+
+fn token_view(token: &Token, now: Timestamp) -> wire::TokenItem {
+    let status = if token.revoked_at.is_some() {
+        "revoked"
+    } else if token.expires_at.is_some_and(|end| end <= now) {
+        "expired"
+    } else {
+        "active"
+    };
+    wire::TokenItem {
+        id: token.id.as_str().to_owned(),
+        identity_type: token.identity.kind().as_str().to_owned(),
+        identity_id: token.identity.as_str().to_owned(),
+        scopes: scope_words(token),
+        is_root: token.is_root,
+        description: token.description.clone(),
+        created_at: token.created_at.to_rfc3339(),
+        created_by: token.created_by.as_str().to_owned(),
+        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+        revoked_at: token.revoked_at.map(Timestamp::to_rfc3339),
+        status: status.to_owned(),
+    }
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    let tag = "Identity";
+    vec![
+        Operation::get("/v1/auth/whoami", "whoAmI", tag, "Who the token speaks for")
+            .answers::<wire::WhoAmI>(200),
+        Operation::post("/v1/auth/tokens", "createToken", tag, "Mint a token; it is shown this once")
+            .scope("admin")
+            .takes::<wire::TokenBody>()
+            .answers::<wire::NewToken>(201)
+            .fails(&["validation_error", "invalid_duration", "forbidden"]),
+        Operation::get("/v1/auth/tokens", "listTokens", tag, "Tokens, without the tokens themselves")
+            .scope("admin")
+            .paged()
+            .answers::<wire::TokenList>(200)
+            .fails(&["invalid_cursor"]),
+        Operation::post("/v1/auth/tokens/self/renew", "renewToken", tag, "Count the own token's lifetime again from now")
+            .answers::<wire::RenewedToken>(200)
+            .fails(&["forbidden"]),
+        Operation::delete("/v1/auth/tokens/{id}", "revokeToken", tag, "Revoke a token: refused from the answer on")
+            .scope("admin")
+            .empty(204)
+            .fails(&["token_not_found"]),
+    ]
+}

@@ -1,0 +1,89 @@
+//! Claims: jobs of the writer. A claim is handed out after its commit, so it is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use scaivault_core::delivery::Delivery;
+use scaivault_core::ids::{RotationId, TenantId};
+use scaivault_core::ports::{Claims, CommitError, NextWork, ReadError};
+use scaivault_core::rotation::{Assignment, Rotation};
+use scaivault_core::time::Timestamp;
+
+use crate::refusal::Refusal;
+use crate::sqlite::{assignment, delivery_claim, next_work, rotation};
+use crate::store::SqliteStore;
+use crate::writer::{Memory, Work};
+
+impl SqliteStore {
+    /// Runs a claim in the writer's next transaction and gives its result out once that is
+    /// durable.
+    async fn claim<T: Default + Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection, &mut Memory) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, CommitError> {
+        let slot = Arc::new(Mutex::new(T::default()));
+        let filled = Arc::clone(&slot);
+        let job = move |conn: &Connection, memory: &mut Memory| {
+            *filled.lock() = body(conn, memory)?;
+            Ok(())
+        };
+        self.submit(Work::Job(Box::new(job))).await?;
+        Ok(std::mem::take(&mut *slot.lock()))
+    }
+}
+
+#[async_trait]
+impl Claims for SqliteStore {
+    async fn assignment_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError> {
+        self.claim(move |conn, _| assignment::claim(conn, now, hold, limit)).await
+    }
+
+    async fn rotation_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError> {
+        self.claim(move |conn, _| rotation::claim(conn, now, hold, limit)).await
+    }
+
+    async fn rotation_claim_one(
+        &self,
+        tenant: &TenantId,
+        id: &RotationId,
+        now: Timestamp,
+        hold: Duration,
+    ) -> Result<Option<Rotation>, CommitError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.claim(move |conn, _| rotation::claim_one(conn, &tenant, &id, now, hold)).await
+    }
+
+    async fn delivery_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[String],
+        limit: usize,
+    ) -> Result<Vec<Delivery>, CommitError> {
+        let busy = busy.to_vec();
+        self.claim(move |conn, memory| {
+            let from = memory.served.clone();
+            let (claimed, last) = delivery_claim::claim(conn, now, hold, &busy, limit, &from)?;
+            memory.served = last;
+            Ok(claimed)
+        })
+        .await
+    }
+
+    async fn next_work(&self) -> Result<NextWork, ReadError> {
+        self.readers.read_snapshot(next_work::next).await
+    }
+}

@@ -1,0 +1,100 @@
+//! How a store is opened, and why it may refuse to.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SqlitePath {
+    /// This file; created, readable by its owner alone, when it does not exist.
+    File(PathBuf),
+    /// A private place that goes away with the store. Nothing is synced there: for tests and for
+    /// trying the server out.
+    Temporary,
+}
+
+/// Options of [`crate::SqliteStore::open`].
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// Where.
+    pub path: SqlitePath,
+    /// The database file's largest size in bytes; past it writes are refused until something is
+    /// deleted. `None`: as far as the disk reaches. The write-ahead log beside it is not counted.
+    pub max_bytes: Option<u64>,
+    /// Units that may wait for the writer; further ones are refused at once.
+    pub queue_max: usize,
+    /// How long a unit may take, waiting included, before its caller is answered without it.
+    pub commit_timeout: Duration,
+    /// Reads at the same time.
+    pub readers: usize,
+}
+
+impl SqliteOptions {
+    /// The defaults, for this file.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: SqlitePath::File(path.into()),
+            max_bytes: None,
+            queue_max: 8_192,
+            commit_timeout: Duration::from_secs(5),
+            readers: 8,
+        }
+    }
+
+    /// The defaults, in a private temporary place.
+    pub fn temporary() -> Self {
+        Self { path: SqlitePath::Temporary, readers: 2, ..Self::file("") }
+    }
+}
+
+/// The store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process (or another store of this one) writes to it.
+    #[error("another scaivault process has this store open ({0})")]
+    Locked(PathBuf),
+    /// A file of the store cannot be created, opened or locked.
+    #[error("cannot open {0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// Made by a newer program.
+    #[error(
+        "the store has schema revision {found}, this program knows {known}: run the newer program"
+    )]
+    Newer {
+        /// Of the file.
+        found: i64,
+        /// The newest known here.
+        known: i64,
+    },
+    /// Another program's database.
+    #[error("{0} is a database, but not one of scaivault")]
+    Foreign(PathBuf),
+    /// It has never been opened for writing, or a migration is due, and it is opened read-only.
+    #[error("the store has schema revision {found}, {known} is needed: start the server once")]
+    Older {
+        /// Of the file.
+        found: i64,
+        /// The one needed.
+        known: i64,
+    },
+    /// The database engine refused.
+    #[error("the database does not open")]
+    Engine(#[source] rusqlite::Error),
+    /// What it says of itself does not decode.
+    #[error("the store's own records do not decode: {0}")]
+    Damaged(String),
+}
+
+/// The audit chain did not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditStartError {
+    /// The end of the chain is not authenticated by this key: altered, or another key.
+    #[error("the end of the audit chain is not authenticated by this key: altered, or another key")]
+    Mac,
+    /// The last rows are gone, or there are more than the store knows of.
+    #[error("the audit chain does not end where the store says it does: rows were cut or added")]
+    End,
+    /// The store cannot say now.
+    #[error("the audit chain cannot be read: {0}")]
+    Unavailable(String),
+}

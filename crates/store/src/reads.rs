@@ -1,0 +1,183 @@
+//! The read ports of the store: each call takes its arguments along to a reader's thread.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::consumer::Consumer;
+use scaivault_core::delivery::{Delivery, DeliveryState};
+use scaivault_core::event::{Event, StoredEvent};
+use scaivault_core::identity::{Identity, Token, TokenHash};
+use scaivault_core::ids::{
+    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
+    TenantId, TokenId, WebhookId,
+};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
+    DeliveryStats, EventReads, KeyReads, PolicyReads, ReceiverReads, RotationFilter,
+    RotationPolicyReads, RotationReads, SecretFilter, SecretReads, TokenReads,
+};
+use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::seal::KeyRecord;
+use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::time::Timestamp;
+
+use crate::sqlite::row::Read;
+use crate::sqlite::{
+    assignment, audit_read, audit_verify, binding, consumer, delivery, event, keyring, policy,
+    rotation, rotation_policy, secret, subscription, token, version, webhook,
+};
+use crate::store::SqliteStore;
+
+/// Makes a read port: every method clones what it is given and runs one function of `sqlite`, in
+/// a snapshot where that function asks more than once.
+macro_rules! reads {
+    ($($port:ident { $(
+        fn $name:ident($($arg:ident: $kind:ty $(= $own:expr)?),*) -> $out:ty
+            = $how:ident |$conn:ident| $body:expr;
+    )* })*) => {$(
+        #[async_trait]
+        impl $port for SqliteStore {
+            $(async fn $name(&self, $($arg: $kind),*) -> Read<$out> {
+                $($(let $arg = $own;)?)*
+                self.readers.$how(move |$conn| $body).await
+            })*
+        }
+    )*};
+}
+
+reads! {
+    SecretReads {
+        fn secret_find(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
+            -> Option<SecretHead> = read |conn| secret::find(conn, &tenant, &path);
+        fn secret_open(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone(),
+            version: Option<u64>) -> Option<(SecretHead, Option<SealedVersion>)>
+            = read |conn| secret::open(conn, &tenant, &path, version);
+        fn secret_list(tenant: &TenantId = tenant.clone(), filter: &SecretFilter = filter.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<SecretHead>
+            = read |conn| secret::list(conn, &tenant, &filter, after.as_deref(), limit);
+        fn version_list(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
+            -> Vec<Version> = read |conn| version::list(conn, &tenant, &path);
+        fn secret_purgeable(now: Timestamp, limit: usize) -> Vec<SecretHead>
+            = read |conn| secret::purgeable(conn, now, limit);
+        fn secret_counts() -> BTreeMap<TenantId, u64>
+            = read_snapshot |conn| secret::counts(conn);
+    }
+    PolicyReads {
+        fn policy_find(tenant: &TenantId = tenant.clone(), id: &PolicyId = id.clone())
+            -> Option<AccessPolicy> = read |conn| policy::find(conn, &tenant, &id);
+        fn policy_list(tenant: &TenantId = tenant.clone(), include_inactive: bool,
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<AccessPolicy>
+            = read |conn| policy::list(conn, &tenant, include_inactive, after.as_deref(), limit);
+        fn binding_list(tenant: &TenantId = tenant.clone(), policy: &PolicyId = policy.clone())
+            -> Vec<Binding> = read |conn| binding::list(conn, &tenant, &policy);
+        fn binding_find(tenant: &TenantId = tenant.clone(), id: &BindingId = id.clone())
+            -> Option<Binding> = read |conn| binding::find(conn, &tenant, &id);
+        fn grants(tenant: &TenantId = tenant.clone(), identities: &[Identity] = identities.to_vec())
+            -> Vec<(AccessPolicy, Binding)>
+            = read_snapshot |conn| policy::grants(conn, &tenant, &identities);
+    }
+    TokenReads {
+        fn token_by_hash(hash: &TokenHash = *hash) -> Option<Token>
+            = read |conn| token::by_hash(conn, &hash);
+        fn token_find(tenant: &TenantId = tenant.clone(), id: &TokenId = id.clone())
+            -> Option<Token> = read |conn| token::find(conn, &tenant, &id);
+        fn token_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Token>
+            = read |conn| token::list(conn, &tenant, after.as_deref(), limit);
+    }
+    RotationPolicyReads {
+        fn rotation_policy_find(tenant: &TenantId = tenant.clone(),
+            id: &RotationPolicyId = id.clone()) -> Option<RotationPolicy>
+            = read |conn| rotation_policy::find(conn, &tenant, &id);
+        fn rotation_policy_list(tenant: &TenantId = tenant.clone(), active_only: bool,
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<RotationPolicy>
+            = read |conn| rotation_policy::list(conn, &tenant, active_only, after.as_deref(), limit);
+    }
+    AssignmentReads {
+        fn assignment_find(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
+            -> Option<Assignment> = read |conn| assignment::find(conn, &tenant, &path);
+        fn assignment_list(tenant: &TenantId = tenant.clone(),
+            policy: &RotationPolicyId = policy.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Assignment>
+            = read |conn| assignment::list(conn, &tenant, &policy, after.as_deref(), limit);
+        fn assignment_count(tenant: &TenantId = tenant.clone(),
+            policy: &RotationPolicyId = policy.clone()) -> u64
+            = read |conn| assignment::count(conn, &tenant, &policy);
+        fn assignment_due(tenant: &TenantId = tenant.clone(), until: Timestamp,
+            policy: Option<&RotationPolicyId> = policy.cloned(), limit: usize) -> Vec<Assignment>
+            = read |conn| assignment::due(conn, &tenant, until, policy.as_ref(), limit);
+    }
+    RotationReads {
+        fn rotation_find(tenant: &TenantId = tenant.clone(), id: &RotationId = id.clone())
+            -> Option<Rotation> = read |conn| rotation::find(conn, &tenant, &id);
+        fn rotation_list(tenant: &TenantId = tenant.clone(),
+            filter: &RotationFilter = filter.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Rotation>
+            = read |conn| rotation::list(conn, &tenant, &filter, after.as_deref(), limit);
+    }
+    ReceiverReads {
+        fn webhook_find(tenant: &TenantId = tenant.clone(), id: &WebhookId = id.clone())
+            -> Option<Webhook> = read |conn| webhook::find(conn, &tenant, &id);
+        fn webhook_list(tenant: &TenantId = tenant.clone()) -> Vec<Webhook>
+            = read |conn| webhook::list(conn, &tenant);
+        fn subscription_find(tenant: &TenantId = tenant.clone(), id: &SubscriptionId = id.clone())
+            -> Option<Subscription> = read |conn| subscription::find(conn, &tenant, &id);
+        fn subscription_list(tenant: &TenantId = tenant.clone()) -> Vec<Subscription>
+            = read |conn| subscription::list(conn, &tenant);
+    }
+    EventReads {
+        fn event_find(tenant: &TenantId = tenant.clone(), id: &EventId = id.clone())
+            -> Option<StoredEvent> = read |conn| event::find(conn, &tenant, &id);
+        fn fan_out_pending(limit: usize) -> (u64, Vec<StoredEvent>)
+            = read_snapshot |conn| event::fan_out_pending(conn, limit);
+    }
+    DeliveryReads {
+        fn delivery_find(tenant: &TenantId = tenant.clone(), id: &DeliveryId = id.clone())
+            -> Option<Delivery> = read |conn| delivery::find(conn, &tenant, &id);
+        fn delivery_list(tenant: &TenantId = tenant.clone(), receiver: &str = receiver.to_owned(),
+            state: Option<DeliveryState>, after: Option<&str> = after.map(str::to_owned),
+            limit: usize) -> Vec<Delivery>
+            = read |conn| delivery::list(conn, &tenant, &receiver, state, after.as_deref(), limit);
+        fn delivery_stats(tenant: &TenantId = tenant.clone(), receiver: &str = receiver.to_owned(),
+            since: Timestamp) -> DeliveryStats
+            = read_snapshot |conn| delivery::stats(conn, &tenant, &receiver, since);
+        fn delivery_unacked(tenant: &TenantId = tenant.clone(),
+            receiver: &SubscriptionId = receiver.clone(), after: u64, limit: usize)
+            -> Vec<(Delivery, Event)>
+            = read |conn| delivery::unacked(conn, &tenant, &receiver, after, limit);
+    }
+    ConsumerReads {
+        fn consumer_list(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
+            -> Vec<Consumer> = read |conn| consumer::list(conn, &tenant, &path);
+    }
+    KeyReads {
+        fn key_list() -> Vec<KeyRecord> = read |conn| keyring::list(conn);
+    }
+}
+
+#[async_trait]
+impl AuditReads for SqliteStore {
+    async fn audit_query(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> Read<AuditPage> {
+        let filter = filter.clone();
+        self.readers.read(move |conn| audit_read::query(conn, &filter, below, limit)).await
+    }
+
+    async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary> {
+        let filter = filter.clone();
+        self.readers.read(move |conn| audit_read::summary(conn, &filter)).await
+    }
+
+    async fn audit_verify(&self) -> Read<AuditReport> {
+        let mac = self.shared.mac.read().clone();
+        self.readers.read(move |conn| audit_verify::verify(conn, mac.as_deref())).await
+    }
+}

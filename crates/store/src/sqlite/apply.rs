@@ -1,0 +1,112 @@
+//! One change of a unit, applied to the writer's transaction.
+
+use rusqlite::Connection;
+use scaivault_core::ports::{Op, Record};
+use serde::Serialize;
+
+use super::{
+    assignment, binding, delivery, event, keyring, policy, rotation, rotation_policy, secret,
+    subscription, token, version, webhook,
+};
+use crate::refusal::Refusal;
+use crate::writer::Memory;
+
+/// A record as its document.
+pub(crate) fn encode<T: Serialize>(record: &T) -> Result<String, Refusal> {
+    serde_json::to_string(record).map_err(|error| Refusal::Failed(error.to_string()))
+}
+
+/// The document an op writes, made in the caller's task; empty for those that write none.
+pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
+    match op {
+        Op::Put(record) => match record {
+            Record::Secret(row) => encode(row),
+            Record::Version(row) => encode(row),
+            Record::Policy(row) => encode(row),
+            Record::Binding(row) => encode(row),
+            Record::Token(row) => encode(row),
+            Record::RotationPolicy(row) => encode(row),
+            Record::Assignment(row) => encode(row),
+            Record::Rotation(row) => encode(row),
+            Record::Webhook(row) => encode(row),
+            Record::Subscription(row) => encode(row),
+            Record::Delivery(row) => encode(row),
+            Record::Key(row) => encode(row),
+        },
+        Op::VersionInsert(sealed) => encode(&sealed.version),
+        Op::Emit(event) => encode(event),
+        Op::Delete(_)
+        | Op::VersionDelete { .. }
+        | Op::SecretErase(_)
+        | Op::FanOutAdvance { .. }
+        | Op::AssignmentsWake { .. }
+        | Op::BufferTrim { .. }
+        | Op::EventsPrune { .. } => Ok(String::new()),
+    }
+}
+
+/// Applies an op with its document. What it leaves in the writer's memory is taken back by the
+/// writer when the transaction fails.
+pub(crate) fn apply(
+    conn: &Connection,
+    op: &Op,
+    json: &str,
+    memory: &mut Memory,
+) -> Result<(), Refusal> {
+    match op {
+        Op::Put(record) => put(conn, record, json),
+        Op::Delete(record) => delete(conn, record),
+        Op::VersionInsert(sealed) => version::insert(conn, sealed, json),
+        Op::VersionDelete { tenant, path, version } => {
+            version::remove(conn, tenant, path, *version)
+        }
+        Op::SecretErase(head) => {
+            memory.ledger.forget(&head.tenant, &head.path);
+            secret::erase(conn, head)
+        }
+        Op::Emit(event) => event::emit(conn, event, json),
+        Op::FanOutAdvance { from, to } => event::fan_out_advance(conn, *from, *to),
+        Op::AssignmentsWake { tenant, policy_id, at } => {
+            assignment::wake(conn, tenant, policy_id, *at)
+        }
+        Op::BufferTrim { receiver, keep } => delivery::trim(conn, receiver, *keep),
+        Op::EventsPrune { before } => {
+            memory.prune = event::prune(conn, *before, memory.prune)?;
+            Ok(())
+        }
+    }
+}
+
+fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
+    match record {
+        Record::Secret(row) => secret::put(conn, row, json),
+        Record::Version(row) => version::put(conn, row, json),
+        Record::Policy(row) => policy::put(conn, row, json),
+        Record::Binding(row) => binding::put(conn, row, json),
+        Record::Token(row) => token::put(conn, row, json),
+        Record::RotationPolicy(row) => rotation_policy::put(conn, row, json),
+        Record::Assignment(row) => assignment::put(conn, row, json),
+        Record::Rotation(row) => rotation::put(conn, row, json),
+        Record::Webhook(row) => webhook::put(conn, row, json),
+        Record::Subscription(row) => subscription::put(conn, row, json),
+        Record::Delivery(row) => delivery::put(conn, row, json),
+        Record::Key(row) => keyring::put(conn, row, json),
+    }
+}
+
+fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
+    match record {
+        Record::Secret(row) => secret::delete(conn, row),
+        Record::Version(row) => version::delete(conn, row),
+        Record::Policy(row) => policy::delete(conn, row),
+        Record::Binding(row) => binding::delete(conn, row),
+        Record::Token(row) => token::delete(conn, row),
+        Record::RotationPolicy(row) => rotation_policy::delete(conn, row),
+        Record::Assignment(row) => assignment::delete(conn, row),
+        Record::Rotation(row) => rotation::delete(conn, row),
+        Record::Webhook(row) => webhook::delete(conn, row),
+        Record::Subscription(row) => subscription::delete(conn, row),
+        Record::Delivery(row) => delivery::delete(conn, row),
+        Record::Key(row) => keyring::delete(conn, row),
+    }
+}

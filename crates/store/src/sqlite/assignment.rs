@@ -1,0 +1,132 @@
+//! Assignments: schedules of secrets, and the claims on them.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use scaivault_core::ids::{RotationPolicyId, TenantId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::RecordKind;
+use scaivault_core::rotation::Assignment;
+use scaivault_core::time::Timestamp;
+
+use super::row::{Read, delete_one, doc, docs, int, limit, number, uint, write};
+use crate::refusal::Refusal;
+
+const TABLE: &str = "assignment";
+
+pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Result<(), Refusal> {
+    write(
+        conn,
+        assignment.revision,
+        "INSERT INTO assignment (tenant, path, revision, policy_id, next_rotation_at, wake_at,
+                                 claimed_until, doc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "UPDATE assignment SET revision = ?3, policy_id = ?4, next_rotation_at = ?5, wake_at = ?6,
+                               claimed_until = ?7, doc = ?8
+         WHERE tenant = ?1 AND path = ?2 AND revision = ?3 - 1",
+        (
+            assignment.tenant.as_str(),
+            assignment.path.as_str(),
+            int(assignment.revision),
+            assignment.policy_id.as_str(),
+            assignment.next_rotation_at.as_micros(),
+            assignment.wake_at.map(Timestamp::as_micros),
+            assignment.claimed_until.map(Timestamp::as_micros),
+            json,
+        ),
+    )?
+    .or_conflict(RecordKind::Assignment)
+}
+
+pub(crate) fn delete(conn: &Connection, assignment: &Assignment) -> Result<(), Refusal> {
+    delete_one(
+        conn,
+        RecordKind::Assignment,
+        "DELETE FROM assignment WHERE tenant = ?1 AND path = ?2 AND revision = ?3",
+        (assignment.tenant.as_str(), assignment.path.as_str(), int(assignment.revision)),
+    )
+}
+
+/// Wakes all of a policy. It counts as a write: a worker that looked at the row before, under the
+/// policy as it was, finds another number and looks again. What it held is free at once.
+pub(crate) fn wake(
+    conn: &Connection,
+    tenant: &TenantId,
+    policy: &RotationPolicyId,
+    at: Timestamp,
+) -> Result<(), Refusal> {
+    conn.prepare_cached(
+        "UPDATE assignment SET revision = revision + 1, wake_at = ?3, claimed_until = NULL,
+                doc = json_set(doc, '$.revision', revision + 1, '$.wake_at', ?3,
+                               '$.claimed_until', NULL)
+         WHERE tenant = ?1 AND policy_id = ?2",
+    )?
+    .execute((tenant.as_str(), policy.as_str(), at.as_micros()))?;
+    Ok(())
+}
+
+/// Claims free rows that are due, longest overdue first.
+pub(crate) fn claim(
+    conn: &Connection,
+    now: Timestamp,
+    hold: Duration,
+    rows: usize,
+) -> Result<Vec<Assignment>, Refusal> {
+    let sql = "SELECT rowid, doc FROM assignment INDEXED BY assignment_wake
+               WHERE wake_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
+               ORDER BY wake_at LIMIT ?2";
+    let until = now.plus(hold);
+    let mut claimed = Vec::new();
+    for (row, found) in super::next_work::due::<Assignment>(conn, sql, (now.as_micros(), limit(rows)))? {
+        let Some(mut assignment) = found else {
+            super::next_work::set_aside(conn, TABLE, row, until)?;
+            continue;
+        };
+        assignment.revision += 1;
+        assignment.claimed_until = Some(until);
+        put(conn, &assignment, &super::apply::encode(&assignment)?)?;
+        claimed.push(assignment);
+    }
+    Ok(claimed)
+}
+
+pub(crate) fn find(
+    conn: &Connection,
+    tenant: &TenantId,
+    path: &SecretPath,
+) -> Read<Option<Assignment>> {
+    let sql = "SELECT tenant, path, doc FROM assignment WHERE tenant = ?1 AND path = ?2";
+    doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
+}
+
+pub(crate) fn list(
+    conn: &Connection,
+    tenant: &TenantId,
+    policy: &RotationPolicyId,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Assignment>> {
+    let sql = "SELECT tenant, path, doc FROM assignment
+               WHERE tenant = ?1 AND policy_id = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
+    let after = after.unwrap_or_default();
+    docs(conn, TABLE, sql, (tenant.as_str(), policy.as_str(), after, limit(rows)))
+}
+
+pub(crate) fn count(conn: &Connection, tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64> {
+    let sql = "SELECT count(*) FROM assignment WHERE tenant = ?1 AND policy_id = ?2";
+    Ok(uint(number(conn, sql, (tenant.as_str(), policy.as_str()))?.unwrap_or(0)))
+}
+
+pub(crate) fn due(
+    conn: &Connection,
+    tenant: &TenantId,
+    until: Timestamp,
+    policy: Option<&RotationPolicyId>,
+    rows: usize,
+) -> Read<Vec<Assignment>> {
+    let sql = "SELECT tenant, path, doc FROM assignment INDEXED BY assignment_due
+               WHERE tenant = ?1 AND next_rotation_at < ?2 AND (?3 IS NULL OR policy_id = ?3)
+               ORDER BY next_rotation_at LIMIT ?4";
+    let policy = policy.map(RotationPolicyId::as_str);
+    docs(conn, TABLE, sql, (tenant.as_str(), until.as_micros(), policy, limit(rows)))
+}

@@ -1,0 +1,110 @@
+//! Connections: the writer's, the readers', and the look into a file that is not ours to write.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+/// How long a connection waits for a lock of another. Only a look from outside (a backup, an
+/// offline verification) ever holds one, and briefly.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// The log is cut back to this many bytes when it begins anew.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+
+/// How durable the writer's commits are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Synced before they are answered.
+    Full,
+    /// Not synced at all: the file dies with the store.
+    None,
+}
+
+/// The writer's connection, and the length of the write-ahead log in pages after each commit.
+pub(crate) fn writer(
+    path: &Path,
+    durability: Durability,
+    max_bytes: Option<u64>,
+) -> rusqlite::Result<(Connection, Arc<AtomicI32>)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    guard(&conn)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |r| r.get(0))?;
+    debug_assert_eq!(mode, "wal");
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::None => "OFF",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    conn.pragma_update(None, "cache_size", -32_768)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
+    if let Some(bytes) = max_bytes {
+        let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page;
+        conn.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
+    }
+    conn.set_prepared_statement_cache_capacity(256);
+    // Takes the place of the automatic checkpoint, which would run inside a commit, before its
+    // callers are answered: the writer runs its own, after.
+    let log_pages = Arc::new(AtomicI32::new(0));
+    let hooked = Arc::clone(&log_pages);
+    conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        hooked.store(pages, Ordering::Relaxed);
+        Ok(())
+    }))?;
+    Ok((conn, log_pages))
+}
+
+/// A connection that can only read.
+pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    prepare_reader(&conn)?;
+    Ok(conn)
+}
+
+/// A read-only connection to a file on a read-only medium, where not even the index of the
+/// write-ahead log can be made. Only for a store that nobody has open.
+pub(crate) fn immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let conn = Connection::open_with_flags(uri, flags)?;
+    prepare_reader(&conn)?;
+    Ok(conn)
+}
+
+fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
+    guard(conn)?;
+    conn.pragma_update(None, "query_only", true)?;
+    conn.pragma_update(None, "cache_size", -8_192)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+/// A database file may have been made by someone else: nothing in its schema runs code of ours.
+fn guard(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(())
+}

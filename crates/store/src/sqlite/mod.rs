@@ -1,0 +1,32 @@
+//! All SQL of the store, one file per aggregate: how it is put and deleted inside a transaction of
+//! the writer, and how it is read.
+//!
+//! A new aggregate is a table in a new migration, a file here with `put`, `delete` and its reads,
+//! and a line in [`apply`].
+
+pub(crate) mod apply;
+pub(crate) mod assignment;
+pub(crate) mod audit_index;
+pub(crate) mod audit_read;
+pub(crate) mod audit_segment;
+pub(crate) mod audit_verify;
+pub(crate) mod binding;
+pub(crate) mod connect;
+pub(crate) mod consumer;
+pub(crate) mod delivery;
+pub(crate) mod delivery_claim;
+pub(crate) mod event;
+pub(crate) mod head;
+pub(crate) mod keyring;
+pub(crate) mod meta;
+pub(crate) mod migrate;
+pub(crate) mod next_work;
+pub(crate) mod policy;
+pub(crate) mod rotation;
+pub(crate) mod rotation_policy;
+pub(crate) mod row;
+pub(crate) mod secret;
+pub(crate) mod subscription;
+pub(crate) mod token;
+pub(crate) mod version;
+pub(crate) mod webhook;

@@ -1,0 +1,70 @@
+//! Finding due work: what the three claims have in common, and when the next of each is due.
+
+use rusqlite::{Connection, Params};
+use scaivault_core::ports::NextWork;
+use scaivault_core::time::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::row::{Read, number};
+use crate::refusal::Refusal;
+
+/// Rows of a query that selects `row number, doc`; `None` for a document that does not decode.
+pub(crate) fn due<T: DeserializeOwned>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<(i64, Option<T>)>, Refusal> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let text = row.get_ref(1)?.as_str().unwrap_or_default();
+        rows.push((row.get(0)?, serde_json::from_str(text).ok()));
+    }
+    Ok(rows)
+}
+
+/// Puts a row that does not decode out of the way for as long as a claim: it is nobody's to do,
+/// but it must not stand before the others for ever.
+pub(crate) fn set_aside(
+    conn: &Connection,
+    table: &'static str,
+    row: i64,
+    until: Timestamp,
+) -> Result<(), Refusal> {
+    tracing::error!(table, row, "due work passed over: its row does not decode");
+    conn.prepare_cached(&format!("UPDATE {table} SET claimed_until = ?2 WHERE rowid = ?1"))?
+        .execute((row, until.as_micros()))?;
+    Ok(())
+}
+
+/// To be called inside one read transaction.
+pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
+    let assignment_at = earliest(
+        conn,
+        "SELECT wake_at FROM assignment INDEXED BY assignment_wake
+         WHERE wake_at IS NOT NULL AND claimed_until IS NULL ORDER BY wake_at LIMIT 1",
+        "SELECT min(max(wake_at, claimed_until)) FROM assignment INDEXED BY assignment_held
+         WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL",
+    )?;
+    let rotation_at = earliest(
+        conn,
+        "SELECT wake_at FROM rotation INDEXED BY rotation_wake
+         WHERE wake_at IS NOT NULL AND claimed_until IS NULL ORDER BY wake_at LIMIT 1",
+        "SELECT min(max(wake_at, claimed_until)) FROM rotation INDEXED BY rotation_held
+         WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL",
+    )?;
+    let delivery_at = earliest(
+        conn,
+        "SELECT due_at FROM delivery INDEXED BY delivery_wake
+         WHERE due_at IS NOT NULL AND claimed_until IS NULL ORDER BY due_at LIMIT 1",
+        "SELECT min(max(due_at, claimed_until)) FROM delivery INDEXED BY delivery_held
+         WHERE claimed_until IS NOT NULL AND due_at IS NOT NULL",
+    )?;
+    Ok(NextWork { assignment_at, rotation_at, delivery_at })
+}
+
+fn earliest(conn: &Connection, free: &str, held: &str) -> Read<Option<Timestamp>> {
+    let (free, held) = (number(conn, free, [])?, number(conn, held, [])?);
+    Ok(free.into_iter().chain(held).min().map(Timestamp::from_micros))
+}

@@ -1,0 +1,146 @@
+//! Rotations, and the claims on them.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use scaivault_core::ids::{RotationId, RotationPolicyId, TenantId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{RecordKind, RotationFilter};
+use scaivault_core::rotation::{Phase, Rotation};
+use scaivault_core::time::Timestamp;
+
+use super::next_work::{due, set_aside};
+use super::row::{Read, delete_one, doc, docs, int, limit, write};
+use crate::refusal::Refusal;
+
+const TABLE: &str = "rotation";
+
+pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<(), Refusal> {
+    write(
+        conn,
+        rotation.revision,
+        "INSERT INTO rotation (tenant, id, revision, path, policy_id, phase, wake_at,
+                               claimed_until, doc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "UPDATE rotation SET revision = ?3, path = ?4, policy_id = ?5, phase = ?6, wake_at = ?7,
+                             claimed_until = ?8, doc = ?9
+         WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
+        (
+            rotation.tenant.as_str(),
+            rotation.id.as_str(),
+            int(rotation.revision),
+            rotation.path.as_str(),
+            rotation.policy_id.as_str(),
+            rotation.phase.as_str(),
+            rotation.wake_at.map(Timestamp::as_micros),
+            rotation.claimed_until.map(Timestamp::as_micros),
+            json,
+        ),
+    )?
+    .or_conflict(RecordKind::Rotation)
+}
+
+pub(crate) fn delete(conn: &Connection, rotation: &Rotation) -> Result<(), Refusal> {
+    delete_one(
+        conn,
+        RecordKind::Rotation,
+        "DELETE FROM rotation WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
+        (rotation.tenant.as_str(), rotation.id.as_str(), int(rotation.revision)),
+    )
+}
+
+/// Claims free rows that are due, longest overdue first.
+pub(crate) fn claim(
+    conn: &Connection,
+    now: Timestamp,
+    hold: Duration,
+    rows: usize,
+) -> Result<Vec<Rotation>, Refusal> {
+    let sql = "SELECT rowid, doc FROM rotation INDEXED BY rotation_wake
+               WHERE wake_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
+               ORDER BY wake_at LIMIT ?2";
+    let found = due(conn, sql, (now.as_micros(), limit(rows)))?;
+    hold_all(conn, found, now.plus(hold))
+}
+
+/// Claims one row, if it is free and due.
+pub(crate) fn claim_one(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: &RotationId,
+    now: Timestamp,
+    hold: Duration,
+) -> Result<Option<Rotation>, Refusal> {
+    let sql = "SELECT rowid, doc FROM rotation
+               WHERE tenant = ?1 AND id = ?2 AND wake_at <= ?3
+                 AND (claimed_until IS NULL OR claimed_until <= ?3)";
+    let found = due(conn, sql, (tenant.as_str(), id.as_str(), now.as_micros()))?;
+    Ok(hold_all(conn, found, now.plus(hold))?.pop())
+}
+
+fn hold_all(
+    conn: &Connection,
+    found: Vec<(i64, Option<Rotation>)>,
+    until: Timestamp,
+) -> Result<Vec<Rotation>, Refusal> {
+    let mut claimed = Vec::with_capacity(found.len());
+    for (row, rotation) in found {
+        let Some(mut rotation) = rotation else {
+            set_aside(conn, TABLE, row, until)?;
+            continue;
+        };
+        rotation.revision += 1;
+        rotation.claimed_until = Some(until);
+        put(conn, &rotation, &super::apply::encode(&rotation)?)?;
+        claimed.push(rotation);
+    }
+    Ok(claimed)
+}
+
+pub(crate) fn find(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: &RotationId,
+) -> Read<Option<Rotation>> {
+    let sql = "SELECT tenant, id, doc FROM rotation WHERE tenant = ?1 AND id = ?2";
+    doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
+}
+
+/// Newest first, below `after`. One statement per index it can walk.
+pub(crate) fn list(
+    conn: &Connection,
+    tenant: &TenantId,
+    filter: &RotationFilter,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Rotation>> {
+    let index = match (&filter.path, &filter.policy_id) {
+        (Some(_), _) => "INDEXED BY rotation_path",
+        (None, Some(_)) => "INDEXED BY rotation_policy_id",
+        (None, None) => "",
+    };
+    let sql = format!(
+        "SELECT tenant, id, doc FROM rotation {index}
+         WHERE tenant = ?1 AND id < ?2 AND {} AND {}
+           AND (?5 IS NULL OR phase IN (SELECT value FROM json_each(?5)))
+         ORDER BY id DESC LIMIT ?6",
+        if filter.path.is_some() { "path = ?3" } else { "?3 IS NULL" },
+        if filter.policy_id.is_some() { "policy_id = ?4" } else { "?4 IS NULL" },
+    );
+    let phases: Vec<&str> = filter.phases.iter().copied().map(Phase::as_str).collect();
+    let phases = (!phases.is_empty()).then(|| super::apply::encode(&phases)).transpose();
+    let phases = phases.unwrap_or_default();
+    docs(
+        conn,
+        TABLE,
+        &sql,
+        (
+            tenant.as_str(),
+            after.unwrap_or(super::row::PATHS_END),
+            filter.path.as_ref().map(SecretPath::as_str),
+            filter.policy_id.as_ref().map(RotationPolicyId::as_str),
+            phases,
+            limit(rows),
+        ),
+    )
+}

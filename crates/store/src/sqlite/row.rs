@@ -1,0 +1,171 @@
+//! What every aggregate does alike: numbers, documents, and the revision check of a write.
+
+use rusqlite::{Connection, ErrorCode, Params, Row};
+use scaivault_core::ports::{ReadError, RecordKind};
+use serde::de::DeserializeOwned;
+
+use crate::refusal::Refusal;
+
+pub(crate) type Read<T> = Result<T, ReadError>;
+
+/// Above every character of a path: the end of a range of paths.
+pub(crate) const PATHS_END: &str = "~";
+
+/// As SQLite stores it. Numbers here count things and never come near the limit.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// As it was stored.
+pub(crate) fn uint(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A limit of a query.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// The engine failed on a read. Its texts name tables and columns, never what is in them.
+pub(crate) fn unreadable(error: rusqlite::Error) -> ReadError {
+    ReadError::Unavailable(error.to_string())
+}
+
+/// Decodes the document of a row selected as `tenant, key, doc, …` from column `first` on.
+pub(crate) fn decode<T: DeserializeOwned>(
+    table: &'static str,
+    row: &Row<'_>,
+    first: usize,
+) -> Read<T> {
+    let text = row.get_ref(first + 2).ok().and_then(|value| value.as_str().ok());
+    text.and_then(|text| serde_json::from_str(text).ok())
+        .ok_or_else(|| undecodable(table, "doc", row, first))
+}
+
+/// Names the row whose key is in the columns from `first` on.
+pub(crate) fn undecodable(
+    table: &'static str,
+    column: &'static str,
+    row: &Row<'_>,
+    first: usize,
+) -> ReadError {
+    let key = |at| match row.get_ref(at) {
+        Ok(rusqlite::types::ValueRef::Integer(number)) => number.to_string(),
+        Ok(value) => value.as_str().unwrap_or("?").to_owned(),
+        Err(_) => "?".to_owned(),
+    };
+    ReadError::Undecodable { table, column, row: format!("{}/{}", key(first), key(first + 1)) }
+}
+
+/// Every row of a query, each made by `make`.
+pub(crate) fn rows<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut make: impl FnMut(&Row<'_>) -> Read<T>,
+) -> Read<Vec<T>> {
+    let mut statement = conn.prepare_cached(sql).map_err(unreadable)?;
+    let mut found = statement.query(params).map_err(unreadable)?;
+    let mut out = Vec::new();
+    while let Some(row) = found.next().map_err(unreadable)? {
+        out.push(make(row)?);
+    }
+    Ok(out)
+}
+
+/// Every document of a query that selects `tenant, key, doc`.
+pub(crate) fn docs<T: DeserializeOwned>(
+    conn: &Connection,
+    table: &'static str,
+    sql: &str,
+    params: impl Params,
+) -> Read<Vec<T>> {
+    rows(conn, sql, params, |row| decode(table, row, 0))
+}
+
+/// The one document of a query that selects `tenant, key, doc`, if there is one.
+pub(crate) fn doc<T: DeserializeOwned>(
+    conn: &Connection,
+    table: &'static str,
+    sql: &str,
+    params: impl Params,
+) -> Read<Option<T>> {
+    Ok(docs(conn, table, sql, params)?.pop())
+}
+
+/// One number.
+pub(crate) fn number(conn: &Connection, sql: &str, params: impl Params) -> Read<Option<i64>> {
+    Ok(rows(conn, sql, params, |row| row.get(0).map_err(unreadable))?.pop().flatten())
+}
+
+/// What writing one row came to.
+pub(crate) enum Written {
+    Yes,
+    /// The revision did not fit.
+    Stale,
+    /// A unique index refused.
+    Taken,
+}
+
+/// Writes a row: `insert` for revision 1, `update` (which checks the stored revision in its
+/// `WHERE`) for all others.
+pub(crate) fn write(
+    conn: &Connection,
+    revision: u64,
+    insert: &str,
+    update: &str,
+    params: impl Params,
+) -> Result<Written, Refusal> {
+    let sql = if revision == 1 { insert } else { update };
+    match conn.prepare_cached(sql)?.execute(params) {
+        Ok(1) => Ok(Written::Yes),
+        Ok(_) => Ok(Written::Stale),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Ok(Written::Taken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Written {
+    /// For tables whose key alone is unique.
+    pub(crate) fn or_conflict(self, kind: RecordKind) -> Result<(), Refusal> {
+        match self {
+            Self::Yes => Ok(()),
+            Self::Stale | Self::Taken => Err(Refusal::Conflict(kind)),
+        }
+    }
+
+    /// For tables with another unique field: a new row whose key is there already is a conflict,
+    /// any other clash is one of that field. `exists` selects the row by key.
+    pub(crate) fn or_duplicate(
+        self,
+        conn: &Connection,
+        kind: RecordKind,
+        field: &'static str,
+        revision: u64,
+        exists: &str,
+        key: impl Params,
+    ) -> Result<(), Refusal> {
+        match self {
+            Self::Yes => Ok(()),
+            Self::Taken if revision != 1 || !conn.prepare_cached(exists)?.exists(key)? => {
+                Err(Refusal::Duplicate(kind, field))
+            }
+            Self::Stale | Self::Taken => Err(Refusal::Conflict(kind)),
+        }
+    }
+}
+
+/// Deletes the one row that `sql` (with the revision in its `WHERE`) names.
+pub(crate) fn delete_one(
+    conn: &Connection,
+    kind: RecordKind,
+    sql: &str,
+    params: impl Params,
+) -> Result<(), Refusal> {
+    match conn.prepare_cached(sql)?.execute(params)? {
+        1 => Ok(()),
+        _ => Err(Refusal::Conflict(kind)),
+    }
+}

@@ -1,0 +1,61 @@
+//! Tokens' records. No two have one hash.
+
+use rusqlite::Connection;
+use scaivault_core::identity::{Token, TokenHash};
+use scaivault_core::ids::{TenantId, TokenId};
+use scaivault_core::ports::RecordKind;
+
+use super::row::{Read, delete_one, doc, docs, int, limit, write};
+use crate::refusal::Refusal;
+
+const TABLE: &str = "token";
+
+pub(crate) fn put(conn: &Connection, token: &Token, json: &str) -> Result<(), Refusal> {
+    let key = (token.tenant.as_str(), token.id.as_str());
+    write(
+        conn,
+        token.revision,
+        "INSERT INTO token (tenant, id, revision, hash, doc) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "UPDATE token SET revision = ?3, hash = ?4, doc = ?5
+         WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
+        (key.0, key.1, int(token.revision), &token.hash.0[..], json),
+    )?
+    .or_duplicate(
+        conn,
+        RecordKind::Token,
+        "hash",
+        token.revision,
+        "SELECT 1 FROM token WHERE tenant = ?1 AND id = ?2",
+        key,
+    )
+}
+
+pub(crate) fn delete(conn: &Connection, token: &Token) -> Result<(), Refusal> {
+    delete_one(
+        conn,
+        RecordKind::Token,
+        "DELETE FROM token WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
+        (token.tenant.as_str(), token.id.as_str(), int(token.revision)),
+    )
+}
+
+pub(crate) fn by_hash(conn: &Connection, hash: &TokenHash) -> Read<Option<Token>> {
+    let sql = "SELECT tenant, id, doc FROM token WHERE hash = ?1";
+    doc(conn, TABLE, sql, [&hash.0[..]])
+}
+
+pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &TokenId) -> Read<Option<Token>> {
+    let sql = "SELECT tenant, id, doc FROM token WHERE tenant = ?1 AND id = ?2";
+    doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
+}
+
+pub(crate) fn list(
+    conn: &Connection,
+    tenant: &TenantId,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Token>> {
+    let sql = "SELECT tenant, id, doc FROM token WHERE tenant = ?1 AND id > ?2
+               ORDER BY id LIMIT ?3";
+    docs(conn, TABLE, sql, (tenant.as_str(), after.unwrap_or_default(), limit(rows)))
+}

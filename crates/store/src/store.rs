@@ -1,0 +1,183 @@
+//! The store: opening, starting the audit chain, committing, health, closing.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use scaivault_core::ports::{CommitError, Committed, Entropy, Store, StoreHealth, Unit};
+use tempfile::TempDir;
+
+use crate::audit::{mac_message, mint_chain};
+use crate::chain_mac::ChainMac;
+use crate::files;
+use crate::options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
+use crate::prepared::Prepared;
+use crate::readers::Readers;
+use crate::sqlite::connect::Durability;
+use crate::sqlite::{audit_segment, head, meta, migrate};
+use crate::stats::StoreStats;
+use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
+
+/// How long a health probe waits for its write.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A store in one SQLite file. Share it in an `Arc`. Dropping it lets what is queued be written,
+/// then closes the file.
+pub struct SqliteStore {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) readers: Arc<Readers>,
+    path: PathBuf,
+    thread: Option<JoinHandle<()>>,
+    _watch: Watch,
+    _lock: File,
+    _temporary: Option<TempDir>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SqliteStore({})", self.path.display())
+    }
+}
+
+impl SqliteStore {
+    /// Opens a store, and makes it when the file is not there; `entropy` names a new one's audit
+    /// chain. Blocks while it reads and migrates.
+    ///
+    /// Everything works but units with audit rows: for these, read the keyring and call
+    /// [`SqliteStore::start_audit`].
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is in the way.
+    pub fn open(options: SqliteOptions, entropy: &dyn Entropy) -> Result<Self, OpenError> {
+        let (path, temporary) = match options.path {
+            SqlitePath::File(path) => (path, None),
+            SqlitePath::Temporary => {
+                let made = tempfile::tempdir();
+                let made = made.map_err(|error| OpenError::File(std::env::temp_dir(), error))?;
+                (made.path().join("store.db"), Some(made))
+            }
+        };
+        let durability = if temporary.is_some() { Durability::None } else { Durability::Full };
+        let lock = files::lock(&path)?;
+        files::make_private(&path)?;
+        let source = Source { path: path.clone(), durability, max_bytes: options.max_bytes };
+        let writer = open_writer(source, options.queue_max, options.commit_timeout, entropy)?;
+        let shared = writer.shared();
+        let watch = Watch::start(Arc::clone(&shared));
+        let watch = watch.map_err(|error| OpenError::File(path.clone(), error))?;
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        let thread = thread.spawn(move || writer.run());
+        let thread = thread.map_err(|error| OpenError::File(path.clone(), error))?;
+        Ok(Self {
+            shared,
+            readers: Arc::new(Readers::new(path.clone(), options.readers)),
+            path,
+            thread: Some(thread),
+            _watch: watch,
+            _lock: lock,
+            _temporary: temporary,
+        })
+    }
+
+    /// Starts the audit chain under this key, or goes on under another: from now on units with
+    /// audit rows are accepted. The end of the chain is checked first.
+    ///
+    /// # Errors
+    /// [`AuditStartError`]; the chain is not started then.
+    pub async fn start_audit(&self, mac: Arc<dyn ChainMac>) -> Result<(), AuditStartError> {
+        let end = self.readers.read_snapshot(|conn| {
+            let Some(head) = head::read(conn)? else {
+                return Ok(None);
+            };
+            let stored = audit_segment::end(conn, &head.chain, head.first_seq)?;
+            let beyond = audit_segment::first_after(conn, &head.chain, head.last_seq)?;
+            Ok(Some((head, stored, beyond)))
+        });
+        let end = end.await.map_err(|error| AuditStartError::Unavailable(error.to_string()))?;
+        let (head, stored, beyond) = end.ok_or(AuditStartError::End)?;
+        if head.last_seq > 0 {
+            let expect = (head.head.to_vec(), head.last_seq);
+            if stored != Some(expect) {
+                return Err(AuditStartError::End);
+            }
+            let message = mac_message(&head.chain, head.first_seq, head.last_seq, &head.head);
+            if !mac.verify(&message, &head.mac) {
+                return Err(AuditStartError::Mac);
+            }
+        }
+        if beyond.is_some() {
+            return Err(AuditStartError::End);
+        }
+        *self.shared.mac.write() = Some(mac);
+        Ok(())
+    }
+
+    /// Figures of the writer.
+    pub fn stats(&self) -> StoreStats {
+        self.shared.counters.look(self.shared.queue_len())
+    }
+
+    /// The last thing that went wrong with writing, until writing went well again.
+    pub fn last_trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().clone()
+    }
+
+    pub(crate) async fn submit(&self, work: Work) -> Outcome {
+        self.shared.submit(work).await
+    }
+}
+
+fn open_writer(
+    source: Source,
+    queue_max: usize,
+    commit_timeout: Duration,
+    entropy: &dyn Entropy,
+) -> Result<Writer, OpenError> {
+    let opened = source.open().map_err(OpenError::Engine)?;
+    let conn = &opened.0;
+    migrate::migrate(conn, &source.path)?;
+    let damaged = |error: scaivault_core::ports::ReadError| OpenError::Damaged(error.to_string());
+    let head = match head::read(conn).map_err(damaged)? {
+        Some(head) => head,
+        None => head::create(conn, &mint_chain(entropy)).map_err(OpenError::Engine)?,
+    };
+    let indexed = meta::read(conn, meta::AUDIT_INDEXED).map_err(damaged)?;
+    let shared = Arc::new(Shared::new(queue_max, commit_timeout));
+    Ok(Writer::new(shared, source, opened, head, indexed))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
+        self.submit(Work::Unit(Prepared::new(unit)?)).await
+    }
+
+    async fn health(&self) -> StoreHealth {
+        let probe = Work::Job(Box::new(|_, _| Ok(())));
+        let written = self.shared.submit_within(probe, PROBE_PATIENCE).await;
+        let started = self.shared.mac.read().is_some();
+        let trouble = match written {
+            Err(error) => Some(self.last_trouble().unwrap_or_else(|| error.to_string())),
+            Ok(_) if !started => Some("the audit chain has not been started".to_owned()),
+            Ok(_) => None,
+        };
+        StoreHealth {
+            trouble,
+            queued: self.shared.queue_len(),
+            bytes: files::bytes(&self.path),
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.close();
+        self.shared.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One batch as one transaction.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use scaivault_core::ports::{CommitError, Committed, Op};
+
+use super::answer::Outcome;
+use super::queue::{Shared, Work};
+use super::settle::{Failure, Stage, Verdict};
+use super::Memory;
+use crate::audit::{SegmentBuilder, mac_message};
+use crate::prepared::Prepared;
+use crate::refusal::Refusal;
+use crate::sqlite::apply::apply;
+use crate::sqlite::connect::Durability;
+use crate::sqlite::head::{self, Head};
+use crate::sqlite::{audit_segment, connect};
+
+/// How to open the writer's connection, again if need be.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) max_bytes: Option<u64>,
+}
+
+impl Source {
+    pub(crate) fn open(&self) -> rusqlite::Result<(Connection, Arc<AtomicI32>)> {
+        connect::writer(&self.path, self.durability, self.max_bytes)
+    }
+}
+
+pub(crate) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: Source,
+    /// `None` while it could not be opened again after a failure.
+    pub(super) conn: Option<Connection>,
+    /// Length of the write-ahead log after the last commit.
+    pub(super) log_pages: Arc<AtomicI32>,
+    /// As durable.
+    pub(super) head: Head,
+    pub(super) memory: Memory,
+    segment: SegmentBuilder,
+    /// The last transaction ended in doubt: none is begun before a probe went through.
+    pub(super) doubtful: bool,
+    /// The audit index reaches to this row.
+    pub(super) indexed: u64,
+    /// … and is not extended before the chain reaches to this one.
+    pub(super) index_not_before: u64,
+    /// The log is as long as this before the next checkpoint.
+    pub(super) checkpoint_at: i32,
+}
+
+/// What a transaction did, for the counters.
+#[derive(Default)]
+struct Tally {
+    units: u64,
+    refused: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        source: Source,
+        (conn, log_pages): (Connection, Arc<AtomicI32>),
+        head: Head,
+        indexed: u64,
+    ) -> Self {
+        Self {
+            shared,
+            source,
+            conn: Some(conn),
+            log_pages,
+            head,
+            memory: Memory::new(),
+            segment: SegmentBuilder::default(),
+            doubtful: false,
+            indexed,
+            index_not_before: 0,
+            checkpoint_at: super::thread::CHECKPOINT_PAGES,
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Commits a batch; one outcome for each work, in order.
+    pub(super) fn commit_batch(&mut self, works: &mut Vec<Work>) -> Vec<Outcome> {
+        let count = works.len();
+        let refuse = |error: CommitError| vec![Err(error); count];
+        if let Err(text) = self.make_sound() {
+            works.clear();
+            return refuse(CommitError::Unavailable(text));
+        }
+        let started = Instant::now();
+        let mut outcomes = Vec::with_capacity(count);
+        let mut next = self.head.clone();
+        match self.transact(works, &mut outcomes, &mut next) {
+            Ok(tally) => {
+                let rows = next.last_seq - self.head.last_seq;
+                self.head = next;
+                self.shared.counters.committed(tally.units, tally.refused, rows, started.elapsed());
+                *self.shared.trouble.lock() = None;
+                outcomes
+            }
+            Err(failure) => match self.settle(&failure, &next) {
+                Verdict::Applied => outcomes,
+                Verdict::NotApplied(text) => refuse(CommitError::Unavailable(text)),
+                Verdict::Unknown => refuse(CommitError::Unknown),
+            },
+        }
+    }
+
+    fn transact(
+        &mut self,
+        works: &mut Vec<Work>,
+        outcomes: &mut Vec<Outcome>,
+        next: &mut Head,
+    ) -> Result<Tally, Failure> {
+        let conn = self.conn.take().ok_or_else(Failure::closed)?;
+        let done = self.transact_on(&conn, works, outcomes, next);
+        self.conn = Some(conn);
+        done
+    }
+
+    fn transact_on(
+        &mut self,
+        conn: &Connection,
+        works: &mut Vec<Work>,
+        outcomes: &mut Vec<Outcome>,
+        next: &mut Head,
+    ) -> Result<Tally, Failure> {
+        let mac = self.shared.mac.read().clone();
+        let mut tally = Tally::default();
+        self.segment.begin(self.head.last_seq, self.head.head);
+        run(conn, "BEGIN IMMEDIATE").map_err(Failure::before_commit)?;
+        for work in works.drain(..) {
+            let outcome = match work {
+                Work::Unit(unit) => self.unit(conn, &unit, mac.is_some())?,
+                Work::Job(job) => {
+                    let done = in_savepoint(conn, &mut self.memory, job)?;
+                    done.map(|()| Committed::default()).map_err(Refusal::into_commit_error)
+                }
+            };
+            match outcome {
+                Ok(_) => tally.units += 1,
+                Err(_) => tally.refused += 1,
+            }
+            outcomes.push(outcome);
+        }
+        if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
+            next.first_seq = self.segment.first_seq;
+            next.last_seq = self.segment.last_seq();
+            next.head = self.segment.head;
+            let message = mac_message(&next.chain, next.first_seq, next.last_seq, &next.head);
+            next.mac = mac.mac(&message);
+            audit_segment::insert(conn, &next.chain, &self.segment, &next.mac)
+                .map_err(Failure::before_commit)?;
+        }
+        next.batch += 1;
+        head::write(conn, next).map_err(Failure::before_commit)?;
+        self.commit(conn).map_err(|error| Failure { error, stage: Stage::Commit })?;
+        Ok(tally)
+    }
+
+    /// Applies one unit. A refusal is its own; a failure is everybody's.
+    fn unit(
+        &mut self,
+        conn: &Connection,
+        unit: &Prepared,
+        audited: bool,
+    ) -> Result<Outcome, Failure> {
+        if unit.audit.rows() > 0 && !audited {
+            let text = "the audit chain has not been started".to_owned();
+            return Ok(Err(CommitError::Unavailable(text)));
+        }
+        if !unit.ops.is_empty() {
+            let applied = in_savepoint(conn, &mut self.memory, |conn, memory| {
+                unit.ops.iter().try_for_each(|(op, json)| apply(conn, op, json, memory))
+            })?;
+            if let Err(refusal) = applied {
+                tracing::debug!(unit = unit.name.as_str(), ?refusal, "unit refused");
+                return Ok(Err(refusal.into_commit_error()));
+            }
+        }
+        for read in &unit.reads {
+            self.memory.ledger.record(conn, read).map_err(Failure::before_commit)?;
+        }
+        self.segment.push(&self.head.chain, &unit.audit);
+        let events = unit.ops.iter().filter(|(op, _)| matches!(op, Op::Emit(_))).count();
+        Ok(Ok(Committed { events }))
+    }
+
+    fn commit(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        run(conn, "COMMIT")
+    }
+}
+
+/// Runs a statement without rows.
+pub(super) fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Runs `body`; when it refuses, everything it did is undone and the transaction goes on. When the
+/// engine itself gave the transaction up, that is the whole batch's failure.
+fn in_savepoint(
+    conn: &Connection,
+    memory: &mut Memory,
+    body: impl FnOnce(&Connection, &mut Memory) -> Result<(), Refusal>,
+) -> Result<Result<(), Refusal>, Failure> {
+    let (prune, served) = (memory.prune, memory.served.clone());
+    run(conn, "SAVEPOINT unit").map_err(Failure::before_commit)?;
+    match body(conn, memory) {
+        Ok(()) => {
+            run(conn, "RELEASE unit").map_err(Failure::before_commit)?;
+            Ok(Ok(()))
+        }
+        Err(Refusal::Engine(error)) if conn.is_autocommit() || Failure::is_doubtful(&error) => {
+            Err(Failure::before_commit(error))
+        }
+        Err(refusal) => {
+            (memory.prune, memory.served) = (prune, served);
+            run(conn, "ROLLBACK TO unit").map_err(Failure::before_commit)?;
+            run(conn, "RELEASE unit").map_err(Failure::before_commit)?;
+            Ok(Err(refusal))
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A store that loses what a test tells it to lose: a unit before it is applied, or the answer
+//! after it was. Together with [`UnitName::ALL`] this makes every commit of the engine a crash
+//! point that can be tried, before and after.
+//!
+//! Reads and claims go through untouched.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::consumer::Consumer;
+use scaivault_core::delivery::{Delivery, DeliveryState};
+use scaivault_core::event::{Event, StoredEvent};
+use scaivault_core::identity::{Identity, Token, TokenHash};
+use scaivault_core::ids::{
+    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
+    TenantId, TokenId, WebhookId,
+};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
+    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
+    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, SecretFilter,
+    SecretReads, Store, StoreHealth, TokenReads, Unit, UnitName,
+};
+use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::seal::KeyRecord;
+use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::time::Timestamp;
+
+/// What is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The unit: it is not applied, and the answer is [`CommitError::Unavailable`].
+    Unit,
+    /// The answer: the unit is applied, and the answer is [`CommitError::Unknown`]. A unit the
+    /// store refuses keeps its own answer, as nothing was applied.
+    Answer,
+}
+
+/// Which commits of a name a fault strikes, counted from the moment it is armed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The n-th one, from 1, and no other.
+    Nth(u64),
+    /// All of them.
+    Every,
+}
+
+/// The wrapper. Share it in an `Arc`: faults are armed while the engine runs.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    armed: Vec<Armed>,
+    commits: HashMap<UnitName, u64>,
+    struck: Vec<(UnitName, Fault)>,
+}
+
+struct Armed {
+    name: UnitName,
+    when: When,
+    fault: Fault,
+    seen: u64,
+}
+
+impl Plan {
+    /// Counts one commit and says which fault strikes it: of several, the one armed first.
+    fn next(&mut self, name: UnitName) -> Option<Fault> {
+        *self.commits.entry(name).or_default() += 1;
+        let mut fault = None;
+        for armed in self.armed.iter_mut().filter(|armed| armed.name == name) {
+            armed.seen += 1;
+            let strikes = match armed.when {
+                When::Nth(n) => armed.seen == n,
+                When::Every => true,
+            };
+            if strikes && fault.is_none() {
+                fault = Some(armed.fault);
+            }
+        }
+        self.struck.extend(fault.map(|fault| (name, fault)));
+        fault
+    }
+}
+
+impl FaultyStore {
+    /// Around a store, with no fault armed.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, plan: Mutex::default() }
+    }
+
+    /// Arms one more fault.
+    pub fn arm(&self, name: UnitName, when: When, fault: Fault) {
+        self.plan.lock().armed.push(Armed { name, when, fault, seen: 0 });
+    }
+
+    /// Disarms all faults; what was counted stays.
+    pub fn disarm(&self) {
+        self.plan.lock().armed.clear();
+    }
+
+    /// How many units of this name were handed in, lost ones included.
+    pub fn commits(&self, name: UnitName) -> u64 {
+        self.plan.lock().commits.get(&name).copied().unwrap_or(0)
+    }
+
+    /// The faults that struck, in order. A test whose fault never struck proves nothing: check.
+    pub fn struck(&self) -> Vec<(UnitName, Fault)> {
+        self.plan.lock().struck.clone()
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
+        let name = unit.name;
+        let fault = self.plan.lock().next(name);
+        match fault {
+            None => self.inner.commit(unit).await,
+            Some(Fault::Unit) => {
+                Err(CommitError::Unavailable(format!("{} was lost by the test", name.as_str())))
+            }
+            Some(Fault::Answer) => match self.inner.commit(unit).await {
+                Ok(_) => Err(CommitError::Unknown),
+                Err(refused) => Err(refused),
+            },
+        }
+    }
+
+    async fn health(&self) -> StoreHealth {
+        self.inner.health().await
+    }
+}
+
+type Read<T> = Result<T, ReadError>;
+type Claimed<T> = Result<T, CommitError>;
+
+macro_rules! forward {
+    ($($port:ident { $(fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)* })*) => {$(
+        #[async_trait]
+        impl $port for FaultyStore {
+            $(async fn $name(&self, $($arg: $kind),*) -> $out {
+                self.inner.$name($($arg),*).await
+            })*
+        }
+    )*};
+}
+
+forward! {
+    SecretReads {
+        fn secret_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>>;
+        fn secret_open(tenant: &TenantId, path: &SecretPath, version: Option<u64>)
+            -> Read<Option<(SecretHead, Option<SealedVersion>)>>;
+        fn secret_list(tenant: &TenantId, filter: &SecretFilter, after: Option<&str>, limit: usize)
+            -> Read<Vec<SecretHead>>;
+        fn version_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
+        fn secret_purgeable(now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
+        fn secret_counts() -> Read<std::collections::BTreeMap<TenantId, u64>>;
+    }
+    PolicyReads {
+        fn policy_find(tenant: &TenantId, id: &PolicyId) -> Read<Option<AccessPolicy>>;
+        fn policy_list(tenant: &TenantId, include_inactive: bool, after: Option<&str>, limit: usize)
+            -> Read<Vec<AccessPolicy>>;
+        fn binding_list(tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>>;
+        fn binding_find(tenant: &TenantId, id: &BindingId) -> Read<Option<Binding>>;
+        fn grants(tenant: &TenantId, identities: &[Identity])
+            -> Read<Vec<(AccessPolicy, Binding)>>;
+    }
+    TokenReads {
+        fn token_by_hash(hash: &TokenHash) -> Read<Option<Token>>;
+        fn token_find(tenant: &TenantId, id: &TokenId) -> Read<Option<Token>>;
+        fn token_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Token>>;
+    }
+    RotationPolicyReads {
+        fn rotation_policy_find(tenant: &TenantId, id: &RotationPolicyId)
+            -> Read<Option<RotationPolicy>>;
+        fn rotation_policy_list(
+            tenant: &TenantId, active_only: bool, after: Option<&str>, limit: usize
+        ) -> Read<Vec<RotationPolicy>>;
+    }
+    AssignmentReads {
+        fn assignment_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<Assignment>>;
+        fn assignment_list(
+            tenant: &TenantId, policy: &RotationPolicyId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+        fn assignment_count(tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64>;
+        fn assignment_due(
+            tenant: &TenantId, until: Timestamp, policy: Option<&RotationPolicyId>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+    }
+    RotationReads {
+        fn rotation_find(tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>>;
+        fn rotation_list(
+            tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Rotation>>;
+    }
+    ReceiverReads {
+        fn webhook_find(tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>>;
+        fn webhook_list(tenant: &TenantId) -> Read<Vec<Webhook>>;
+        fn subscription_find(tenant: &TenantId, id: &SubscriptionId) -> Read<Option<Subscription>>;
+        fn subscription_list(tenant: &TenantId) -> Read<Vec<Subscription>>;
+    }
+    EventReads {
+        fn event_find(tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>>;
+        fn fan_out_pending(limit: usize) -> Read<(u64, Vec<StoredEvent>)>;
+    }
+    DeliveryReads {
+        fn delivery_find(tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>>;
+        fn delivery_list(
+            tenant: &TenantId, receiver: &str, state: Option<DeliveryState>, after: Option<&str>,
+            limit: usize
+        ) -> Read<Vec<Delivery>>;
+        fn delivery_stats(tenant: &TenantId, receiver: &str, since: Timestamp)
+            -> Read<DeliveryStats>;
+        fn delivery_unacked(tenant: &TenantId, receiver: &SubscriptionId, after: u64, limit: usize)
+            -> Read<Vec<(Delivery, Event)>>;
+    }
+    ConsumerReads {
+        fn consumer_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Consumer>>;
+    }
+    AuditReads {
+        fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
+        fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
+        fn audit_verify() -> Read<AuditReport>;
+    }
+    KeyReads {
+        fn key_list() -> Read<Vec<KeyRecord>>;
+    }
+    Claims {
+        fn assignment_claim(now: Timestamp, hold: Duration, limit: usize)
+            -> Claimed<Vec<Assignment>>;
+        fn rotation_claim(now: Timestamp, hold: Duration, limit: usize) -> Claimed<Vec<Rotation>>;
+        fn rotation_claim_one(tenant: &TenantId, id: &RotationId, now: Timestamp, hold: Duration)
+            -> Claimed<Option<Rotation>>;
+        fn delivery_claim(now: Timestamp, hold: Duration, busy: &[String], limit: usize)
+            -> Claimed<Vec<Delivery>>;
+        fn next_work() -> Read<NextWork>;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(name: UnitName, when: When, fault: Fault) -> Plan {
+        let mut plan = Plan::default();
+        plan.armed.push(Armed { name, when, fault, seen: 0 });
+        plan
+    }
+
+    #[test]
+    fn the_nth_commit_of_the_name_is_struck_and_no_other() {
+        let mut plan = plan(UnitName::FanOut, When::Nth(2), Fault::Answer);
+        let names = [
+            UnitName::FanOut,
+            UnitName::SecretWrite,
+            UnitName::FanOut,
+            UnitName::FanOut,
+            UnitName::SecretWrite,
+        ];
+        let faults = names.map(|name| plan.next(name));
+        assert_eq!(faults, [None, None, Some(Fault::Answer), None, None]);
+        assert_eq!(plan.struck, [(UnitName::FanOut, Fault::Answer)]);
+        assert_eq!((plan.commits[&UnitName::FanOut], plan.commits[&UnitName::SecretWrite]), (3, 2));
+    }
+
+    #[test]
+    fn every_means_every_and_the_first_armed_wins() {
+        let mut plan = plan(UnitName::AuditOnly, When::Nth(1), Fault::Answer);
+        plan.armed.push(Armed {
+            name: UnitName::AuditOnly,
+            when: When::Every,
+            fault: Fault::Unit,
+            seen: 0,
+        });
+        let faults = [(); 3].map(|()| plan.next(UnitName::AuditOnly));
+        assert_eq!(faults, [Some(Fault::Answer), Some(Fault::Unit), Some(Fault::Unit)]);
+    }
+}

@@ -1,0 +1,312 @@
+//! Rows to store: whole, plausible, told apart by the name given. Revision 1, nothing claimed.
+
+use scaivault_core::access::{AccessPolicy, Binding, Permission, PolicyScope, Rule};
+use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+use scaivault_core::consumer::ConsumerRead;
+use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
+use scaivault_core::event::{Event, EventType};
+use scaivault_core::glob::PathPattern;
+use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
+use scaivault_core::ids::{
+    BindingId, DeliveryId, EventId, KeyId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
+    TenantId, TokenId, WebhookId,
+};
+use scaivault_core::path::SecretPath;
+use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Trigger};
+use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
+use scaivault_core::secret::{
+    Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
+};
+use scaivault_core::time::{Span, Timestamp};
+
+/// The time of the samples.
+pub const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// `secs` after [`T0`]; before it, when negative.
+pub fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(T0.as_secs() + secs)
+}
+
+/// `tnt_<name>`
+pub fn tenant(name: &str) -> TenantId {
+    TenantId::parse(&format!("tnt_{name}")).expect("a tenant's name")
+}
+
+/// A secret's path.
+pub fn path(text: &str) -> SecretPath {
+    SecretPath::parse(text).expect("a path")
+}
+
+/// A typed name.
+pub fn identity(text: &str) -> Identity {
+    Identity::parse(text).expect("a typed name")
+}
+
+/// A duration.
+pub fn span(text: &str) -> Span {
+    Span::parse(text).expect("a duration")
+}
+
+/// A secret with version 1 as the current one.
+pub fn secret(owner: &TenantId, at_path: &str) -> SecretHead {
+    SecretHead {
+        tenant: owner.clone(),
+        path: path(at_path),
+        secret_type: SecretType::Json,
+        metadata: Metadata { description: Some("für \"alle\"".into()), ..Metadata::default() },
+        current_version: 1,
+        latest_version: 1,
+        max_versions: 10,
+        created_at: T0,
+        updated_at: T0,
+        expires_at: None,
+        recoverable_until: None,
+        revision: 1,
+    }
+}
+
+/// A version's row, current.
+pub fn version(owner: &TenantId, at_path: &str, number: u64) -> Version {
+    Version {
+        tenant: owner.clone(),
+        path: path(at_path),
+        version: number,
+        state: VersionState::Current,
+        readable_until: None,
+        rotation_id: None,
+        created_at: T0,
+        created_by: identity("user:alice"),
+        revision: 1,
+    }
+}
+
+/// The same with a value, different for every version.
+pub fn sealed(owner: &TenantId, at_path: &str, number: u64) -> SealedVersion {
+    let value = format!("{owner}/{at_path}#{number}").into_bytes();
+    SealedVersion { version: version(owner, at_path, number), sealed: Sealed(value) }
+}
+
+/// An access policy named `policy <id>`.
+pub fn policy(owner: &TenantId, id: &str) -> AccessPolicy {
+    let rule = Rule {
+        path_pattern: PathPattern::parse("app/**").expect("a pattern"),
+        permissions: [Permission::Read, Permission::List].into_iter().collect(),
+        conditions: scaivault_core::access::Conditions::default(),
+    };
+    AccessPolicy {
+        id: PolicyId::parse(&format!("pol_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("policy {id}"),
+        description: None,
+        rules: vec![rule],
+        scope: PolicyScope::Tenant,
+        is_active: true,
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A binding of `policy` to `who`.
+pub fn binding(policy: &AccessPolicy, id: &str, who: &str) -> Binding {
+    Binding {
+        id: BindingId::parse(&format!("bnd_{id}")).expect("an id"),
+        tenant: policy.tenant.clone(),
+        policy_id: policy.id.clone(),
+        identity: identity(who),
+        expires_at: None,
+        created_at: T0,
+        revision: 1,
+    }
+}
+
+/// A token whose hash is made of its id.
+pub fn token(owner: &TenantId, id: &str) -> Token {
+    let mut hash = [0; 32];
+    for (slot, byte) in hash.iter_mut().zip(format!("{owner}{id}").bytes().cycle()) {
+        *slot = byte;
+    }
+    Token {
+        id: TokenId::parse(&format!("tok_{id}")).expect("an id"),
+        hash: TokenHash(hash),
+        tenant: owner.clone(),
+        identity: identity("sa:ci"),
+        scopes: [Scope::SecretsRead].into_iter().collect(),
+        is_root: false,
+        description: Some("for the build".into()),
+        ttl_s: Some(3_600),
+        expires_at: Some(at(3_600)),
+        created_at: T0,
+        created_by: identity("user:alice"),
+        revoked_at: None,
+        revision: 1,
+    }
+}
+
+/// A rotation policy named `rotation <id>`.
+pub fn rotation_policy(owner: &TenantId, id: &str) -> RotationPolicy {
+    RotationPolicy {
+        id: RotationPolicyId::parse(&format!("rot_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("rotation {id}"),
+        description: None,
+        interval: span("90d"),
+        grace_period: span("48h"),
+        warn_before: vec![span("7d")],
+        auto_generate: false,
+        webhook_ids: Vec::new(),
+        is_active: true,
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A secret's assignment to a policy, waking at `wake`.
+pub fn assignment(policy: &RotationPolicy, at_path: &str, wake: Option<Timestamp>) -> Assignment {
+    let who = identity("user:alice");
+    let mut made = Assignment::new(policy.tenant.clone(), path(at_path), policy, who, T0);
+    made.wake_at = wake;
+    made
+}
+
+/// A rotation under a policy, waking at `wake`.
+pub fn rotation(
+    policy: &RotationPolicy,
+    id: &str,
+    at_path: &str,
+    wake: Option<Timestamp>,
+) -> Rotation {
+    let id = RotationId::parse(&format!("rtn_{id}")).expect("an id");
+    let who = identity("system:rotation-scheduler");
+    let mut made = Rotation::open(id, path(at_path), policy, Trigger::Schedule, who, 1, T0);
+    made.wake_at = wake;
+    made
+}
+
+/// A webhook.
+pub fn webhook(owner: &TenantId, id: &str) -> Webhook {
+    Webhook {
+        id: WebhookId::parse(&format!("wh_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: "deploy".into(),
+        url: "https://hooks.example/x".into(),
+        signing_secret: Sealed(vec![1, 2, 3]),
+        previous_secret: Some((Sealed(vec![4]), at(60))),
+        events: vec![EventType::SecretRotated],
+        filters: Filters::default(),
+        enabled: true,
+        created_at: T0,
+        created_by: identity("user:alice"),
+        revision: 1,
+    }
+}
+
+/// A polling subscription.
+pub fn subscription(owner: &TenantId, id: &str) -> Subscription {
+    Subscription {
+        id: SubscriptionId::parse(&format!("sub_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        identity: identity("sa:agent"),
+        name: "feed".into(),
+        paths: vec![PathPattern::parse("app/**").expect("a pattern")],
+        events: vec![EventType::SecretRotated],
+        filters: Filters::default(),
+        delivery: DeliveryMode::Polling { buffer_size: 100 },
+        created_at: T0,
+        revision: 1,
+    }
+}
+
+/// An event, about a secret when `at_path` is given.
+pub fn event(owner: &TenantId, id: &str, at_path: Option<&str>) -> Event {
+    Event {
+        id: EventId::parse(&format!("evt_{id}")).expect("an id"),
+        event_type: EventType::SecretRotated,
+        at: T0,
+        tenant: owner.clone(),
+        identity: identity("user:alice"),
+        path: at_path.map(path),
+        data: serde_json::json!({"new_version": 2, "note": "ü"}),
+        request_id: None,
+        subject: None,
+        rotation_id: None,
+        also_to: Vec::new(),
+    }
+}
+
+/// A pending delivery of the event at `position` to a receiver (`wh_…` or `sub_…`), due at `due`.
+pub fn delivery(
+    owner: &TenantId,
+    id: &str,
+    receiver: &str,
+    position: u64,
+    due: Option<Timestamp>,
+) -> Delivery {
+    let receiver = match WebhookId::parse(receiver) {
+        Ok(webhook) => Receiver::Webhook(webhook),
+        Err(_) => Receiver::Subscription(SubscriptionId::parse(receiver).expect("a receiver")),
+    };
+    Delivery {
+        id: DeliveryId::parse(&format!("del_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        receiver,
+        event_id: EventId::parse(&format!("evt_{position}")).expect("an id"),
+        event_position: position,
+        event_type: EventType::SecretRotated,
+        state: DeliveryState::Pending,
+        attempts: 0,
+        next_attempt_at: due,
+        created_at: T0,
+        last_attempt_at: None,
+        response_code: None,
+        error: None,
+        duration_ms: None,
+        claimed_until: None,
+        revision: 1,
+    }
+}
+
+/// A wrapped key.
+pub fn key(id: &str) -> KeyRecord {
+    KeyRecord {
+        id: KeyId::parse(&format!("key_{id}")).expect("an id"),
+        purpose: KeyPurpose::Tenant,
+        tenant: Some(tenant("a")),
+        parent: "root".into(),
+        wrapped: Sealed(vec![5; 60]),
+        state: KeyState::Active,
+        created_at: T0,
+        revision: 1,
+    }
+}
+
+/// An audit row of a read by `who`, `secs` after [`T0`].
+pub fn audit(owner: &TenantId, secs: i64, who: &str, at_path: Option<&str>) -> AuditRow {
+    AuditRow {
+        timestamp: at(secs),
+        tenant_id: owner.clone(),
+        action: Action::Read,
+        identity_type: identity(who).kind().as_str().into(),
+        identity_id: who.into(),
+        secret_path: at_path.map(path),
+        source_ip: Some("192.0.2.7".into()),
+        user_agent: Some("curl \"8\" \\ \u{1f510}".into()),
+        success: true,
+        duration_ms: 3,
+        request_id: None,
+        extra_data: AuditExtra::default(),
+    }
+}
+
+/// A read of a version, for the ledger, `secs` after [`T0`].
+pub fn read(owner: &TenantId, at_path: &str, number: u64, who: &str, secs: i64) -> ConsumerRead {
+    ConsumerRead {
+        tenant: owner.clone(),
+        path: path(at_path),
+        version: number,
+        consumer: identity(who),
+        at: at(secs),
+    }
+}
