@@ -76,7 +76,11 @@ pub struct PatchMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_versions: Option<u32>,
     /// The value's end; `null` takes it away.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "double_option")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "double_option"
+    )]
     #[schema(value_type = Option<String>)]
     pub expires_at: Option<Option<String>>,
 }
@@ -246,7 +250,10 @@ mod double_option {
         value: &Option<Option<String>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        value.as_ref().and_then(Option::as_ref).serialize(serializer)
+        value
+            .as_ref()
+            .and_then(Option::as_ref)
+            .serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

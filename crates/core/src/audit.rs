@@ -202,13 +202,18 @@ impl AuditFilter {
             want.is_none_or(|want| have == Some(want.as_str()))
         }
         let path = row.secret_path.as_ref().map(SecretPath::as_str);
-        self.tenant.as_ref().is_none_or(|tenant| *tenant == row.tenant_id)
+        self.tenant
+            .as_ref()
+            .is_none_or(|tenant| *tenant == row.tenant_id)
             && self.from.is_none_or(|from| row.timestamp >= from)
             && self.to.is_none_or(|to| row.timestamp < to)
             && (self.actions.is_empty() || self.actions.contains(&row.action))
             && same(self.identity_id.as_ref(), Some(&row.identity_id))
             && same(self.identity_type.as_ref(), Some(&row.identity_type))
-            && self.path.as_ref().is_none_or(|want| path == Some(want.as_str()))
+            && self
+                .path
+                .as_ref()
+                .is_none_or(|want| path == Some(want.as_str()))
             && self
                 .path_prefix
                 .as_ref()

@@ -63,7 +63,9 @@ impl DeliveryState {
 
     /// Reads the wire word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Success, Self::Failed].into_iter().find(|s| s.as_str() == text)
+        [Self::Pending, Self::Success, Self::Failed]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 
@@ -189,23 +191,37 @@ mod tests {
         let mut waits = Vec::new();
         while let Some(now) = delivery.next_attempt_at {
             delivery = delivery.after(refused, now);
-            waits.extend(delivery.next_attempt_at.map(|next| next.since(now).as_secs()));
+            waits.extend(
+                delivery
+                    .next_attempt_at
+                    .map(|next| next.since(now).as_secs()),
+            );
         }
         assert_eq!(waits, [30, 300, 1_800, 7_200, 28_800, 86_400]);
-        assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Failed, 7));
+        assert_eq!(
+            (delivery.state, delivery.attempts),
+            (DeliveryState::Failed, 7)
+        );
     }
 
     #[test]
     fn a_good_answer_ends_it() {
         let at = Timestamp::from_secs(1);
-        let good = Attempted { response_code: Some(204), error: None, duration: Duration::ZERO };
+        let good = Attempted {
+            response_code: Some(204),
+            error: None,
+            duration: Duration::ZERO,
+        };
         let json = r#"{"id":"del_1","tenant":"tnt_a","receiver":{"webhook":"wh_1"},"event_id":"evt_1",
             "event_position":1,"event_type":"secret.rotated","state":"pending","attempts":3,
             "next_attempt_at":1,"created_at":0,"last_attempt_at":null,"response_code":500,
             "error":"status","duration_ms":1,"claimed_until":5,"revision":4}"#;
         let before: Delivery = serde_json::from_str(json).unwrap();
         let after = before.after(good, at);
-        assert_eq!((after.state, after.next_attempt_at), (DeliveryState::Success, None));
+        assert_eq!(
+            (after.state, after.next_attempt_at),
+            (DeliveryState::Success, None)
+        );
         assert_eq!((after.attempts, after.error, after.revision), (4, None, 5));
     }
 }

@@ -58,14 +58,18 @@ impl PathPattern {
         if text.is_empty() || text.len() > PATTERN_CHARS_MAX {
             return Err(GlobError::Length);
         }
-        let allowed = |byte: u8| {
-            matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' | b'?')
-        };
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' | b'?');
         if !text.bytes().all(allowed) {
             return Err(GlobError::Character);
         }
-        let segments = text.split('/').map(parse_segment).collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), segments })
+        let segments = text
+            .split('/')
+            .map(parse_segment)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+        })
     }
 
     /// Whether the whole of `path` matches.
@@ -222,18 +226,37 @@ mod tests {
             assert!(parsed.matches_text(path), "{pattern} must match {path}");
         }
         for path in no {
-            assert!(!parsed.matches_text(path), "{pattern} must not match {path}");
+            assert!(
+                !parsed.matches_text(path),
+                "{pattern} must not match {path}"
+            );
         }
     }
 
     #[test]
     fn documented_cases() {
-        check("app/db", &["app/db"], &["app/db/password", "app", "app/d", "x/app/db"]);
+        check(
+            "app/db",
+            &["app/db"],
+            &["app/db/password", "app", "app/d", "x/app/db"],
+        );
         check("app/db/*", &["app/db/a"], &["app/db", "app/db/a/b"]);
-        check("app/**", &["app/db", "app/a/b/c"], &["app", "other/app/db", "apps/x"]);
-        check("**/ssl/*", &["ssl/cert", "app/ssl/cert", "a/b/ssl/key"], &["ssl", "app/ssl/a/b"]);
+        check(
+            "app/**",
+            &["app/db", "app/a/b/c"],
+            &["app", "other/app/db", "apps/x"],
+        );
+        check(
+            "**/ssl/*",
+            &["ssl/cert", "app/ssl/cert", "a/b/ssl/key"],
+            &["ssl", "app/ssl/a/b"],
+        );
         check("**", &["a", "a/b/c"], &[]);
-        check("a/**/b", &["a/b", "a/x/b", "a/x/y/b", "a/b/b"], &["a", "b", "a/b/c"]);
+        check(
+            "a/**/b",
+            &["a/b", "a/x/b", "a/x/y/b", "a/b/b"],
+            &["a", "b", "a/b/c"],
+        );
         check("**/a/**", &["a/b", "x/a/b", "a/a"], &["a", "x/a", "b"]);
         check("s/*-key", &["s/my-key", "s/-key"], &["s/key", "s/my-key/x"]);
         check("s/k?y", &["s/key", "s/kay"], &["s/ky", "s/keey", "s/k/y"]);

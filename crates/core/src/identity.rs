@@ -72,7 +72,9 @@ pub enum IdentityError {
     #[error("an identity is a typed name: user:…, sa:… or group:…")]
     Prefix,
     /// The prefix names another type than the one given.
-    #[error("the identity's prefix does not fit its type: user → user:, service_account → sa:, group → group:")]
+    #[error(
+        "the identity's prefix does not fit its type: user → user:, service_account → sa:, group → group:"
+    )]
     Mismatch,
     /// Empty, too long, or characters outside printable ASCII without spaces.
     #[error("an identity name has 1 to {IDENTITY_CHARS_MAX} printable characters without spaces")]
@@ -99,7 +101,10 @@ impl Identity {
         if rest.is_empty() || text.len() > IDENTITY_CHARS_MAX || !printable {
             return Err(IdentityError::Name);
         }
-        Ok(Self { kind, name: text.into() })
+        Ok(Self {
+            kind,
+            name: text.into(),
+        })
     }
 
     /// Reads a name that must be of `kind`. `system:` names are refused: they are ours.
@@ -117,7 +122,10 @@ impl Identity {
 
     /// One of our own workers.
     pub fn system(worker: &'static str) -> Self {
-        Self { kind: IdentityKind::System, name: format!("system:{worker}").into() }
+        Self {
+            kind: IdentityKind::System,
+            name: format!("system:{worker}").into(),
+        }
     }
 
     /// The kind.
@@ -250,13 +258,20 @@ impl ScopeSet {
 
     /// The scopes, in the order of the documentation.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL.iter().copied().filter(move |scope| self.contains(*scope))
+        Scope::ALL
+            .iter()
+            .copied()
+            .filter(move |scope| self.contains(*scope))
     }
 }
 
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        Self(scopes.into_iter().fold(0, |set, scope| set | (1 << scope as u8)))
+        Self(
+            scopes
+                .into_iter()
+                .fold(0, |set, scope| set | (1 << scope as u8)),
+        )
     }
 }
 
@@ -271,9 +286,7 @@ impl<'de> Deserialize<'de> for ScopeSet {
         let words = Vec::<String>::deserialize(deserializer)?;
         words
             .iter()
-            .map(|word| {
-                Scope::parse(word).ok_or_else(|| serde::de::Error::custom("unknown scope"))
-            })
+            .map(|word| Scope::parse(word).ok_or_else(|| serde::de::Error::custom("unknown scope")))
             .collect()
     }
 }

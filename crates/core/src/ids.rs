@@ -33,7 +33,9 @@ fn body(now: Timestamp, entropy: &dyn Entropy) -> String {
 
 fn is_body(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 macro_rules! ids {

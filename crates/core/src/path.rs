@@ -13,8 +13,15 @@ pub const PATH_CHARS_MAX: usize = 512;
 /// The deepest path, in segments.
 pub const PATH_SEGMENTS_MAX: usize = 10;
 /// Words a path may not end in: they are operations on the path before them.
-pub const RESERVED_LAST: [&str; 7] =
-    ["versions", "metadata", "rotate", "rotation", "undelete", "consumers", "ack"];
+pub const RESERVED_LAST: [&str; 7] = [
+    "versions",
+    "metadata",
+    "rotate",
+    "rotation",
+    "undelete",
+    "consumers",
+    "ack",
+];
 /// Words that are not a path on their own: they are operations on all secrets.
 pub const RESERVED_ALONE: [&str; 2] = ["batch", "expiring"];
 
@@ -84,7 +91,11 @@ impl SecretPath {
 /// [`PathError`] when it could not be the beginning of any path.
 pub fn check_prefix(text: &str) -> Result<(), PathError> {
     let body = text.strip_suffix('/').unwrap_or(text);
-    if text.is_empty() { Ok(()) } else { check_characters(body) }
+    if text.is_empty() {
+        Ok(())
+    } else {
+        check_characters(body)
+    }
 }
 
 fn check_characters(text: &str) -> Result<(), PathError> {
@@ -164,7 +175,18 @@ mod tests {
             check(bad, Err(PathError::EmptySegment));
         }
         check("App/db", Err(PathError::UpperCase));
-        for bad in ["a.b", "a/../b", "a%2fb", "a b", "a\\b", "ä", "a\0b", "a*", "a?b", "a\u{2044}b"] {
+        for bad in [
+            "a.b",
+            "a/../b",
+            "a%2fb",
+            "a b",
+            "a\\b",
+            "ä",
+            "a\0b",
+            "a*",
+            "a?b",
+            "a\u{2044}b",
+        ] {
             check(bad, Err(PathError::Character));
         }
         check("app/versions", Err(PathError::Reserved("versions")));

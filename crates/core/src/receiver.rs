@@ -31,10 +31,16 @@ pub struct Filters {
 impl Filters {
     fn wants(&self, event: &Event) -> bool {
         let prefix = self.path_prefix.as_ref().is_none_or(|prefix| {
-            event.path.as_ref().is_some_and(|path| path.as_str().starts_with(prefix.as_str()))
+            event
+                .path
+                .as_ref()
+                .is_some_and(|path| path.as_str().starts_with(prefix.as_str()))
         });
         let kind = self.secret_type.as_ref().is_none_or(|kind| {
-            event.subject.as_ref().is_some_and(|subject| subject.secret_type == *kind)
+            event
+                .subject
+                .as_ref()
+                .is_some_and(|subject| subject.secret_type == *kind)
         });
         let tags = self.tags.is_empty()
             || event

@@ -35,8 +35,13 @@ pub enum SecretType {
 
 impl SecretType {
     /// Every type.
-    pub const ALL: [Self; 5] =
-        [Self::Kv, Self::Json, Self::Certificate, Self::SshKey, Self::ApiKey];
+    pub const ALL: [Self; 5] = [
+        Self::Kv,
+        Self::Json,
+        Self::Certificate,
+        Self::SshKey,
+        Self::ApiKey,
+    ];
 
     /// The wire word.
     pub fn as_str(self) -> &'static str {

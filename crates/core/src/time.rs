@@ -150,7 +150,10 @@ impl Span {
         if total == 0 || duration > SPAN_MAX {
             return Err(SpanError::OutOfRange);
         }
-        Ok(Self { text: text.to_owned(), duration })
+        Ok(Self {
+            text: text.to_owned(),
+            duration,
+        })
     }
 
     /// The length.
@@ -201,7 +204,11 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expect: Result<u64, SpanError>) {
-        assert_eq!(Span::parse(text).map(|span| span.as_secs()), expect, "{text:?}");
+        assert_eq!(
+            Span::parse(text).map(|span| span.as_secs()),
+            expect,
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -213,7 +220,9 @@ mod tests {
         check("1h30m", Ok(5_400));
         check("2w", Ok(1_209_600));
         check("3s", Ok(3));
-        for bad in ["", "d", "90", "90 d", " 90d", "-1d", "1.5h", "90D", "1y", "1h30", "h1", "９d"] {
+        for bad in [
+            "", "d", "90", "90 d", " 90d", "-1d", "1.5h", "90D", "1y", "1h30", "h1", "９d",
+        ] {
             check(bad, Err(SpanError::Malformed));
         }
         check("0s", Err(SpanError::OutOfRange));
@@ -227,7 +236,10 @@ mod tests {
         let at = Timestamp::from_micros(1_776_952_800_123_456);
         assert_eq!(at.to_rfc3339_micros(), "2026-04-23T14:00:00.123456Z");
         assert_eq!(at.to_rfc3339(), "2026-04-23T14:00:00Z");
-        assert_eq!(Timestamp::from_secs(0).to_rfc3339_micros(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(
+            Timestamp::from_secs(0).to_rfc3339_micros(),
+            "1970-01-01T00:00:00.000000Z"
+        );
         assert_eq!(
             Timestamp::parse_rfc3339("2026-04-23T16:00:00.123456+02:00"),
             Some(at)

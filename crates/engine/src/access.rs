@@ -103,7 +103,8 @@ impl Vault {
         } else {
             VaultError::Scope(scope)
         };
-        self.refuse(caller, action, Some(permission), Some(path), refused).await
+        self.refuse(caller, action, Some(permission), Some(path), refused)
+            .await
     }
 
     /// Whether the caller may, without a trace: for choices inside an operation.
@@ -139,14 +140,18 @@ impl Vault {
         if caller.principal.scopes.contains(scope) {
             return Ok(());
         }
-        self.refuse(caller, action, None, None, VaultError::Scope(scope)).await
+        self.refuse(caller, action, None, None, VaultError::Scope(scope))
+            .await
     }
 
     pub(crate) async fn grants_of(&self, principal: &Principal) -> Result<Arc<Grants>, VaultError> {
         let mut identities: Vec<Identity> = Vec::with_capacity(1 + principal.groups.len());
         identities.push(principal.identity.clone());
         identities.extend(principal.groups.iter().cloned());
-        let key = GrantKey { tenant: principal.tenant.clone(), identities };
+        let key = GrantKey {
+            tenant: principal.tenant.clone(),
+            identities,
+        };
         let ticket = match self.caches.grants.get(&key) {
             Ok(grants) if self.caches_settled() => return Ok(grants),
             Ok(_) => None,
@@ -179,10 +184,12 @@ impl Vault {
             },
             ..AuditExtra::default()
         };
-        let mut unit =
-            Unit::audit_only(caller.failed_row(action, path, now, error.code(), extra));
+        let mut unit = Unit::audit_only(caller.failed_row(action, path, now, error.code(), extra));
         if let Some(path) = path
-            && self.receivers_of(caller.tenant()).await?.want(EventType::PolicyViolation)
+            && self
+                .receivers_of(caller.tenant())
+                .await?
+                .want(EventType::PolicyViolation)
         {
             let mut data = serde_json::json!({ "error": error.code(), "action": action.as_str() });
             if let Some(permission) = permission {

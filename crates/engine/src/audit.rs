@@ -56,9 +56,11 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Scope`] without `audit:read`.
     pub async fn audit_verify(&self, caller: &Caller) -> Result<AuditReport, VaultError> {
-        self.require(caller, Scope::AuditRead, Action::AuditQuery).await?;
+        self.require(caller, Scope::AuditRead, Action::AuditQuery)
+            .await?;
         let report = AuditReads::audit_verify(&*self.store).await?;
-        self.audit_own_query(caller, usize::try_from(report.rows).unwrap_or(usize::MAX)).await?;
+        self.audit_own_query(caller, usize::try_from(report.rows).unwrap_or(usize::MAX))
+            .await?;
         Ok(report)
     }
 
@@ -67,13 +69,17 @@ impl Vault {
         caller: &Caller,
         mut filter: AuditFilter,
     ) -> Result<AuditFilter, VaultError> {
-        self.require(caller, Scope::AuditRead, Action::AuditQuery).await?;
+        self.require(caller, Scope::AuditRead, Action::AuditQuery)
+            .await?;
         filter.tenant = Some(caller.tenant().clone());
         Ok(filter)
     }
 
     async fn audit_own_query(&self, caller: &Caller, rows: usize) -> Result<(), VaultError> {
-        let extra = AuditExtra { count: u64::try_from(rows).ok(), ..AuditExtra::default() };
+        let extra = AuditExtra {
+            count: u64::try_from(rows).ok(),
+            ..AuditExtra::default()
+        };
         let row = caller.row(Action::AuditQuery, None, self.now(), extra);
         self.commit(Unit::audit_only(row)).await?;
         Ok(())

@@ -58,8 +58,13 @@ impl TenantReceivers {
     /// Whether anybody asked for this type at all. Events on the read path (`secret.accessed`,
     /// `policy.violation`) are only made when somebody did.
     pub(crate) fn want(&self, kind: EventType) -> bool {
-        self.webhooks.iter().any(|webhook| webhook.enabled && webhook.events.contains(&kind))
-            || self.subscriptions.iter().any(|sub| sub.events.contains(&kind))
+        self.webhooks
+            .iter()
+            .any(|webhook| webhook.enabled && webhook.events.contains(&kind))
+            || self
+                .subscriptions
+                .iter()
+                .any(|sub| sub.events.contains(&kind))
     }
 }
 
@@ -106,7 +111,11 @@ pub(crate) struct Ticket(u64);
 impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     pub(crate) fn new(weight_max: usize) -> Self {
         let shard = || {
-            Mutex::new(Shard { entries: HashMap::new(), weight: 0, generation: 0 })
+            Mutex::new(Shard {
+                entries: HashMap::new(),
+                weight: 0,
+                generation: 0,
+            })
         };
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),

@@ -93,11 +93,17 @@ impl Caller {
         mut extra: AuditExtra,
     ) -> AuditRow {
         extra.error = Some(code.to_owned());
-        AuditRow { success: false, ..self.row(action, path, now, extra) }
+        AuditRow {
+            success: false,
+            ..self.row(action, path, now, extra)
+        }
     }
 }
 
 /// What of a client's own name is kept: printable ASCII, bounded.
 pub fn clean_user_agent(text: &str) -> String {
-    text.chars().filter(|c| matches!(c, ' '..='~')).take(USER_AGENT_CHARS_MAX).collect()
+    text.chars()
+        .filter(|c| matches!(c, ' '..='~'))
+        .take(USER_AGENT_CHARS_MAX)
+        .collect()
 }

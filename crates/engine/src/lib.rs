@@ -36,9 +36,7 @@ pub use receivers::{
     WebhookTestOutcome,
 };
 pub use rotation::{RotationPolicyChange, RotationPolicyDraft};
-pub use secrets::{
-    Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
-};
+pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use tokens::{MintedToken, TokenDraft};

@@ -93,7 +93,8 @@ impl Vault {
         caller: &Caller,
         draft: PolicyDraft,
     ) -> Result<AccessPolicy, VaultError> {
-        self.require(caller, Scope::PoliciesWrite, Action::PolicyCreate).await?;
+        self.require(caller, Scope::PoliciesWrite, Action::PolicyCreate)
+            .await?;
         let now = self.now();
         let policy = AccessPolicy {
             id: PolicyId::mint(now, &*self.entropy),
@@ -122,7 +123,8 @@ impl Vault {
         id: &PolicyId,
         draft: PolicyDraft,
     ) -> Result<AccessPolicy, VaultError> {
-        self.require(caller, Scope::PoliciesWrite, Action::PolicyUpdate).await?;
+        self.require(caller, Scope::PoliciesWrite, Action::PolicyUpdate)
+            .await?;
         for _ in 0..RACES_MAX {
             let mut policy = self.policy_of(caller, id).await?;
             let now = self.now();
@@ -140,7 +142,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the policy changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the policy changes too quickly: try again".into(),
+        ))
     }
 
     fn policy_unit(
@@ -156,7 +160,10 @@ impl Vault {
             EventType::PolicyUpdated
         };
         let data = json!({ "policy_id": policy.id, "name": policy.name });
-        let extra = AuditExtra { policy_id: Some(policy.id.clone()), ..AuditExtra::default() };
+        let extra = AuditExtra {
+            policy_id: Some(policy.id.clone()),
+            ..AuditExtra::default()
+        };
         Unit::new(UnitName::PolicyWrite)
             .put(Record::Policy(policy.clone()))
             .emit(self.event(caller, EventDraft::new(kind, data), now))
@@ -172,7 +179,8 @@ impl Vault {
         caller: &Caller,
         id: &PolicyId,
     ) -> Result<(AccessPolicy, Vec<Binding>), VaultError> {
-        self.require(caller, Scope::PoliciesRead, Action::List).await?;
+        self.require(caller, Scope::PoliciesRead, Action::List)
+            .await?;
         let policy = self.policy_of(caller, id).await?;
         let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
         Ok((policy, bindings))
@@ -189,15 +197,16 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(AccessPolicy, usize)>, VaultError> {
-        self.require(caller, Scope::PoliciesRead, Action::List).await?;
+        self.require(caller, Scope::PoliciesRead, Action::List)
+            .await?;
         let tenant = caller.tenant();
         let policies =
-            PolicyReads::policy_list(&*self.store, tenant, include_inactive, after, limit)
-                .await?;
+            PolicyReads::policy_list(&*self.store, tenant, include_inactive, after, limit).await?;
         let mut listed = Vec::with_capacity(policies.len());
         for policy in policies {
-            let bindings =
-                PolicyReads::binding_list(&*self.store, tenant, &policy.id).await?.len();
+            let bindings = PolicyReads::binding_list(&*self.store, tenant, &policy.id)
+                .await?
+                .len();
             listed.push((policy, bindings));
         }
         Ok(listed)
@@ -213,22 +222,25 @@ impl Vault {
         id: &PolicyId,
         force: bool,
     ) -> Result<(), VaultError> {
-        self.require(caller, Scope::PoliciesWrite, Action::PolicyDelete).await?;
+        self.require(caller, Scope::PoliciesWrite, Action::PolicyDelete)
+            .await?;
         for _ in 0..RACES_MAX {
             let policy = self.policy_of(caller, id).await?;
-            let bindings =
-                PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
+            let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
             if !bindings.is_empty() && !force {
                 return Err(VaultError::PolicyInUse);
             }
             let now = self.now();
             let data = json!({ "policy_id": policy.id, "name": policy.name });
-            let extra =
-                AuditExtra { policy_id: Some(policy.id.clone()), ..AuditExtra::default() };
+            let extra = AuditExtra {
+                policy_id: Some(policy.id.clone()),
+                ..AuditExtra::default()
+            };
             let mut unit = Unit::new(UnitName::PolicyDelete)
                 .emit(self.event(caller, EventDraft::new(EventType::PolicyDeleted, data), now))
                 .audited(caller.row(Action::PolicyDelete, None, now, extra));
-            unit.ops.extend(bindings.into_iter().map(|b| Op::Delete(Record::Binding(b))));
+            unit.ops
+                .extend(bindings.into_iter().map(|b| Op::Delete(Record::Binding(b))));
             // Its number guards against a binding made meanwhile: making one changes it.
             let unit = unit.op(Op::Delete(Record::Policy(policy)));
             match self.commit(unit).await {
@@ -237,7 +249,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the policy changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the policy changes too quickly: try again".into(),
+        ))
     }
 
     /// Binds a policy to an identity.
@@ -250,7 +264,8 @@ impl Vault {
         policy_id: &PolicyId,
         draft: BindingDraft,
     ) -> Result<Binding, VaultError> {
-        self.require(caller, Scope::PoliciesWrite, Action::PolicyBind).await?;
+        self.require(caller, Scope::PoliciesWrite, Action::PolicyBind)
+            .await?;
         for _ in 0..RACES_MAX {
             let mut policy = self.policy_of(caller, policy_id).await?;
             policy.revision += 1;
@@ -268,15 +283,16 @@ impl Vault {
                 .put(Record::Policy(policy))
                 .put(Record::Binding(binding.clone()));
             let kind = EventType::PolicyBindingCreated;
-            let unit =
-                self.binding_told(caller, unit, &binding, kind, Action::PolicyBind, now);
+            let unit = self.binding_told(caller, unit, &binding, kind, Action::PolicyBind, now);
             match self.commit(unit).await {
                 Ok(_) => return Ok(binding),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the policy changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the policy changes too quickly: try again".into(),
+        ))
     }
 
     /// Removes a binding.
@@ -289,15 +305,16 @@ impl Vault {
         policy_id: &PolicyId,
         id: &BindingId,
     ) -> Result<(), VaultError> {
-        self.require(caller, Scope::PoliciesWrite, Action::PolicyUnbind).await?;
+        self.require(caller, Scope::PoliciesWrite, Action::PolicyUnbind)
+            .await?;
         self.policy_of(caller, policy_id).await?;
         let binding = PolicyReads::binding_find(&*self.store, caller.tenant(), id)
             .await?
             .filter(|binding| binding.policy_id == *policy_id)
             .ok_or(VaultError::NotFound(Missing::Binding))?;
         let now = self.now();
-        let unit = Unit::new(UnitName::BindingDelete)
-            .op(Op::Delete(Record::Binding(binding.clone())));
+        let unit =
+            Unit::new(UnitName::BindingDelete).op(Op::Delete(Record::Binding(binding.clone())));
         let kind = EventType::PolicyBindingDeleted;
         let unit = self.binding_told(caller, unit, &binding, kind, Action::PolicyUnbind, now);
         match self.commit(unit).await {
@@ -341,7 +358,8 @@ impl Vault {
         caller: &Caller,
         query: &PolicyTestQuery,
     ) -> Result<PolicyTestOutcome, VaultError> {
-        self.require(caller, Scope::PoliciesRead, Action::List).await?;
+        self.require(caller, Scope::PoliciesRead, Action::List)
+            .await?;
         let now = query.at.unwrap_or_else(|| self.now());
         let asked = Principal {
             tenant: caller.tenant().clone(),
@@ -380,11 +398,7 @@ impl Vault {
         })
     }
 
-    async fn policy_of(
-        &self,
-        caller: &Caller,
-        id: &PolicyId,
-    ) -> Result<AccessPolicy, VaultError> {
+    async fn policy_of(&self, caller: &Caller, id: &PolicyId) -> Result<AccessPolicy, VaultError> {
         PolicyReads::policy_find(&*self.store, caller.tenant(), id)
             .await?
             .ok_or(VaultError::NotFound(Missing::Policy))
@@ -412,5 +426,9 @@ fn verdict(
             },
         }
     };
-    PolicyVerdict { policy_id: policy.id.clone(), name: policy.name.clone(), result }
+    PolicyVerdict {
+        policy_id: policy.id.clone(),
+        name: policy.name.clone(),
+        result,
+    }
 }

@@ -48,6 +48,7 @@ impl Signals {
     }
 
     pub(crate) fn deliveries_changed(&self) {
-        self.deliveries.send_modify(|count| *count = count.wrapping_add(1));
+        self.deliveries
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -43,7 +43,8 @@ impl Vault {
         caller: &Caller,
         draft: TokenDraft,
     ) -> Result<MintedToken, VaultError> {
-        self.require(caller, Scope::Admin, Action::TokenCreate).await?;
+        self.require(caller, Scope::Admin, Action::TokenCreate)
+            .await?;
         if !caller.principal.scopes.covers(draft.scopes) {
             return Err(VaultError::Forbidden(
                 "a token cannot carry scopes that the token creating it does not have",
@@ -85,7 +86,10 @@ impl Vault {
     /// When the store cannot be written.
     pub async fn token_root(&self, text: &str) -> Result<(), VaultError> {
         let hash = self.keyring.token_hash(text);
-        if TokenReads::token_by_hash(&*self.store, &hash).await?.is_some() {
+        if TokenReads::token_by_hash(&*self.store, &hash)
+            .await?
+            .is_some()
+        {
             return Ok(());
         }
         let now = self.now();
@@ -138,7 +142,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotFound`] when there is no such token.
     pub async fn token_revoke(&self, caller: &Caller, id: &TokenId) -> Result<(), VaultError> {
-        self.require(caller, Scope::Admin, Action::TokenRevoke).await?;
+        self.require(caller, Scope::Admin, Action::TokenRevoke)
+            .await?;
         for _ in 0..RACES_MAX {
             let mut token = self.token_of(caller, id).await?;
             if token.revoked_at.is_some() {
@@ -161,7 +166,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the token changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the token changes too quickly: try again".into(),
+        ))
     }
 
     /// Counts the caller's own token's lifetime again from now.
@@ -173,7 +180,9 @@ impl Vault {
             .principal
             .token_id
             .clone()
-            .ok_or(VaultError::Forbidden("only a token issued here can be renewed"))?;
+            .ok_or(VaultError::Forbidden(
+                "only a token issued here can be renewed",
+            ))?;
         for _ in 0..RACES_MAX {
             let mut token = self.token_of(caller, &id).await?;
             let Some(ttl_s) = token.ttl_s else {
@@ -185,8 +194,10 @@ impl Vault {
             let now = self.now();
             token.revision += 1;
             token.expires_at = Some(now.plus(std::time::Duration::from_secs(ttl_s)));
-            let extra =
-                AuditExtra { token_id: Some(token.id.clone()), ..AuditExtra::default() };
+            let extra = AuditExtra {
+                token_id: Some(token.id.clone()),
+                ..AuditExtra::default()
+            };
             let unit = Unit::new(UnitName::TokenWrite)
                 .put(Record::Token(token.clone()))
                 .audited(caller.row(Action::TokenRenew, None, now, extra));
@@ -196,7 +207,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the token changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the token changes too quickly: try again".into(),
+        ))
     }
 
     async fn token_of(&self, caller: &Caller, id: &TokenId) -> Result<Token, VaultError> {

@@ -100,7 +100,9 @@ async fn commit_keys(
     for record in records {
         unit = unit.put(Record::Key(record.clone()));
     }
-    Store::commit(store, unit).await.context("the keyring is not written")?;
+    Store::commit(store, unit)
+        .await
+        .context("the keyring is not written")?;
     Ok(())
 }
 

@@ -27,7 +27,11 @@ pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
     body: Body,
 ) -> Result<T, Problem> {
     let bytes = read_bytes(app, body).await?;
-    if bytes.iter().all(u8::is_ascii_whitespace) { Ok(T::default()) } else { parse(&bytes) }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        Ok(T::default())
+    } else {
+        parse(&bytes)
+    }
 }
 
 async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
@@ -39,7 +43,10 @@ async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
             format!("the body is larger than {limit} bytes"),
         )
         .with(json!({ "max_bytes": limit }))),
-        Err(_) => Err(Problem::new(ErrorCode::InvalidRequest, "the body could not be read")),
+        Err(_) => Err(Problem::new(
+            ErrorCode::InvalidRequest,
+            "the body could not be read",
+        )),
     }
 }
 
@@ -53,14 +60,22 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let field = error.path().to_string();
         refusal(&field, error.inner())
     })?;
-    deserializer.end().map_err(|_| malformed("after the JSON value", 0, 0))?;
+    deserializer
+        .end()
+        .map_err(|_| malformed("after the JSON value", 0, 0))?;
     Ok(parsed)
 }
 
 fn malformed(what: &str, line: usize, column: usize) -> Problem {
-    let place =
-        if line > 0 { format!(" (line {line}, column {column})") } else { String::new() };
-    Problem::new(ErrorCode::InvalidRequest, format!("the body is not valid JSON: {what}{place}"))
+    let place = if line > 0 {
+        format!(" (line {line}, column {column})")
+    } else {
+        String::new()
+    };
+    Problem::new(
+        ErrorCode::InvalidRequest,
+        format!("the body is not valid JSON: {what}{place}"),
+    )
 }
 
 /// Serde's own texts quote the input; these do not.
@@ -96,8 +111,15 @@ fn refusal(field: &str, error: &serde_json::Error) -> Problem {
                 let name = named("unknown field `").unwrap_or_else(|| "?".to_owned());
                 return shape(name, &format!("is not known here; allowed: {allowed}"));
             }
-            let field = if field == "." { "body".to_owned() } else { field.to_owned() };
-            let field = if field.split(['.', '[', ']']).all(|p| p.is_empty() || is_field_name(p)) {
+            let field = if field == "." {
+                "body".to_owned()
+            } else {
+                field.to_owned()
+            };
+            let field = if field
+                .split(['.', '[', ']'])
+                .all(|p| p.is_empty() || is_field_name(p))
+            {
                 field
             } else {
                 "body".to_owned()
@@ -112,7 +134,9 @@ fn refusal(field: &str, error: &serde_json::Error) -> Problem {
 
 fn below(parent: &str, name: &str) -> String {
     let parent = parent.trim_end_matches('.');
-    let plain = parent.split(['.', '[', ']']).all(|p| p.is_empty() || is_field_name(p));
+    let plain = parent
+        .split(['.', '[', ']'])
+        .all(|p| p.is_empty() || is_field_name(p));
     if parent.is_empty() || !plain || parent.rsplit('.').next() == Some(name) {
         name.to_owned()
     } else {
@@ -122,7 +146,9 @@ fn below(parent: &str, name: &str) -> String {
 
 fn is_field_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'0'..=b'9'))
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'0'..=b'9'))
         && text.bytes().filter(u8::is_ascii_digit).count() <= 3
 }
 
@@ -149,8 +175,9 @@ fn depth(bytes: &[u8]) -> usize {
 pub(crate) fn json_response<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(bytes) => json_bytes(status, bytes),
-        Err(_) => Problem::new(ErrorCode::InternalError, "the answer does not serialise")
-            .into_response(),
+        Err(_) => {
+            Problem::new(ErrorCode::InternalError, "the answer does not serialise").into_response()
+        }
     }
 }
 
@@ -159,7 +186,10 @@ pub(crate) fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -214,7 +244,11 @@ mod tests {
             ErrorCode::InvalidRequest,
             Some("name"),
         );
-        check::<PutSecret>(r#"{"data":{},"data":{}}"#, ErrorCode::InvalidRequest, Some("data"));
+        check::<PutSecret>(
+            r#"{"data":{},"data":{}}"#,
+            ErrorCode::InvalidRequest,
+            Some("data"),
+        );
     }
 
     #[test]

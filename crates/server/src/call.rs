@@ -39,7 +39,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
             .get::<Arc<Passage>>()
             .cloned()
             .ok_or_else(|| Problem::new(ErrorCode::InternalError, "no passage"))?;
-        Ok(Self { passage, headers: std::mem::take(&mut parts.headers) })
+        Ok(Self {
+            passage,
+            headers: std::mem::take(&mut parts.headers),
+        })
     }
 }
 
@@ -177,7 +180,10 @@ mod tests {
             peer: Some(peer.parse().unwrap()),
             verdict: OnceLock::new(),
         };
-        Call { passage: Arc::new(passage), headers: map }
+        Call {
+            passage: Arc::new(passage),
+            headers: map,
+        }
     }
 
     #[test]
@@ -195,14 +201,18 @@ mod tests {
 
     #[test]
     fn one_well_formed_bearer_token() {
-        let ok = |headers: &[(&'static str, &'static str)]| call(headers, "1.1.1.1:1").bearer().is_ok();
+        let ok =
+            |headers: &[(&'static str, &'static str)]| call(headers, "1.1.1.1:1").bearer().is_ok();
         assert!(ok(&[("authorization", "Bearer skt_x")]));
         assert!(ok(&[("authorization", "bearer skt_x")]));
         assert!(!ok(&[]));
         assert!(!ok(&[("authorization", "skt_x")]));
         assert!(!ok(&[("authorization", "Basic skt_x")]));
         assert!(!ok(&[("authorization", "Bearer ")]));
-        assert!(!ok(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]));
+        assert!(!ok(&[
+            ("authorization", "Bearer a"),
+            ("authorization", "Bearer b")
+        ]));
     }
 
     #[test]
@@ -213,6 +223,9 @@ mod tests {
         assert!(check(&[]));
         assert!(check(&[("x-tenant-id", "tnt_a")]));
         assert!(!check(&[("x-tenant-id", "tnt_b")]));
-        assert!(!check(&[("x-tenant-id", "tnt_a"), ("x-tenant-id", "tnt_b")]));
+        assert!(!check(&[
+            ("x-tenant-id", "tnt_a"),
+            ("x-tenant-id", "tnt_b")
+        ]));
     }
 }

@@ -48,8 +48,11 @@ pub(crate) fn pattern(text: &str, field: &str) -> Result<PathPattern, Problem> {
 
 pub(crate) fn span(text: &str, field: &str) -> Result<Span, Problem> {
     Span::parse(text).map_err(|error| {
-        Problem::new(ErrorCode::InvalidDuration, format!("field '{field}': {error}"))
-            .with(json!({ "field": field }))
+        Problem::new(
+            ErrorCode::InvalidDuration,
+            format!("field '{field}': {error}"),
+        )
+        .with(json!({ "field": field }))
     })
 }
 
@@ -72,9 +75,10 @@ pub(crate) fn name(text: &str, field: &str) -> Result<String, Problem> {
 
 pub(crate) fn free_text(text: Option<String>, field: &str) -> Result<Option<String>, Problem> {
     match text {
-        Some(text) if text.chars().count() > TEXT_CHARS_MAX => {
-            Err(Problem::field(field, format!("has at most {TEXT_CHARS_MAX} characters")))
-        }
+        Some(text) if text.chars().count() > TEXT_CHARS_MAX => Err(Problem::field(
+            field,
+            format!("has at most {TEXT_CHARS_MAX} characters"),
+        )),
         other => Ok(other),
     }
 }
@@ -92,7 +96,10 @@ pub(crate) fn max_versions(number: u32, field: &str) -> Result<u32, Problem> {
     if (1..=MAX_VERSIONS_LIMIT).contains(&number) {
         Ok(number)
     } else {
-        Err(Problem::field(field, format!("is 1 to {MAX_VERSIONS_LIMIT}")))
+        Err(Problem::field(
+            field,
+            format!("is 1 to {MAX_VERSIONS_LIMIT}"),
+        ))
     }
 }
 
@@ -107,9 +114,7 @@ pub(crate) fn tags(tags: Vec<String>, field: &str) -> Result<Vec<String>, Proble
     Ok(tags)
 }
 
-pub(crate) fn metadata(
-    wire: scaivault_api::secret::SecretMetadata,
-) -> Result<Metadata, Problem> {
+pub(crate) fn metadata(wire: scaivault_api::secret::SecretMetadata) -> Result<Metadata, Problem> {
     if wire.custom.len() > CUSTOM_KEYS_MAX {
         let why = format!("has at most {CUSTOM_KEYS_MAX} keys of its own");
         return Err(Problem::field("metadata", why));
@@ -134,11 +139,14 @@ pub(crate) fn identity(kind: &str, text: &str, groups: bool) -> Result<Identity,
                 || (groups && *kind == IdentityKind::Group)
         })
         .ok_or_else(|| {
-            let known = if groups { "user, service_account or group" } else { "user or service_account" };
+            let known = if groups {
+                "user, service_account or group"
+            } else {
+                "user or service_account"
+            };
             Problem::field("identity_type", format!("is {known}"))
         })?;
-    Identity::parse_as(kind, text)
-        .map_err(|error| Problem::field("identity_id", error.to_string()))
+    Identity::parse_as(kind, text).map_err(|error| Problem::field("identity_id", error.to_string()))
 }
 
 pub(crate) fn scopes(words: &[String]) -> Result<ScopeSet, Problem> {
@@ -163,29 +171,35 @@ pub(crate) fn events(words: &[String]) -> Result<Vec<EventType>, Problem> {
     words
         .iter()
         .map(|word| {
-            EventType::parse(word).filter(|kind| *kind != EventType::WebhookTest).ok_or_else(|| {
-                Problem::field("events", "has an unknown event type: see docs/events.md")
-            })
+            EventType::parse(word)
+                .filter(|kind| *kind != EventType::WebhookTest)
+                .ok_or_else(|| {
+                    Problem::field("events", "has an unknown event type: see docs/events.md")
+                })
         })
         .collect()
 }
 
 pub(crate) fn patterns(words: &[String], field: &str) -> Result<Vec<PathPattern>, Problem> {
     if words.is_empty() || words.len() > LIST_MAX {
-        return Err(Problem::field(field, format!("has 1 to {LIST_MAX} patterns")));
+        return Err(Problem::field(
+            field,
+            format!("has 1 to {LIST_MAX} patterns"),
+        ));
     }
     words.iter().map(|word| pattern(word, field)).collect()
 }
 
-pub(crate) fn filters(
-    wire: Option<scaivault_api::receiver::Filters>,
-) -> Result<Filters, Problem> {
+pub(crate) fn filters(wire: Option<scaivault_api::receiver::Filters>) -> Result<Filters, Problem> {
     let wire = wire.unwrap_or_default();
     if let Some(kind) = &wire.secret_type {
         secret_type(kind)?;
     }
     Ok(Filters {
-        path_prefix: wire.path_prefix.map(|prefix| path_prefix(&prefix)).transpose()?,
+        path_prefix: wire
+            .path_prefix
+            .map(|prefix| path_prefix(&prefix))
+            .transpose()?,
         secret_type: wire.secret_type,
         tags: tags(wire.tags.unwrap_or_default(), "filters.tags")?,
     })
@@ -196,14 +210,15 @@ pub(crate) fn signing_secret(text: String, field: &str) -> Result<Plaintext, Pro
     if SIGNING_SECRET_CHARS.contains(&secret.len()) {
         Ok(secret)
     } else {
-        Err(Problem::field(field, "has 16 to 512 characters; 32 random ones are recommended"))
+        Err(Problem::field(
+            field,
+            "has 16 to 512 characters; 32 random ones are recommended",
+        ))
     }
 }
 
 /// `"7d,1d"` or `["7d","1d"]`.
-pub(crate) fn warn_before(
-    wire: scaivault_api::rotation::WarnBefore,
-) -> Result<Vec<Span>, Problem> {
+pub(crate) fn warn_before(wire: scaivault_api::rotation::WarnBefore) -> Result<Vec<Span>, Problem> {
     use scaivault_api::rotation::WarnBefore;
     let words: Vec<String> = match wire {
         WarnBefore::Text(text) if text.trim().is_empty() => Vec::new(),

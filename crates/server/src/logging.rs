@@ -127,12 +127,18 @@ where
         // Its report of a failed write goes to standard error, and panics when that is closed.
         .log_internal_errors(false);
     let lines = match format {
-        LogFormat::Json => base.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => base
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
         LogFormat::Text => base.boxed(),
     };
     let ours = level.filter();
     let theirs = ours.min(LevelFilter::WARN);
-    let targets = Targets::new().with_default(theirs).with_target(OWN_CODE, ours);
+    let targets = Targets::new()
+        .with_default(theirs)
+        .with_target(OWN_CODE, ours);
     Registry::default().with(lines.with_filter(targets))
 }
 
@@ -207,7 +213,10 @@ mod tests {
         let line = written(LogLevel::Info, LogFormat::Json, event);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["timestamp"], "2026-04-23T14:00:00.123456Z");
-        assert_eq!((&value["level"], &value["message"]), (&"INFO".into(), &"stored".into()));
+        assert_eq!(
+            (&value["level"], &value["message"]),
+            (&"INFO".into(), &"stored".into())
+        );
         assert_eq!(value["path"], "a/b");
         assert!(line.ends_with('\n'));
     }
@@ -215,8 +224,14 @@ mod tests {
     #[test]
     fn text_lines_are_for_eyes() {
         let line = written(LogLevel::Info, LogFormat::Text, event);
-        assert!(line.starts_with("2026-04-23T14:00:00.123456Z  INFO"), "{line}");
-        assert!(line.contains("stored path=\"a/b\"") && !line.contains('\u{1b}'), "{line}");
+        assert!(
+            line.starts_with("2026-04-23T14:00:00.123456Z  INFO"),
+            "{line}"
+        );
+        assert!(
+            line.contains("stored path=\"a/b\"") && !line.contains('\u{1b}'),
+            "{line}"
+        );
     }
 
     #[test]
@@ -240,7 +255,11 @@ mod tests {
         }
         assert_eq!(LogFormat::parse("Text"), Ok(LogFormat::Text));
         assert_eq!(LogFormat::parse("yaml"), Err(LogError::Format));
-        assert!(LogError::Level.to_string().contains("error, warn, info, debug, trace"));
+        assert!(
+            LogError::Level
+                .to_string()
+                .contains("error, warn, info, debug, trace")
+        );
     }
 
     #[test]
@@ -255,7 +274,9 @@ mod tests {
             }
         }
         // Wrapped as `init` does, and bare: neither panics.
-        let quiet = subscriber(LogLevel::Info, LogFormat::Json, Arc::new(Fixed), || Quiet(Closed));
+        let quiet = subscriber(LogLevel::Info, LogFormat::Json, Arc::new(Fixed), || {
+            Quiet(Closed)
+        });
         tracing::subscriber::with_default(quiet, event);
         let bare = subscriber(LogLevel::Info, LogFormat::Json, Arc::new(Fixed), || Closed);
         tracing::subscriber::with_default(bare, event);

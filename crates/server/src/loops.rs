@@ -49,7 +49,10 @@ async fn rotations(vault: Arc<Vault>, mut stop: Stop) {
 
 async fn next_rotation(vault: &Vault) -> Option<Timestamp> {
     let next = vault.store().next_work().await.ok()?;
-    [next.assignment_at, next.rotation_at].into_iter().flatten().min()
+    [next.assignment_at, next.rotation_at]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 async fn fan_out(vault: Arc<Vault>, mut stop: Stop) {
@@ -91,8 +94,8 @@ async fn deliveries(vault: Arc<Vault>, most: usize, mut stop: Stop) {
                     for delivery in claimed {
                         let receiver = delivery.receiver().to_owned();
                         let vault = vault.clone();
-                        let task = in_flight
-                            .spawn(async move { vault.delivery_attempt(delivery).await });
+                        let task =
+                            in_flight.spawn(async move { vault.delivery_attempt(delivery).await });
                         busy.insert(task.id(), receiver);
                     }
                     continue;

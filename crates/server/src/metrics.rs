@@ -83,17 +83,43 @@ impl Metrics {
         let requests = Family::default();
         let durations = Family::<RouteLabels, DurationHistogram>::default();
         registry.register("requests", "Requests answered", requests.clone());
-        registry.register("request_duration_seconds", "Time to answer", durations.clone());
-        let active = fixed(&mut registry, "active_requests", "Requests being served", || {
-            PathCategory::ALL.map(|path| PathLabels { path_category: path.as_str() })
-        });
+        registry.register(
+            "request_duration_seconds",
+            "Time to answer",
+            durations.clone(),
+        );
+        let active = fixed(
+            &mut registry,
+            "active_requests",
+            "Requests being served",
+            || {
+                PathCategory::ALL.map(|path| PathLabels {
+                    path_category: path.as_str(),
+                })
+            },
+        );
         let rate_limit_hits = fixed(&mut registry, "rate_limit_hits", "Requests refused", || {
-            Category::ALL.map(|category| CategoryLabels { category: category.as_str() })
+            Category::ALL.map(|category| CategoryLabels {
+                category: category.as_str(),
+            })
         });
-        let outcomes = || Outcome::ALL.map(|outcome| StatusLabels { status: outcome.as_str() });
-        let rotations = fixed(&mut registry, "secret_rotations", "Rotations ended", outcomes);
-        let deliveries =
-            fixed(&mut registry, "webhook_deliveries", "Delivery attempts ended", outcomes);
+        let outcomes = || {
+            Outcome::ALL.map(|outcome| StatusLabels {
+                status: outcome.as_str(),
+            })
+        };
+        let rotations = fixed(
+            &mut registry,
+            "secret_rotations",
+            "Rotations ended",
+            outcomes,
+        );
+        let deliveries = fixed(
+            &mut registry,
+            "webhook_deliveries",
+            "Delivery attempts ended",
+            outcomes,
+        );
         let mut metrics = Self {
             registry,
             requests,
@@ -121,27 +147,60 @@ impl Metrics {
         let registry = &mut self.registry;
         self.tenants.register(registry);
         let open = &self.connections;
-        registry.register("connections_accepted", "Connections taken on", open.accepted.clone());
-        registry.register("connections_refused", "Connections over the cap", open.refused.clone());
+        registry.register(
+            "connections_accepted",
+            "Connections taken on",
+            open.accepted.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "Connections over the cap",
+            open.refused.clone(),
+        );
         let failed = open.handshakes_failed.clone();
-        registry.register("tls_handshakes_failed", "TLS handshakes that failed", failed);
+        registry.register(
+            "tls_handshakes_failed",
+            "TLS handshakes that failed",
+            failed,
+        );
         registry.register("connections_open", "Open connections", open.open.clone());
-        registry.register("audit_rows", "Rows written to the audit chain", self.audit_rows.clone());
+        registry.register(
+            "audit_rows",
+            "Rows written to the audit chain",
+            self.audit_rows.clone(),
+        );
         let depth = self.webhook_queue_depth.clone();
         registry.register("webhook_queue_depth", "Deliveries waiting", depth);
         let depth = self.rotation_queue_depth.clone();
         registry.register("rotation_queue_depth", "Rotations due or under way", depth);
         let depth = self.store_queue_depth.clone();
-        registry.register("store_queue_depth", "Units of work waiting for the writer", depth);
-        registry.register("store_bytes", "Size of the database file", self.store_bytes.clone());
-        registry.register("db_latency_seconds", "Time to commit", self.db_latency.clone());
+        registry.register(
+            "store_queue_depth",
+            "Units of work waiting for the writer",
+            depth,
+        );
+        registry.register(
+            "store_bytes",
+            "Size of the database file",
+            self.store_bytes.clone(),
+        );
+        registry.register(
+            "db_latency_seconds",
+            "Time to commit",
+            self.db_latency.clone(),
+        );
     }
 
     /// A request begins. Tell the result how it ended; dropped untold (the client went away, the
     /// handler panicked), only the number of active requests changes.
     pub fn request(self: &Arc<Self>, method: MethodLabel, path: PathCategory) -> ActiveRequest {
         self.active[path as usize].inc();
-        ActiveRequest { metrics: Arc::clone(self), method, path, start: Instant::now() }
+        ActiveRequest {
+            metrics: Arc::clone(self),
+            method,
+            path,
+            start: Instant::now(),
+        }
     }
 
     /// A request was refused for its rate.
@@ -248,7 +307,10 @@ mod tests {
     fn check(metrics: &Metrics, lines: &[&str]) {
         let text = metrics.render();
         for line in lines {
-            assert!(text.lines().any(|found| found == *line), "{line}\n---\n{text}");
+            assert!(
+                text.lines().any(|found| found == *line),
+                "{line}\n---\n{text}"
+            );
         }
     }
 
@@ -266,7 +328,9 @@ mod tests {
         );
         request.answered(200);
         drop(abandoned);
-        metrics.request(MethodLabel::Get, PathCategory::Secrets).answered(418);
+        metrics
+            .request(MethodLabel::Get, PathCategory::Secrets)
+            .answered(418);
         metrics.rate_limit_hit(Category::BatchRead);
         metrics.rotation_ended(Outcome::Failed);
         metrics.delivery_ended(Outcome::Success);
@@ -302,7 +366,10 @@ mod tests {
                 "# EOF",
             ],
         );
-        assert!(!metrics.render().contains(r#"method="POST""#), "only what happened has a series");
+        assert!(
+            !metrics.render().contains(r#"method="POST""#),
+            "only what happened has a series"
+        );
     }
 
     #[test]
@@ -324,7 +391,10 @@ mod tests {
             ("/v1/secrets/batchjobs/x", PathCategory::Secrets),
             ("/v1/t/tnt_a/secrets/x", PathCategory::Secrets),
             ("/v1/partner/secrets/x", PathCategory::Secrets),
-            ("/v1/subscriptions/sub_1/poll", PathCategory::SubscriptionsPoll),
+            (
+                "/v1/subscriptions/sub_1/poll",
+                PathCategory::SubscriptionsPoll,
+            ),
             ("/v1/subscriptions/sub_1", PathCategory::Subscriptions),
             ("/v1/rotations/x", PathCategory::Rotation),
             ("/v1/health/ready", PathCategory::System),
@@ -343,7 +413,9 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..1_000 {
-                        metrics.request(MethodLabel::Put, PathCategory::Auth).answered(201);
+                        metrics
+                            .request(MethodLabel::Put, PathCategory::Auth)
+                            .answered(201);
                         metrics.tenant("tnt_a").secret_written();
                     }
                 });

@@ -107,12 +107,14 @@ impl Operation {
 
     pub(crate) fn answers<T: ToSchema>(mut self, status: u16) -> Self {
         let schema = self.schema::<T>();
-        self.answers.insert(status, Some(("application/json", schema)));
+        self.answers
+            .insert(status, Some(("application/json", schema)));
         self
     }
 
     pub(crate) fn text(mut self, status: u16) -> Self {
-        self.answers.insert(status, Some(("text/plain", json!({ "type": "string" }))));
+        self.answers
+            .insert(status, Some(("text/plain", json!({ "type": "string" }))));
         self
     }
 
@@ -131,7 +133,8 @@ impl Operation {
         let mut found = Vec::new();
         T::schemas(&mut found);
         for (name, schema) in found {
-            self.schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
+            self.schemas
+                .insert(name, serde_json::to_value(schema).unwrap_or_default());
         }
         serde_json::to_value(<T as PartialSchema>::schema()).unwrap_or_default()
     }
@@ -177,7 +180,10 @@ impl Operation {
         }
         let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
         for code in self.codes() {
-            by_status.entry(code.status()).or_default().push(code.as_str());
+            by_status
+                .entry(code.status())
+                .or_default()
+                .push(code.as_str());
         }
         for (status, codes) in by_status {
             let schema = json!({ "$ref": "#/components/schemas/ErrorBody" });
@@ -207,8 +213,11 @@ impl Operation {
         if self.deprecated {
             described["deprecated"] = true.into();
         }
-        described["security"] =
-            if self.needs_token { json!([{ "bearer": [] }]) } else { json!([]) };
+        described["security"] = if self.needs_token {
+            json!([{ "bearer": [] }])
+        } else {
+            json!([])
+        };
         described
     }
 
@@ -289,7 +298,10 @@ mod tests {
         let text = document.to_string();
         for reference in text.split("#/components/schemas/").skip(1) {
             let name = reference.split('"').next().unwrap();
-            assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+            assert!(
+                document["components"]["schemas"].get(name).is_some(),
+                "{name}"
+            );
         }
     }
 }

@@ -24,9 +24,13 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let retry_after_s =
-            (code == ErrorCode::ServiceUnavailable).then_some(UNAVAILABLE_RETRY_S);
-        Self { code, message: message.into(), details: None, retry_after_s }
+        let retry_after_s = (code == ErrorCode::ServiceUnavailable).then_some(UNAVAILABLE_RETRY_S);
+        Self {
+            code,
+            message: message.into(),
+            details: None,
+            retry_after_s,
+        }
     }
 
     #[must_use]
@@ -37,10 +41,15 @@ impl Problem {
 
     /// 422 with one reason per field.
     pub(crate) fn fields(fields: Vec<(String, String)>) -> Self {
-        let map: serde_json::Map<String, Value> =
-            fields.into_iter().map(|(field, why)| (field, why.into())).collect();
-        Self::new(ErrorCode::ValidationError, "some fields are not valid: see details.fields")
-            .with(json!({ "fields": map }))
+        let map: serde_json::Map<String, Value> = fields
+            .into_iter()
+            .map(|(field, why)| (field, why.into()))
+            .collect();
+        Self::new(
+            ErrorCode::ValidationError,
+            "some fields are not valid: see details.fields",
+        )
+        .with(json!({ "fields": map }))
     }
 
     /// 422 for one field.
@@ -63,7 +72,10 @@ impl Problem {
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, bytes).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -92,10 +104,11 @@ impl From<VaultError> for Problem {
             .unwrap_or(ErrorCode::InternalError);
         match error {
             VaultError::Validation(fields) => Self::fields(fields),
-            VaultError::Denied(DenialReason::Failed(condition)) => {
-                Self::new(code, "a policy rule matches, but its condition does not hold")
-                    .with(json!({ "failed_condition": condition.as_str() }))
-            }
+            VaultError::Denied(DenialReason::Failed(condition)) => Self::new(
+                code,
+                "a policy rule matches, but its condition does not hold",
+            )
+            .with(json!({ "failed_condition": condition.as_str() })),
             VaultError::Scope(scope) => {
                 Self::new(code, error.to_string()).with(json!({ "scope": scope.as_str() }))
             }
@@ -107,7 +120,10 @@ impl From<VaultError> for Problem {
             }
             VaultError::Internal(ref why) => {
                 tracing::error!(error = %why, "internal error");
-                Self::new(code, "internal error: the server's log has more under this request id")
+                Self::new(
+                    code,
+                    "internal error: the server's log has more under this request id",
+                )
             }
             other => Self::new(code, other.to_string()),
         }
@@ -127,7 +143,10 @@ impl From<AuthError> for Problem {
 }
 
 fn not_found_text(code: ErrorCode) -> String {
-    let what = code.as_str().trim_end_matches("_not_found").replace('_', " ");
+    let what = code
+        .as_str()
+        .trim_end_matches("_not_found")
+        .replace('_', " ");
     match code {
         ErrorCode::RotationPolicyNotFound => {
             "there is no such rotation policy, or the secret has none attached".to_owned()
@@ -165,8 +184,7 @@ mod tests {
             Missing::Rotation,
             Missing::Assignment,
         ];
-        let mut errors: Vec<VaultError> =
-            missing.into_iter().map(VaultError::NotFound).collect();
+        let mut errors: Vec<VaultError> = missing.into_iter().map(VaultError::NotFound).collect();
         errors.extend([
             VaultError::Denied(DenialReason::NoRule),
             VaultError::Denied(DenialReason::Failed(Condition::IpRanges)),

@@ -18,7 +18,11 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
-        for part in text.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
+        for part in text
+            .unwrap_or("")
+            .split('&')
+            .filter(|part| !part.is_empty())
+        {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (decode(name)?, decode(value)?);
             if pairs.iter().any(|(seen, _)| *seen == name) {
@@ -56,13 +60,24 @@ impl Query {
         range: std::ops::RangeInclusive<u64>,
     ) -> Result<Option<u64>, Problem> {
         let why = || {
-            bad(name, &format!("is a whole number from {} to {}", range.start(), range.end()))
+            bad(
+                name,
+                &format!(
+                    "is a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            )
         };
         match self.text(name) {
             None => Ok(None),
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 let number: u64 = text.parse().map_err(|_| why())?;
-                if range.contains(&number) { Ok(Some(number)) } else { Err(why()) }
+                if range.contains(&number) {
+                    Ok(Some(number))
+                } else {
+                    Err(why())
+                }
             }
             Some(_) => Err(why()),
         }
@@ -79,25 +94,38 @@ impl Query {
 
     pub(crate) fn limit(&self) -> Result<usize, Problem> {
         let given = self.number("limit", 1..=LIMIT_MAX as u64)?;
-        Ok(given.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT_DEFAULT))
+        Ok(given
+            .and_then(|limit| usize::try_from(limit).ok())
+            .unwrap_or(LIMIT_DEFAULT))
     }
 
     /// The place a cursor names, if one is given and of this list.
     pub(crate) fn cursor(&self, list: &str) -> Result<Option<String>, Problem> {
-        self.text("cursor").map(|text| cursor_place(text, list)).transpose()
+        self.text("cursor")
+            .map(|text| cursor_place(text, list))
+            .transpose()
     }
 }
 
 fn bad(name: &str, why: &str) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest, format!("query parameter '{name}' {why}"))
+    Problem::new(
+        ErrorCode::InvalidRequest,
+        format!("query parameter '{name}' {why}"),
+    )
 }
 
 /// Percent-decodes once; `+` is a space, as in forms.
 fn decode(text: &str) -> Result<String, Problem> {
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).map_err(|_| {
-        Problem::new(ErrorCode::InvalidRequest, "the query string is not valid UTF-8")
-    })
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| {
+            Problem::new(
+                ErrorCode::InvalidRequest,
+                "the query string is not valid UTF-8",
+            )
+        })
 }
 
 /// An opaque cursor: which list it belongs to and where to go on.
@@ -114,7 +142,10 @@ fn cursor_place(text: &str, list: &str) -> Result<String, Problem> {
         (value.get("l")?.as_str()? == list && place.len() <= 600).then(|| place.to_owned())
     };
     place().ok_or_else(|| {
-        Problem::new(ErrorCode::InvalidCursor, "the cursor is not one this list gave out")
+        Problem::new(
+            ErrorCode::InvalidCursor,
+            "the cursor is not one this list gave out",
+        )
     })
 }
 
@@ -127,7 +158,11 @@ pub(crate) fn page<T>(
 ) -> (Vec<T>, Option<String>) {
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = if more { rows.last().map(|row| cursor(list, place(row))) } else { None };
+    let next = if more {
+        rows.last().map(|row| cursor(list, place(row)))
+    } else {
+        None
+    };
     (rows, next)
 }
 
@@ -142,12 +177,24 @@ mod tests {
         assert_eq!(query.text("prefix"), Some("a/b"));
         assert_eq!(query.flag("flag").unwrap(), Some(true));
         assert_eq!(query.text("x"), None);
-        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=+5", "limit=x", "limit=1e3"] {
+        for bad in [
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "limit=+5",
+            "limit=x",
+            "limit=1e3",
+        ] {
             assert!(Query::parse(Some(bad)).unwrap().limit().is_err(), "{bad}");
         }
         assert!(Query::parse(Some("a=1&a=2")).is_err());
         assert!(Query::parse(Some("a=%ff")).is_err());
-        assert!(Query::parse(Some("flag=yes")).unwrap().flag("flag").is_err());
+        assert!(
+            Query::parse(Some("flag=yes"))
+                .unwrap()
+                .flag("flag")
+                .is_err()
+        );
     }
 
     #[test]
@@ -155,10 +202,16 @@ mod tests {
         let text = format!("cursor={}", cursor("policies", "pol_1"));
         let query = Query::parse(Some(&text)).unwrap();
         assert_eq!(query.cursor("policies").unwrap().as_deref(), Some("pol_1"));
-        assert_eq!(query.cursor("tokens").unwrap_err().code, ErrorCode::InvalidCursor);
+        assert_eq!(
+            query.cursor("tokens").unwrap_err().code,
+            ErrorCode::InvalidCursor
+        );
         for bad in ["cursor=x", "cursor=e30", "cursor=%00"] {
             let query = Query::parse(Some(bad)).unwrap();
-            assert_eq!(query.cursor("policies").unwrap_err().code, ErrorCode::InvalidCursor);
+            assert_eq!(
+                query.cursor("policies").unwrap_err().code,
+                ErrorCode::InvalidCursor
+            );
         }
     }
 }

@@ -130,14 +130,19 @@ pub struct RateLimiter {
 
 impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RateLimiter").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("RateLimiter")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
 impl RateLimiter {
     /// With every bucket full.
     pub fn new(limits: Limits) -> Self {
-        let shard = || Shard { buckets: HashMap::default(), sweep_at: SWEEP_FIRST };
+        let shard = || Shard {
+            buckets: HashMap::default(),
+            sweep_at: SWEEP_FIRST,
+        };
         Self {
             limits,
             keys: [RandomState::new(), RandomState::new()],
@@ -169,7 +174,9 @@ impl RateLimiter {
         }
         let key = self.key(tenant, identity, category);
         let shard = usize::try_from(key % SHARDS as u128).unwrap_or(0);
-        self.shards[shard].lock().take(key, limit, now.as_micros(), cost.min(limit))
+        self.shards[shard]
+            .lock()
+            .take(key, limit, now.as_micros(), cost.min(limit))
     }
 
     /// 128 bits of two keyed hashes stand for the names: no allocation, no comparison, and a
@@ -183,7 +190,10 @@ impl RateLimiter {
 
     #[cfg(test)]
     fn buckets(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().buckets.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().buckets.len())
+            .sum()
     }
 }
 
@@ -206,8 +216,11 @@ impl Shard {
             self.sweep(now_us);
         }
         let full = capacity(limit);
-        let bucket =
-            self.buckets.entry(key).or_insert(Bucket { parts: full, limit, at_us: now_us });
+        let bucket = self.buckets.entry(key).or_insert(Bucket {
+            parts: full,
+            limit,
+            at_us: now_us,
+        });
         bucket.refill(now_us);
         let price = u64::from(cost) * MINUTE_US;
         let allowed = bucket.parts >= price;
@@ -304,7 +317,9 @@ mod tests {
     const START: i64 = 1_800_000_000_000_000;
 
     fn limiter(limit: u32) -> RateLimiter {
-        RateLimiter::new(Limits::new(|category| if category == Category::Read { limit } else { 0 }))
+        RateLimiter::new(Limits::new(|category| {
+            if category == Category::Read { limit } else { 0 }
+        }))
     }
 
     fn at(offset_us: i64) -> Timestamp {
@@ -324,13 +339,23 @@ mod tests {
             assert_eq!((verdict.limit, verdict.remaining), (60, left));
         }
         let refused = take(&limiter, 0, 1);
-        assert_eq!((refused.allowed, refused.remaining, refused.retry_after_s), (false, 0, 1));
+        assert_eq!(
+            (refused.allowed, refused.remaining, refused.retry_after_s),
+            (false, 0, 1)
+        );
         assert_eq!(refused.reset_at_unix_s, START / 1_000_000 + 60);
         assert!(!take(&limiter, 999_999, 1).allowed);
-        assert!(take(&limiter, 1_000_000, 1).allowed, "one second refills one of sixty");
+        assert!(
+            take(&limiter, 1_000_000, 1).allowed,
+            "one second refills one of sixty"
+        );
         assert_eq!(take(&limiter, 1_000_000, 30).retry_after_s, 30);
         assert!(take(&limiter, 31_000_000, 30).allowed);
-        assert_eq!(take(&limiter, 600_000_000, 0).remaining, 60, "never more than the limit");
+        assert_eq!(
+            take(&limiter, 600_000_000, 0).remaining,
+            60,
+            "never more than the limit"
+        );
     }
 
     #[test]
@@ -349,9 +374,12 @@ mod tests {
     #[test]
     fn tenants_identities_and_categories_do_not_share() {
         let limiter = RateLimiter::new(Limits::new(|_| 1));
-        for (tenant, identity) in
-            [("tnt_a", "user:a"), ("tnt_b", "user:a"), ("tnt_a", "user:b"), ("tnt_au", "ser:a")]
-        {
+        for (tenant, identity) in [
+            ("tnt_a", "user:a"),
+            ("tnt_b", "user:a"),
+            ("tnt_a", "user:b"),
+            ("tnt_au", "ser:a"),
+        ] {
             for category in Category::ALL {
                 assert!(limiter.take(tenant, identity, category, at(0), 1).allowed);
                 assert!(!limiter.take(tenant, identity, category, at(0), 1).allowed);
@@ -364,23 +392,53 @@ mod tests {
         let limiter = limiter(60);
         assert!(take(&limiter, 0, 60).allowed);
         let year = 365 * 86_400 * 1_000_000;
-        assert!(!take(&limiter, -year, 1).allowed, "back a year: nothing gained");
-        assert!(take(&limiter, -year + 1_000_000, 1).allowed, "and it goes on from there");
+        assert!(
+            !take(&limiter, -year, 1).allowed,
+            "back a year: nothing gained"
+        );
+        assert!(
+            take(&limiter, -year + 1_000_000, 1).allowed,
+            "and it goes on from there"
+        );
     }
 
     #[test]
     fn memory_is_bounded_and_full_buckets_are_forgotten() {
         let limiter = limiter(1_000);
         for n in 0..300_000 {
-            limiter.take("tnt_a", &format!("user:{n}"), Category::Read, at(n * 1_000), 1);
+            limiter.take(
+                "tnt_a",
+                &format!("user:{n}"),
+                Category::Read,
+                at(n * 1_000),
+                1,
+            );
         }
         // Each is full again 60 ms later: some 60 are in use at any time.
-        assert!(limiter.buckets() <= SHARDS * SWEEP_FIRST, "{}", limiter.buckets());
+        assert!(
+            limiter.buckets() <= SHARDS * SWEEP_FIRST,
+            "{}",
+            limiter.buckets()
+        );
         for n in 0..1_200_000 {
-            limiter.take("tnt_a", &format!("sa:{n}"), Category::Read, at(400_000_000), 1_000);
+            limiter.take(
+                "tnt_a",
+                &format!("sa:{n}"),
+                Category::Read,
+                at(400_000_000),
+                1_000,
+            );
         }
-        assert!(limiter.buckets() <= SHARDS * SHARD_BUCKETS_MAX, "{}", limiter.buckets());
-        assert!(!limiter.take("tnt_a", "sa:1199999", Category::Read, at(400_000_000), 1).allowed);
+        assert!(
+            limiter.buckets() <= SHARDS * SHARD_BUCKETS_MAX,
+            "{}",
+            limiter.buckets()
+        );
+        assert!(
+            !limiter
+                .take("tnt_a", "sa:1199999", Category::Read, at(400_000_000), 1)
+                .allowed
+        );
     }
 
     #[test]

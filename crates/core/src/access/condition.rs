@@ -65,10 +65,13 @@ impl Conditions {
             }
         }
         if self.require_mfa || self.mfa_max_age.is_some() {
-            let limit_s = self.mfa_max_age.as_ref().map_or(MFA_FRESH_DEFAULT_S, Span::as_secs);
-            let fresh = attempt.mfa_at.is_some_and(|at| {
-                at <= attempt.now && attempt.now.since(at).as_secs() <= limit_s
-            });
+            let limit_s = self
+                .mfa_max_age
+                .as_ref()
+                .map_or(MFA_FRESH_DEFAULT_S, Span::as_secs);
+            let fresh = attempt
+                .mfa_at
+                .is_some_and(|at| at <= attempt.now && attempt.now.since(at).as_secs() <= limit_s);
             if !fresh {
                 return Some(Condition::RequireMfa);
             }
@@ -94,7 +97,11 @@ impl Cidr {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => {
                 let plain = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
-                let bits: u8 = if plain { bits.parse().ok()? } else { return None };
+                let bits: u8 = if plain {
+                    bits.parse().ok()?
+                } else {
+                    return None;
+                };
                 (address.parse::<IpAddr>().ok()?, bits)
             }
             None => {
@@ -205,8 +212,8 @@ impl TimeWindow {
             return false;
         };
         let local = instant.to_zoned(zone);
-        let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute()))
-            .unwrap_or(0);
+        let minute =
+            u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
         let today = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
         let yesterday = (today + 6) % 7;
         if self.start_min < self.end_min {
@@ -229,7 +236,12 @@ impl TryFrom<TimeWindowText> for TimeWindow {
         let end_min = clock_minutes(&text.end).ok_or("end is a time of day such as 17:00")?;
         jiff::tz::TimeZone::get(&text.timezone)
             .map_err(|_| "timezone is a name of the time zone database such as Europe/Berlin")?;
-        Ok(Self { days: text.days, start_min, end_min, timezone: text.timezone })
+        Ok(Self {
+            days: text.days,
+            start_min,
+            end_min,
+            timezone: text.timezone,
+        })
     }
 }
 
@@ -264,7 +276,11 @@ mod tests {
     fn ranges_hold_what_they_say() {
         let check = |range: &str, address: &str, expect: bool| {
             let range = Cidr::parse(range).unwrap();
-            assert_eq!(range.contains(address.parse().unwrap()), expect, "{range:?} {address}");
+            assert_eq!(
+                range.contains(address.parse().unwrap()),
+                expect,
+                "{range:?} {address}"
+            );
         };
         check("10.0.0.0/8", "10.255.0.1", true);
         check("10.0.0.0/8", "11.0.0.1", false);
@@ -274,7 +290,14 @@ mod tests {
         check("192.0.2.7", "192.0.2.7", true);
         check("2001:db8::/32", "2001:db8:1::1", true);
         check("::/0", "2001:db8::1", true);
-        for bad in ["10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/", "10.0.0", "x/8"] {
+        for bad in [
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "10.0.0",
+            "x/8",
+        ] {
             assert!(Cidr::parse(bad).is_none(), "{bad}");
         }
     }

@@ -133,7 +133,10 @@ pub fn decide(
                         tenant: principal.tenant.clone(),
                         path: attempt.path.clone(),
                         permission: attempt.permission,
-                        matched: Some(Matched { policy_id: policy.id.clone(), rule_index }),
+                        matched: Some(Matched {
+                            policy_id: policy.id.clone(),
+                            rule_index,
+                        }),
                     });
                 }
                 Some(condition) => {

@@ -60,10 +60,19 @@ fn entry(
     (policy, binding)
 }
 
-fn ask(grants: Vec<(AccessPolicy, Binding)>, permission: Permission, path: &str) -> Result<(), DenialReason> {
+fn ask(
+    grants: Vec<(AccessPolicy, Binding)>,
+    permission: Permission,
+    path: &str,
+) -> Result<(), DenialReason> {
     let path = SecretPath::parse(path).unwrap();
-    let attempt =
-        Attempt { permission, path: &path, source_ip: None, mfa_at: None, now: NOW };
+    let attempt = Attempt {
+        permission,
+        path: &path,
+        source_ip: None,
+        mfa_at: None,
+        now: NOW,
+    };
     decide(&principal(false), &Grants::new(grants), &attempt)
         .map(|_| ())
         .map_err(|denial| denial.reason)
@@ -71,28 +80,84 @@ fn ask(grants: Vec<(AccessPolicy, Binding)>, permission: Permission, path: &str)
 
 #[test]
 fn default_is_deny_and_a_rule_allows_only_its_own() {
-    let one = || vec![entry("tnt_a", vec![rule("app/db", &[Permission::Read], Conditions::default())], true, None)];
-    assert_eq!(ask(vec![], Permission::Read, "app/db"), Err(DenialReason::NoRule));
+    let one = || {
+        vec![entry(
+            "tnt_a",
+            vec![rule("app/db", &[Permission::Read], Conditions::default())],
+            true,
+            None,
+        )]
+    };
+    assert_eq!(
+        ask(vec![], Permission::Read, "app/db"),
+        Err(DenialReason::NoRule)
+    );
     assert_eq!(ask(one(), Permission::Read, "app/db"), Ok(()));
-    assert_eq!(ask(one(), Permission::Write, "app/db"), Err(DenialReason::NoRule));
-    assert_eq!(ask(one(), Permission::Read, "app/db2"), Err(DenialReason::NoRule));
+    assert_eq!(
+        ask(one(), Permission::Write, "app/db"),
+        Err(DenialReason::NoRule)
+    );
+    assert_eq!(
+        ask(one(), Permission::Read, "app/db2"),
+        Err(DenialReason::NoRule)
+    );
 }
 
 #[test]
 fn inactive_lapsed_and_foreign_policies_allow_nothing() {
     let rules = || vec![rule("**", &[Permission::Admin], Conditions::default())];
-    assert_eq!(ask(vec![entry("tnt_a", rules(), true, None)], Permission::Rotate, "a"), Ok(()));
+    assert_eq!(
+        ask(
+            vec![entry("tnt_a", rules(), true, None)],
+            Permission::Rotate,
+            "a"
+        ),
+        Ok(())
+    );
     let no = Err(DenialReason::NoRule);
-    assert_eq!(ask(vec![entry("tnt_a", rules(), false, None)], Permission::Read, "a"), no);
-    assert_eq!(ask(vec![entry("tnt_b", rules(), true, None)], Permission::Read, "a"), no);
-    assert_eq!(ask(vec![entry("tnt_a", rules(), true, Some(NOW))], Permission::Read, "a"), no);
+    assert_eq!(
+        ask(
+            vec![entry("tnt_a", rules(), false, None)],
+            Permission::Read,
+            "a"
+        ),
+        no
+    );
+    assert_eq!(
+        ask(
+            vec![entry("tnt_b", rules(), true, None)],
+            Permission::Read,
+            "a"
+        ),
+        no
+    );
+    assert_eq!(
+        ask(
+            vec![entry("tnt_a", rules(), true, Some(NOW))],
+            Permission::Read,
+            "a"
+        ),
+        no
+    );
 }
 
 #[test]
 fn the_failed_condition_is_named() {
-    let mfa = Conditions { require_mfa: true, ..Conditions::default() };
+    let mfa = Conditions {
+        require_mfa: true,
+        ..Conditions::default()
+    };
     assert_eq!(
-        ask(vec![entry("tnt_a", vec![rule("**", &[Permission::Read], mfa)], true, None)], Permission::Read, "a"),
+        ask(
+            vec![entry(
+                "tnt_a",
+                vec![rule("**", &[Permission::Read], mfa)],
+                true,
+                None
+            )],
+            Permission::Read,
+            "a"
+        ),
         Err(DenialReason::Failed(Condition::RequireMfa))
     );
 }
@@ -100,7 +165,13 @@ fn the_failed_condition_is_named() {
 #[test]
 fn root_needs_no_policy() {
     let path = SecretPath::parse("any/thing").unwrap();
-    let attempt = Attempt { permission: Permission::Write, path: &path, source_ip: None, mfa_at: None, now: NOW };
+    let attempt = Attempt {
+        permission: Permission::Write,
+        path: &path,
+        source_ip: None,
+        mfa_at: None,
+        now: NOW,
+    };
     assert!(decide(&principal(true), &Grants::default(), &attempt).is_ok());
 }
 

@@ -28,8 +28,14 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] =
-        [Self::Read, Self::Write, Self::Delete, Self::List, Self::Rotate, Self::Admin];
+    pub const ALL: [Self; 6] = [
+        Self::Read,
+        Self::Write,
+        Self::Delete,
+        Self::List,
+        Self::Rotate,
+        Self::Admin,
+    ];
 
     /// The wire word.
     pub fn as_str(self) -> &'static str {
@@ -45,7 +51,9 @@ impl Permission {
 
     /// Reads the wire word.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|permission| permission.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|permission| permission.as_str() == text)
     }
 }
 
@@ -66,13 +74,19 @@ impl PermissionSet {
 
     /// The permissions as given (`admin` is not spelled out).
     pub fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL.into_iter().filter(move |p| self.0 & (1 << *p as u8) != 0)
+        Permission::ALL
+            .into_iter()
+            .filter(move |p| self.0 & (1 << *p as u8) != 0)
     }
 }
 
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        Self(permissions.into_iter().fold(0, |set, p| set | (1 << p as u8)))
+        Self(
+            permissions
+                .into_iter()
+                .fold(0, |set, p| set | (1 << p as u8)),
+        )
     }
 }
 

@@ -12,8 +12,8 @@ pub use courier::{Courier, Parcel};
 pub use entropy::Entropy;
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, ReadError, ReceiverReads,
+    DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, Read, ReadError, ReceiverReads,
     RotationFilter, RotationPolicyReads, RotationReads, SecretFilter, SecretReads, Store,
-    Read, StoreHealth, TokenReads,
+    StoreHealth, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

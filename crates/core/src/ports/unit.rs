@@ -221,12 +221,20 @@ pub struct Unit {
 impl Unit {
     /// An empty unit.
     pub fn new(name: UnitName) -> Self {
-        Self { name, ops: Vec::new(), audit: Vec::new(), reads: Vec::new() }
+        Self {
+            name,
+            ops: Vec::new(),
+            audit: Vec::new(),
+            reads: Vec::new(),
+        }
     }
 
     /// One audit row and nothing else.
     pub fn audit_only(row: AuditRow) -> Self {
-        Self { audit: vec![row], ..Self::new(UnitName::AuditOnly) }
+        Self {
+            audit: vec![row],
+            ..Self::new(UnitName::AuditOnly)
+        }
     }
 
     /// With one more change.

@@ -449,8 +449,11 @@ impl Rotation {
     /// After [`Step::Abandon`]. A rotation whose value is current already counts as completed.
     #[must_use]
     pub fn abandoned(&self, reason: Reason, now: Timestamp) -> Self {
-        let phase =
-            if self.is_before_promotion() { Phase::RolledBack } else { Phase::Completed };
+        let phase = if self.is_before_promotion() {
+            Phase::RolledBack
+        } else {
+            Phase::Completed
+        };
         let mut next = self.enter(phase, now);
         next.reason = Some(reason);
         next.finished_at = Some(now);
@@ -478,11 +481,21 @@ impl Rotation {
     }
 
     fn next(&self) -> Self {
-        Self { revision: self.revision + 1, claimed_until: None, ..self.clone() }
+        Self {
+            revision: self.revision + 1,
+            claimed_until: None,
+            ..self.clone()
+        }
     }
 
     fn enter(&self, phase: Phase, now: Timestamp) -> Self {
-        Self { phase, phase_since: now, attempts: 0, wake_at: None, ..self.next() }
+        Self {
+            phase,
+            phase_since: now,
+            attempts: 0,
+            wake_at: None,
+            ..self.next()
+        }
     }
 }
 

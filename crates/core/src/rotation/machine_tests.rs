@@ -39,19 +39,28 @@ fn at(hours: u64) -> Timestamp {
 }
 
 const fn seen(current: u64, candidate: Option<VersionState>) -> Observed {
-    Observed { current_version: Some(current), candidate }
+    Observed {
+        current_version: Some(current),
+        candidate,
+    }
 }
 
 #[test]
 fn event_driven_waits_then_is_overdue_and_a_late_write_still_answers() {
     let rotation = opened(false);
-    assert_eq!(decide(&rotation, seen(1, None), at(47)), Step::Wait(Some(at(48))));
+    assert_eq!(
+        decide(&rotation, seen(1, None), at(47)),
+        Step::Wait(Some(at(48)))
+    );
     assert_eq!(decide(&rotation, seen(1, None), at(48)), Step::Overdue);
     let parked = rotation.parked(Reason::Overdue, at(48));
     assert_eq!(decide(&parked, seen(1, None), at(500)), Step::Wait(None));
     assert!(parked.awaits_value());
     let answered = parked.promoted(2, 1, at(60));
-    assert_eq!((answered.phase, answered.grace_ends_at), (Phase::Draining, Some(at(108))));
+    assert_eq!(
+        (answered.phase, answered.grace_ends_at),
+        (Phase::Draining, Some(at(108)))
+    );
     assert_eq!(answered.reason, None);
 }
 
@@ -60,10 +69,19 @@ fn generated_value_commits_the_candidate_alone_then_promotes_then_closes() {
     let rotation = opened(true);
     assert_eq!(decide(&rotation, seen(1, None), T0), Step::Generate);
     let pending = rotation.generated(2, 1, T0);
-    assert_eq!(decide(&pending, seen(1, Some(VersionState::Pending)), T0), Step::Promote);
+    assert_eq!(
+        decide(&pending, seen(1, Some(VersionState::Pending)), T0),
+        Step::Promote
+    );
     let draining = pending.promoted(2, 1, T0);
-    assert_eq!(decide(&draining, seen(2, Some(VersionState::Current)), at(1)), Step::Wait(Some(at(48))));
-    assert_eq!(decide(&draining, seen(2, Some(VersionState::Current)), at(48)), Step::Close);
+    assert_eq!(
+        decide(&draining, seen(2, Some(VersionState::Current)), at(1)),
+        Step::Wait(Some(at(48)))
+    );
+    assert_eq!(
+        decide(&draining, seen(2, Some(VersionState::Current)), at(48)),
+        Step::Close
+    );
     assert_eq!(draining.completed(at(48)).phase.status(), "success");
 }
 
@@ -73,15 +91,24 @@ fn a_value_written_by_hand_in_between_is_never_overwritten() {
     let observed = seen(3, Some(VersionState::Pending));
     assert_eq!(decide(&pending, observed, T0), Step::Withdraw);
     let again = pending.withdrawn(3, T0);
-    assert_eq!((again.phase, again.from_version, again.to_version), (Phase::Generating, 3, None));
+    assert_eq!(
+        (again.phase, again.from_version, again.to_version),
+        (Phase::Generating, 3, None)
+    );
     let mut often = pending;
     often.withdrawals = WITHDRAWALS_MAX;
-    assert_eq!(decide(&often, observed, T0), Step::Abandon(Reason::ChangedByHand));
+    assert_eq!(
+        decide(&often, observed, T0),
+        Step::Abandon(Reason::ChangedByHand)
+    );
 }
 
 #[test]
 fn a_deleted_secret_ends_every_open_rotation() {
-    let gone = Observed { current_version: None, candidate: None };
+    let gone = Observed {
+        current_version: None,
+        candidate: None,
+    };
     for phase in Phase::ALL {
         let mut rotation = opened(false);
         rotation.phase = phase;

@@ -43,6 +43,10 @@ pub struct RotationPolicy {
 impl RotationPolicy {
     /// How a rotation under this policy gets its new value.
     pub fn strategy(&self) -> Strategy {
-        if self.auto_generate { Strategy::GeneratedValue } else { Strategy::EventDriven }
+        if self.auto_generate {
+            Strategy::GeneratedValue
+        } else {
+            Strategy::EventDriven
+        }
     }
 }

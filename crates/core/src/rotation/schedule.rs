@@ -64,11 +64,18 @@ pub fn schedule(assignment: &Assignment, policy: &RotationPolicy, now: Timestamp
         .filter(|span| begins(span) <= now)
         .min_by_key(|span| span.as_secs());
     if let Some(span) = passed
-        && assignment.warned_s.is_none_or(|warned| span.as_secs() < warned)
+        && assignment
+            .warned_s
+            .is_none_or(|warned| span.as_secs() < warned)
     {
         return Due::Warn(span.clone());
     }
-    let next_warning = policy.warn_before.iter().map(begins).filter(|at| *at > now).min();
+    let next_warning = policy
+        .warn_before
+        .iter()
+        .map(begins)
+        .filter(|at| *at > now)
+        .min();
     let next = next_warning.map_or(assignment.next_rotation_at, |at| {
         at.min(assignment.next_rotation_at)
     });
@@ -146,12 +153,18 @@ impl Assignment {
     /// When the next rotation is due under the policy as it is now: its interval counted from
     /// the last rotation, or from the attachment.
     pub fn counted_again(&self, policy: &RotationPolicy) -> Timestamp {
-        self.last_rotated_at.unwrap_or(self.assigned_at).plus(policy.interval.duration())
+        self.last_rotated_at
+            .unwrap_or(self.assigned_at)
+            .plus(policy.interval.duration())
     }
 
     /// The next row of this attachment, not claimed.
     fn next(&self) -> Self {
-        Self { revision: self.revision + 1, claimed_until: None, ..self.clone() }
+        Self {
+            revision: self.revision + 1,
+            claimed_until: None,
+            ..self.clone()
+        }
     }
 
     fn wake_from(&self, policy: &RotationPolicy, now: Timestamp) -> Option<Timestamp> {
@@ -234,7 +247,10 @@ mod tests {
         };
         assert_eq!(span.as_str(), "1d");
         let warned = assignment.warned(&span, &policy, day(89));
-        assert_eq!(schedule(&warned, &policy, day(89)), Due::Nothing(Some(day(90))));
+        assert_eq!(
+            schedule(&warned, &policy, day(89)),
+            Due::Nothing(Some(day(90)))
+        );
     }
 
     #[test]

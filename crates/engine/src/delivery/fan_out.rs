@@ -25,8 +25,10 @@ impl Vault {
             return Ok(0);
         };
         let now = self.now();
-        let mut unit =
-            Unit::new(UnitName::FanOut).op(Op::FanOutAdvance { from: mark, to: last });
+        let mut unit = Unit::new(UnitName::FanOut).op(Op::FanOutAdvance {
+            from: mark,
+            to: last,
+        });
         let mut trims: Vec<(String, u32)> = Vec::new();
         for stored in &events {
             let receivers = self.receivers_of(&stored.event.tenant).await?;
@@ -34,7 +36,10 @@ impl Vault {
                 let receiver = Receiver::Webhook(webhook.id.clone());
                 unit = unit.put(Record::Delivery(delivery(stored, receiver, Some(now), now)));
             }
-            for subscription in receivers.subscriptions.iter().filter(|s| s.wants(&stored.event))
+            for subscription in receivers
+                .subscriptions
+                .iter()
+                .filter(|s| s.wants(&stored.event))
             {
                 let receiver = Receiver::Subscription(subscription.id.clone());
                 let next_attempt_at = match &subscription.delivery {
@@ -47,12 +52,18 @@ impl Vault {
                         None
                     }
                 };
-                unit = unit
-                    .put(Record::Delivery(delivery(stored, receiver, next_attempt_at, now)));
+                unit = unit.put(Record::Delivery(delivery(
+                    stored,
+                    receiver,
+                    next_attempt_at,
+                    now,
+                )));
             }
         }
         unit.ops.extend(
-            trims.into_iter().map(|(receiver, keep)| Op::BufferTrim { receiver, keep }),
+            trims
+                .into_iter()
+                .map(|(receiver, keep)| Op::BufferTrim { receiver, keep }),
         );
         match self.commit(unit).await {
             Ok(_) => Ok(events.len()),

@@ -39,7 +39,11 @@ impl Vault {
         let timestamp = now.as_secs();
         let header = signature::webhook_header(&secret, timestamp, &body);
         let headers = headers(event, timestamp, header, &secret, previous.as_ref(), &body);
-        Ok(Parcel { url: webhook.url.clone(), headers, body })
+        Ok(Parcel {
+            url: webhook.url.clone(),
+            headers,
+            body,
+        })
     }
 
     /// The parcel of an event for a subscription that delivers by webhook.
@@ -50,7 +54,11 @@ impl Vault {
         sequence: u64,
         now: Timestamp,
     ) -> Result<Option<Parcel>, VaultError> {
-        let DeliveryMode::Webhook { url, signing_secret } = &subscription.delivery else {
+        let DeliveryMode::Webhook {
+            url,
+            signing_secret,
+        } = &subscription.delivery
+        else {
             return Ok(None);
         };
         let secret = self.receiver_secret_open(
@@ -64,7 +72,11 @@ impl Vault {
         let timestamp = now.as_secs();
         let header = signature::subscription_header(&secret, &body);
         let headers = headers(event, timestamp, header, &secret, None, &body);
-        Ok(Some(Parcel { url: url.clone(), headers, body }))
+        Ok(Some(Parcel {
+            url: url.clone(),
+            headers,
+            body,
+        }))
     }
 }
 
@@ -80,11 +92,16 @@ fn headers(
     let mut standard = signature::standard_signature(secret, id, timestamp, body);
     if let Some(previous) = previous {
         standard.push(' ');
-        standard.push_str(&signature::standard_signature(previous, id, timestamp, body));
+        standard.push_str(&signature::standard_signature(
+            previous, id, timestamp, body,
+        ));
     }
     vec![
         ("X-ScaiVault-Event-Id", id.to_owned()),
-        ("X-ScaiVault-Event-Type", event.event_type.as_str().to_owned()),
+        (
+            "X-ScaiVault-Event-Type",
+            event.event_type.as_str().to_owned(),
+        ),
         ("X-ScaiVault-Timestamp", timestamp.to_string()),
         ("X-ScaiVault-Signature", own_signature),
         ("webhook-id", id.to_owned()),

@@ -5,13 +5,10 @@
 use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::delivery::{
-    AttemptError, Attempted, Delivery, DeliveryState, Receiver,
-};
+use scaivault_core::delivery::{AttemptError, Attempted, Delivery, DeliveryState, Receiver};
 use scaivault_core::event::{EventType, StoredEvent};
 use scaivault_core::ports::{
-    Claims, CommitError, EventReads, Parcel, ReceiverReads, Record, RotationReads, Unit,
-    UnitName,
+    Claims, CommitError, EventReads, Parcel, ReceiverReads, Record, RotationReads, Unit, UnitName,
 };
 use scaivault_core::rotation::Rotation;
 use scaivault_core::time::Timestamp;
@@ -45,8 +42,7 @@ impl Vault {
         busy: &[String],
         limit: usize,
     ) -> Result<Vec<ClaimedDelivery>, VaultError> {
-        let claimed =
-            Claims::delivery_claim(&*self.store, self.now(), HOLD, busy, limit).await?;
+        let claimed = Claims::delivery_claim(&*self.store, self.now(), HOLD, busy, limit).await?;
         Ok(claimed.into_iter().map(ClaimedDelivery).collect())
     }
 
@@ -69,7 +65,8 @@ impl Vault {
                 return self.give_up(delivery).await;
             }
         };
-        self.record_attempt(&delivery, stored.as_ref(), attempted).await
+        self.record_attempt(&delivery, stored.as_ref(), attempted)
+            .await
     }
 
     async fn parcel_of(
@@ -80,8 +77,7 @@ impl Vault {
         let now = self.now();
         match &delivery.receiver {
             Receiver::Webhook(id) => {
-                let found =
-                    ReceiverReads::webhook_find(&*self.store, &delivery.tenant, id).await?;
+                let found = ReceiverReads::webhook_find(&*self.store, &delivery.tenant, id).await?;
                 match found.filter(|webhook| webhook.enabled) {
                     Some(webhook) => self
                         .webhook_parcel(&webhook, &stored.event, stored.sequence, now)
@@ -91,8 +87,7 @@ impl Vault {
             }
             Receiver::Subscription(id) => {
                 let found =
-                    ReceiverReads::subscription_find(&*self.store, &delivery.tenant, id)
-                        .await?;
+                    ReceiverReads::subscription_find(&*self.store, &delivery.tenant, id).await?;
                 match found {
                     Some(sub) => {
                         self.subscription_parcel(&sub, &stored.event, stored.sequence, now)

@@ -4,9 +4,7 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{DeliveryId, WebhookId};
-use scaivault_core::ports::{
-    CommitError, DeliveryReads, EventReads, Record, Unit, UnitName,
-};
+use scaivault_core::ports::{CommitError, DeliveryReads, EventReads, Record, Unit, UnitName};
 
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
@@ -42,7 +40,8 @@ impl Vault {
         webhook: &WebhookId,
         id: &DeliveryId,
     ) -> Result<Delivery, VaultError> {
-        self.require(caller, Scope::Admin, Action::WebhookDelivery).await?;
+        self.require(caller, Scope::Admin, Action::WebhookDelivery)
+            .await?;
         self.webhook_of(caller, webhook).await?;
         let tenant = caller.tenant();
         for _ in 0..RACES_MAX {
@@ -77,6 +76,8 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the delivery changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the delivery changes too quickly: try again".into(),
+        ))
     }
 }

@@ -39,7 +39,9 @@ impl Vault {
             subscriptions: ReceiverReads::subscription_list(&*self.store, tenant).await?,
         });
         if let Some(ticket) = ticket {
-            self.caches.receivers.insert(ticket, tenant.clone(), receivers.clone(), 1);
+            self.caches
+                .receivers
+                .insert(ticket, tenant.clone(), receivers.clone(), 1);
         }
         Ok(receivers)
     }
@@ -52,7 +54,13 @@ impl Vault {
         field: &'static str,
         secret: &Plaintext,
     ) -> Result<Sealed, VaultError> {
-        let place = Place { tenant, kind, path: id, version: 0, field };
+        let place = Place {
+            tenant,
+            kind,
+            path: id,
+            version: 0,
+            field,
+        };
         Ok(Sealer::seal(self.sealer(), place, secret)?)
     }
 
@@ -64,7 +72,13 @@ impl Vault {
         field: &'static str,
         sealed: &Sealed,
     ) -> Result<Plaintext, VaultError> {
-        let place = Place { tenant, kind, path: id, version: 0, field };
+        let place = Place {
+            tenant,
+            kind,
+            path: id,
+            version: 0,
+            field,
+        };
         Ok(Sealer::open(self.sealer(), place, sealed)?)
     }
 }

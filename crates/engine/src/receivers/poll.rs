@@ -36,17 +36,15 @@ impl Vault {
                 .map_or(0, |stored| stored.position),
             None => 0,
         };
-        let rows = DeliveryReads::delivery_unacked(
-            &*self.store,
-            caller.tenant(),
-            id,
-            after,
-            limit + 1,
-        )
-        .await?;
+        let rows =
+            DeliveryReads::delivery_unacked(&*self.store, caller.tenant(), id, after, limit + 1)
+                .await?;
         let has_more = rows.len() > limit;
-        let events: Vec<Event> =
-            rows.into_iter().take(limit).map(|(_, event)| event).collect();
+        let events: Vec<Event> = rows
+            .into_iter()
+            .take(limit)
+            .map(|(_, event)| event)
+            .collect();
         if !events.is_empty() {
             let extra = AuditExtra {
                 subscription_id: Some(id.clone()),
@@ -74,10 +72,9 @@ impl Vault {
         let distinct: HashSet<&EventId> = events.iter().collect();
         for event in distinct {
             let delivery_id = DeliveryId::of(event, id.as_str());
-            let waiting =
-                DeliveryReads::delivery_find(&*self.store, caller.tenant(), &delivery_id)
-                    .await?
-                    .filter(|delivery| delivery.state == DeliveryState::Pending);
+            let waiting = DeliveryReads::delivery_find(&*self.store, caller.tenant(), &delivery_id)
+                .await?
+                .filter(|delivery| delivery.state == DeliveryState::Pending);
             let Some(delivery) = waiting else {
                 continue;
             };
@@ -87,8 +84,7 @@ impl Vault {
                 last_attempt_at: Some(self.now()),
                 ..delivery
             };
-            let unit =
-                Unit::new(UnitName::SubscriptionAck).put(Record::Delivery(done));
+            let unit = Unit::new(UnitName::SubscriptionAck).put(Record::Delivery(done));
             match self.commit(unit).await {
                 Ok(_) => acknowledged += 1,
                 Err(CommitError::Conflict(_)) => {} // acknowledged or dropped meanwhile

@@ -65,7 +65,12 @@ impl Vault {
         caller: &Caller,
         draft: SubscriptionDraft,
     ) -> Result<Subscription, VaultError> {
-        self.require(caller, Scope::SubscriptionsWrite, Action::SubscriptionCreate).await?;
+        self.require(
+            caller,
+            Scope::SubscriptionsWrite,
+            Action::SubscriptionCreate,
+        )
+        .await?;
         let now = self.now();
         let id = SubscriptionId::mint(now, &*self.entropy);
         let delivery = self.delivery_mode(caller, &id, draft.delivery, None)?;
@@ -82,7 +87,8 @@ impl Vault {
             revision: 1,
         };
         let action = Action::SubscriptionCreate;
-        self.subscription_commit(caller, &subscription, action, now).await?;
+        self.subscription_commit(caller, &subscription, action, now)
+            .await?;
         Ok(subscription)
     }
 
@@ -96,7 +102,12 @@ impl Vault {
         id: &SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Subscription, VaultError> {
-        self.require(caller, Scope::SubscriptionsWrite, Action::SubscriptionUpdate).await?;
+        self.require(
+            caller,
+            Scope::SubscriptionsWrite,
+            Action::SubscriptionUpdate,
+        )
+        .await?;
         let mut subscription = self.subscription_owned(caller, id).await?;
         subscription.revision += 1;
         if let Some(delivery) = change.delivery {
@@ -108,7 +119,8 @@ impl Vault {
         subscription.events = change.events.unwrap_or(subscription.events);
         subscription.filters = change.filters.unwrap_or(subscription.filters);
         let action = Action::SubscriptionUpdate;
-        self.subscription_commit(caller, &subscription, action, self.now()).await?;
+        self.subscription_commit(caller, &subscription, action, self.now())
+            .await?;
         Ok(subscription)
     }
 
@@ -134,15 +146,16 @@ impl Vault {
                 SIGNING_SECRET,
                 &secret,
             )?,
-            (None, Some(DeliveryMode::Webhook { signing_secret, .. })) => {
-                signing_secret.clone()
-            }
+            (None, Some(DeliveryMode::Webhook { signing_secret, .. })) => signing_secret.clone(),
             (None, _) => {
                 let field = ("delivery.secret".to_owned(), "is required".to_owned());
                 return Err(VaultError::Validation(vec![field]));
             }
         };
-        Ok(DeliveryMode::Webhook { url, signing_secret })
+        Ok(DeliveryMode::Webhook {
+            url,
+            signing_secret,
+        })
     }
 
     async fn subscription_commit(
@@ -171,13 +184,23 @@ impl Vault {
         caller: &Caller,
         id: &SubscriptionId,
     ) -> Result<(), VaultError> {
-        self.require(caller, Scope::SubscriptionsWrite, Action::SubscriptionDelete).await?;
+        self.require(
+            caller,
+            Scope::SubscriptionsWrite,
+            Action::SubscriptionDelete,
+        )
+        .await?;
         for _ in 0..RACES_MAX {
             let subscription = self.subscription_owned(caller, id).await?;
-            let extra =
-                AuditExtra { subscription_id: Some(id.clone()), ..AuditExtra::default() };
+            let extra = AuditExtra {
+                subscription_id: Some(id.clone()),
+                ..AuditExtra::default()
+            };
             let unit = Unit::new(UnitName::SubscriptionDelete)
-                .op(Op::BufferTrim { receiver: id.as_str().to_owned(), keep: 0 })
+                .op(Op::BufferTrim {
+                    receiver: id.as_str().to_owned(),
+                    keep: 0,
+                })
                 .op(Op::Delete(Record::Subscription(subscription)))
                 .audited(caller.row(Action::SubscriptionDelete, None, self.now(), extra));
             match self.commit(unit).await {
@@ -186,7 +209,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the subscription changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the subscription changes too quickly: try again".into(),
+        ))
     }
 
     /// One subscription and its figures.
@@ -198,7 +223,8 @@ impl Vault {
         caller: &Caller,
         id: &SubscriptionId,
     ) -> Result<(Subscription, DeliveryStats), VaultError> {
-        self.require(caller, Scope::SubscriptionsRead, Action::List).await?;
+        self.require(caller, Scope::SubscriptionsRead, Action::List)
+            .await?;
         let subscription = self.subscription_owned(caller, id).await?;
         let since = self.now().minus(std::time::Duration::from_secs(86_400));
         let stats =
@@ -215,7 +241,8 @@ impl Vault {
         &self,
         caller: &Caller,
     ) -> Result<Vec<Subscription>, VaultError> {
-        self.require(caller, Scope::SubscriptionsRead, Action::List).await?;
+        self.require(caller, Scope::SubscriptionsRead, Action::List)
+            .await?;
         let mut all = ReceiverReads::subscription_list(&*self.store, caller.tenant()).await?;
         all.retain(|subscription| may_manage(caller, subscription));
         Ok(all)
@@ -234,6 +261,5 @@ impl Vault {
 }
 
 fn may_manage(caller: &Caller, subscription: &Subscription) -> bool {
-    subscription.identity == *caller.identity()
-        || caller.principal.scopes.contains(Scope::Admin)
+    subscription.identity == *caller.identity() || caller.principal.scopes.contains(Scope::Admin)
 }

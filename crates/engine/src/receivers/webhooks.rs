@@ -58,7 +58,8 @@ impl Vault {
         caller: &Caller,
         draft: WebhookDraft,
     ) -> Result<Webhook, VaultError> {
-        self.require(caller, Scope::Admin, Action::WebhookCreate).await?;
+        self.require(caller, Scope::Admin, Action::WebhookCreate)
+            .await?;
         self.check_url_field(&draft.url, "url")?;
         let now = self.now();
         let id = WebhookId::mint(now, &*self.entropy);
@@ -83,7 +84,8 @@ impl Vault {
             created_by: caller.identity().clone(),
             revision: 1,
         };
-        self.webhook_commit(caller, &webhook, Action::WebhookCreate).await?;
+        self.webhook_commit(caller, &webhook, Action::WebhookCreate)
+            .await?;
         Ok(webhook)
     }
 
@@ -97,7 +99,8 @@ impl Vault {
         id: &WebhookId,
         change: WebhookChange,
     ) -> Result<Webhook, VaultError> {
-        self.require(caller, Scope::Admin, Action::WebhookUpdate).await?;
+        self.require(caller, Scope::Admin, Action::WebhookUpdate)
+            .await?;
         if let Some(url) = &change.url {
             self.check_url_field(url, "url")?;
         }
@@ -112,13 +115,18 @@ impl Vault {
             webhook.events = change.events.clone().unwrap_or(webhook.events);
             webhook.filters = change.filters.clone().unwrap_or(webhook.filters);
             webhook.enabled = change.enabled.unwrap_or(webhook.enabled);
-            match self.webhook_commit(caller, &webhook, Action::WebhookUpdate).await {
+            match self
+                .webhook_commit(caller, &webhook, Action::WebhookUpdate)
+                .await
+            {
                 Ok(()) => return Ok(webhook),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the webhook changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the webhook changes too quickly: try again".into(),
+        ))
     }
 
     fn replace_secret(
@@ -138,8 +146,10 @@ impl Vault {
         let seal = |field, secret: &Plaintext| {
             self.receiver_secret_seal(&tenant, "webhook", id.as_str(), field, secret)
         };
-        webhook.previous_secret =
-            Some((seal(PREVIOUS_SECRET, &old)?, self.now().plus(ttl.duration())));
+        webhook.previous_secret = Some((
+            seal(PREVIOUS_SECRET, &old)?,
+            self.now().plus(ttl.duration()),
+        ));
         webhook.signing_secret = seal(SIGNING_SECRET, secret)?;
         Ok(())
     }
@@ -150,8 +160,10 @@ impl Vault {
         webhook: &Webhook,
         action: Action,
     ) -> Result<(), CommitError> {
-        let extra =
-            AuditExtra { webhook_id: Some(webhook.id.clone()), ..AuditExtra::default() };
+        let extra = AuditExtra {
+            webhook_id: Some(webhook.id.clone()),
+            ..AuditExtra::default()
+        };
         let unit = Unit::new(UnitName::WebhookWrite)
             .put(Record::Webhook(webhook.clone()))
             .audited(caller.row(action, None, self.now(), extra));
@@ -162,15 +174,15 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`].
-    pub async fn webhook_delete(
-        &self,
-        caller: &Caller,
-        id: &WebhookId,
-    ) -> Result<(), VaultError> {
-        self.require(caller, Scope::Admin, Action::WebhookDelete).await?;
+    pub async fn webhook_delete(&self, caller: &Caller, id: &WebhookId) -> Result<(), VaultError> {
+        self.require(caller, Scope::Admin, Action::WebhookDelete)
+            .await?;
         for _ in 0..RACES_MAX {
             let webhook = self.webhook_of(caller, id).await?;
-            let extra = AuditExtra { webhook_id: Some(id.clone()), ..AuditExtra::default() };
+            let extra = AuditExtra {
+                webhook_id: Some(id.clone()),
+                ..AuditExtra::default()
+            };
             let unit = Unit::new(UnitName::WebhookDelete)
                 .op(Op::Delete(Record::Webhook(webhook)))
                 .audited(caller.row(Action::WebhookDelete, None, self.now(), extra));
@@ -180,7 +192,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the webhook changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the webhook changes too quickly: try again".into(),
+        ))
     }
 
     /// Every webhook, each with its newest delivery.
@@ -228,7 +242,8 @@ impl Vault {
         caller: &Caller,
         id: &WebhookId,
     ) -> Result<WebhookTestOutcome, VaultError> {
-        self.require(caller, Scope::Admin, Action::WebhookDelivery).await?;
+        self.require(caller, Scope::Admin, Action::WebhookDelivery)
+            .await?;
         let webhook = self.webhook_of(caller, id).await?;
         let now = self.now();
         let event = Event {
@@ -255,7 +270,11 @@ impl Vault {
             event_id: event.id,
             event_position: 0,
             event_type: EventType::WebhookTest,
-            state: if failed { DeliveryState::Failed } else { DeliveryState::Success },
+            state: if failed {
+                DeliveryState::Failed
+            } else {
+                DeliveryState::Success
+            },
             attempts: 1,
             next_attempt_at: None,
             created_at: now,
@@ -298,14 +317,13 @@ impl Vault {
     ) -> Result<Option<Delivery>, VaultError> {
         let tenant = caller.tenant();
         let mut newest =
-            DeliveryReads::delivery_list(&*self.store, tenant, id.as_str(), None, None, 1)
-                .await?;
+            DeliveryReads::delivery_list(&*self.store, tenant, id.as_str(), None, None, 1).await?;
         Ok(newest.pop())
     }
 
     pub(super) fn check_url_field(&self, url: &str, field: &str) -> Result<(), VaultError> {
-        self.courier.check_url(url).map_err(|why| {
-            VaultError::Validation(vec![(field.to_owned(), why.to_owned())])
-        })
+        self.courier
+            .check_url(url)
+            .map_err(|why| VaultError::Validation(vec![(field.to_owned(), why.to_owned())]))
     }
 }

@@ -27,15 +27,15 @@ impl Vault {
         policy_id: &RotationPolicyId,
         path: &SecretPath,
     ) -> Result<(Assignment, RotationPolicy), VaultError> {
-        self.require(caller, Scope::Admin, Action::RotationAssign).await?;
+        self.require(caller, Scope::Admin, Action::RotationAssign)
+            .await?;
         for _ in 0..RACES_MAX {
             let policy = self.rotation_policy_of(caller, policy_id).await?;
             SecretReads::secret_find(&*self.store, caller.tenant(), path)
                 .await?
                 .filter(|head| !head.is_deleted())
                 .ok_or(VaultError::NotFound(Missing::Secret))?;
-            let old =
-                AssignmentReads::assignment_find(&*self.store, caller.tenant(), path).await?;
+            let old = AssignmentReads::assignment_find(&*self.store, caller.tenant(), path).await?;
             let now = self.now();
             let mut assignment = Assignment::new(
                 caller.tenant().clone(),
@@ -68,7 +68,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the secret changes too quickly: try again".into(),
+        ))
     }
 
     /// Detaches a secret. A rotation that waits for its value ends.
@@ -81,13 +83,13 @@ impl Vault {
         policy_id: &RotationPolicyId,
         path: &SecretPath,
     ) -> Result<(), VaultError> {
-        self.require(caller, Scope::Admin, Action::RotationUnassign).await?;
+        self.require(caller, Scope::Admin, Action::RotationUnassign)
+            .await?;
         for _ in 0..RACES_MAX {
-            let assignment =
-                AssignmentReads::assignment_find(&*self.store, caller.tenant(), path)
-                    .await?
-                    .filter(|assignment| assignment.policy_id == *policy_id)
-                    .ok_or(VaultError::NotFound(Missing::Assignment))?;
+            let assignment = AssignmentReads::assignment_find(&*self.store, caller.tenant(), path)
+                .await?
+                .filter(|assignment| assignment.policy_id == *policy_id)
+                .ok_or(VaultError::NotFound(Missing::Assignment))?;
             let now = self.now();
             let mut unit = Unit::new(UnitName::AssignmentDelete);
             if let Some(open) = &assignment.open_rotation
@@ -110,7 +112,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the secret changes too quickly: try again".into(),
+        ))
     }
 
     /// Attachments due before `until`, soonest first, each with its policy.
@@ -125,7 +129,8 @@ impl Vault {
         limit: usize,
     ) -> Result<Vec<(Assignment, Option<RotationPolicy>)>, VaultError> {
         if !caller.principal.scopes.contains(Scope::Admin) {
-            self.require(caller, Scope::SecretsRotate, Action::List).await?;
+            self.require(caller, Scope::SecretsRotate, Action::List)
+                .await?;
         }
         let tenant = caller.tenant();
         let due =

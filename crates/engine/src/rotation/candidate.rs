@@ -91,7 +91,10 @@ mod tests {
     fn one_field_changes_and_the_rest_stays() {
         check(r#"{"anything":"old"}"#, "anything");
         check(r#"{"username":"app","password":"old"}"#, "password");
-        check(r#"{"client_id":"a","client_secret":"b","key":1}"#, "client_secret");
+        check(
+            r#"{"client_id":"a","client_secret":"b","key":1}"#,
+            "client_secret",
+        );
         check(r#"{"host":"h","port":5}"#, "value");
         check("{}", "value");
     }

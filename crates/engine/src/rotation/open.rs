@@ -32,8 +32,14 @@ impl Vault {
         caller: &Caller,
         path: &SecretPath,
     ) -> Result<Rotation, VaultError> {
-        self.authorize(caller, Scope::SecretsRotate, Permission::Rotate, path, Action::Rotate)
-            .await?;
+        self.authorize(
+            caller,
+            Scope::SecretsRotate,
+            Permission::Rotate,
+            path,
+            Action::Rotate,
+        )
+        .await?;
         self.rotate_now(caller, path, None).await
     }
 
@@ -48,7 +54,8 @@ impl Vault {
         policy_id: &RotationPolicyId,
         paths: Option<Vec<SecretPath>>,
     ) -> Result<Vec<Rotation>, VaultError> {
-        self.require(caller, Scope::SecretsRotate, Action::Rotate).await?;
+        self.require(caller, Scope::SecretsRotate, Action::Rotate)
+            .await?;
         self.rotation_policy_of(caller, policy_id).await?;
         let tenant = caller.tenant();
         let paths = match paths {
@@ -119,7 +126,8 @@ impl Vault {
             };
             let opened = match open.filter(Rotation::is_before_promotion) {
                 Some(waiting) => {
-                    self.announce_again(caller, &head, &assignment, waiting).await
+                    self.announce_again(caller, &head, &assignment, waiting)
+                        .await
                 }
                 None => {
                     self.open_rotation(caller, &head, &assignment, &policy, Trigger::Manual)
@@ -132,7 +140,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the secret changes too quickly: try again".into(),
+        ))
     }
 
     /// What can be done at once is done within the request; whatever is left (or fails) is the
@@ -188,8 +198,7 @@ impl Vault {
     ) -> Result<Rotation, CommitError> {
         let now = self.now();
         let rotation = waiting.announced_again(now);
-        let unit =
-            Unit::new(UnitName::RotationAnnounce).put(Record::Rotation(rotation.clone()));
+        let unit = Unit::new(UnitName::RotationAnnounce).put(Record::Rotation(rotation.clone()));
         let due_at = assignment.next_rotation_at.min(now);
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
         self.commit(unit).await?;

@@ -54,7 +54,8 @@ impl Vault {
         caller: &Caller,
         draft: RotationPolicyDraft,
     ) -> Result<RotationPolicy, VaultError> {
-        self.require(caller, Scope::Admin, Action::RotationPolicyCreate).await?;
+        self.require(caller, Scope::Admin, Action::RotationPolicyCreate)
+            .await?;
         self.check_webhooks(caller, &draft.webhook_ids).await?;
         let now = self.now();
         let policy = RotationPolicy {
@@ -94,7 +95,8 @@ impl Vault {
         id: &RotationPolicyId,
         change: RotationPolicyChange,
     ) -> Result<RotationPolicy, VaultError> {
-        self.require(caller, Scope::Admin, Action::RotationPolicyUpdate).await?;
+        self.require(caller, Scope::Admin, Action::RotationPolicyUpdate)
+            .await?;
         if let Some(webhook_ids) = &change.webhook_ids {
             self.check_webhooks(caller, webhook_ids).await?;
         }
@@ -130,7 +132,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the policy changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the policy changes too quickly: try again".into(),
+        ))
     }
 
     /// Deletes a policy. Its secrets are detached; rotations that wait for a value end.
@@ -142,7 +146,8 @@ impl Vault {
         caller: &Caller,
         id: &RotationPolicyId,
     ) -> Result<(), VaultError> {
-        self.require(caller, Scope::Admin, Action::RotationPolicyDelete).await?;
+        self.require(caller, Scope::Admin, Action::RotationPolicyDelete)
+            .await?;
         for _ in 0..RACES_MAX {
             let policy = self.rotation_policy_of(caller, id).await?;
             let now = self.now();
@@ -162,8 +167,7 @@ impl Vault {
                         RotationReads::rotation_find(&*self.store, caller.tenant(), open).await?
                     && !rotation.phase.is_final()
                 {
-                    unit =
-                        unit.put(Record::Rotation(rotation.abandoned(Reason::Detached, now)));
+                    unit = unit.put(Record::Rotation(rotation.abandoned(Reason::Detached, now)));
                 }
                 unit = unit.op(Op::Delete(Record::Assignment(assignment)));
             }
@@ -182,7 +186,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("not every secret is detached yet: delete again".into()))
+        Err(VaultError::Unavailable(
+            "not every secret is detached yet: delete again".into(),
+        ))
     }
 
     /// One policy and how many secrets it has.
@@ -196,8 +202,7 @@ impl Vault {
     ) -> Result<(RotationPolicy, u64), VaultError> {
         self.require(caller, Scope::Admin, Action::List).await?;
         let policy = self.rotation_policy_of(caller, id).await?;
-        let count =
-            AssignmentReads::assignment_count(&*self.store, caller.tenant(), id).await?;
+        let count = AssignmentReads::assignment_count(&*self.store, caller.tenant(), id).await?;
         Ok((policy, count))
     }
 
@@ -224,8 +229,7 @@ impl Vault {
         .await?;
         let mut listed = Vec::with_capacity(policies.len());
         for policy in policies {
-            let count =
-                AssignmentReads::assignment_count(&*self.store, tenant, &policy.id).await?;
+            let count = AssignmentReads::assignment_count(&*self.store, tenant, &policy.id).await?;
             listed.push((policy, count));
         }
         Ok(listed)
@@ -241,14 +245,16 @@ impl Vault {
             .ok_or(VaultError::NotFound(Missing::RotationPolicy))
     }
 
-    async fn check_webhooks(
-        &self,
-        caller: &Caller,
-        ids: &[WebhookId],
-    ) -> Result<(), VaultError> {
+    async fn check_webhooks(&self, caller: &Caller, ids: &[WebhookId]) -> Result<(), VaultError> {
         for id in ids {
-            if ReceiverReads::webhook_find(&*self.store, caller.tenant(), id).await?.is_none() {
-                let field = ("webhook_ids".to_owned(), format!("there is no webhook {id}"));
+            if ReceiverReads::webhook_find(&*self.store, caller.tenant(), id)
+                .await?
+                .is_none()
+            {
+                let field = (
+                    "webhook_ids".to_owned(),
+                    format!("there is no webhook {id}"),
+                );
                 return Err(VaultError::Validation(vec![field]));
             }
         }

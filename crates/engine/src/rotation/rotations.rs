@@ -69,9 +69,13 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Rotation>, VaultError> {
-        self.require(caller, Scope::AuditRead, Action::AuditQuery).await?;
+        self.require(caller, Scope::AuditRead, Action::AuditQuery)
+            .await?;
         self.rotation_policy_of(caller, policy_id).await?;
-        let filter = RotationFilter { policy_id: Some(policy_id.clone()), ..filter };
+        let filter = RotationFilter {
+            policy_id: Some(policy_id.clone()),
+            ..filter
+        };
         let tenant = caller.tenant();
         Ok(RotationReads::rotation_list(&*self.store, tenant, &filter, after, limit).await?)
     }
@@ -80,7 +84,8 @@ impl Vault {
         if caller.principal.scopes.contains(Scope::Admin) {
             return Ok(());
         }
-        self.require(caller, Scope::SecretsRotate, Action::List).await
+        self.require(caller, Scope::SecretsRotate, Action::List)
+            .await
     }
 
     async fn may_see(&self, caller: &Caller, rotation: &Rotation) -> Result<bool, VaultError> {
@@ -88,6 +93,9 @@ impl Vault {
             return Ok(true);
         }
         let now = self.now();
-        Ok(self.decision(caller, Permission::Rotate, &rotation.path, now).await?.is_ok())
+        Ok(self
+            .decision(caller, Permission::Rotate, &rotation.path, now)
+            .await?
+            .is_ok())
     }
 }

@@ -7,9 +7,7 @@ use scaivault_core::event::Event;
 use scaivault_core::ports::{
     AssignmentReads, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
 };
-use scaivault_core::rotation::{
-    Assignment, FailureKind, Observed, Reason, Rotation, Step,
-};
+use scaivault_core::rotation::{Assignment, FailureKind, Observed, Reason, Rotation, Step};
 use scaivault_core::seal::{Place, SealError, Sealer};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
@@ -85,10 +83,11 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
         let opened =
-            SecretReads::secret_open(&*self.store, &rotation.tenant, &rotation.path, None)
-                .await?;
+            SecretReads::secret_open(&*self.store, &rotation.tenant, &rotation.path, None).await?;
         let Some((head, Some(current))) = opened else {
-            return self.abandon(caller, rotation, Reason::SecretDeleted, now).await;
+            return self
+                .abandon(caller, rotation, Reason::SecretDeleted, now)
+                .await;
         };
         let number = head.latest_version + 1;
         let sealed = match self.seal_candidate(&head, &current, number) {
@@ -133,8 +132,11 @@ impl Vault {
             version,
             field: "data",
         };
-        let old =
-            Sealer::open(self.sealer(), place(current.version.version), &current.sealed)?;
+        let old = Sealer::open(
+            self.sealer(),
+            place(current.version.version),
+            &current.sealed,
+        )?;
         let fresh = regenerate(&old, &*self.entropy).ok_or(SealError::Malformed)?;
         Sealer::seal(self.sealer(), place(number), &fresh)
     }
@@ -156,8 +158,7 @@ impl Vault {
             return Ok(next);
         }
         let wait = Duration::from_secs(GENERATE_BACKOFF_S << rotation.attempts.min(8));
-        let next =
-            rotation.failed(FailureKind::GenerateFailed, Some(now.plus(wait)), now);
+        let next = rotation.failed(FailureKind::GenerateFailed, Some(now.plus(wait)), now);
         let unit = self.step_unit(UnitName::RotationFail, caller, &next, now);
         self.commit(unit).await?;
         // The wait is in the row; the loop of steps ends here.
@@ -171,10 +172,11 @@ impl Vault {
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
-        let (Some(head), Some(candidate)) =
-            (self.head_of(rotation).await?, rotation.to_version)
+        let (Some(head), Some(candidate)) = (self.head_of(rotation).await?, rotation.to_version)
         else {
-            return self.abandon(caller, rotation, Reason::SecretDeleted, now).await;
+            return self
+                .abandon(caller, rotation, Reason::SecretDeleted, now)
+                .await;
         };
         let next = rotation.promoted(candidate, head.current_version, now);
         let old_version = head.current_version;
@@ -233,21 +235,25 @@ impl Vault {
     ) -> Result<Rotation, StepError> {
         let next = rotation.completed(now);
         let mut unit = self.step_unit(UnitName::RotationClose, caller, &next, now);
-        let replaced =
-            SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path)
-                .await?
-                .into_iter()
-                .find(|row| {
-                    row.version == rotation.from_version && row.state == VersionState::Previous
-                });
+        let replaced = SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path)
+            .await?
+            .into_iter()
+            .find(|row| {
+                row.version == rotation.from_version && row.state == VersionState::Previous
+            });
         if let Some(row) = replaced {
             let revision = row.revision + 1;
-            let closed = Version { state: VersionState::Closed, revision, ..row };
+            let closed = Version {
+                state: VersionState::Closed,
+                revision,
+                ..row
+            };
             unit = unit.put(Record::Version(closed));
         }
         let head = self.head_of(rotation).await?;
         let event = events::completed(head.as_ref(), &next);
-        self.commit(unit.emit(self.event(caller, event, now))).await?;
+        self.commit(unit.emit(self.event(caller, event, now)))
+            .await?;
         Ok(next)
     }
 
@@ -282,11 +288,7 @@ impl Vault {
         Ok(next)
     }
 
-    async fn withdraw_candidate(
-        &self,
-        unit: Unit,
-        rotation: &Rotation,
-    ) -> Result<Unit, StepError> {
+    async fn withdraw_candidate(&self, unit: Unit, rotation: &Rotation) -> Result<Unit, StepError> {
         let Some(candidate) = rotation.to_version else {
             return Ok(unit);
         };
@@ -308,29 +310,22 @@ impl Vault {
     }
 
     async fn head_of(&self, rotation: &Rotation) -> Result<Option<SecretHead>, StepError> {
-        Ok(SecretReads::secret_find(&*self.store, &rotation.tenant, &rotation.path)
-            .await?
-            .filter(|head| !head.is_deleted()))
+        Ok(
+            SecretReads::secret_find(&*self.store, &rotation.tenant, &rotation.path)
+                .await?
+                .filter(|head| !head.is_deleted()),
+        )
     }
 
     /// The attachment, if it points at this rotation.
-    async fn assignment_of(
-        &self,
-        rotation: &Rotation,
-    ) -> Result<Option<Assignment>, StepError> {
+    async fn assignment_of(&self, rotation: &Rotation) -> Result<Option<Assignment>, StepError> {
         let found =
             AssignmentReads::assignment_find(&*self.store, &rotation.tenant, &rotation.path)
                 .await?;
         Ok(found.filter(|assignment| assignment.open_rotation.as_ref() == Some(&rotation.id)))
     }
 
-    fn step_unit(
-        &self,
-        name: UnitName,
-        caller: &Caller,
-        next: &Rotation,
-        now: Timestamp,
-    ) -> Unit {
+    fn step_unit(&self, name: UnitName, caller: &Caller, next: &Rotation, now: Timestamp) -> Unit {
         let extra = AuditExtra {
             version: next.to_version,
             old_version: Some(next.from_version),
@@ -341,7 +336,9 @@ impl Vault {
             ..AuditExtra::default()
         };
         let row = caller.row(Action::RotationStep, Some(&next.path), now, extra);
-        Unit::new(name).put(Record::Rotation(next.clone())).audited(row)
+        Unit::new(name)
+            .put(Record::Rotation(next.clone()))
+            .audited(row)
     }
 
     fn failed_event(
@@ -351,7 +348,11 @@ impl Vault {
         reason: Reason,
         now: Timestamp,
     ) -> Event {
-        self.event(caller, events::failed(next, reason.as_str(), reason.advice()), now)
+        self.event(
+            caller,
+            events::failed(next, reason.as_str(), reason.advice()),
+            now,
+        )
     }
 
     /// A `rotation.due` could not be delivered in any attempt: the rotation keeps waiting, and

@@ -39,18 +39,23 @@ impl Vault {
     pub async fn rotation_run_once(&self) -> Result<usize, VaultError> {
         let assignments =
             Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
-        let rotations =
-            Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
+        let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let looked_at = assignments.len() + rotations.len();
         for assignment in assignments {
             let path = assignment.path.clone();
             let outcome = self.assignment_step(assignment).await;
-            settle(outcome, || tracing::debug!(%path, "schedule changed by someone else"))?;
+            settle(
+                outcome,
+                || tracing::debug!(%path, "schedule changed by someone else"),
+            )?;
         }
         for rotation in rotations {
             let id = rotation.id.clone();
             let outcome = self.rotation_steps(rotation).await;
-            settle(outcome, || tracing::debug!(rotation = %id, "changed by someone else"))?;
+            settle(
+                outcome,
+                || tracing::debug!(rotation = %id, "changed by someone else"),
+            )?;
         }
         Ok(looked_at)
     }
@@ -78,10 +83,9 @@ impl Vault {
             &assignment.policy_id,
         )
         .await?;
-        let head =
-            SecretReads::secret_find(&*self.store, &assignment.tenant, &assignment.path)
-                .await?
-                .filter(|head| !head.is_deleted());
+        let head = SecretReads::secret_find(&*self.store, &assignment.tenant, &assignment.path)
+            .await?
+            .filter(|head| !head.is_deleted());
         let (Some(policy), Some(head)) = (policy, head) else {
             let unit = Unit::new(UnitName::AssignmentDelete)
                 .op(Op::Delete(Record::Assignment(assignment)));
@@ -92,12 +96,17 @@ impl Vault {
         let due_at = assignment.counted_again(&policy);
         let moved = due_at != assignment.next_rotation_at;
         let warned_s = if moved { None } else { assignment.warned_s };
-        let assignment = Assignment { next_rotation_at: due_at, warned_s, ..assignment };
+        let assignment = Assignment {
+            next_rotation_at: due_at,
+            warned_s,
+            ..assignment
+        };
         match schedule(&assignment, &policy, now) {
             Due::Warn(threshold) => {
                 let unit = warn_unit(&assignment, &policy, &threshold, now);
                 let event = events::due_warning(&head, &assignment, &policy, &threshold);
-                self.commit(unit.emit(self.event(&caller, event, now))).await?;
+                self.commit(unit.emit(self.event(&caller, event, now)))
+                    .await?;
             }
             Due::Rotate => {
                 let opened = self
@@ -116,7 +125,9 @@ impl Vault {
     }
 
     async fn rotation_advance_boxed(&self, rotation: &Rotation) -> Result<(), StepError> {
-        self.rotation_advance(&rotation.tenant, &rotation.id).await.map_err(StepError::Vault)
+        self.rotation_advance(&rotation.tenant, &rotation.id)
+            .await
+            .map_err(StepError::Vault)
     }
 
     /// Steps in a row while each leads to another at once. The claim is given back by the first
@@ -153,7 +164,10 @@ impl Vault {
             }
             None => None,
         };
-        Ok(Observed { current_version: head.map(|head| head.current_version), candidate })
+        Ok(Observed {
+            current_version: head.map(|head| head.current_version),
+            candidate,
+        })
     }
 }
 
@@ -163,8 +177,9 @@ fn warn_unit(
     threshold: &Span,
     now: scaivault_core::time::Timestamp,
 ) -> Unit {
-    Unit::new(UnitName::ScheduleWarn)
-        .put(Record::Assignment(assignment.warned(threshold, policy, now)))
+    Unit::new(UnitName::ScheduleWarn).put(Record::Assignment(
+        assignment.warned(threshold, policy, now),
+    ))
 }
 
 /// Why a step ended early.

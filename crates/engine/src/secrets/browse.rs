@@ -5,9 +5,7 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::consumer::Consumer;
 use scaivault_core::identity::Scope;
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{
-    AssignmentReads, ConsumerReads, SecretFilter, SecretReads, Unit,
-};
+use scaivault_core::ports::{AssignmentReads, ConsumerReads, SecretFilter, SecretReads, Unit};
 use scaivault_core::rotation::Assignment;
 use scaivault_core::secret::{SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
@@ -46,7 +44,8 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<(SecretHead, Option<Assignment>)>, Option<String>), VaultError> {
-        self.require(caller, Scope::SecretsList, Action::List).await?;
+        self.require(caller, Scope::SecretsList, Action::List)
+            .await?;
         let mut found: Vec<SecretHead> = Vec::new();
         let mut after = after.map(str::to_owned);
         let mut scanned = 0;
@@ -68,8 +67,9 @@ impl Vault {
                     break 'scan;
                 }
                 after = Some(head.path.as_str().to_owned());
-                let allowed =
-                    self.decision(caller, Permission::List, &head.path, self.now()).await?;
+                let allowed = self
+                    .decision(caller, Permission::List, &head.path, self.now())
+                    .await?;
                 if allowed.is_ok() {
                     found.push(head);
                 }
@@ -88,8 +88,10 @@ impl Vault {
                 AssignmentReads::assignment_find(&*self.store, &head.tenant, &head.path).await?;
             secrets.push((head, assignment));
         }
-        let extra =
-            AuditExtra { count: u64::try_from(secrets.len()).ok(), ..AuditExtra::default() };
+        let extra = AuditExtra {
+            count: u64::try_from(secrets.len()).ok(),
+            ..AuditExtra::default()
+        };
         let row = caller.row(Action::List, None, self.now(), extra);
         self.commit(Unit::audit_only(row)).await?;
         Ok((secrets, next))
@@ -106,14 +108,11 @@ impl Vault {
     ) -> Result<SecretDetails, VaultError> {
         let head = self.listed_head(caller, path).await?;
         let tenant = caller.tenant();
-        let assignment =
-            AssignmentReads::assignment_find(&*self.store, tenant, path).await?;
+        let assignment = AssignmentReads::assignment_find(&*self.store, tenant, path).await?;
         let version_count = SecretReads::version_list(&*self.store, tenant, path)
             .await?
             .iter()
-            .filter(|row| {
-                !matches!(row.state, VersionState::Pending | VersionState::Withdrawn)
-            })
+            .filter(|row| !matches!(row.state, VersionState::Pending | VersionState::Withdrawn))
             .count();
         let last_accessed_at = ConsumerReads::consumer_list(&*self.store, tenant, path)
             .await?
@@ -121,7 +120,12 @@ impl Vault {
             .map(|consumer| consumer.last_read_at)
             .max();
         self.audit_list(caller, path).await?;
-        Ok(SecretDetails { head, assignment, version_count, last_accessed_at })
+        Ok(SecretDetails {
+            head,
+            assignment,
+            version_count,
+            last_accessed_at,
+        })
     }
 
     /// Every version, newest first; candidates nobody could read are left out.
@@ -135,9 +139,7 @@ impl Vault {
     ) -> Result<Vec<Version>, VaultError> {
         let head = self.listed_head(caller, path).await?;
         let mut rows = SecretReads::version_list(&*self.store, &head.tenant, path).await?;
-        rows.retain(|row| {
-            !matches!(row.state, VersionState::Pending | VersionState::Withdrawn)
-        });
+        rows.retain(|row| !matches!(row.state, VersionState::Pending | VersionState::Withdrawn));
         self.audit_list(caller, path).await?;
         Ok(rows)
     }
@@ -152,8 +154,7 @@ impl Vault {
         path: &SecretPath,
     ) -> Result<(SecretHead, Vec<Consumer>), VaultError> {
         let head = self.listed_head(caller, path).await?;
-        let consumers =
-            ConsumerReads::consumer_list(&*self.store, caller.tenant(), path).await?;
+        let consumers = ConsumerReads::consumer_list(&*self.store, caller.tenant(), path).await?;
         self.audit_list(caller, path).await?;
         Ok((head, consumers))
     }
@@ -163,7 +164,14 @@ impl Vault {
         caller: &Caller,
         path: &SecretPath,
     ) -> Result<SecretHead, VaultError> {
-        self.authorize(caller, Scope::SecretsList, Permission::List, path, Action::List).await?;
+        self.authorize(
+            caller,
+            Scope::SecretsList,
+            Permission::List,
+            path,
+            Action::List,
+        )
+        .await?;
         SecretReads::secret_find(&*self.store, caller.tenant(), path)
             .await?
             .filter(|head| !head.is_deleted())

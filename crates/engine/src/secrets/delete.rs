@@ -34,8 +34,14 @@ impl Vault {
         path: &SecretPath,
         permanent: bool,
     ) -> Result<Deleted, VaultError> {
-        self.authorize(caller, Scope::SecretsDelete, Permission::Delete, path, Action::Delete)
-            .await?;
+        self.authorize(
+            caller,
+            Scope::SecretsDelete,
+            Permission::Delete,
+            path,
+            Action::Delete,
+        )
+        .await?;
         for _ in 0..RACES_MAX {
             let head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
                 .await?
@@ -48,7 +54,9 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the secret changes too quickly: try again".into(),
+        ))
     }
 
     async fn plan_delete(
@@ -58,8 +66,9 @@ impl Vault {
         permanent: bool,
     ) -> Result<(Unit, Deleted), VaultError> {
         let now = self.now();
-        let count =
-            SecretReads::version_list(&*self.store, &head.tenant, &head.path).await?.len();
+        let count = SecretReads::version_list(&*self.store, &head.tenant, &head.path)
+            .await?
+            .len();
         let recoverable_until =
             (!permanent).then(|| now.plus(std::time::Duration::from_secs(RETENTION_S)));
         let event = events::deleted(&head, count, recoverable_until, caller);
@@ -108,8 +117,14 @@ impl Vault {
         caller: &Caller,
         path: &SecretPath,
     ) -> Result<SecretHead, VaultError> {
-        self.authorize(caller, Scope::SecretsDelete, Permission::Delete, path, Action::Delete)
-            .await?;
+        self.authorize(
+            caller,
+            Scope::SecretsDelete,
+            Permission::Delete,
+            path,
+            Action::Delete,
+        )
+        .await?;
         let now = self.now();
         let head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
             .await?
@@ -143,9 +158,13 @@ impl Vault {
         let mut purged = 0;
         for head in ended {
             let caller = Caller::system(head.tenant.clone(), "retention", now);
-            let extra = AuditExtra { permanent: Some(true), ..AuditExtra::default() };
-            let count =
-                SecretReads::version_list(&*self.store, &head.tenant, &head.path).await?.len();
+            let extra = AuditExtra {
+                permanent: Some(true),
+                ..AuditExtra::default()
+            };
+            let count = SecretReads::version_list(&*self.store, &head.tenant, &head.path)
+                .await?
+                .len();
             let event = events::deleted(&head, count, None, &caller);
             let unit = Unit::new(UnitName::SecretPurge)
                 .emit(self.event(&caller, event, now))

@@ -37,8 +37,14 @@ impl Vault {
         path: &SecretPath,
         change: &MetadataChange,
     ) -> Result<SecretHead, VaultError> {
-        self.authorize(caller, Scope::SecretsWrite, Permission::Write, path, Action::Write)
-            .await?;
+        self.authorize(
+            caller,
+            Scope::SecretsWrite,
+            Permission::Write,
+            path,
+            Action::Write,
+        )
+        .await?;
         for _ in 0..RACES_MAX {
             let mut head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
                 .await?
@@ -59,20 +65,27 @@ impl Vault {
             let mut unit = Unit::new(UnitName::SecretMetadata);
             if let Some(max_versions) = change.max_versions {
                 head.max_versions = max_versions;
-                let rows =
-                    SecretReads::version_list(&*self.store, caller.tenant(), path).await?;
+                let rows = SecretReads::version_list(&*self.store, caller.tenant(), path).await?;
                 unit.ops = aging_ops(&head, &rows, now);
             }
-            let extra = AuditExtra { metadata_only: Some(true), ..AuditExtra::default() };
-            let unit = unit
-                .put(Record::Secret(head.clone()))
-                .audited(caller.row(Action::Write, Some(path), now, extra));
+            let extra = AuditExtra {
+                metadata_only: Some(true),
+                ..AuditExtra::default()
+            };
+            let unit = unit.put(Record::Secret(head.clone())).audited(caller.row(
+                Action::Write,
+                Some(path),
+                now,
+                extra,
+            ));
             match self.commit(unit).await {
                 Ok(_) => return Ok(head),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable("the secret changes too quickly: try again".into()))
+        Err(VaultError::Unavailable(
+            "the secret changes too quickly: try again".into(),
+        ))
     }
 }

@@ -63,7 +63,13 @@ impl Vault {
         version: Option<u64>,
     ) -> Result<ReadSecret, VaultError> {
         let grant = self
-            .authorize(caller, Scope::SecretsRead, Permission::Read, path, Action::Read)
+            .authorize(
+                caller,
+                Scope::SecretsRead,
+                Permission::Read,
+                path,
+                Action::Read,
+            )
             .await?;
         let outcome = match self.fetch(&grant, version).await {
             Ok(entry) => self.open(&grant, entry),
@@ -72,13 +78,16 @@ impl Vault {
         let now = self.now();
         match outcome {
             Ok(secret) => {
-                self.commit(self.read_unit(caller, &secret, now).await?).await?;
+                self.commit(self.read_unit(caller, &secret, now).await?)
+                    .await?;
                 Ok(secret)
             }
             Err(error) => {
-                let extra = AuditExtra { version, ..AuditExtra::default() };
-                let row =
-                    caller.failed_row(Action::Read, Some(path), now, error.code(), extra);
+                let extra = AuditExtra {
+                    version,
+                    ..AuditExtra::default()
+                };
+                let row = caller.failed_row(Action::Read, Some(path), now, error.code(), extra);
                 self.commit(Unit::audit_only(row)).await?;
                 Err(error)
             }
@@ -92,9 +101,11 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Unit, VaultError> {
         let (head, number) = (secret.head(), secret.version().version);
-        let extra = AuditExtra { version: Some(number), ..AuditExtra::default() };
-        let mut unit =
-            Unit::audit_only(caller.row(Action::Read, Some(&head.path), now, extra));
+        let extra = AuditExtra {
+            version: Some(number),
+            ..AuditExtra::default()
+        };
+        let mut unit = Unit::audit_only(caller.row(Action::Read, Some(&head.path), now, extra));
         unit.reads.push(ConsumerRead {
             tenant: head.tenant.clone(),
             path: head.path.clone(),
@@ -102,7 +113,11 @@ impl Vault {
             consumer: caller.identity().clone(),
             at: now,
         });
-        if self.receivers_of(caller.tenant()).await?.want(EventType::SecretAccessed) {
+        if self
+            .receivers_of(caller.tenant())
+            .await?
+            .want(EventType::SecretAccessed)
+        {
             let data = serde_json::json!({
                 "version": number,
                 "accessed_by": caller.identity().as_str(),
@@ -141,9 +156,15 @@ impl Vault {
                 .await?
                 .map(|assignment| assignment.policy_id.as_str().to_owned());
         let weight = row.sealed.0.len() + 1_000;
-        let entry = Arc::new(CurrentSecret { head, version: row, rotation_policy_id });
+        let entry = Arc::new(CurrentSecret {
+            head,
+            version: row,
+            rotation_policy_id,
+        });
         if let Some(ticket) = ticket {
-            self.caches.secrets.insert(ticket, key, entry.clone(), weight);
+            self.caches
+                .secrets
+                .insert(ticket, key, entry.clone(), weight);
         }
         self.readable(entry)
     }
@@ -164,7 +185,9 @@ impl Vault {
     /// Opening asks for the proof that the decision allowed reading this very path.
     fn open(&self, grant: &Grant, entry: Arc<CurrentSecret>) -> Result<ReadSecret, VaultError> {
         if grant.permission() != Permission::Read || *grant.path() != entry.head.path {
-            return Err(VaultError::Internal("a grant was used for another request".into()));
+            return Err(VaultError::Internal(
+                "a grant was used for another request".into(),
+            ));
         }
         let place = Place {
             tenant: grant.tenant(),

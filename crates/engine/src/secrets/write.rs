@@ -83,8 +83,14 @@ impl Vault {
         caller: &Caller,
         write: SecretWrite,
     ) -> Result<Written, VaultError> {
-        self.authorize(caller, Scope::SecretsWrite, Permission::Write, &write.path, Action::Write)
-            .await?;
+        self.authorize(
+            caller,
+            Scope::SecretsWrite,
+            Permission::Write,
+            &write.path,
+            Action::Write,
+        )
+        .await?;
         match self.secret_write_racing(caller, &write).await {
             Ok(written) => Ok(written),
             Err(error) => {
@@ -153,16 +159,20 @@ impl Vault {
             .as_ref()
             .or(assignment.as_ref().map(|assignment| &assignment.policy_id));
         let policy = match policy_id {
-            Some(id) => {
-                RotationPolicyReads::rotation_policy_find(&*self.store, tenant, id).await?
-            }
+            Some(id) => RotationPolicyReads::rotation_policy_find(&*self.store, tenant, id).await?,
             None => None,
         };
         if write.rotation_policy_id.is_some() && policy.is_none() {
             return Err(VaultError::NotFound(Missing::RotationPolicy));
         }
         let answers = self.answered_by(caller, write, assignment.as_ref()).await?;
-        Ok(Before { head, versions, assignment, policy, answers })
+        Ok(Before {
+            head,
+            versions,
+            assignment,
+            policy,
+            answers,
+        })
     }
 
     /// The rotation that waits for a value of this secret, if the caller may answer it.
@@ -212,8 +222,10 @@ impl Vault {
         let head = next_head(caller, write, before.head.as_ref(), now);
         let number = head.current_version;
         let old_version = before.head.as_ref().map_or(0, |head| head.current_version);
-        let rotation =
-            before.answers.as_ref().map(|rotation| rotation.promoted(number, old_version, now));
+        let rotation = before
+            .answers
+            .as_ref()
+            .map(|rotation| rotation.promoted(number, old_version, now));
         let place = Place {
             tenant: &head.tenant,
             kind: DATA_PLACE_KIND,
@@ -236,7 +248,10 @@ impl Vault {
 
         let mut unit = Unit::new(UnitName::SecretWrite)
             .put(Record::Secret(head.clone()))
-            .op(Op::VersionInsert(SealedVersion { version: row.clone(), sealed }));
+            .op(Op::VersionInsert(SealedVersion {
+                version: row.clone(),
+                sealed,
+            }));
         let mut rows = vec![row];
         for old in &before.versions {
             if old.version == old_version {
@@ -278,7 +293,14 @@ impl Vault {
         };
         unit = unit.audited(caller.row(Action::Write, Some(&head.path), now, extra));
         let answered = rotation.map(|rotation| rotation.id);
-        Ok((unit, Written { head, rotation_policy_id, answered }))
+        Ok((
+            unit,
+            Written {
+                head,
+                rotation_policy_id,
+                answered,
+            },
+        ))
     }
 }
 
@@ -307,7 +329,10 @@ fn next_head(
     head.latest_version += 1;
     head.current_version = head.latest_version;
     // A new value has a new life: an end given with the old one does not carry over.
-    head.expires_at = write.expires_in.as_ref().map(|span| now.plus(span.duration()));
+    head.expires_at = write
+        .expires_in
+        .as_ref()
+        .map(|span| now.plus(span.duration()));
     if let Some(secret_type) = write.secret_type {
         head.secret_type = secret_type;
     }
@@ -356,8 +381,16 @@ fn next_assignment(
                 now,
             );
             // A rotation that waits keeps waiting: it carries what it needs of its own policy.
-            let open_rotation = if answered { None } else { old.open_rotation.clone() };
-            Some(Assignment { revision: old.revision + 1, open_rotation, ..fresh })
+            let open_rotation = if answered {
+                None
+            } else {
+                old.open_rotation.clone()
+            };
+            Some(Assignment {
+                revision: old.revision + 1,
+                open_rotation,
+                ..fresh
+            })
         }
         (Some(old), _) if answered => Some(old.rotated(policy, now)),
         (None, Some(policy)) => Some(Assignment::new(

@@ -49,7 +49,9 @@ pub fn dev(args: DevArgs) -> Result<()> {
     }
     let config = Config::load(None, &environment())?;
     logging::init(config.log.level, config.log.format, Arc::new(SystemClock))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(args, config))
 }
 
@@ -60,12 +62,19 @@ pub(super) fn environment() -> Environment {
 
 async fn serve(args: DevArgs, config: Config) -> Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
-        format!("cannot listen on {}: is another server running there?", args.listen)
+        format!(
+            "cannot listen on {}: is another server running there?",
+            args.listen
+        )
     })?;
     let address = listener.local_addr()?;
     let temporary = match &args.data {
         Some(_) => None,
-        None => Some(tempfile::Builder::new().prefix("scaivault-dev-").tempdir()?),
+        None => Some(
+            tempfile::Builder::new()
+                .prefix("scaivault-dev-")
+                .tempdir()?,
+        ),
     };
     let data = match (&args.data, &temporary) {
         (Some(data), _) => data.clone(),
@@ -78,11 +87,24 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     let store = open_store(SqliteOptions::file(data.join("scaivault.db")))?;
     let opened = open_vault(store, &root, EgressPolicy::dev()).await?;
     opened.vault.token_root(&token).await?;
-    let (router, app) = surface(&opened, config.rate_limits.clone(), HttpSettings::of(&config));
+    let (router, app) = surface(
+        &opened,
+        config.rate_limits.clone(),
+        HttpSettings::of(&config),
+    );
     greet(address, &token, args.data.as_deref());
     let deliveries_max = config.webhooks.max_in_flight;
     let limits = config.server.listener_limits();
-    run(Serving { opened, app, router, listener, tls: None, limits, deliveries_max }).await?;
+    run(Serving {
+        opened,
+        app,
+        router,
+        listener,
+        tls: None,
+        limits,
+        deliveries_max,
+    })
+    .await?;
     drop(temporary);
     Ok(())
 }
@@ -106,7 +128,9 @@ fn dev_root_token(data: &Path, given: Option<String>) -> Result<String> {
     if let Ok(token) = std::fs::read_to_string(&file) {
         return Ok(token.trim().to_owned());
     }
-    let token = scaivault_crypto::token::mint(&SystemEntropy).expose().to_owned();
+    let token = scaivault_crypto::token::mint(&SystemEntropy)
+        .expose()
+        .to_owned();
     super::root_key::write_private(&file, token.as_bytes())?;
     Ok(token)
 }

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use scaivault_core::ports::{Clock, Record, Store, Unit, UnitName};
 use scaivault_core::ids::KeyId;
 use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{Clock, Record, Store, Unit, UnitName};
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_crypto::root::{key_file, passphrase};
 use scaivault_crypto::{RootKey, SystemEntropy};
@@ -35,7 +35,9 @@ pub struct InitArgs {
 /// # Errors
 /// When it is initialised already, or anything cannot be written; nothing existing is replaced.
 pub fn init(args: InitArgs) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(initialise(args))
 }
 
@@ -62,7 +64,8 @@ async fn initialise(args: InitArgs) -> Result<()> {
     if is_initialised(&store).await? {
         bail!("this store is initialised already: start it with 'scaivault server'");
     }
-    let (root, kept) = create_root(&config.seal.kms_provider, args.typed_passphrase, &store).await?;
+    let (root, kept) =
+        create_root(&config.seal.kms_provider, args.typed_passphrase, &store).await?;
     let opened = open_vault(store, &root, config.webhooks.egress_policy()).await?;
     let token = scaivault_crypto::token::mint(&SystemEntropy);
     opened.vault.token_root(token.expose()).await?;
@@ -119,7 +122,9 @@ async fn create_root(
     for key in scaivault_crypto::Keyring::first_records(&root, now, &SystemEntropy) {
         unit = unit.put(Record::Key(key));
     }
-    Store::commit(store, unit).await.context("the keyring is not written")?;
+    Store::commit(store, unit)
+        .await
+        .context("the keyring is not written")?;
     Ok((root, kept))
 }
 

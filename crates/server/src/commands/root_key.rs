@@ -23,7 +23,9 @@ pub(super) async fn load(provider: &KmsProvider, store: &SqliteStore) -> Result<
 
 /// The same from the keyring's records.
 pub(super) fn of_records(provider: &KmsProvider, records: &[KeyRecord]) -> Result<RootKey> {
-    let derivation = records.iter().find(|record| record.purpose == KeyPurpose::RootDerivation);
+    let derivation = records
+        .iter()
+        .find(|record| record.purpose == KeyPurpose::RootDerivation);
     match (provider, derivation) {
         (KmsProvider::Local { key_file: file }, None) => Ok(key_file::load(file)?),
         (KmsProvider::Local { .. }, Some(_)) => bail!(
@@ -36,7 +38,10 @@ pub(super) fn of_records(provider: &KmsProvider, records: &[KeyRecord]) -> Resul
         (KmsProvider::Passphrase { passphrase_file }, Some(record)) => {
             let params: PassphraseParams = serde_json::from_slice(&record.wrapped.0)
                 .context("the passphrase parameters in the store do not decode")?;
-            Ok(passphrase::load(&read_passphrase(passphrase_file)?, &params)?)
+            Ok(passphrase::load(
+                &read_passphrase(passphrase_file)?,
+                &params,
+            )?)
         }
     }
 }
@@ -46,11 +51,17 @@ pub(super) fn read_passphrase(file: &Path) -> Result<Plaintext> {
     let meta = std::fs::metadata(file)
         .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
     if meta.permissions().mode() & 0o077 != 0 && meta.is_file() {
-        bail!("others can read the passphrase file: chmod 600 {}", file.display());
+        bail!(
+            "others can read the passphrase file: chmod 600 {}",
+            file.display()
+        );
     }
     let mut bytes = std::fs::read(file)
         .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+    while bytes
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
         bytes.pop();
     }
     Ok(Plaintext::new(bytes))

@@ -32,8 +32,7 @@ pub(super) struct Serving {
 /// Runs until SIGTERM or SIGINT.
 pub(super) async fn run(serving: Serving) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let mut workers =
-        loops::start(&serving.opened.vault, serving.deliveries_max, &stopped);
+    let mut workers = loops::start(&serving.opened.vault, serving.deliveries_max, &stopped);
     let (acceptor, reload) = match serving.tls {
         Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
         None => (None, None),

@@ -37,7 +37,9 @@ pub fn server(args: ServerArgs) -> Result<()> {
     }
     let config = Config::load(args.config.as_deref(), &environment())?;
     logging::init(config.log.level, config.log.format, Arc::new(SystemClock))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(config))
 }
 
@@ -57,13 +59,28 @@ async fn serve(config: Config) -> Result<()> {
     let address = listener.local_addr()?;
     let opened = open_vault(store, &root, config.webhooks.egress_policy()).await?;
     drop(root);
-    let (router, app) = surface(&opened, config.rate_limits.clone(), HttpSettings::of(&config));
+    let (router, app) = surface(
+        &opened,
+        config.rate_limits.clone(),
+        HttpSettings::of(&config),
+    );
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(url = %format!("{scheme}://{address}"), "serving");
     if config.server.is_exposed_in_clear_text() {
-        tracing::warn!("no TLS: tokens and values cross the network in the clear unless a proxy in front encrypts");
+        tracing::warn!(
+            "no TLS: tokens and values cross the network in the clear unless a proxy in front encrypts"
+        );
     }
     let deliveries_max = config.webhooks.max_in_flight;
     let limits = config.server.listener_limits();
-    run(Serving { opened, app, router, listener, tls, limits, deliveries_max }).await
+    run(Serving {
+        opened,
+        app,
+        router,
+        listener,
+        tls,
+        limits,
+        deliveries_max,
+    })
+    .await
 }

@@ -36,7 +36,9 @@ pub fn verify(args: &VerifyArgs) -> Result<AuditReport> {
     let Some(key_file) = &args.key_file else {
         return Ok(store.audit_verify(None)?);
     };
-    let provider = KmsProvider::Local { key_file: key_file.clone() };
+    let provider = KmsProvider::Local {
+        key_file: key_file.clone(),
+    };
     let records = store.keys()?;
     let root = root_key::of_records(&provider, &records)?;
     let keyring = Keyring::unlock(&root, &records).context("the key does not fit this store")?;

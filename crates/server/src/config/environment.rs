@@ -34,7 +34,9 @@ impl Environment {
 
     /// The value for a field and the name it came by. Empty counts as not set.
     pub(super) fn of_field(&self, section: &str, field: &str) -> Option<(String, &str)> {
-        let documented = DOCUMENTED.iter().filter(|entry| (entry.1, entry.2) == (section, field));
+        let documented = DOCUMENTED
+            .iter()
+            .filter(|entry| (entry.1, entry.2) == (section, field));
         std::iter::once(long_name(section, field))
             .chain(documented.map(|entry| entry.0.to_owned()))
             .find_map(|name| {
@@ -61,7 +63,12 @@ impl Environment {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
     }
 }
 
@@ -74,5 +81,9 @@ impl fmt::Debug for Environment {
 
 /// `SCAIVAULT_<SECTION>_<FIELD>`.
 pub(super) fn long_name(section: &str, field: &str) -> String {
-    format!("{PREFIX}{}_{}", section.to_ascii_uppercase(), field.to_ascii_uppercase())
+    format!(
+        "{PREFIX}{}_{}",
+        section.to_ascii_uppercase(),
+        field.to_ascii_uppercase()
+    )
 }

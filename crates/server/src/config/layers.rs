@@ -100,7 +100,10 @@ impl Layers {
         let mut sections = BTreeMap::new();
         for (name, value) in table(&Source::Default, text)? {
             let Value::Table(fields) = value else {
-                return Err(ConfigError::UnknownSection { from: Source::Default, section: name });
+                return Err(ConfigError::UnknownSection {
+                    from: Source::Default,
+                    section: name,
+                });
             };
             let known = |(field, value)| (field, (value, Source::Default));
             sections.insert(name, fields.into_iter().map(known).collect());
@@ -115,7 +118,11 @@ impl Layers {
                 (Some(known), Value::Table(fields)) => {
                     for (field, value) in fields {
                         let Some(slot) = known.get_mut(&field) else {
-                            return Err(ConfigError::UnknownField { from, section, field });
+                            return Err(ConfigError::UnknownField {
+                                from,
+                                section,
+                                field,
+                            });
                         };
                         *slot = (value, from.clone());
                     }
@@ -149,7 +156,10 @@ impl Layers {
 
     /// One section. One that does not exist has no fields, so reading it fails.
     pub(super) fn section(&self, name: &'static str) -> Section<'_> {
-        Section { name, fields: self.sections.get(name) }
+        Section {
+            name,
+            fields: self.sections.get(name),
+        }
     }
 
     #[cfg(test)]
@@ -166,8 +176,14 @@ impl Layers {
 fn table(from: &Source, text: &str) -> Result<Table, ConfigError> {
     text.parse().map_err(|error: toml::de::Error| {
         // Its own text quotes the line, and with it the value.
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
-        ConfigError::Syntax { from: from.clone(), line: before.matches('\n').count() + 1 }
+        let before = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or("");
+        ConfigError::Syntax {
+            from: from.clone(),
+            line: before.matches('\n').count() + 1,
+        }
     })
 }
 
@@ -179,7 +195,10 @@ fn typed_like(default: &Value, text: &str) -> Value {
         Value::Integer(_) => text.parse().map_or_else(|_| kept(), Value::Integer),
         Value::Boolean(_) => text.parse().map_or_else(|_| kept(), Value::Boolean),
         Value::Array(_) => {
-            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
         }
         _ => kept(),
@@ -225,7 +244,9 @@ impl Section<'_> {
         field: &str,
         read: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> Result<T, ConfigError> {
-        self.field(field, |value| read(value.as_str().ok_or("expected a text")?))
+        self.field(field, |value| {
+            read(value.as_str().ok_or("expected a text")?)
+        })
     }
 
     /// Text through `read`, where empty means not set.
@@ -234,7 +255,13 @@ impl Section<'_> {
         field: &str,
         read: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> Result<Option<T>, ConfigError> {
-        self.text(field, |text| if text.is_empty() { Ok(None) } else { read(text).map(Some) })
+        self.text(field, |text| {
+            if text.is_empty() {
+                Ok(None)
+            } else {
+                read(text).map(Some)
+            }
+        })
     }
 
     /// A file, where empty means not set.
@@ -249,20 +276,28 @@ impl Section<'_> {
         range: RangeInclusive<u64>,
     ) -> Result<u64, ConfigError> {
         let number = self.field(field, |value| {
-            let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+            let number = value
+                .as_integer()
+                .and_then(|number| u64::try_from(number).ok());
             number.ok_or("expected a whole number, not negative")
         })?;
         if range.contains(&number) {
             Ok(number)
         } else {
-            let problem = format!("expected a number from {} to {}", range.start(), range.end());
+            let problem = format!(
+                "expected a number from {} to {}",
+                range.start(),
+                range.end()
+            );
             Err(self.refuse(field, problem))
         }
     }
 
     /// Yes or no.
     pub(super) fn flag(&self, field: &str) -> Result<bool, ConfigError> {
-        self.field(field, |value| value.as_bool().ok_or("expected true or false"))
+        self.field(field, |value| {
+            value.as_bool().ok_or("expected true or false")
+        })
     }
 
     /// A duration, at least a second.

@@ -36,7 +36,10 @@ impl SealSection {
             },
             Kind::Passphrase => KmsProvider::Passphrase {
                 passphrase_file: passphrase_file.ok_or_else(|| {
-                    section.refuse("passphrase_file", "needed with kms_provider = \"passphrase\"")
+                    section.refuse(
+                        "passphrase_file",
+                        "needed with kms_provider = \"passphrase\"",
+                    )
                 })?,
             },
         };

@@ -44,7 +44,8 @@ impl ServerSection {
     pub(super) fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             bind_address: section.text("bind_address", |text| {
-                text.parse().map_err(|_| "expected address:port, such as 0.0.0.0:8443 or [::]:8443")
+                text.parse()
+                    .map_err(|_| "expected address:port, such as 0.0.0.0:8443 or [::]:8443")
             })?,
             base_url: section.optional("base_url", base_url)?,
             tls: tls(section)?,
@@ -81,11 +82,18 @@ fn base_url(text: &str) -> Result<String, Expected> {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    if plain { Ok(url.as_str().trim_end_matches('/').to_owned()) } else { Err(EXPECTED) }
+    if plain {
+        Ok(url.as_str().trim_end_matches('/').to_owned())
+    } else {
+        Err(EXPECTED)
+    }
 }
 
 fn tls(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {
-    match (section.optional_path("tls_cert_file")?, section.optional_path("tls_key_file")?) {
+    match (
+        section.optional_path("tls_cert_file")?,
+        section.optional_path("tls_key_file")?,
+    ) {
         (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(section.refuse("tls_cert_file", "needs tls_key_file beside it")),

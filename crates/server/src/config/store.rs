@@ -31,7 +31,10 @@ fn database_file(text: &str) -> Result<PathBuf, Expected> {
     const EXPECTED: Expected =
         "expected sqlite:///absolute/path, sqlite:relative/path or the path of a file";
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-    if ["postgres", "postgresql"].iter().any(|other| scheme.eq_ignore_ascii_case(other)) {
+    if ["postgres", "postgresql"]
+        .iter()
+        .any(|other| scheme.eq_ignore_ascii_case(other))
+    {
         return Err(
             "PostgreSQL is not in this version, which keeps its data in an embedded database: \
              use sqlite:///absolute/path",
@@ -49,7 +52,11 @@ fn database_file(text: &str) -> Result<PathBuf, Expected> {
         None => text,
     };
     let names_a_file = !path.is_empty() && path != ":memory:" && !path.ends_with('/');
-    if names_a_file { Ok(PathBuf::from(path)) } else { Err(EXPECTED) }
+    if names_a_file {
+        Ok(PathBuf::from(path))
+    } else {
+        Err(EXPECTED)
+    }
 }
 
 #[cfg(test)]
@@ -73,10 +80,18 @@ mod tests {
             ("mysql://root@h/x", None),
             ("", None),
         ] {
-            assert_eq!(database_file(text).ok(), expect.map(PathBuf::from), "{text}");
+            assert_eq!(
+                database_file(text).ok(),
+                expect.map(PathBuf::from),
+                "{text}"
+            );
         }
         for text in ["postgresql://u:p@h/d", "postgres://h", "POSTGRESQL://h"] {
-            assert!(database_file(text).unwrap_err().contains("not in this version"));
+            assert!(
+                database_file(text)
+                    .unwrap_err()
+                    .contains("not in this version")
+            );
         }
     }
 }

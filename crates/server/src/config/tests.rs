@@ -25,11 +25,20 @@ fn refused(file: &str, variables: &[(&str, &str)], expect: &str) {
 fn the_default_file_is_a_configuration() {
     let config = Config::load(None, &Environment::default()).unwrap();
     assert_eq!(config.server.bind_address, "0.0.0.0:8443".parse().unwrap());
-    assert_eq!((config.server.base_url, config.server.tls.is_none()), (None, true));
+    assert_eq!(
+        (config.server.base_url, config.server.tls.is_none()),
+        (None, true)
+    );
     assert_eq!(config.server.max_body_bytes, 1 << 20);
-    assert_eq!(config.store.database_file, PathBuf::from("/var/lib/scaivault/scaivault.db"));
+    assert_eq!(
+        config.store.database_file,
+        PathBuf::from("/var/lib/scaivault/scaivault.db")
+    );
     assert_eq!(config.store.max_bytes, None);
-    assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Json));
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (LogLevel::Info, LogFormat::Json)
+    );
     assert_eq!(config.webhooks.timeout, Duration::from_secs(10));
     assert_eq!(config.rate_limits.of(Category::Read), 1_000);
     assert_eq!(config.rate_limits.of(Category::Poll), 240);
@@ -40,7 +49,9 @@ fn the_default_file_is_a_configuration() {
 fn every_field() -> Vec<(String, String, Value)> {
     let layers = Layers::defaults(DEFAULT_FILE).unwrap();
     let sections = layers.sections().iter().flat_map(|(section, fields)| {
-        fields.iter().map(|(field, (value, _))| (section.clone(), field.clone(), value.clone()))
+        fields
+            .iter()
+            .map(|(field, (value, _))| (section.clone(), field.clone(), value.clone()))
     });
     sections.collect()
 }
@@ -52,7 +63,10 @@ fn every_field_of_the_default_file_is_read_and_every_field_read_is_in_it() {
         let mut layers = Layers::defaults(DEFAULT_FILE).unwrap();
         layers.remove(&section, &field);
         let error = Config::read(&layers).unwrap_err().to_string();
-        assert_eq!(error, format!("built-in defaults: [{section}] {field}: has no default"));
+        assert_eq!(
+            error,
+            format!("built-in defaults: [{section}] {field}: has no default")
+        );
     }
 }
 
@@ -60,7 +74,11 @@ fn every_field_of_the_default_file_is_read_and_every_field_read_is_in_it() {
 fn every_field_is_set_by_its_long_name() {
     for (section, field, default) in every_field() {
         // What no field accepts as it stands; the error proves that it was looked at.
-        let wrong = if matches!(default, Value::String(_)) { "\u{0}/" } else { "wrong" };
+        let wrong = if matches!(default, Value::String(_)) {
+            "\u{0}/"
+        } else {
+            "wrong"
+        };
         let name = long_name(&section, &field);
         match load("", &[(&name, wrong)]) {
             Err(error) => assert!(
@@ -71,7 +89,10 @@ fn every_field_is_set_by_its_long_name() {
             ),
             // Files may have any name.
             Ok(_) => assert!(
-                matches!(field.as_str(), "key_file" | "passphrase_file" | "database_url"),
+                matches!(
+                    field.as_str(),
+                    "key_file" | "passphrase_file" | "database_url"
+                ),
                 "{field}"
             ),
         }
@@ -96,13 +117,24 @@ fn every_documented_name_takes_effect() {
     )
     .unwrap();
     assert_eq!(config.server.bind_address, "[::1]:9000".parse().unwrap());
-    assert_eq!(config.server.base_url.as_deref(), Some("https://vault.example"));
-    let tls = TlsFiles { cert: "/c.pem".into(), key: "/k.pem".into() };
+    assert_eq!(
+        config.server.base_url.as_deref(),
+        Some("https://vault.example")
+    );
+    let tls = TlsFiles {
+        cert: "/c.pem".into(),
+        key: "/k.pem".into(),
+    };
     assert_eq!(config.server.tls, Some(tls));
     assert_eq!(config.store.database_file, PathBuf::from("v.db"));
-    let provider = KmsProvider::Passphrase { passphrase_file: "/run/pass".into() };
+    let provider = KmsProvider::Passphrase {
+        passphrase_file: "/run/pass".into(),
+    };
     assert_eq!(config.seal.kms_provider, provider);
-    assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Text));
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (LogLevel::Debug, LogFormat::Text)
+    );
     assert_eq!(DOCUMENTED.len(), 8, "each is tested above");
 }
 
@@ -110,14 +142,27 @@ fn every_documented_name_takes_effect() {
 fn the_environment_wins_over_the_file_and_the_long_name_over_the_short() {
     let file = "[log]\nlevel = \"warn\"\nformat = \"text\"\n[rate_limits]\nread = 0";
     let config = load(file, &[("LOG_LEVEL", "error")]).unwrap();
-    assert_eq!((config.log.level, config.log.format), (LogLevel::Error, LogFormat::Text));
     assert_eq!(
-        (config.rate_limits.of(Category::Read), config.rate_limits.of(Category::Write)),
+        (config.log.level, config.log.format),
+        (LogLevel::Error, LogFormat::Text)
+    );
+    assert_eq!(
+        (
+            config.rate_limits.of(Category::Read),
+            config.rate_limits.of(Category::Write)
+        ),
         (0, 100)
     );
-    let both = [("LOG_LEVEL", "error"), ("SCAIVAULT_LOG_LEVEL", "trace"), ("LOG_FORMAT", "")];
+    let both = [
+        ("LOG_LEVEL", "error"),
+        ("SCAIVAULT_LOG_LEVEL", "trace"),
+        ("LOG_FORMAT", ""),
+    ];
     let config = load(file, &both).unwrap();
-    assert_eq!((config.log.level, config.log.format), (LogLevel::Trace, LogFormat::Text));
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (LogLevel::Trace, LogFormat::Text)
+    );
 }
 
 #[test]
@@ -137,15 +182,34 @@ fn variables_are_read_as_what_the_field_is() {
     assert_eq!(config.store.max_bytes, Some(1_000_000));
     assert!(config.webhooks.egress_policy().allow_http);
     assert_eq!(config.rate_limits.of(Category::BatchRead), 7);
-    assert_eq!(config.server.listener_limits().drain, Duration::from_secs(60));
+    assert_eq!(
+        config.server.listener_limits().drain,
+        Duration::from_secs(60)
+    );
 }
 
 #[test]
 fn what_does_not_exist_is_refused_by_name() {
-    refused("[serverr]\n", &[], "/etc/x.toml: there is no section [serverr]");
-    refused("bind_address = \"x\"", &[], "/etc/x.toml: there is no section [bind_address]");
-    refused("server = 1", &[], "/etc/x.toml: there is no section [server]");
-    refused("[log]\nlevle = \"x\"", &[], "/etc/x.toml: section [log] has no field levle");
+    refused(
+        "[serverr]\n",
+        &[],
+        "/etc/x.toml: there is no section [serverr]",
+    );
+    refused(
+        "bind_address = \"x\"",
+        &[],
+        "/etc/x.toml: there is no section [bind_address]",
+    );
+    refused(
+        "server = 1",
+        &[],
+        "/etc/x.toml: there is no section [server]",
+    );
+    refused(
+        "[log]\nlevle = \"x\"",
+        &[],
+        "/etc/x.toml: section [log] has no field levle",
+    );
     refused(
         "",
         &[("SCAIVAULT_LOG_LEVLE", "x")],
@@ -167,17 +231,45 @@ fn wrong_values_are_refused_with_what_is_expected() {
         refused(&format!("[{section}]\n{line}"), &[], &expect);
     };
     file("server", "bind_address = 8443", "expected a text");
-    file("server", "max_body_bytes = \"1 MiB\"", "expected a whole number, not negative");
-    file("server", "max_body_bytes = 1", "expected a number from 1024 to 67108864");
-    file("server", "tls_key_file = \"/k\"", "needs tls_cert_file beside it");
-    file("server", "request_timeout = \"30\"", "expected a duration such as 10s, 5m or 1h30m");
+    file(
+        "server",
+        "max_body_bytes = \"1 MiB\"",
+        "expected a whole number, not negative",
+    );
+    file(
+        "server",
+        "max_body_bytes = 1",
+        "expected a number from 1024 to 67108864",
+    );
+    file(
+        "server",
+        "tls_key_file = \"/k\"",
+        "needs tls_cert_file beside it",
+    );
+    file(
+        "server",
+        "request_timeout = \"30\"",
+        "expected a duration such as 10s, 5m or 1h30m",
+    );
     file("webhooks", "timeout = \"2m\"", "expected at most 60s");
     file("webhooks", "allow_http = \"yes\"", "expected true or false");
-    file("seal", "kms_provider = \"aws\"", "this version supports local and passphrase");
+    file(
+        "seal",
+        "kms_provider = \"aws\"",
+        "this version supports local and passphrase",
+    );
     file("seal", "key_file = \"\"", "expected a file");
-    file("rate_limits", "read = -1", "expected a whole number, not negative");
+    file(
+        "rate_limits",
+        "read = -1",
+        "expected a whole number, not negative",
+    );
     file("metrics", "enabled = 1", "expected true or false");
-    refused("[log]\n\nlevel = = 1", &[], "/etc/x.toml: line 3: not valid TOML");
+    refused(
+        "[log]\n\nlevel = = 1",
+        &[],
+        "/etc/x.toml: line 3: not valid TOML",
+    );
     let provider = [("KMS_PROVIDER", "passphrase")];
     refused(
         "",
@@ -190,9 +282,11 @@ fn wrong_values_are_refused_with_what_is_expected() {
 fn no_error_repeats_a_value() {
     const SECRET: &str = "hunter2";
     for (section, field, _) in every_field() {
-        for value in
-            [format!("\"x://u:{SECRET}@h\""), format!("[\"{SECRET}\"]"), format!("\"{SECRET}")]
-        {
+        for value in [
+            format!("\"x://u:{SECRET}@h\""),
+            format!("[\"{SECRET}\"]"),
+            format!("\"{SECRET}"),
+        ] {
             let file = format!("[{section}]\n{field} = {value}");
             if let Err(error) = load(&file, &[]) {
                 assert!(!error.to_string().contains(SECRET), "{error}");

@@ -103,7 +103,11 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     }
     let public =
         within(&GLOBAL_UNICAST) && !CARVED_OUT_V6.iter().any(within) && !is_isatap(address);
-    if public { Reach::Public } else { Reach::Private }
+    if public {
+        Reach::Public
+    } else {
+        Reach::Private
+    }
 }
 
 /// ISATAP: any prefix, interface id `[02]00:5efe:<IPv4>`.

@@ -34,7 +34,9 @@ pub struct GuardedCourier {
 
 impl std::fmt::Debug for GuardedCourier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GuardedCourier").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("GuardedCourier")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,18 +57,29 @@ impl GuardedCourier {
         let policy = Arc::new(policy);
         let client = |scheme| client(Arc::clone(&policy), Arc::clone(&lookup), scheme);
         let (https, http) = (client(Scheme::Https)?, client(Scheme::Http)?);
-        Ok(Self { policy, https, http })
+        Ok(Self {
+            policy,
+            https,
+            http,
+        })
     }
 
     async fn attempt(&self, parcel: &Parcel) -> Result<Response, AttemptError> {
-        let (url, scheme) =
-            self.policy.check_url(&parcel.url).map_err(|_| AttemptError::AddressForbidden)?;
+        let (url, scheme) = self
+            .policy
+            .check_url(&parcel.url)
+            .map_err(|_| AttemptError::AddressForbidden)?;
         let headers = headers(parcel).ok_or(AttemptError::Receiver)?;
         let client = match scheme {
             Scheme::Https => &self.https,
             Scheme::Http => &self.http,
         };
-        let sent = client.post(url).headers(headers).body(parcel.body.clone()).send().await;
+        let sent = client
+            .post(url)
+            .headers(headers)
+            .body(parcel.body.clone())
+            .send()
+            .await;
         sent.map_err(|error| why(&error))
     }
 
@@ -109,7 +122,11 @@ impl Courier for GuardedCourier {
 }
 
 fn failed(error: AttemptError, duration: Duration) -> Attempted {
-    Attempted { response_code: None, error: Some(error), duration }
+    Attempted {
+        response_code: None,
+        error: Some(error),
+        duration,
+    }
 }
 
 fn client(
@@ -130,7 +147,11 @@ fn client(
         .http1_only()
         .pool_max_idle_per_host(0)
         .timeout(timeout)
-        .dns_resolver(GuardedResolver { lookup, policy, scheme })
+        .dns_resolver(GuardedResolver {
+            lookup,
+            policy,
+            scheme,
+        })
         .build()
 }
 
@@ -154,5 +175,9 @@ fn why(error: &reqwest::Error) -> AttemptError {
             None => cause = inner.source(),
         }
     }
-    if error.is_timeout() { AttemptError::Timeout } else { AttemptError::Connect }
+    if error.is_timeout() {
+        AttemptError::Timeout
+    } else {
+        AttemptError::Connect
+    }
 }

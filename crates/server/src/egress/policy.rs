@@ -19,8 +19,16 @@ const URL_BYTES_MAX: usize = 2_048;
 
 /// Names that mean "inside" wherever they are asked. A name is not proof of anything, its
 /// addresses are judged too; refusing these early gives a clear answer at registration.
-const INNER_ZONES: &[&str] =
-    &["localhost", "local", "localdomain", "internal", "intranet", "lan", "corp", "home.arpa"];
+const INNER_ZONES: &[&str] = &[
+    "localhost",
+    "local",
+    "localdomain",
+    "internal",
+    "intranet",
+    "lan",
+    "corp",
+    "home.arpa",
+];
 
 /// The operator's rule for deliveries. [`Default`] is the strict one of a production server.
 #[derive(Debug, Clone)]
@@ -66,7 +74,12 @@ impl EgressPolicy {
 
     /// The strict policy with what an operator configured. Port 80 comes with `allow_http`.
     pub fn configured(allow_http: bool, allow_private: Vec<Cidr>, timeout: Duration) -> Self {
-        let mut policy = Self { allow_http, allow_private, timeout, ..Self::default() };
+        let mut policy = Self {
+            allow_http,
+            allow_private,
+            timeout,
+            ..Self::default()
+        };
         if allow_http {
             policy.ports.push(80..=80);
         }
@@ -75,7 +88,11 @@ impl EgressPolicy {
 
     /// Whether a connection to this address may be opened.
     pub fn permits(&self, address: IpAddr, scheme: Scheme) -> bool {
-        let listed = || self.allow_private.iter().any(|range| range.contains(address));
+        let listed = || {
+            self.allow_private
+                .iter()
+                .any(|range| range.contains(address))
+        };
         match (reach(address), scheme) {
             (Reach::Never, _) => false,
             (Reach::Public, Scheme::Https) => true,
@@ -94,7 +111,10 @@ impl EgressPolicy {
             return Err("the URL is longer than 2048 bytes");
         }
         // The parser would quietly repair these; two parsers that repair differently are a hole.
-        if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        {
             return Err("the URL holds white space, a backslash or a character outside ASCII");
         }
         let url = Url::parse(text).map_err(|_| "the URL is malformed")?;
@@ -137,9 +157,12 @@ impl EgressPolicy {
         }
         let inner = !name.contains('.') || INNER_ZONES.iter().any(|zone| is_within(name, zone));
         let opened = if is_within(name, "localhost") {
-            [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
-                .into_iter()
-                .any(|address| self.permits(address, Scheme::Https))
+            [
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ]
+            .into_iter()
+            .any(|address| self.permits(address, Scheme::Https))
         } else {
             !self.allow_private.is_empty()
         };
@@ -162,11 +185,17 @@ pub enum Scheme {
 /// `https://@host/` parses as having no user; what it is meant to fool is not us, but refuse it.
 fn has_user_sign(text: &str) -> bool {
     let authority = text.split_once("//").map_or("", |(_, rest)| rest);
-    authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+    authority
+        .split(['/', '?', '#'])
+        .next()
+        .is_some_and(|authority| authority.contains('@'))
 }
 
 fn is_within(name: &str, zone: &str) -> bool {
-    let suffix = name.len().checked_sub(zone.len()).map(|at| name.split_at(at));
+    let suffix = name
+        .len()
+        .checked_sub(zone.len())
+        .map(|at| name.split_at(at));
     suffix.is_some_and(|(head, tail)| {
         tail.eq_ignore_ascii_case(zone) && (head.is_empty() || head.ends_with('.'))
     })
@@ -177,7 +206,12 @@ mod tests {
     use super::*;
 
     fn check(policy: &EgressPolicy, url: &str, allowed: bool) {
-        assert_eq!(policy.check_url(url).is_ok(), allowed, "{url}: {:?}", policy.check_url(url));
+        assert_eq!(
+            policy.check_url(url).is_ok(),
+            allowed,
+            "{url}: {:?}",
+            policy.check_url(url)
+        );
     }
 
     #[test]
@@ -238,7 +272,11 @@ mod tests {
         ] {
             check(&strict, url, false);
         }
-        check(&strict, &format!("https://example.com/{}", "a".repeat(2_048)), false);
+        check(
+            &strict,
+            &format!("https://example.com/{}", "a".repeat(2_048)),
+            false,
+        );
     }
 
     #[test]
@@ -267,7 +305,10 @@ mod tests {
 
     #[test]
     fn an_operators_ranges_open_exactly_themselves_and_never_metadata() {
-        let everything = ["0.0.0.0/0", "::/0"].into_iter().filter_map(Cidr::parse).collect();
+        let everything = ["0.0.0.0/0", "::/0"]
+            .into_iter()
+            .filter_map(Cidr::parse)
+            .collect();
         let wide = EgressPolicy::configured(true, everything, Duration::from_secs(5));
         check(&wide, "http://10.0.0.1/", true);
         check(&wide, "https://receiver.internal/", true);

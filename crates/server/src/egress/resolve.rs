@@ -37,14 +37,19 @@ pub struct SystemLookup {
 
 impl Default for SystemLookup {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+        Self {
+            slots: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        }
     }
 }
 
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
+        let slot = Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let host = host.to_owned();
         // Not `tokio::net::lookup_host`: the system call outlives a caller that gave up, and the
         // slot has to be held until the thread is really free.
@@ -86,13 +91,21 @@ pub(super) struct GuardedResolver {
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, policy, scheme) =
-            (Arc::clone(&self.lookup), Arc::clone(&self.policy), self.scheme);
+        let (lookup, policy, scheme) = (
+            Arc::clone(&self.lookup),
+            Arc::clone(&self.policy),
+            self.scheme,
+        );
         Box::pin(async move {
-            let found = lookup.addresses(name.as_str()).await.map_err(|_| Unresolved::Unknown)?;
+            let found = lookup
+                .addresses(name.as_str())
+                .await
+                .map_err(|_| Unresolved::Unknown)?;
             let permitted = permitted(&policy, scheme, &found)?;
             // Port 0 means "the URL's"; canonical, so that what was judged as IPv4 is dialled so.
-            let addresses = permitted.into_iter().map(|ip| SocketAddr::new(ip.to_canonical(), 0));
+            let addresses = permitted
+                .into_iter()
+                .map(|ip| SocketAddr::new(ip.to_canonical(), 0));
             Ok(Box::new(addresses) as Addrs)
         })
     }
@@ -106,10 +119,17 @@ fn permitted(
     if found.is_empty() {
         return Err(Unresolved::Unknown);
     }
-    let mut open: Vec<IpAddr> =
-        found.iter().copied().filter(|address| policy.permits(*address, scheme)).collect();
+    let mut open: Vec<IpAddr> = found
+        .iter()
+        .copied()
+        .filter(|address| policy.permits(*address, scheme))
+        .collect();
     open.truncate(ADDRESSES_MAX);
-    if open.is_empty() { Err(Unresolved::Forbidden) } else { Ok(open) }
+    if open.is_empty() {
+        Err(Unresolved::Forbidden)
+    } else {
+        Ok(open)
+    }
 }
 
 #[cfg(test)]
@@ -129,8 +149,14 @@ mod tests {
     #[test]
     fn only_permitted_addresses_are_left() {
         check(&["8.8.8.8"], Ok(&["8.8.8.8"]));
-        check(&["127.0.0.1", "8.8.8.8", "169.254.169.254"], Ok(&["8.8.8.8"]));
-        check(&["127.0.0.1", "::1", "::ffff:10.0.0.1"], Err(Unresolved::Forbidden));
+        check(
+            &["127.0.0.1", "8.8.8.8", "169.254.169.254"],
+            Ok(&["8.8.8.8"]),
+        );
+        check(
+            &["127.0.0.1", "::1", "::ffff:10.0.0.1"],
+            Err(Unresolved::Forbidden),
+        );
         check(&["64:ff9b::a9fe:a9fe"], Err(Unresolved::Forbidden));
         check(&[], Err(Unresolved::Unknown));
     }
@@ -144,8 +170,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_resolver_knows_this_host() {
-        let found = SystemLookup::default().addresses("localhost").await.unwrap();
+        let found = SystemLookup::default()
+            .addresses("localhost")
+            .await
+            .unwrap();
         assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty());
-        assert!(SystemLookup::default().addresses("a.b.invalid.").await.is_err());
+        assert!(
+            SystemLookup::default()
+                .addresses("a.b.invalid.")
+                .await
+                .is_err()
+        );
     }
 }

@@ -25,7 +25,10 @@ struct Scripted {
 impl Scripted {
     fn new(answers: &[&[&str]]) -> Arc<Self> {
         let parse = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
-        Arc::new(Self { answers: answers.iter().map(parse).collect(), asked: AtomicUsize::new(0) })
+        Arc::new(Self {
+            answers: answers.iter().map(parse).collect(),
+            asked: AtomicUsize::new(0),
+        })
     }
 
     fn asked(&self) -> usize {
@@ -36,7 +39,10 @@ impl Scripted {
 #[async_trait]
 impl Lookup for Scripted {
     async fn addresses(&self, _host: &str) -> std::io::Result<Vec<IpAddr>> {
-        let at = self.asked.fetch_add(1, Ordering::Relaxed).min(self.answers.len() - 1);
+        let at = self
+            .asked
+            .fetch_add(1, Ordering::Relaxed)
+            .min(self.answers.len() - 1);
         Ok(self.answers[at].clone())
     }
 }
@@ -73,7 +79,11 @@ fn loopback_only(timeout_ms: u64) -> EgressPolicy {
 
 fn parcel(url: String) -> Parcel {
     let headers = vec![("x-scaivault-event-id", "evt_1".to_owned())];
-    Parcel { url, headers, body: b"{}".to_vec() }
+    Parcel {
+        url,
+        headers,
+        body: b"{}".to_vec(),
+    }
 }
 
 async fn deliver(courier: &GuardedCourier, url: String) -> Attempted {
@@ -117,7 +127,10 @@ fn notations_of(v4: Ipv4Addr) -> Vec<String> {
     let n = u32::from(v4);
     let (high, low) = (n >> 16, n & 0xffff);
     let dotted = format!("{a}.{b}.{c}.{d}");
-    let percent = dotted.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let percent = dotted
+        .bytes()
+        .map(|byte| format!("%{byte:02x}"))
+        .collect::<String>();
     vec![
         dotted.clone(),
         format!("{dotted}."),
@@ -173,36 +186,43 @@ async fn no_notation_of_a_closed_address_leads_to_a_connection() {
         "255.255.255.255",
         "168.63.129.16",
     ];
-    let hosts = closed.iter().flat_map(|text| notations_of(text.parse().unwrap())).chain(
-        [
-            "[::]",
-            "[::1]",
-            "[0:0:0:0:0:0:0:1]",
-            "[fe80::1]",
-            "[fe80::1%25eth0]",
-            "[fc00::1]",
-            "[fd00:ec2::254]",
-            "[ff02::1]",
-            "[2001:db8::1]",
-            "[100::1]",
-            "0",
-            "127.1",
-            "0x7f.1",
-            "localhost",
-            "LocalHost.",
-            "a.localhost",
-            "metadata.google.internal",
-            "db.local",
-        ]
-        .map(str::to_owned),
-    );
+    let hosts = closed
+        .iter()
+        .flat_map(|text| notations_of(text.parse().unwrap()))
+        .chain(
+            [
+                "[::]",
+                "[::1]",
+                "[0:0:0:0:0:0:0:1]",
+                "[fe80::1]",
+                "[fe80::1%25eth0]",
+                "[fc00::1]",
+                "[fd00:ec2::254]",
+                "[ff02::1]",
+                "[2001:db8::1]",
+                "[100::1]",
+                "0",
+                "127.1",
+                "0x7f.1",
+                "localhost",
+                "LocalHost.",
+                "a.localhost",
+                "metadata.google.internal",
+                "db.local",
+            ]
+            .map(str::to_owned),
+        );
     let mut tried = 0;
     for host in hosts {
         for scheme in ["https", "http", "HTTPS"] {
             let url = format!("{scheme}://{host}:{}/x", trap.port());
             assert!(courier.check_url(&url).is_err(), "{url}");
             let attempted = deliver(&courier, url.clone()).await;
-            assert_eq!(attempted.error, Some(AttemptError::AddressForbidden), "{url}");
+            assert_eq!(
+                attempted.error,
+                Some(AttemptError::AddressForbidden),
+                "{url}"
+            );
             tried += 1;
         }
     }
@@ -228,9 +248,17 @@ async fn a_name_that_means_a_closed_address_is_not_connected_to() {
         let lookup = Scripted::new(&[hostile]);
         let courier = GuardedCourier::with_lookup(EgressPolicy::default(), lookup.clone()).unwrap();
         let url = format!("https://hooks.example.com:{}/", trap.port());
-        assert_eq!(courier.check_url(&url), Ok(()), "judged at delivery, not by name");
+        assert_eq!(
+            courier.check_url(&url),
+            Ok(()),
+            "judged at delivery, not by name"
+        );
         let attempted = deliver(&courier, url).await;
-        assert_eq!(attempted.error, Some(AttemptError::AddressForbidden), "{hostile:?}");
+        assert_eq!(
+            attempted.error,
+            Some(AttemptError::AddressForbidden),
+            "{hostile:?}"
+        );
         assert_eq!((attempted.response_code, lookup.asked()), (None, 1));
     }
     trap.assert_untouched();
@@ -246,11 +274,24 @@ async fn a_name_that_changes_its_answer_gains_nothing() {
     let courier = GuardedCourier::with_lookup(loopback_only(5_000), lookup.clone()).unwrap();
     let first = deliver(&courier, format!("http://rebind.example:{}/", good.port())).await;
     assert_eq!((first.response_code, first.error), (Some(204), None));
-    assert_eq!(lookup.asked(), 1, "asked once: the judged address is the one connected to");
+    assert_eq!(
+        lookup.asked(),
+        1,
+        "asked once: the judged address is the one connected to"
+    );
     let request = told.recv().await.unwrap().to_ascii_lowercase();
-    assert!(request.contains("user-agent: scaivault-webhook/1.0\r\n"), "{request}");
-    assert!(request.contains("content-type: application/json\r\n"), "{request}");
-    assert!(request.contains("x-scaivault-event-id: evt_1\r\n"), "{request}");
+    assert!(
+        request.contains("user-agent: scaivault-webhook/1.0\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("content-type: application/json\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("x-scaivault-event-id: evt_1\r\n"),
+        "{request}"
+    );
 
     let second = deliver(&courier, format!("http://rebind.example:{}/", trap.port())).await;
     assert_eq!(second.error, Some(AttemptError::AddressForbidden));
@@ -304,13 +345,19 @@ async fn a_silent_receiver_times_out_and_holds_nobody_else_up() {
         })
         .collect();
     let attempted = deliver(&patient, format!("http://{quick}/")).await;
-    assert_eq!((attempted.response_code, attempted.error), (Some(200), None));
+    assert_eq!(
+        (attempted.response_code, attempted.error),
+        (Some(200), None)
+    );
     assert!(stuck.iter().all(|task| !task.is_finished()));
     stuck.iter().for_each(tokio::task::JoinHandle::abort);
 
     let hasty = GuardedCourier::new(loopback_only(50)).unwrap();
     let attempted = deliver(&hasty, format!("http://{silent}/")).await;
-    assert_eq!((attempted.response_code, attempted.error), (None, Some(AttemptError::Timeout)));
+    assert_eq!(
+        (attempted.response_code, attempted.error),
+        (None, Some(AttemptError::Timeout))
+    );
     assert!(attempted.duration >= Duration::from_millis(50));
 }
 
@@ -333,16 +380,25 @@ async fn an_endless_answer_is_cut() {
     .await;
     let courier = GuardedCourier::new(loopback_only(60_000)).unwrap();
     let attempted = deliver(&courier, format!("http://{address}/")).await;
-    assert_eq!((attempted.response_code, attempted.error), (Some(200), None));
+    assert_eq!(
+        (attempted.response_code, attempted.error),
+        (Some(200), None)
+    );
     finished.recv().await.unwrap();
     let sent = sent.load(Ordering::Relaxed);
-    assert!(sent < 64 << 20, "{sent} bytes left the receiver: socket buffers, not a stream");
+    assert!(
+        sent < 64 << 20,
+        "{sent} bytes left the receiver: socket buffers, not a stream"
+    );
 }
 
 #[tokio::test]
 async fn failures_are_told_apart() {
     let courier = GuardedCourier::new(loopback_only(5_000)).unwrap();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let (garbage, _told) = receiver(|stream| say(stream, "220 mail ESMTP\r\n")).await;
     let (cut, _told_too) = receiver(|stream| async move { drop(stream) }).await;
     let (down, _heard) =
@@ -353,12 +409,23 @@ async fn failures_are_told_apart() {
         (format!("http://{cut}/"), None, AttemptError::Connect),
         (format!("https://{down}/"), None, AttemptError::Connect),
         (format!("http://{down}/"), Some(503), AttemptError::Status),
-        ("https://no.such.host.invalid/".to_owned(), None, AttemptError::Resolve),
+        (
+            "https://no.such.host.invalid/".to_owned(),
+            None,
+            AttemptError::Resolve,
+        ),
     ] {
         let attempted = deliver(&courier, url.clone()).await;
-        assert_eq!((attempted.response_code, attempted.error), (code, Some(error)), "{url}");
+        assert_eq!(
+            (attempted.response_code, attempted.error),
+            (code, Some(error)),
+            "{url}"
+        );
     }
     let mut broken = parcel(format!("http://{down}/"));
     broken.headers.push(("x-broken", "a\nb".to_owned()));
-    assert_eq!(courier.deliver(&broken).await.error, Some(AttemptError::Receiver));
+    assert_eq!(
+        courier.deliver(&broken).await.error,
+        Some(AttemptError::Receiver)
+    );
 }

@@ -34,7 +34,12 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let drain = limits.drain;
-    let shared = Arc::new(Shared { router, tls, limits, counters });
+    let shared = Arc::new(Shared {
+        router,
+        tls,
+        limits,
+        counters,
+    });
     let mut connections = JoinSet::new();
     let stop = shutdown.clone();
     loop {

@@ -84,7 +84,13 @@ async fn speak<S>(
 {
     let limits = &shared.limits;
     let progress = Arc::new(Progress::default());
-    let stream = Patient::new(stream, protocol, limits.head, limits.idle, Arc::clone(&progress));
+    let stream = Patient::new(
+        stream,
+        protocol,
+        limits.head,
+        limits.idle,
+        Arc::clone(&progress),
+    );
     let service = service(shared.router.clone(), peer, progress);
     let io = TokioIo::new(stream);
     let ended = match protocol {

@@ -91,7 +91,12 @@ impl<S> Patient<S> {
     }
 
     fn deadline(&self) -> Instant {
-        self.since + if self.reading_head { self.head } else { self.idle }
+        self.since
+            + if self.reading_head {
+                self.head
+            } else {
+                self.idle
+            }
     }
 
     /// Whether a request is being served; notes when the last one ended.
@@ -201,7 +206,11 @@ mod tests {
     fn stream(protocol: Protocol) -> (Patient<DuplexStream>, DuplexStream, Arc<Progress>) {
         let (near, far) = tokio::io::duplex(1_024);
         let progress = Arc::new(Progress::default());
-        (Patient::new(near, protocol, HEAD, IDLE, Arc::clone(&progress)), far, progress)
+        (
+            Patient::new(near, protocol, HEAD, IDLE, Arc::clone(&progress)),
+            far,
+            progress,
+        )
     }
 
     /// How long the stream waits before it gives up.
@@ -217,7 +226,11 @@ mod tests {
     async fn rests(stream: &mut Patient<DuplexStream>, seconds: u64) {
         let mut buffer = [0; 4];
         let reading = stream.read(&mut buffer);
-        assert!(tokio::time::timeout(Duration::from_secs(seconds), reading).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(seconds), reading)
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -236,7 +249,10 @@ mod tests {
             }
         });
         let mut sink = Vec::new();
-        assert_eq!(stream.read_to_end(&mut sink).await.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(
+            stream.read_to_end(&mut sink).await.unwrap_err().kind(),
+            ErrorKind::TimedOut
+        );
         assert_eq!(start.elapsed().as_secs(), HEAD.as_secs());
         dripping.abort();
     }
@@ -273,7 +289,10 @@ mod tests {
             }
         });
         let mut sink = Vec::new();
-        assert_eq!(stream.read_to_end(&mut sink).await.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(
+            stream.read_to_end(&mut sink).await.unwrap_err().kind(),
+            ErrorKind::TimedOut
+        );
         assert_eq!(start.elapsed().as_secs(), IDLE.as_secs());
         pinging.abort();
     }

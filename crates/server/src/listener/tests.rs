@@ -47,13 +47,31 @@ async fn start(tls: Option<TlsAcceptor>, limits: ListenerLimits) -> Running {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let counters = ConnectionCounters::default();
-    let task = tokio::spawn(serve(listener, tls, router, limits, stopped, counters.clone()));
-    Running { address, stop, task, counters, began, finish }
+    let task = tokio::spawn(serve(
+        listener,
+        tls,
+        router,
+        limits,
+        stopped,
+        counters.clone(),
+    ));
+    Running {
+        address,
+        stop,
+        task,
+        counters,
+        began,
+        finish,
+    }
 }
 
 fn short() -> ListenerLimits {
     let ms = Duration::from_millis(50);
-    ListenerLimits { head: ms, handshake: ms, ..ListenerLimits::default() }
+    ListenerLimits {
+        head: ms,
+        handshake: ms,
+        ..ListenerLimits::default()
+    }
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {
@@ -86,7 +104,10 @@ async fn clear_text_is_served_with_the_peers_address() {
     stream.write_all(two.as_bytes()).await.unwrap();
     let text = rest(stream).await;
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
-    assert!(text.contains("\r\n\r\nabcHTTP/1.1") && text.ends_with(&peer.to_string()), "{text}");
+    assert!(
+        text.contains("\r\n\r\nabcHTTP/1.1") && text.ends_with(&peer.to_string()),
+        "{text}"
+    );
     assert_eq!(running.counters.accepted.get(), 1);
 }
 
@@ -95,8 +116,14 @@ async fn a_slow_or_silent_head_is_cut_and_others_are_served() {
     let running = start(None, short()).await;
     let silent = connect(running.address).await;
     let mut slow = connect(running.address).await;
-    slow.write_all(b"GET /peer HTTP/1.1\r\nhost:").await.unwrap();
-    assert!(ask(running.address, "/peer").await.starts_with("HTTP/1.1 200"));
+    slow.write_all(b"GET /peer HTTP/1.1\r\nhost:")
+        .await
+        .unwrap();
+    assert!(
+        ask(running.address, "/peer")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
     // Both end by themselves; without the limit this would hang.
     assert!(!rest(silent).await.contains("200"));
     assert!(!rest(slow).await.contains("200"));
@@ -105,13 +132,22 @@ async fn a_slow_or_silent_head_is_cut_and_others_are_served() {
 #[tokio::test]
 async fn malformed_and_oversized_heads_are_refused_and_the_connection_ends() {
     let running = start(None, ListenerLimits::default()).await;
-    let oversized = format!("GET /peer HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(100_000));
-    let many = format!("GET /peer HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(200));
+    let oversized = format!(
+        "GET /peer HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+        "a".repeat(100_000)
+    );
+    let many = format!(
+        "GET /peer HTTP/1.1\r\nhost: x\r\n{}\r\n",
+        "a: b\r\n".repeat(200)
+    );
     for (head, expect) in [
         // Cut in the middle of what it sends, the client may see a reset before the refusal.
         (oversized.as_str(), ""),
         (many.as_str(), "431"),
-        ("GET /peer HTTP/1.1\r\nhost x\r\n\r\nand more that is never read", "400"),
+        (
+            "GET /peer HTTP/1.1\r\nhost x\r\n\r\nand more that is never read",
+            "400",
+        ),
         ("\u{16}\u{3}\u{1} a TLS hello", "400"),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""),
         (
@@ -122,7 +158,10 @@ async fn malformed_and_oversized_heads_are_refused_and_the_connection_ends() {
         let mut stream = connect(running.address).await;
         let _ = stream.write_all(head.as_bytes()).await;
         let text = rest(stream).await;
-        assert!(!text.contains(" 200 ") && text.contains(expect), "{expect}: {text}");
+        assert!(
+            !text.contains(" 200 ") && text.contains(expect),
+            "{expect}: {text}"
+        );
     }
     while running.counters.open.get() > 0 {
         tokio::task::yield_now().await;
@@ -144,14 +183,20 @@ async fn stopping_lets_the_request_in_flight_finish_and_refuses_new_ones() {
     }
     running.finish.notify_one();
     let answer = asking.await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"),
+        "{answer}"
+    );
     running.task.await.unwrap().unwrap();
     assert_eq!(running.counters.open.get(), 0);
 }
 
 #[tokio::test]
 async fn what_outlasts_the_drain_deadline_is_cut() {
-    let limits = ListenerLimits { drain: Duration::from_millis(20), ..ListenerLimits::default() };
+    let limits = ListenerLimits {
+        drain: Duration::from_millis(20),
+        ..ListenerLimits::default()
+    };
     let running = start(None, limits).await;
     let asking = tokio::spawn(ask(running.address, "/slow"));
     running.began.notified().await;
@@ -170,22 +215,35 @@ async fn a_dropped_sender_stops_it_too() {
 
 #[tokio::test]
 async fn beyond_the_cap_connections_are_closed_at_once_and_places_come_back() {
-    let limits = ListenerLimits { connections_max: 2, ..ListenerLimits::default() };
+    let limits = ListenerLimits {
+        connections_max: 2,
+        ..ListenerLimits::default()
+    };
     let running = start(None, limits).await;
     let mut kept = Vec::new();
     for _ in 0..2 {
         let mut stream = connect(running.address).await;
-        stream.write_all(b"GET /peer HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /peer HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
         stream.read_exact(&mut [0; 12]).await.unwrap();
         kept.push(stream);
     }
     assert_eq!(ask(running.address, "/peer").await, "");
-    assert_eq!((running.counters.refused.get(), running.counters.open.get()), (1, 2));
+    assert_eq!(
+        (running.counters.refused.get(), running.counters.open.get()),
+        (1, 2)
+    );
     kept.clear();
     while running.counters.open.get() > 0 {
         tokio::task::yield_now().await;
     }
-    assert!(ask(running.address, "/peer").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        ask(running.address, "/peer")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
 }
 
 fn write_certificate(folder: &Path) -> RootCertStore {
@@ -214,7 +272,9 @@ async fn handshake(
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     let name = ServerName::try_from("vault.test").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, connect(address).await).await
+    TlsConnector::from(Arc::new(config))
+        .connect(name, connect(address).await)
+        .await
 }
 
 #[tokio::test]
@@ -224,7 +284,9 @@ async fn tls_is_served_in_both_protocols() {
     let (acceptor, _) = load(folder.path()).unwrap();
     let running = start(Some(acceptor), ListenerLimits::default()).await;
 
-    let mut stream = handshake(running.address, roots.clone(), "http/1.1").await.unwrap();
+    let mut stream = handshake(running.address, roots.clone(), "http/1.1")
+        .await
+        .unwrap();
     let request = b"GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
     assert!(rest(stream).await.starts_with("HTTP/1.1 200"));
@@ -232,12 +294,16 @@ async fn tls_is_served_in_both_protocols() {
     let stream = handshake(running.address, roots, "h2").await.unwrap();
     let io = hyper_util::rt::TokioIo::new(stream);
     let executor = hyper_util::rt::TokioExecutor::new();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let request = http::Request::get("https://vault.test/peer").body(axum::body::Body::empty());
     let answer = sender.send_request(request.unwrap()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (200, http::Version::HTTP_2)
+    );
 }
 
 #[tokio::test]

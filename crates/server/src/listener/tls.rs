@@ -47,7 +47,10 @@ pub fn load_tls(
     cert_file: &Path,
     key_file: &Path,
 ) -> Result<(TlsAcceptor, TlsReload), TlsFileError> {
-    let files = Files { cert: cert_file.to_owned(), key: key_file.to_owned() };
+    let files = Files {
+        cert: cert_file.to_owned(),
+        key: key_file.to_owned(),
+    };
     let current = Arc::new(Current(ArcSwap::from(files.read()?)));
     let unusable = |source| files.unusable(source);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -57,7 +60,10 @@ pub fn load_tls(
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((TlsAcceptor::from(Arc::new(config)), TlsReload { files, current }))
+    Ok((
+        TlsAcceptor::from(Arc::new(config)),
+        TlsReload { files, current },
+    ))
 }
 
 /// Reads the certificate and key files again. Cheap to clone.
@@ -103,7 +109,11 @@ impl Files {
     }
 
     fn unusable(&self, source: rustls::Error) -> TlsFileError {
-        TlsFileError::Unusable { cert: self.cert.clone(), key: self.key.clone(), source }
+        TlsFileError::Unusable {
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            source,
+        }
     }
 }
 

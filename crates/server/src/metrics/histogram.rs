@@ -40,10 +40,18 @@ impl TypedMetric for DurationHistogram {
 
 impl EncodeMetric for DurationHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let counts = self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
-        let bounds = BOUNDS_US.iter().map(|us| Duration::from_micros(*us).as_secs_f64());
-        let buckets: Vec<(f64, u64)> =
-            bounds.chain(std::iter::once(f64::INFINITY)).zip(counts).collect();
+        let counts = self
+            .0
+            .buckets
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let bounds = BOUNDS_US
+            .iter()
+            .map(|us| Duration::from_micros(*us).as_secs_f64());
+        let buckets: Vec<(f64, u64)> = bounds
+            .chain(std::iter::once(f64::INFINITY))
+            .zip(counts)
+            .collect();
         // From the same reading as the buckets, so that they agree while others count on.
         let count = counts.iter().sum();
         let sum = Duration::from_nanos(self.0.sum_ns.load(Ordering::Relaxed)).as_secs_f64();

@@ -88,8 +88,13 @@ impl PathCategory {
 
     /// Of a request's path or route, with or without a tenant prefix.
     pub fn of_path(path: &str) -> Self {
-        let Some(path) = path.strip_prefix("/v1/") else { return Self::Other };
-        let path = match path.strip_prefix("t/").and_then(|rest| rest.split_once('/')) {
+        let Some(path) = path.strip_prefix("/v1/") else {
+            return Self::Other;
+        };
+        let path = match path
+            .strip_prefix("t/")
+            .and_then(|rest| rest.split_once('/'))
+        {
             Some((_tenant, rest)) => rest,
             None => path.strip_prefix("partner/").unwrap_or(path),
         };
@@ -163,7 +168,12 @@ impl StatusLabel {
     pub(super) const COUNT: usize = STATUSES.len() + 1;
 
     pub(super) fn of(status: u16) -> Self {
-        Self(STATUSES.iter().position(|known| known.0 == status).unwrap_or(STATUSES.len()))
+        Self(
+            STATUSES
+                .iter()
+                .position(|known| known.0 == status)
+                .unwrap_or(STATUSES.len()),
+        )
     }
 
     pub(super) fn as_str(self) -> &'static str {

@@ -31,7 +31,9 @@ pub struct TenantMetrics {
 impl TenantMetrics {
     /// A value was handed out.
     pub fn secret_read(&self, secret_type: SecretType) {
-        let index = SecretType::ALL.iter().position(|known| *known == secret_type);
+        let index = SecretType::ALL
+            .iter()
+            .position(|known| *known == secret_type);
         if let Some(counter) = index.and_then(|index| self.reads.get(index)) {
             counter.inc();
         }
@@ -61,8 +63,16 @@ pub(super) struct Tenants {
 
 impl Tenants {
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("secret_reads", "Secret values handed out", self.reads.clone());
-        registry.register("secret_writes", "Secret versions stored", self.writes.clone());
+        registry.register(
+            "secret_reads",
+            "Secret values handed out",
+            self.reads.clone(),
+        );
+        registry.register(
+            "secret_writes",
+            "Secret versions stored",
+            self.writes.clone(),
+        );
         // The documented name, although the suffix is usually a counter's.
         registry.register("secrets_total", "Secrets that exist", self.secrets.clone());
     }
@@ -77,7 +87,11 @@ impl Tenants {
         if let Some(metrics) = find(&known, tenant) {
             return metrics;
         }
-        let name = if known.len() < TENANTS_MAX { tenant } else { THE_REST };
+        let name = if known.len() < TENANTS_MAX {
+            tenant
+        } else {
+            THE_REST
+        };
         let metrics = Arc::new(self.create(name));
         let mut more = ByTenant::clone(&known);
         more.insert(name.into(), Arc::clone(&metrics));
@@ -86,10 +100,14 @@ impl Tenants {
     }
 
     fn create(&self, tenant: &str) -> TenantMetrics {
-        let labels = TenantLabels { tenant: tenant.to_owned() };
+        let labels = TenantLabels {
+            tenant: tenant.to_owned(),
+        };
         let reads = SecretType::ALL.map(|secret_type| {
-            let labels =
-                TenantTypeLabels { tenant: tenant.to_owned(), secret_type: secret_type.as_str() };
+            let labels = TenantTypeLabels {
+                tenant: tenant.to_owned(),
+                secret_type: secret_type.as_str(),
+            };
             self.reads.get_or_create_owned(&labels)
         });
         TenantMetrics {
@@ -101,7 +119,13 @@ impl Tenants {
 }
 
 fn find(known: &ByTenant, tenant: &str) -> Option<Arc<TenantMetrics>> {
-    let the_rest = || if known.len() > TENANTS_MAX { known.get(THE_REST) } else { None };
+    let the_rest = || {
+        if known.len() > TENANTS_MAX {
+            known.get(THE_REST)
+        } else {
+            None
+        }
+    };
     known.get(tenant).or_else(the_rest).map(Arc::clone)
 }
 
@@ -112,7 +136,9 @@ mod tests {
     #[test]
     fn tenants_have_their_own_numbers_and_past_the_bound_they_share() {
         let tenants = Tenants::default();
-        let own: Vec<_> = (0..TENANTS_MAX).map(|n| tenants.of(&format!("tnt_{n}"))).collect();
+        let own: Vec<_> = (0..TENANTS_MAX)
+            .map(|n| tenants.of(&format!("tnt_{n}")))
+            .collect();
         assert!(Arc::ptr_eq(&own[7], &tenants.of("tnt_7")));
         assert!(!Arc::ptr_eq(&own[7], &own[8]));
         let (late, later) = (tenants.of("tnt_late"), tenants.of("tnt_later"));

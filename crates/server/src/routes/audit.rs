@@ -42,7 +42,14 @@ async fn logs(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
     let page = rows(&app, &caller, &query, filter).await?;
     let (logs, cursor) = page_view(page);
     let has_more = cursor.is_some();
-    Ok(json_response(StatusCode::OK, &wire::AuditLogs { logs, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::AuditLogs {
+            logs,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 async fn of_secret(
@@ -53,7 +60,10 @@ async fn of_secret(
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Audit).await?;
     let query = Query::parse(uri.query())?;
-    let filter = AuditFilter { path: Some(fields::path(&path)?), ..filter(&query)? };
+    let filter = AuditFilter {
+        path: Some(fields::path(&path)?),
+        ..filter(&query)?
+    };
     trail(&app, &caller, &query, filter).await
 }
 
@@ -65,7 +75,10 @@ async fn of_identity(
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Audit).await?;
     let query = Query::parse(uri.query())?;
-    let filter = AuditFilter { identity_id: Some(identity_id), ..filter(&query)? };
+    let filter = AuditFilter {
+        identity_id: Some(identity_id),
+        ..filter(&query)?
+    };
     trail(&app, &caller, &query, filter).await
 }
 
@@ -76,13 +89,25 @@ async fn trail(
     filter: AuditFilter,
 ) -> Result<Response, Problem> {
     let now = app.vault.now();
-    let recent = AuditFilter { from: Some(now.minus(TRAIL_SUMMARY)), to: None, ..filter.clone() };
+    let recent = AuditFilter {
+        from: Some(now.minus(TRAIL_SUMMARY)),
+        to: None,
+        ..filter.clone()
+    };
     let counts = app.vault.audit_counts(caller, recent.clone()).await?;
     let page = rows(app, caller, query, filter).await?;
     let (logs, cursor) = page_view(page);
     let has_more = cursor.is_some();
     let summary = summary_view(counts, recent.from, Some(now));
-    Ok(json_response(StatusCode::OK, &wire::AuditTrail { logs, summary, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::AuditTrail {
+            logs,
+            summary,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 async fn summary(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
@@ -91,7 +116,10 @@ async fn summary(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Resp
     let filter = filter(&query)?;
     let (from, to) = (filter.from, filter.to);
     let counts = app.vault.audit_counts(&caller, filter).await?;
-    Ok(json_response(StatusCode::OK, &summary_view(counts, from, to)))
+    Ok(json_response(
+        StatusCode::OK,
+        &summary_view(counts, from, to),
+    ))
 }
 
 async fn verify(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
@@ -101,7 +129,10 @@ async fn verify(State(app): State<Shared>, call: Call) -> Result<Response, Probl
         valid: report.first_bad.is_none(),
         rows: report.rows,
         head: report.head,
-        first_bad: report.first_bad.map(|bad| wire::BadRow { id: bad.id, reason: bad.reason }),
+        first_bad: report.first_bad.map(|bad| wire::BadRow {
+            id: bad.id,
+            reason: bad.reason,
+        }),
     };
     Ok(json_response(StatusCode::OK, &view))
 }
@@ -117,7 +148,10 @@ async fn rows(
         .cursor(LIST)?
         .map(|place| {
             place.parse().map_err(|_| {
-                Problem::new(ErrorCode::InvalidCursor, "the cursor is not one this list gave out")
+                Problem::new(
+                    ErrorCode::InvalidCursor,
+                    "the cursor is not one this list gave out",
+                )
             })
         })
         .transpose()?;
@@ -127,7 +161,10 @@ async fn rows(
 fn filter(query: &Query) -> Result<AuditFilter, Problem> {
     let action = |word: &str| {
         Action::parse(word).ok_or_else(|| {
-            Problem::new(ErrorCode::InvalidRequest, "query parameter 'action' has an unknown action")
+            Problem::new(
+                ErrorCode::InvalidRequest,
+                "query parameter 'action' has an unknown action",
+            )
         })
     };
     Ok(AuditFilter {
@@ -141,9 +178,7 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
         identity_id: query.text("identity_id").map(str::to_owned),
         identity_type: match query.text("identity_type") {
             None => None,
-            Some(kind @ ("user" | "service_account" | "group" | "system")) => {
-                Some(kind.to_owned())
-            }
+            Some(kind @ ("user" | "service_account" | "group" | "system")) => Some(kind.to_owned()),
             Some(_) => {
                 return Err(Problem::new(
                     ErrorCode::InvalidRequest,
@@ -152,7 +187,10 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
             }
         },
         path: None,
-        path_prefix: query.text("path_prefix").map(fields::path_prefix).transpose()?,
+        path_prefix: query
+            .text("path_prefix")
+            .map(fields::path_prefix)
+            .transpose()?,
         success: query.flag("success")?,
         source_ip: query.text("source_ip").map(str::to_owned),
         request_id: query.text("request_id").map(str::to_owned),
@@ -206,7 +244,11 @@ fn filtered(operation: Operation) -> Operation {
         .query("to", "string", "Before this time")
         .query("action", "string", "Any of these actions, comma-separated")
         .query("identity_id", "string", "Typed name")
-        .query("identity_type", "string", "user, service_account, group or system")
+        .query(
+            "identity_type",
+            "string",
+            "user, service_account, group or system",
+        )
         .query("path_prefix", "string", "Text prefix of the path")
         .query("success", "boolean", "Whether it was allowed and done")
         .query("source_ip", "string", "Client address")
@@ -216,26 +258,51 @@ fn filtered(operation: Operation) -> Operation {
 pub(super) fn operations() -> Vec<Operation> {
     let tag = "Audit";
     vec![
-        filtered(Operation::get("/v1/audit/logs", "listAuditLogs", tag, "Rows, newest first"))
-            .scope("audit:read")
-            .paged()
-            .answers::<wire::AuditLogs>(200)
-            .fails(&["invalid_cursor", "invalid_path"]),
-        Operation::get("/v1/audit/secrets/{path}", "auditOfSecret", tag, "One secret's trail and its last 30 days in figures")
-            .scope("audit:read")
-            .paged()
-            .answers::<wire::AuditTrail>(200)
-            .fails(&["invalid_cursor", "invalid_path"]),
-        Operation::get("/v1/audit/identities/{identity_id}", "auditOfIdentity", tag, "One identity's trail and its last 30 days in figures")
-            .scope("audit:read")
-            .paged()
-            .answers::<wire::AuditTrail>(200)
-            .fails(&["invalid_cursor"]),
-        filtered(Operation::get("/v1/audit/summary", "auditSummary", tag, "Figures over a time"))
-            .scope("audit:read")
-            .answers::<wire::AuditSummary>(200),
-        Operation::get("/v1/audit/verify", "verifyAudit", tag, "Walk the whole chain and name the first bad row")
-            .scope("audit:read")
-            .answers::<wire::AuditVerify>(200),
+        filtered(Operation::get(
+            "/v1/audit/logs",
+            "listAuditLogs",
+            tag,
+            "Rows, newest first",
+        ))
+        .scope("audit:read")
+        .paged()
+        .answers::<wire::AuditLogs>(200)
+        .fails(&["invalid_cursor", "invalid_path"]),
+        Operation::get(
+            "/v1/audit/secrets/{path}",
+            "auditOfSecret",
+            tag,
+            "One secret's trail and its last 30 days in figures",
+        )
+        .scope("audit:read")
+        .paged()
+        .answers::<wire::AuditTrail>(200)
+        .fails(&["invalid_cursor", "invalid_path"]),
+        Operation::get(
+            "/v1/audit/identities/{identity_id}",
+            "auditOfIdentity",
+            tag,
+            "One identity's trail and its last 30 days in figures",
+        )
+        .scope("audit:read")
+        .paged()
+        .answers::<wire::AuditTrail>(200)
+        .fails(&["invalid_cursor"]),
+        filtered(Operation::get(
+            "/v1/audit/summary",
+            "auditSummary",
+            tag,
+            "Figures over a time",
+        ))
+        .scope("audit:read")
+        .answers::<wire::AuditSummary>(200),
+        Operation::get(
+            "/v1/audit/verify",
+            "verifyAudit",
+            tag,
+            "Walk the whole chain and name the first bad row",
+        )
+        .scope("audit:read")
+        .answers::<wire::AuditVerify>(200),
     ]
 }

@@ -47,11 +47,17 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 pub(crate) async fn no_such_route() -> Problem {
-    Problem::new(ErrorCode::NotFound, "there is no such route: see /v1/openapi.json")
+    Problem::new(
+        ErrorCode::NotFound,
+        "there is no such route: see /v1/openapi.json",
+    )
 }
 
 pub(crate) async fn no_such_method() -> Problem {
-    Problem::new(ErrorCode::MethodNotAllowed, "this route does not take this method")
+    Problem::new(
+        ErrorCode::MethodNotAllowed,
+        "this route does not take this method",
+    )
 }
 
 /// An id in a path: what cannot be one is simply not found.

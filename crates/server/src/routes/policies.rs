@@ -31,7 +31,10 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/policies", get(list).post(create))
         .route("/v1/policies/test", post(test))
-        .route("/v1/policies/{id}", get(show).put(replace).patch(change).delete(remove))
+        .route(
+            "/v1/policies/{id}",
+            get(show).put(replace).patch(change).delete(remove),
+        )
         .route("/v1/policies/{id}/bindings", get(bindings).post(bind))
         .route("/v1/policies/{id}/bindings/{binding_id}", delete(unbind))
 }
@@ -44,18 +47,34 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
         check_scope(Some(scope))?;
     }
     let inactive = query.flag("include_inactive")?.unwrap_or(false);
-    let rows = app.vault.policy_list(&caller, inactive, after.as_deref(), limit + 1).await?;
+    let rows = app
+        .vault
+        .policy_list(&caller, inactive, after.as_deref(), limit + 1)
+        .await?;
     let (rows, cursor) = page(rows, limit, LIST, |(policy, _)| policy.id.as_str());
-    let policies = rows.iter().map(|(policy, bindings)| item_view(policy, *bindings)).collect();
+    let policies = rows
+        .iter()
+        .map(|(policy, bindings)| item_view(policy, *bindings))
+        .collect();
     let has_more = cursor.is_some();
-    Ok(json_response(StatusCode::OK, &wire::PolicyList { policies, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::PolicyList {
+            policies,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Policy).await?;
     let draft = draft(read(&app, body).await?)?;
     let policy = app.vault.policy_create(&caller, draft).await?;
-    Ok(json_response(StatusCode::CREATED, &policy_view(&policy, &[])))
+    Ok(json_response(
+        StatusCode::CREATED,
+        &policy_view(&policy, &[]),
+    ))
 }
 
 async fn show(
@@ -66,7 +85,10 @@ async fn show(
     let caller = call.enter(&app, Category::Policy).await?;
     let id = id_in_path!(PolicyId, id, PolicyNotFound)?;
     let (policy, bindings) = app.vault.policy_details(&caller, &id).await?;
-    Ok(json_response(StatusCode::OK, &policy_view(&policy, &bindings)))
+    Ok(json_response(
+        StatusCode::OK,
+        &policy_view(&policy, &bindings),
+    ))
 }
 
 async fn replace(
@@ -80,7 +102,10 @@ async fn replace(
     let draft = draft(read(&app, body).await?)?;
     app.vault.policy_change(&caller, &id, draft).await?;
     let (policy, bindings) = app.vault.policy_details(&caller, &id).await?;
-    Ok(json_response(StatusCode::OK, &policy_view(&policy, &bindings)))
+    Ok(json_response(
+        StatusCode::OK,
+        &policy_view(&policy, &bindings),
+    ))
 }
 
 async fn change(
@@ -93,14 +118,20 @@ async fn change(
     let id = id_in_path!(PolicyId, id, PolicyNotFound)?;
     let patch: wire::PolicyPatch = read(&app, body).await?;
     let draft = PolicyDraft {
-        name: patch.name.map(|name| fields::name(&name, "name")).transpose()?,
+        name: patch
+            .name
+            .map(|name| fields::name(&name, "name"))
+            .transpose()?,
         description: fields::free_text(patch.description, "description")?.map(Some),
         rules: patch.rules.map(rules).transpose()?,
         is_active: patch.is_active,
     };
     app.vault.policy_change(&caller, &id, draft).await?;
     let (policy, bindings) = app.vault.policy_details(&caller, &id).await?;
-    Ok(json_response(StatusCode::OK, &policy_view(&policy, &bindings)))
+    Ok(json_response(
+        StatusCode::OK,
+        &policy_view(&policy, &bindings),
+    ))
 }
 
 async fn remove(
@@ -125,7 +156,10 @@ async fn bindings(
     let id = id_in_path!(PolicyId, id, PolicyNotFound)?;
     let (_, bindings) = app.vault.policy_details(&caller, &id).await?;
     let bindings = bindings.iter().map(binding_view).collect();
-    Ok(json_response(StatusCode::OK, &wire::BindingList { bindings }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::BindingList { bindings },
+    ))
 }
 
 async fn bind(
@@ -180,7 +214,8 @@ async fn test(State(app): State<Shared>, call: Call, body: Body) -> Result<Respo
         source_ip: context
             .source_ip
             .map(|text| {
-                text.parse().map_err(|_| Problem::field("context.source_ip", "is an address"))
+                text.parse()
+                    .map_err(|_| Problem::field("context.source_ip", "is an address"))
             })
             .transpose()?,
         mfa_verified: context.mfa_verified.unwrap_or(false),
@@ -218,7 +253,10 @@ fn rules(wire: Vec<wire::Rule>) -> Result<Vec<Rule>, Problem> {
         let text = format!("a policy has 1 to {RULES_MAX} rules");
         return Err(Problem::new(ErrorCode::InvalidPolicy, text));
     }
-    wire.into_iter().enumerate().map(|(index, rule)| one_rule(index, rule)).collect()
+    wire.into_iter()
+        .enumerate()
+        .map(|(index, rule)| one_rule(index, rule))
+        .collect()
 }
 
 fn one_rule(index: usize, rule: wire::Rule) -> Result<Rule, Problem> {
@@ -233,7 +271,10 @@ fn one_rule(index: usize, rule: wire::Rule) -> Result<Rule, Problem> {
         .iter()
         .map(|word| permission(word, &at("permissions")))
         .collect::<Result<_, _>>()
-        .map_err(|problem| Problem { code: ErrorCode::InvalidPolicy, ..problem })?;
+        .map_err(|problem| Problem {
+            code: ErrorCode::InvalidPolicy,
+            ..problem
+        })?;
     let conditions = match rule.conditions {
         None => Conditions::default(),
         Some(value) => serde_json::from_value(value).map_err(|_| {
@@ -245,12 +286,19 @@ fn one_rule(index: usize, rule: wire::Rule) -> Result<Rule, Problem> {
             Problem::new(ErrorCode::InvalidPolicy, text)
         })?,
     };
-    Ok(Rule { path_pattern, permissions, conditions })
+    Ok(Rule {
+        path_pattern,
+        permissions,
+        conditions,
+    })
 }
 
 fn permission(text: &str, field: &str) -> Result<Permission, Problem> {
     Permission::parse(text).ok_or_else(|| {
-        Problem::field(field, "permissions are read, write, delete, list, rotate, admin")
+        Problem::field(
+            field,
+            "permissions are read, write, delete, list, rotate, admin",
+        )
     })
 }
 
@@ -281,7 +329,11 @@ fn rule_view(rule: &Rule) -> wire::Rule {
         .flatten();
     wire::Rule {
         path_pattern: rule.path_pattern.as_str().to_owned(),
-        permissions: rule.permissions.iter().map(|p| p.as_str().to_owned()).collect(),
+        permissions: rule
+            .permissions
+            .iter()
+            .map(|p| p.as_str().to_owned())
+            .collect(),
         conditions,
     }
 }
@@ -313,10 +365,17 @@ fn binding_view(binding: &Binding) -> wire::Binding {
 
 fn test_view(outcome: PolicyTestOutcome) -> wire::PolicyTestResult {
     let allowed = outcome.matched.is_some();
-    let reason = match (allowed, outcome.failed_condition, outcome.evaluated.is_empty()) {
+    let reason = match (
+        allowed,
+        outcome.failed_condition,
+        outcome.evaluated.is_empty(),
+    ) {
         (true, ..) => "a rule allows it".to_owned(),
         (false, Some(condition), _) => {
-            format!("a rule matches, but its condition {} does not hold", condition.as_str())
+            format!(
+                "a rule matches, but its condition {} does not hold",
+                condition.as_str()
+            )
         }
         (false, None, true) => "no policy is bound to this identity".to_owned(),
         (false, None, false) => "no rule of the bound policies matches".to_owned(),
@@ -344,54 +403,111 @@ fn test_view(outcome: PolicyTestOutcome) -> wire::PolicyTestResult {
 pub(super) fn operations() -> Vec<Operation> {
     let tag = "Policies";
     vec![
-        Operation::get("/v1/policies", "listPolicies", tag, "Policies without rules and bindings")
-            .scope("policies:read")
-            .query("scope", "string", "tenant")
-            .query("include_inactive", "boolean", "Inactive ones too")
-            .paged()
-            .answers::<wire::PolicyList>(200)
-            .fails(&["invalid_cursor"]),
+        Operation::get(
+            "/v1/policies",
+            "listPolicies",
+            tag,
+            "Policies without rules and bindings",
+        )
+        .scope("policies:read")
+        .query("scope", "string", "tenant")
+        .query("include_inactive", "boolean", "Inactive ones too")
+        .paged()
+        .answers::<wire::PolicyList>(200)
+        .fails(&["invalid_cursor"]),
         Operation::post("/v1/policies", "createPolicy", tag, "Create a policy")
             .scope("policies:write")
             .takes::<wire::PolicyBody>()
             .answers::<wire::Policy>(201)
-            .fails(&["invalid_policy", "invalid_glob", "validation_error", "name_exists"]),
-        Operation::post("/v1/policies/test", "testPolicy", tag, "What the decision would be; leaves no audit row")
-            .scope("policies:read")
-            .takes::<wire::PolicyTest>()
-            .answers::<wire::PolicyTestResult>(200)
-            .fails(&["invalid_path", "validation_error"]),
-        Operation::get("/v1/policies/{id}", "readPolicy", tag, "One policy with rules and bindings")
-            .scope("policies:read")
-            .answers::<wire::Policy>(200)
-            .fails(&["policy_not_found"]),
-        Operation::put("/v1/policies/{id}", "replacePolicy", tag, "Replace rules and description; bindings stay")
-            .scope("policies:write")
-            .takes::<wire::PolicyBody>()
-            .answers::<wire::Policy>(200)
-            .fails(&["policy_not_found", "invalid_policy", "invalid_glob", "validation_error", "name_exists"]),
-        Operation::patch("/v1/policies/{id}", "updatePolicy", tag, "Change only given fields")
-            .scope("policies:write")
-            .takes::<wire::PolicyPatch>()
-            .answers::<wire::Policy>(200)
-            .fails(&["policy_not_found", "invalid_policy", "invalid_glob", "validation_error", "name_exists"]),
+            .fails(&[
+                "invalid_policy",
+                "invalid_glob",
+                "validation_error",
+                "name_exists",
+            ]),
+        Operation::post(
+            "/v1/policies/test",
+            "testPolicy",
+            tag,
+            "What the decision would be; leaves no audit row",
+        )
+        .scope("policies:read")
+        .takes::<wire::PolicyTest>()
+        .answers::<wire::PolicyTestResult>(200)
+        .fails(&["invalid_path", "validation_error"]),
+        Operation::get(
+            "/v1/policies/{id}",
+            "readPolicy",
+            tag,
+            "One policy with rules and bindings",
+        )
+        .scope("policies:read")
+        .answers::<wire::Policy>(200)
+        .fails(&["policy_not_found"]),
+        Operation::put(
+            "/v1/policies/{id}",
+            "replacePolicy",
+            tag,
+            "Replace rules and description; bindings stay",
+        )
+        .scope("policies:write")
+        .takes::<wire::PolicyBody>()
+        .answers::<wire::Policy>(200)
+        .fails(&[
+            "policy_not_found",
+            "invalid_policy",
+            "invalid_glob",
+            "validation_error",
+            "name_exists",
+        ]),
+        Operation::patch(
+            "/v1/policies/{id}",
+            "updatePolicy",
+            tag,
+            "Change only given fields",
+        )
+        .scope("policies:write")
+        .takes::<wire::PolicyPatch>()
+        .answers::<wire::Policy>(200)
+        .fails(&[
+            "policy_not_found",
+            "invalid_policy",
+            "invalid_glob",
+            "validation_error",
+            "name_exists",
+        ]),
         Operation::delete("/v1/policies/{id}", "deletePolicy", tag, "Delete a policy")
             .scope("policies:write")
             .query("force", "boolean", "Its bindings too")
             .empty(204)
             .fails(&["policy_not_found", "policy_in_use"]),
-        Operation::get("/v1/policies/{id}/bindings", "listBindings", tag, "Bindings of a policy")
-            .scope("policies:read")
-            .answers::<wire::BindingList>(200)
-            .fails(&["policy_not_found"]),
-        Operation::post("/v1/policies/{id}/bindings", "createBinding", tag, "Bind a policy to an identity")
-            .scope("policies:write")
-            .takes::<wire::BindingBody>()
-            .answers::<wire::Binding>(201)
-            .fails(&["policy_not_found", "validation_error"]),
-        Operation::delete("/v1/policies/{id}/bindings/{binding_id}", "deleteBinding", tag, "Remove a binding")
-            .scope("policies:write")
-            .empty(204)
-            .fails(&["policy_not_found", "binding_not_found"]),
+        Operation::get(
+            "/v1/policies/{id}/bindings",
+            "listBindings",
+            tag,
+            "Bindings of a policy",
+        )
+        .scope("policies:read")
+        .answers::<wire::BindingList>(200)
+        .fails(&["policy_not_found"]),
+        Operation::post(
+            "/v1/policies/{id}/bindings",
+            "createBinding",
+            tag,
+            "Bind a policy to an identity",
+        )
+        .scope("policies:write")
+        .takes::<wire::BindingBody>()
+        .answers::<wire::Binding>(201)
+        .fails(&["policy_not_found", "validation_error"]),
+        Operation::delete(
+            "/v1/policies/{id}/bindings/{binding_id}",
+            "deleteBinding",
+            tag,
+            "Remove a binding",
+        )
+        .scope("policies:write")
+        .empty(204)
+        .fails(&["policy_not_found", "binding_not_found"]),
     ]
 }

@@ -33,11 +33,17 @@ const DUE_MAX: usize = 1_000;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/rotation/policies", get(list).post(create))
-        .route("/v1/rotation/policies/{id}", get(show).patch(change).delete(remove))
+        .route(
+            "/v1/rotation/policies/{id}",
+            get(show).patch(change).delete(remove),
+        )
         .route("/v1/rotation/policies/{id}/enable", post(enable))
         .route("/v1/rotation/policies/{id}/disable", post(disable))
         .route("/v1/rotation/policies/{id}/secrets", post(assign))
-        .route("/v1/rotation/policies/{id}/secrets/{path}", delete(unassign))
+        .route(
+            "/v1/rotation/policies/{id}/secrets/{path}",
+            delete(unassign),
+        )
         .route("/v1/rotation/policies/{id}/rotate", post(rotate))
         .route("/v1/rotation/policies/{id}/history", get(history))
         .route("/v1/rotation/due", get(due))
@@ -56,9 +62,19 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
         .rotation_policy_list(&caller, active_only, after.as_deref(), limit + 1)
         .await?;
     let (rows, cursor) = page(rows, limit, POLICIES, |(policy, _)| policy.id.as_str());
-    let data = rows.iter().map(|(policy, count)| policy_view(policy, *count)).collect();
+    let data = rows
+        .iter()
+        .map(|(policy, count)| policy_view(policy, *count))
+        .collect();
     let has_more = cursor.is_some();
-    Ok(json_response(StatusCode::OK, &wire::RotationPolicyList { data, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::RotationPolicyList {
+            data,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
@@ -73,7 +89,11 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
             body.grace_period.as_deref().unwrap_or(GRACE_DEFAULT),
             "grace_period",
         )?,
-        warn_before: body.warn_before.map(fields::warn_before).transpose()?.unwrap_or_default(),
+        warn_before: body
+            .warn_before
+            .map(fields::warn_before)
+            .transpose()?
+            .unwrap_or_default(),
         auto_generate: body.auto_generate.unwrap_or(false),
         webhook_ids: webhook_ids(body.webhook_ids.unwrap_or_default())?,
     };
@@ -87,14 +107,15 @@ async fn show(
     call: Call,
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
-    shown(&app, &caller, &id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?).await
+    shown(
+        &app,
+        &caller,
+        &id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?,
+    )
+    .await
 }
 
-async fn shown(
-    app: &App,
-    caller: &Caller,
-    id: &RotationPolicyId,
-) -> Result<Response, Problem> {
+async fn shown(app: &App, caller: &Caller, id: &RotationPolicyId) -> Result<Response, Problem> {
     let (policy, count) = app.vault.rotation_policy_details(caller, id).await?;
     Ok(json_response(StatusCode::OK, &policy_view(&policy, count)))
 }
@@ -109,11 +130,13 @@ async fn change(
     let id = id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?;
     let body: wire::RotationPolicyPatch = read(&app, body).await?;
     no_recipe(body.secret_policy_id.as_deref())?;
-    let optional_span = |text: Option<String>, field: &str| {
-        text.map(|text| fields::span(&text, field)).transpose()
-    };
+    let optional_span =
+        |text: Option<String>, field: &str| text.map(|text| fields::span(&text, field)).transpose();
     let change = RotationPolicyChange {
-        name: body.name.map(|name| fields::name(&name, "name")).transpose()?,
+        name: body
+            .name
+            .map(|name| fields::name(&name, "name"))
+            .transpose()?,
         description: fields::free_text(body.description, "description")?,
         interval: optional_span(body.interval, "interval")?,
         grace_period: optional_span(body.grace_period, "grace_period")?,
@@ -122,7 +145,9 @@ async fn change(
         webhook_ids: body.webhook_ids.map(webhook_ids).transpose()?,
         is_active: None,
     };
-    app.vault.rotation_policy_change(&caller, &id, change).await?;
+    app.vault
+        .rotation_policy_change(&caller, &id, change)
+        .await?;
     shown(&app, &caller, &id).await
 }
 
@@ -156,8 +181,13 @@ async fn disable(
 async fn switch(app: &App, call: Call, id: String, on: bool) -> Result<Response, Problem> {
     let caller = call.enter(app, Category::Rotation).await?;
     let id = id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?;
-    let change = RotationPolicyChange { is_active: Some(on), ..Default::default() };
-    app.vault.rotation_policy_change(&caller, &id, change).await?;
+    let change = RotationPolicyChange {
+        is_active: Some(on),
+        ..Default::default()
+    };
+    app.vault
+        .rotation_policy_change(&caller, &id, change)
+        .await?;
     shown(app, &caller, &id).await
 }
 
@@ -172,7 +202,10 @@ async fn assign(
     let body: wire::AssignBody = read(&app, body).await?;
     let path = fields::path(&body.secret_path)?;
     let (assignment, policy) = app.vault.assignment_create(&caller, &id, &path).await?;
-    Ok(json_response(StatusCode::CREATED, &assignment_view(&assignment, Some(&policy))))
+    Ok(json_response(
+        StatusCode::CREATED,
+        &assignment_view(&assignment, Some(&policy)),
+    ))
 }
 
 async fn unassign(
@@ -200,7 +233,10 @@ async fn rotate(
         .secret_paths
         .map(|paths| paths.iter().map(|text| fields::path(text)).collect())
         .transpose()?;
-    let rotations = app.vault.rotation_policy_rotate(&caller, &id, paths).await?;
+    let rotations = app
+        .vault
+        .rotation_policy_rotate(&caller, &id, paths)
+        .await?;
     let view: Vec<_> = rotations.iter().map(rotation_view).collect();
     Ok(json_response(StatusCode::OK, &view))
 }
@@ -217,9 +253,10 @@ async fn history(
     let (limit, after) = (query.limit()?, query.cursor(ROTATIONS)?);
     let phases = match query.text("status") {
         None => Vec::new(),
-        Some(status @ ("success" | "failed" | "pending")) => {
-            Phase::ALL.into_iter().filter(|phase| phase.status() == status).collect()
-        }
+        Some(status @ ("success" | "failed" | "pending")) => Phase::ALL
+            .into_iter()
+            .filter(|phase| phase.status() == status)
+            .collect(),
         Some(_) => {
             return Err(Problem::new(
                 ErrorCode::InvalidRequest,
@@ -227,7 +264,10 @@ async fn history(
             ));
         }
     };
-    let filter = RotationFilter { phases, ..RotationFilter::default() };
+    let filter = RotationFilter {
+        phases,
+        ..RotationFilter::default()
+    };
     let rows = app
         .vault
         .rotation_history(&caller, &id, filter, after.as_deref(), limit + 1)
@@ -241,7 +281,10 @@ async fn rotations(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Re
     let (limit, after) = (query.limit()?, query.cursor(ROTATIONS)?);
     let phase = |text: &str| {
         Phase::parse(text).ok_or_else(|| {
-            Problem::new(ErrorCode::InvalidRequest, "query parameter 'phase' is not a phase")
+            Problem::new(
+                ErrorCode::InvalidRequest,
+                "query parameter 'phase' is not a phase",
+            )
         })
     };
     let filter = RotationFilter {
@@ -255,17 +298,29 @@ async fn rotations(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Re
             Some(words) => words.split(',').map(phase).collect::<Result<_, _>>()?,
         },
     };
-    let rows = app.vault.rotation_list(&caller, &filter, after.as_deref(), limit + 1).await?;
+    let rows = app
+        .vault
+        .rotation_list(&caller, &filter, after.as_deref(), limit + 1)
+        .await?;
     Ok(rotation_page(rows, limit))
 }
 
 fn rotation_page(mut rows: Vec<Rotation>, limit: usize) -> Response {
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let cursor =
-        rows.last().filter(|_| has_more).map(|last| cursor(ROTATIONS, last.id.as_str()));
+    let cursor = rows
+        .last()
+        .filter(|_| has_more)
+        .map(|last| cursor(ROTATIONS, last.id.as_str()));
     let data = rows.iter().map(rotation_view).collect();
-    json_response(StatusCode::OK, &wire::RotationList { data, cursor, has_more })
+    json_response(
+        StatusCode::OK,
+        &wire::RotationList {
+            data,
+            cursor,
+            has_more,
+        },
+    )
 }
 
 async fn rotation(
@@ -290,8 +345,10 @@ async fn due(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response
         .transpose()?;
     let now = app.vault.now();
     let until = now.plus(std::time::Duration::from_secs(hours * 3_600));
-    let rows =
-        app.vault.assignments_due(&caller, until, policy_id.as_ref(), DUE_MAX).await?;
+    let rows = app
+        .vault
+        .assignments_due(&caller, until, policy_id.as_ref(), DUE_MAX)
+        .await?;
     let data = rows
         .iter()
         .map(|(assignment, policy)| due_view(assignment, policy.as_ref(), now))
@@ -303,9 +360,10 @@ async fn due(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response
 fn no_recipe(id: Option<&str>) -> Result<(), Problem> {
     match id {
         None => Ok(()),
-        Some(_) => {
-            Err(Problem::new(ErrorCode::SecretPolicyNotFound, "there is no such secret policy"))
-        }
+        Some(_) => Err(Problem::new(
+            ErrorCode::SecretPolicyNotFound,
+            "there is no such secret policy",
+        )),
     }
 }
 
@@ -322,7 +380,11 @@ fn webhook_ids(texts: Vec<String>) -> Result<Vec<WebhookId>, Problem> {
 }
 
 fn policy_view(policy: &RotationPolicy, secrets_count: u64) -> wire::RotationPolicy {
-    let warn: Vec<&str> = policy.warn_before.iter().map(|span| span.as_str()).collect();
+    let warn: Vec<&str> = policy
+        .warn_before
+        .iter()
+        .map(|span| span.as_str())
+        .collect();
     wire::RotationPolicy {
         id: policy.id.as_str().to_owned(),
         name: policy.name.clone(),
@@ -333,7 +395,11 @@ fn policy_view(policy: &RotationPolicy, secrets_count: u64) -> wire::RotationPol
         warn_before: (!warn.is_empty()).then(|| warn.join(",")),
         auto_generate: policy.auto_generate,
         secret_policy_id: None,
-        webhook_ids: policy.webhook_ids.iter().map(|id| id.as_str().to_owned()).collect(),
+        webhook_ids: policy
+            .webhook_ids
+            .iter()
+            .map(|id| id.as_str().to_owned())
+            .collect(),
         is_active: policy.is_active,
         secrets_count,
         created_at: policy.created_at.to_rfc3339(),
@@ -341,10 +407,7 @@ fn policy_view(policy: &RotationPolicy, secrets_count: u64) -> wire::RotationPol
     }
 }
 
-fn assignment_view(
-    assignment: &Assignment,
-    policy: Option<&RotationPolicy>,
-) -> wire::Assignment {
+fn assignment_view(assignment: &Assignment, policy: Option<&RotationPolicy>) -> wire::Assignment {
     wire::Assignment {
         secret_path: assignment.path.as_str().to_owned(),
         rotation_policy_id: assignment.policy_id.as_str().to_owned(),
@@ -353,7 +416,10 @@ fn assignment_view(
         assigned_by: assignment.assigned_by.as_str().to_owned(),
         last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
         next_rotation_at: assignment.next_rotation_at.to_rfc3339(),
-        open_rotation_id: assignment.open_rotation.as_ref().map(|id| id.as_str().to_owned()),
+        open_rotation_id: assignment
+            .open_rotation
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
     }
 }
 
@@ -362,7 +428,9 @@ fn due_view(
     policy: Option<&RotationPolicy>,
     now: Timestamp,
 ) -> wire::DueItem {
-    let grace = policy.map(|policy| policy.grace_period.duration()).unwrap_or_default();
+    let grace = policy
+        .map(|policy| policy.grace_period.duration())
+        .unwrap_or_default();
     wire::DueItem {
         secret_path: assignment.path.as_str().to_owned(),
         rotation_policy_id: assignment.policy_id.as_str().to_owned(),
@@ -371,7 +439,10 @@ fn due_view(
         last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
         due_now: assignment.next_rotation_at <= now || assignment.open_rotation.is_some(),
         is_overdue: assignment.next_rotation_at.plus(grace) <= now,
-        open_rotation_id: assignment.open_rotation.as_ref().map(|id| id.as_str().to_owned()),
+        open_rotation_id: assignment
+            .open_rotation
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
     }
 }
 
@@ -398,13 +469,17 @@ pub(super) fn rotation_view(rotation: &Rotation) -> wire::Rotation {
         started_at: rotation.opened_at.to_rfc3339(),
         finished_at: rotation.finished_at.map(Timestamp::to_rfc3339),
         old_version: rotation.from_version,
-        new_version: rotation.to_version.filter(|_| rotation.phase.status() == "success"),
+        new_version: rotation
+            .to_version
+            .filter(|_| rotation.phase.status() == "success"),
         grace_period_ends: rotation.grace_ends_at.map(Timestamp::to_rfc3339),
         waiting_for: waiting_for(rotation),
         next_attempt_at: rotation.wake_at.map(Timestamp::to_rfc3339),
         reason: rotation.reason.map(|reason| reason.as_str().to_owned()),
         advice: rotation.reason.map(|reason| reason.advice().to_owned()),
-        last_error: rotation.last_failure.map(|failure| failure.kind.as_str().to_owned()),
+        last_error: rotation
+            .last_failure
+            .map(|failure| failure.kind.as_str().to_owned()),
     }
 }
 
@@ -432,79 +507,168 @@ pub(super) fn operations() -> Vec<Operation> {
     let tag = "Rotation";
     let one = "/v1/rotation/policies/{id}";
     vec![
-        Operation::get("/v1/rotation/policies", "listRotationPolicies", tag, "Rotation policies")
-            .scope("admin")
-            .query("active_only", "boolean", "Only active ones")
-            .paged()
-            .answers::<wire::RotationPolicyList>(200)
-            .fails(&["invalid_cursor"]),
-        Operation::post("/v1/rotation/policies", "createRotationPolicy", tag, "Create a rotation policy")
-            .scope("admin")
-            .takes::<wire::RotationPolicyBody>()
-            .answers::<wire::RotationPolicy>(201)
-            .fails(&["validation_error", "invalid_duration", "name_exists", "secret_policy_not_found"]),
+        Operation::get(
+            "/v1/rotation/policies",
+            "listRotationPolicies",
+            tag,
+            "Rotation policies",
+        )
+        .scope("admin")
+        .query("active_only", "boolean", "Only active ones")
+        .paged()
+        .answers::<wire::RotationPolicyList>(200)
+        .fails(&["invalid_cursor"]),
+        Operation::post(
+            "/v1/rotation/policies",
+            "createRotationPolicy",
+            tag,
+            "Create a rotation policy",
+        )
+        .scope("admin")
+        .takes::<wire::RotationPolicyBody>()
+        .answers::<wire::RotationPolicy>(201)
+        .fails(&[
+            "validation_error",
+            "invalid_duration",
+            "name_exists",
+            "secret_policy_not_found",
+        ]),
         Operation::get(one, "readRotationPolicy", tag, "One rotation policy")
             .scope("admin")
             .answers::<wire::RotationPolicy>(200)
             .fails(&["rotation_policy_not_found"]),
-        Operation::patch(one, "updateRotationPolicy", tag, "Change only given fields; schedules are counted again")
-            .scope("admin")
-            .takes::<wire::RotationPolicyPatch>()
-            .answers::<wire::RotationPolicy>(200)
-            .fails(&["rotation_policy_not_found", "validation_error", "invalid_duration", "name_exists"]),
-        Operation::delete(one, "deleteRotationPolicy", tag, "Delete a policy; its secrets are detached")
-            .scope("admin")
-            .empty(204)
-            .fails(&["rotation_policy_not_found"]),
-        Operation::post("/v1/rotation/policies/{id}/enable", "enableRotationPolicy", tag, "Let the schedule run")
-            .scope("admin")
-            .answers::<wire::RotationPolicy>(200)
-            .fails(&["rotation_policy_not_found"]),
-        Operation::post("/v1/rotation/policies/{id}/disable", "disableRotationPolicy", tag, "Let the schedule stand still; attachments stay")
-            .scope("admin")
-            .answers::<wire::RotationPolicy>(200)
-            .fails(&["rotation_policy_not_found"]),
-        Operation::post("/v1/rotation/policies/{id}/secrets", "assignSecret", tag, "Attach a secret")
-            .scope("admin")
-            .takes::<wire::AssignBody>()
-            .answers::<wire::Assignment>(201)
-            .fails(&["rotation_policy_not_found", "secret_not_found", "invalid_path"]),
-        Operation::delete("/v1/rotation/policies/{id}/secrets/{secret_path}", "unassignSecret", tag, "Detach a secret (path encoded as one segment)")
-            .scope("admin")
-            .empty(204)
-            .fails(&["assignment_not_found", "invalid_path"]),
-        Operation::post("/v1/rotation/policies/{id}/rotate", "rotatePolicy", tag, "Rotate attached secrets now")
-            .scope("secrets:rotate")
-            .takes_optional::<wire::RotateBody>()
-            .answers::<Vec<wire::Rotation>>(200)
-            .fails(&["rotation_policy_not_found", "assignment_not_found", "access_denied", "invalid_path"]),
-        Operation::get("/v1/rotation/policies/{id}/history", "rotationHistory", tag, "Rotations of a policy, newest first")
-            .scope("audit:read")
-            .query("status", "string", "success, failed or pending")
-            .paged()
-            .answers::<wire::RotationList>(200)
-            .fails(&["rotation_policy_not_found", "invalid_cursor"]),
-        Operation::get("/v1/rotation/due", "rotationDue", tag, "What is due soon, now, or overdue")
-            .scope("secrets:rotate")
-            .query("within_hours", "integer", "24")
-            .query("include_overdue", "boolean", "true")
-            .query("policy_id", "string", "Only of this policy")
-            .answers::<wire::DueList>(200),
-        Operation::get("/v1/rotation/pending", "rotationPending", tag, "Deprecated: use /v1/rotation/due")
-            .scope("secrets:rotate")
-            .deprecated()
-            .answers::<wire::DueList>(200),
-        Operation::get("/v1/rotations", "listRotations", tag, "Rotations, newest first")
-            .scope("secrets:rotate")
-            .query("path", "string", "Only of this secret")
-            .query("phase", "string", "Only in these phases, comma-separated")
-            .query("policy_id", "string", "Only of this policy")
-            .paged()
-            .answers::<wire::RotationList>(200)
-            .fails(&["invalid_path", "invalid_cursor"]),
-        Operation::get("/v1/rotations/{id}", "readRotation", tag, "One rotation: its phase and what it waits for")
-            .scope("secrets:rotate")
-            .answers::<wire::Rotation>(200)
-            .fails(&["rotation_not_found"]),
+        Operation::patch(
+            one,
+            "updateRotationPolicy",
+            tag,
+            "Change only given fields; schedules are counted again",
+        )
+        .scope("admin")
+        .takes::<wire::RotationPolicyPatch>()
+        .answers::<wire::RotationPolicy>(200)
+        .fails(&[
+            "rotation_policy_not_found",
+            "validation_error",
+            "invalid_duration",
+            "name_exists",
+        ]),
+        Operation::delete(
+            one,
+            "deleteRotationPolicy",
+            tag,
+            "Delete a policy; its secrets are detached",
+        )
+        .scope("admin")
+        .empty(204)
+        .fails(&["rotation_policy_not_found"]),
+        Operation::post(
+            "/v1/rotation/policies/{id}/enable",
+            "enableRotationPolicy",
+            tag,
+            "Let the schedule run",
+        )
+        .scope("admin")
+        .answers::<wire::RotationPolicy>(200)
+        .fails(&["rotation_policy_not_found"]),
+        Operation::post(
+            "/v1/rotation/policies/{id}/disable",
+            "disableRotationPolicy",
+            tag,
+            "Let the schedule stand still; attachments stay",
+        )
+        .scope("admin")
+        .answers::<wire::RotationPolicy>(200)
+        .fails(&["rotation_policy_not_found"]),
+        Operation::post(
+            "/v1/rotation/policies/{id}/secrets",
+            "assignSecret",
+            tag,
+            "Attach a secret",
+        )
+        .scope("admin")
+        .takes::<wire::AssignBody>()
+        .answers::<wire::Assignment>(201)
+        .fails(&[
+            "rotation_policy_not_found",
+            "secret_not_found",
+            "invalid_path",
+        ]),
+        Operation::delete(
+            "/v1/rotation/policies/{id}/secrets/{secret_path}",
+            "unassignSecret",
+            tag,
+            "Detach a secret (path encoded as one segment)",
+        )
+        .scope("admin")
+        .empty(204)
+        .fails(&["assignment_not_found", "invalid_path"]),
+        Operation::post(
+            "/v1/rotation/policies/{id}/rotate",
+            "rotatePolicy",
+            tag,
+            "Rotate attached secrets now",
+        )
+        .scope("secrets:rotate")
+        .takes_optional::<wire::RotateBody>()
+        .answers::<Vec<wire::Rotation>>(200)
+        .fails(&[
+            "rotation_policy_not_found",
+            "assignment_not_found",
+            "access_denied",
+            "invalid_path",
+        ]),
+        Operation::get(
+            "/v1/rotation/policies/{id}/history",
+            "rotationHistory",
+            tag,
+            "Rotations of a policy, newest first",
+        )
+        .scope("audit:read")
+        .query("status", "string", "success, failed or pending")
+        .paged()
+        .answers::<wire::RotationList>(200)
+        .fails(&["rotation_policy_not_found", "invalid_cursor"]),
+        Operation::get(
+            "/v1/rotation/due",
+            "rotationDue",
+            tag,
+            "What is due soon, now, or overdue",
+        )
+        .scope("secrets:rotate")
+        .query("within_hours", "integer", "24")
+        .query("include_overdue", "boolean", "true")
+        .query("policy_id", "string", "Only of this policy")
+        .answers::<wire::DueList>(200),
+        Operation::get(
+            "/v1/rotation/pending",
+            "rotationPending",
+            tag,
+            "Deprecated: use /v1/rotation/due",
+        )
+        .scope("secrets:rotate")
+        .deprecated()
+        .answers::<wire::DueList>(200),
+        Operation::get(
+            "/v1/rotations",
+            "listRotations",
+            tag,
+            "Rotations, newest first",
+        )
+        .scope("secrets:rotate")
+        .query("path", "string", "Only of this secret")
+        .query("phase", "string", "Only in these phases, comma-separated")
+        .query("policy_id", "string", "Only of this policy")
+        .paged()
+        .answers::<wire::RotationList>(200)
+        .fails(&["invalid_path", "invalid_cursor"]),
+        Operation::get(
+            "/v1/rotations/{id}",
+            "readRotation",
+            tag,
+            "One rotation: its phase and what it waits for",
+        )
+        .scope("secrets:rotate")
+        .answers::<wire::Rotation>(200)
+        .fails(&["rotation_not_found"]),
     ]
 }

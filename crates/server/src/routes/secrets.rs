@@ -71,9 +71,7 @@ fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
         "GET" => word("versions", Target::Versions)
             .or_else(|| word("metadata", Target::Metadata))
             .or_else(|| word("consumers", Target::Consumers)),
-        "POST" => {
-            word("rotate", Target::Rotate).or_else(|| word("undelete", Target::Undelete))
-        }
+        "POST" => word("rotate", Target::Rotate).or_else(|| word("undelete", Target::Undelete)),
         "PATCH" => word("metadata", Target::Metadata),
         _ => None,
     };
@@ -105,9 +103,7 @@ async fn dispatch(
         }
     };
     let category = match (&target, category) {
-        (Target::Versions | Target::Metadata | Target::Consumers, Category::Read) => {
-            Category::List
-        }
+        (Target::Versions | Target::Metadata | Target::Consumers, Category::Read) => Category::List,
         (Target::Rotate, _) => Category::Rotation,
         _ => category,
     };
@@ -138,7 +134,9 @@ async fn read_value(
         text => Query::parse(text)?.number("version", 1..=u64::MAX >> 1)?,
     };
     let secret = app.vault.secret_read(caller, path, version).await?;
-    app.metrics.tenant(caller.tenant().as_str()).secret_read(secret.head().secret_type);
+    app.metrics
+        .tenant(caller.tenant().as_str())
+        .secret_read(secret.head().secret_type);
     secret_value(&secret)
         .ok_or_else(|| Problem::new(ErrorCode::InternalError, "the stored value is damaged"))
 }
@@ -161,7 +159,11 @@ async fn put(
     let write = SecretWrite {
         path,
         data,
-        secret_type: wire.secret_type.as_deref().map(fields::secret_type).transpose()?,
+        secret_type: wire
+            .secret_type
+            .as_deref()
+            .map(fields::secret_type)
+            .transpose()?,
         metadata: wire.metadata.map(fields::metadata).transpose()?,
         max_versions: options
             .max_versions
@@ -190,9 +192,14 @@ async fn put(
             .transpose()?,
     };
     let written = app.vault.secret_write(caller, write).await?;
-    app.metrics.tenant(caller.tenant().as_str()).secret_written();
-    let status =
-        if written.head.current_version == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    app.metrics
+        .tenant(caller.tenant().as_str())
+        .secret_written();
+    let status = if written.head.current_version == 1 {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok(json_response(status, &written_view(&written)))
 }
 
@@ -220,7 +227,9 @@ async fn delete(
     uri: &Uri,
     path: &SecretPath,
 ) -> Result<Response, Problem> {
-    let permanent = Query::parse(uri.query())?.flag("permanent")?.unwrap_or(false);
+    let permanent = Query::parse(uri.query())?
+        .flag("permanent")?
+        .unwrap_or(false);
     let deleted = app.vault.secret_delete(caller, path, permanent).await?;
     let view = DeletedSecret {
         path: path.as_str().to_owned(),
@@ -233,7 +242,9 @@ async fn delete(
 async fn versions(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
     let rows = app.vault.secret_versions(caller, path).await?;
     let now = app.vault.now();
-    let list = VersionList { versions: rows.iter().map(|row| version_view(row, now)).collect() };
+    let list = VersionList {
+        versions: rows.iter().map(|row| version_view(row, now)).collect(),
+    };
     Ok(json_response(StatusCode::OK, &list))
 }
 
@@ -251,7 +262,10 @@ async fn patch_metadata(
     let wire: PatchMetadata = read(app, body).await?;
     let change = MetadataChange {
         metadata: wire.metadata.map(fields::metadata).transpose()?,
-        tags: wire.tags.map(|tags| fields::tags(tags, "tags")).transpose()?,
+        tags: wire
+            .tags
+            .map(|tags| fields::tags(tags, "tags"))
+            .transpose()?,
         max_versions: wire
             .max_versions
             .map(|number| fields::max_versions(number, "max_versions"))
@@ -262,7 +276,10 @@ async fn patch_metadata(
             Some(Some(text)) => Some(Some(fields::time(&text, "expires_at")?)),
         },
     };
-    let head = app.vault.secret_metadata_change(caller, path, &change).await?;
+    let head = app
+        .vault
+        .secret_metadata_change(caller, path, &change)
+        .await?;
     Ok(json_response(StatusCode::OK, &head_view(&head, None)))
 }
 
@@ -283,7 +300,10 @@ async fn consumers(app: &App, caller: &Caller, path: &SecretPath) -> Result<Resp
 
 async fn rotate(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
     let rotation = app.vault.secret_rotate(caller, path).await?;
-    Ok(json_response(StatusCode::ACCEPTED, &rotation_view(&rotation)))
+    Ok(json_response(
+        StatusCode::ACCEPTED,
+        &rotation_view(&rotation),
+    ))
 }
 
 async fn undelete(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
@@ -302,19 +322,28 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
     let filter = SecretFilter {
         prefix: prefix.clone(),
         tag: query.text("tag").map(str::to_owned),
-        secret_type: query.text("secret_type").map(fields::secret_type).transpose()?,
+        secret_type: query
+            .text("secret_type")
+            .map(fields::secret_type)
+            .transpose()?,
         expires_before: None,
         include_deleted: false,
     };
     let shallow = |path: &str| !path[prefix.len().min(path.len())..].contains('/');
-    listed(&app, &caller, &query, &filter, |path| recursive || shallow(path)).await
+    listed(&app, &caller, &query, &filter, |path| {
+        recursive || shallow(path)
+    })
+    .await
 }
 
 async fn expiring(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::List).await?;
     let query = Query::parse(uri.query())?;
     let days = query.number("days", 0..=36_500)?.unwrap_or(30);
-    let until = app.vault.now().plus(std::time::Duration::from_secs(days * 86_400));
+    let until = app
+        .vault
+        .now()
+        .plus(std::time::Duration::from_secs(days * 86_400));
     let filter = SecretFilter {
         prefix: fields::path_prefix(query.text("prefix").unwrap_or(""))?,
         expires_before: Some(until),
@@ -332,8 +361,10 @@ async fn listed(
 ) -> Result<Response, Problem> {
     let limit = query.limit()?.min(LIMIT_MAX);
     let after = query.cursor(LIST)?;
-    let (rows, next) =
-        app.vault.secret_list(caller, filter, after.as_deref(), limit).await?;
+    let (rows, next) = app
+        .vault
+        .secret_list(caller, filter, after.as_deref(), limit)
+        .await?;
     let secrets = rows
         .iter()
         .filter(|(head, _)| wanted(head.path.as_str()))
@@ -341,7 +372,14 @@ async fn listed(
         .collect();
     let has_more = next.is_some();
     let cursor = next.map(|place| cursor(LIST, &place));
-    Ok(json_response(StatusCode::OK, &SecretList { secrets, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &SecretList {
+            secrets,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 fn metadata_view(metadata: &Metadata) -> SecretMetadata {
@@ -387,12 +425,18 @@ fn written_view(written: &Written) -> Secret {
 }
 
 fn details_view(details: &SecretDetails) -> Secret {
-    let rotation = details.assignment.as_ref().map(|assignment| SecretRotationStatus {
-        rotation_policy_id: assignment.policy_id.as_str().to_owned(),
-        last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
-        next_rotation_at: assignment.next_rotation_at.to_rfc3339(),
-        open_rotation_id: assignment.open_rotation.as_ref().map(|id| id.as_str().to_owned()),
-    });
+    let rotation = details
+        .assignment
+        .as_ref()
+        .map(|assignment| SecretRotationStatus {
+            rotation_policy_id: assignment.policy_id.as_str().to_owned(),
+            last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
+            next_rotation_at: assignment.next_rotation_at.to_rfc3339(),
+            open_rotation_id: assignment
+                .open_rotation
+                .as_ref()
+                .map(|id| id.as_str().to_owned()),
+        });
     Secret {
         last_accessed_at: details.last_accessed_at.map(Timestamp::to_rfc3339),
         version_count: u64::try_from(details.version_count).ok(),
@@ -426,62 +470,147 @@ fn version_view(row: &Version, now: Timestamp) -> VersionItem {
 pub(super) fn operations() -> Vec<Operation> {
     let one = "/v1/secrets/{path}";
     vec![
-        Operation::get(one, "readSecret", "Secrets", "Read a value: the current version, or one by number")
-            .scope("secrets:read")
-            .query("version", "integer", "Version number")
-            .answers::<SecretValue>(200)
-            .fails(&["invalid_path", "access_denied", "secret_not_found", "version_not_found", "secret_expired"]),
-        Operation::put(one, "writeSecret", "Secrets", "Write one more version (201 for the first)")
-            .scope("secrets:write")
-            .takes::<PutSecret>()
-            .answers::<Secret>(200)
-            .answers::<Secret>(201)
-            .fails(&["invalid_path", "invalid_secret_type", "invalid_duration", "validation_error", "access_denied", "secret_exists", "version_conflict", "rotation_policy_not_found", "payload_too_large"]),
-        Operation::delete(one, "deleteSecret", "Secrets", "Delete: recoverable for 30 days, or for good")
-            .scope("secrets:delete")
-            .query("permanent", "boolean", "Delete for good")
-            .answers::<DeletedSecret>(200)
-            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
-        Operation::get("/v1/secrets/{path}/versions", "listSecretVersions", "Secrets", "Versions, newest first, without values")
-            .scope("secrets:list")
-            .answers::<VersionList>(200)
-            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
-        Operation::get("/v1/secrets/{path}/metadata", "readSecretMetadata", "Secrets", "Everything but the value: the existence test")
-            .scope("secrets:list")
-            .answers::<Secret>(200)
-            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
-        Operation::patch("/v1/secrets/{path}/metadata", "updateSecretMetadata", "Secrets", "Change metadata without a new version")
-            .scope("secrets:write")
-            .takes::<PatchMetadata>()
-            .answers::<Secret>(200)
-            .fails(&["invalid_path", "validation_error", "access_denied", "secret_not_found"]),
-        Operation::get("/v1/secrets/{path}/consumers", "listSecretConsumers", "Secrets", "Who holds which version")
-            .scope("secrets:list")
-            .answers::<ConsumerList>(200)
-            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
-        Operation::post("/v1/secrets/{path}/rotate", "rotateSecret", "Rotation", "Rotate one secret now")
-            .scope("secrets:rotate")
-            .answers::<wire_rotation::Rotation>(202)
-            .fails(&["invalid_path", "access_denied", "secret_not_found", "rotation_policy_not_found"]),
-        Operation::post("/v1/secrets/{path}/undelete", "undeleteSecret", "Secrets", "Bring a deleted secret back")
-            .scope("secrets:delete")
-            .answers::<Secret>(200)
-            .fails(&["invalid_path", "access_denied", "secret_not_found"]),
-        Operation::get("/v1/secrets", "listSecrets", "Secrets", "Secrets the caller may list, without values")
-            .scope("secrets:list")
-            .query("prefix", "string", "Text prefix of the path")
-            .query("tag", "string", "Only with this tag")
-            .query("secret_type", "string", "Only of this type")
-            .query("recursive", "boolean", "False: only directly below the prefix")
-            .paged()
-            .answers::<SecretList>(200)
-            .fails(&["invalid_path", "invalid_secret_type", "invalid_cursor"]),
-        Operation::get("/v1/secrets/expiring", "listExpiringSecrets", "Secrets", "Secrets whose value ends soon")
-            .scope("secrets:list")
-            .query("days", "integer", "Within so many days (30)")
-            .query("prefix", "string", "Text prefix of the path")
-            .paged()
-            .answers::<SecretList>(200)
-            .fails(&["invalid_path", "invalid_cursor"]),
+        Operation::get(
+            one,
+            "readSecret",
+            "Secrets",
+            "Read a value: the current version, or one by number",
+        )
+        .scope("secrets:read")
+        .query("version", "integer", "Version number")
+        .answers::<SecretValue>(200)
+        .fails(&[
+            "invalid_path",
+            "access_denied",
+            "secret_not_found",
+            "version_not_found",
+            "secret_expired",
+        ]),
+        Operation::put(
+            one,
+            "writeSecret",
+            "Secrets",
+            "Write one more version (201 for the first)",
+        )
+        .scope("secrets:write")
+        .takes::<PutSecret>()
+        .answers::<Secret>(200)
+        .answers::<Secret>(201)
+        .fails(&[
+            "invalid_path",
+            "invalid_secret_type",
+            "invalid_duration",
+            "validation_error",
+            "access_denied",
+            "secret_exists",
+            "version_conflict",
+            "rotation_policy_not_found",
+            "payload_too_large",
+        ]),
+        Operation::delete(
+            one,
+            "deleteSecret",
+            "Secrets",
+            "Delete: recoverable for 30 days, or for good",
+        )
+        .scope("secrets:delete")
+        .query("permanent", "boolean", "Delete for good")
+        .answers::<DeletedSecret>(200)
+        .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::get(
+            "/v1/secrets/{path}/versions",
+            "listSecretVersions",
+            "Secrets",
+            "Versions, newest first, without values",
+        )
+        .scope("secrets:list")
+        .answers::<VersionList>(200)
+        .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::get(
+            "/v1/secrets/{path}/metadata",
+            "readSecretMetadata",
+            "Secrets",
+            "Everything but the value: the existence test",
+        )
+        .scope("secrets:list")
+        .answers::<Secret>(200)
+        .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::patch(
+            "/v1/secrets/{path}/metadata",
+            "updateSecretMetadata",
+            "Secrets",
+            "Change metadata without a new version",
+        )
+        .scope("secrets:write")
+        .takes::<PatchMetadata>()
+        .answers::<Secret>(200)
+        .fails(&[
+            "invalid_path",
+            "validation_error",
+            "access_denied",
+            "secret_not_found",
+        ]),
+        Operation::get(
+            "/v1/secrets/{path}/consumers",
+            "listSecretConsumers",
+            "Secrets",
+            "Who holds which version",
+        )
+        .scope("secrets:list")
+        .answers::<ConsumerList>(200)
+        .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::post(
+            "/v1/secrets/{path}/rotate",
+            "rotateSecret",
+            "Rotation",
+            "Rotate one secret now",
+        )
+        .scope("secrets:rotate")
+        .answers::<wire_rotation::Rotation>(202)
+        .fails(&[
+            "invalid_path",
+            "access_denied",
+            "secret_not_found",
+            "rotation_policy_not_found",
+        ]),
+        Operation::post(
+            "/v1/secrets/{path}/undelete",
+            "undeleteSecret",
+            "Secrets",
+            "Bring a deleted secret back",
+        )
+        .scope("secrets:delete")
+        .answers::<Secret>(200)
+        .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::get(
+            "/v1/secrets",
+            "listSecrets",
+            "Secrets",
+            "Secrets the caller may list, without values",
+        )
+        .scope("secrets:list")
+        .query("prefix", "string", "Text prefix of the path")
+        .query("tag", "string", "Only with this tag")
+        .query("secret_type", "string", "Only of this type")
+        .query(
+            "recursive",
+            "boolean",
+            "False: only directly below the prefix",
+        )
+        .paged()
+        .answers::<SecretList>(200)
+        .fails(&["invalid_path", "invalid_secret_type", "invalid_cursor"]),
+        Operation::get(
+            "/v1/secrets/expiring",
+            "listExpiringSecrets",
+            "Secrets",
+            "Secrets whose value ends soon",
+        )
+        .scope("secrets:list")
+        .query("days", "integer", "Within so many days (30)")
+        .query("prefix", "string", "Text prefix of the path")
+        .paged()
+        .answers::<SecretList>(200)
+        .fails(&["invalid_path", "invalid_cursor"]),
     ]
 }

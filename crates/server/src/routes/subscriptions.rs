@@ -34,7 +34,10 @@ const ACK_MAX: usize = 1_000;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/subscriptions", get(list).post(create))
-        .route("/v1/subscriptions/{id}", get(show).patch(change).delete(remove))
+        .route(
+            "/v1/subscriptions/{id}",
+            get(show).patch(change).delete(remove),
+        )
         .route("/v1/subscriptions/{id}/poll", get(poll))
         .route("/v1/subscriptions/{id}/ack", post(ack))
 }
@@ -43,7 +46,10 @@ async fn list(State(app): State<Shared>, call: Call) -> Result<Response, Problem
     let caller = call.enter(&app, Category::Subscription).await?;
     let rows = app.vault.subscription_list(&caller).await?;
     let subscriptions = rows.iter().map(view).collect();
-    Ok(json_response(StatusCode::OK, &wire::SubscriptionList { subscriptions }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::SubscriptionList { subscriptions },
+    ))
 }
 
 async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
@@ -68,7 +74,10 @@ async fn show(
     let caller = call.enter(&app, Category::Subscription).await?;
     let id = id_in_path!(SubscriptionId, id, SubscriptionNotFound)?;
     let (subscription, stats) = app.vault.subscription_details(&caller, &id).await?;
-    let view = wire::Subscription { dropped_events: Some(stats.dropped), ..view(&subscription) };
+    let view = wire::Subscription {
+        dropped_events: Some(stats.dropped),
+        ..view(&subscription)
+    };
     Ok(json_response(StatusCode::OK, &view))
 }
 
@@ -83,10 +92,22 @@ async fn change(
     let body: wire::SubscriptionPatch = read(&app, body).await?;
     let change = SubscriptionChange {
         delivery: body.delivery.map(delivery_draft).transpose()?,
-        name: body.name.map(|name| fields::name(&name, "name")).transpose()?,
-        paths: body.paths.map(|words| fields::patterns(&words, "paths")).transpose()?,
-        events: body.events.map(|words| fields::events(&words)).transpose()?,
-        filters: body.filters.map(|filters| fields::filters(Some(filters))).transpose()?,
+        name: body
+            .name
+            .map(|name| fields::name(&name, "name"))
+            .transpose()?,
+        paths: body
+            .paths
+            .map(|words| fields::patterns(&words, "paths"))
+            .transpose()?,
+        events: body
+            .events
+            .map(|words| fields::events(&words))
+            .transpose()?,
+        filters: body
+            .filters
+            .map(|filters| fields::filters(Some(filters)))
+            .transpose()?,
     };
     let subscription = app.vault.subscription_change(&caller, &id, change).await?;
     Ok(json_response(StatusCode::OK, &view(&subscription)))
@@ -114,8 +135,12 @@ async fn poll(
     let mut caller = call.enter(&app, Category::Poll).await?;
     let id = id_in_path!(SubscriptionId, id, SubscriptionNotFound)?;
     let query = Query::parse(uri.query())?;
-    let timeout_s = query.number("timeout", 0..=POLL_MAX_S)?.unwrap_or(POLL_DEFAULT_S);
-    let limit = query.number("max_events", 1..=1_000)?.unwrap_or(POLL_EVENTS_DEFAULT);
+    let timeout_s = query
+        .number("timeout", 0..=POLL_MAX_S)?
+        .unwrap_or(POLL_DEFAULT_S);
+    let limit = query
+        .number("max_events", 1..=1_000)?
+        .unwrap_or(POLL_EVENTS_DEFAULT);
     let limit = usize::try_from(limit).unwrap_or(1_000);
     let since = query
         .text("since_event_id")
@@ -133,12 +158,17 @@ async fn poll(
     let mut changes = app.vault.signals().deliveries();
     loop {
         changes.mark_unchanged();
-        let (events, has_more) =
-            app.vault.subscription_poll(&caller, &id, since.as_ref(), limit).await?;
+        let (events, has_more) = app
+            .vault
+            .subscription_poll(&caller, &id, since.as_ref(), limit)
+            .await?;
         let changed = tokio::time::timeout_at(deadline, changes.changed());
         if !events.is_empty() || changed.await.is_err() {
             let events = events.into_iter().map(polled_view).collect();
-            return Ok(json_response(StatusCode::OK, &wire::Poll { events, has_more }));
+            return Ok(json_response(
+                StatusCode::OK,
+                &wire::Poll { events, has_more },
+            ));
         }
         caller = call.enter_again(&app).await?;
     }
@@ -154,14 +184,15 @@ async fn ack(
     let id = id_in_path!(SubscriptionId, id, SubscriptionNotFound)?;
     let body: wire::AckBody = read(&app, body).await?;
     if body.event_ids.len() > ACK_MAX {
-        return Err(Problem::field("event_ids", format!("has at most {ACK_MAX} ids")));
+        return Err(Problem::field(
+            "event_ids",
+            format!("has at most {ACK_MAX} ids"),
+        ));
     }
     let events = body
         .event_ids
         .iter()
-        .map(|text| {
-            EventId::parse(text).map_err(|_| Problem::field("event_ids", "has ids evt_…"))
-        })
+        .map(|text| EventId::parse(text).map_err(|_| Problem::field("event_ids", "has ids evt_…")))
         .collect::<Result<Vec<_>, _>>()?;
     let acknowledged = app.vault.subscription_ack(&caller, &id, &events).await?;
     let acknowledged = u64::try_from(acknowledged).unwrap_or(u64::MAX);
@@ -172,10 +203,15 @@ fn delivery_draft(body: wire::DeliveryBody) -> Result<DeliveryDraft, Problem> {
     match body.kind.as_str() {
         "webhook" => {
             if body.buffer_size.is_some() {
-                return Err(Problem::field("delivery.buffer_size", "goes with type polling"));
+                return Err(Problem::field(
+                    "delivery.buffer_size",
+                    "goes with type polling",
+                ));
             }
             Ok(DeliveryDraft::Webhook {
-                url: body.url.ok_or_else(|| Problem::field("delivery.url", "is required"))?,
+                url: body
+                    .url
+                    .ok_or_else(|| Problem::field("delivery.url", "is required"))?,
                 secret: body
                     .secret
                     .map(|secret| fields::signing_secret(secret, "delivery.secret"))
@@ -184,7 +220,10 @@ fn delivery_draft(body: wire::DeliveryBody) -> Result<DeliveryDraft, Problem> {
         }
         "polling" => {
             if body.url.is_some() || body.secret.is_some() {
-                return Err(Problem::field("delivery", "url and secret go with type webhook"));
+                return Err(Problem::field(
+                    "delivery",
+                    "url and secret go with type webhook",
+                ));
             }
             let buffer_size = body.buffer_size.unwrap_or(BUFFER_DEFAULT);
             if !(1..=BUFFER_MAX).contains(&buffer_size) {
@@ -215,8 +254,16 @@ fn view(subscription: &Subscription) -> wire::Subscription {
         name: subscription.name.clone(),
         status: "active".to_owned(),
         identity_id: subscription.identity.as_str().to_owned(),
-        paths: subscription.paths.iter().map(|p| p.as_str().to_owned()).collect(),
-        events: subscription.events.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        paths: subscription
+            .paths
+            .iter()
+            .map(|p| p.as_str().to_owned())
+            .collect(),
+        events: subscription
+            .events
+            .iter()
+            .map(|kind| kind.as_str().to_owned())
+            .collect(),
         filters: filters_view(&subscription.filters),
         delivery,
         created_at: subscription.created_at.to_rfc3339(),
@@ -238,14 +285,29 @@ pub(super) fn operations() -> Vec<Operation> {
     let tag = "Subscriptions";
     let one = "/v1/subscriptions/{id}";
     vec![
-        Operation::get("/v1/subscriptions", "listSubscriptions", tag, "The caller's subscriptions")
-            .scope("subscriptions:read")
-            .answers::<wire::SubscriptionList>(200),
-        Operation::post("/v1/subscriptions", "createSubscription", tag, "Create a subscription")
-            .scope("subscriptions:write")
-            .takes::<wire::SubscriptionBody>()
-            .answers::<wire::Subscription>(201)
-            .fails(&["validation_error", "invalid_glob", "invalid_path", "invalid_secret_type"]),
+        Operation::get(
+            "/v1/subscriptions",
+            "listSubscriptions",
+            tag,
+            "The caller's subscriptions",
+        )
+        .scope("subscriptions:read")
+        .answers::<wire::SubscriptionList>(200),
+        Operation::post(
+            "/v1/subscriptions",
+            "createSubscription",
+            tag,
+            "Create a subscription",
+        )
+        .scope("subscriptions:write")
+        .takes::<wire::SubscriptionBody>()
+        .answers::<wire::Subscription>(201)
+        .fails(&[
+            "validation_error",
+            "invalid_glob",
+            "invalid_path",
+            "invalid_secret_type",
+        ]),
         Operation::get(one, "readSubscription", tag, "One subscription")
             .scope("subscriptions:read")
             .answers::<wire::Subscription>(200)
@@ -259,15 +321,25 @@ pub(super) fn operations() -> Vec<Operation> {
             .scope("subscriptions:write")
             .empty(204)
             .fails(&["subscription_not_found"]),
-        Operation::get("/v1/subscriptions/{id}/poll", "pollSubscription", tag, "Wait for events; owner only")
-            .query("timeout", "integer", "Seconds to wait, at most 60 (30)")
-            .query("since_event_id", "string", "Only events after this one")
-            .query("max_events", "integer", "At most so many (100)")
-            .answers::<wire::Poll>(200)
-            .fails(&["subscription_not_found", "validation_error"]),
-        Operation::post("/v1/subscriptions/{id}/ack", "ackSubscription", tag, "Acknowledge events; owner only")
-            .takes::<wire::AckBody>()
-            .answers::<wire::Acked>(200)
-            .fails(&["subscription_not_found", "validation_error"]),
+        Operation::get(
+            "/v1/subscriptions/{id}/poll",
+            "pollSubscription",
+            tag,
+            "Wait for events; owner only",
+        )
+        .query("timeout", "integer", "Seconds to wait, at most 60 (30)")
+        .query("since_event_id", "string", "Only events after this one")
+        .query("max_events", "integer", "At most so many (100)")
+        .answers::<wire::Poll>(200)
+        .fails(&["subscription_not_found", "validation_error"]),
+        Operation::post(
+            "/v1/subscriptions/{id}/ack",
+            "ackSubscription",
+            tag,
+            "Acknowledge events; owner only",
+        )
+        .takes::<wire::AckBody>()
+        .answers::<wire::Acked>(200)
+        .fails(&["subscription_not_found", "validation_error"]),
     ]
 }

@@ -30,7 +30,13 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn health(State(app): State<Shared>) -> Response {
     let timestamp = app.vault.now().to_rfc3339();
-    json_response(StatusCode::OK, &wire::Health { status: "healthy".to_owned(), timestamp })
+    json_response(
+        StatusCode::OK,
+        &wire::Health {
+            status: "healthy".to_owned(),
+            timestamp,
+        },
+    )
 }
 
 /// Ready means: values can be written and read with their audit rows. A real durable write says
@@ -54,7 +60,14 @@ async fn ready(State(app): State<Shared>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    json_response(status, &wire::Ready { status: word.to_owned(), checks, errors })
+    json_response(
+        status,
+        &wire::Ready {
+            status: word.to_owned(),
+            checks,
+            errors,
+        },
+    )
 }
 
 async fn version() -> Response {
@@ -95,13 +108,23 @@ async fn document() -> Response {
 pub(super) fn operations() -> Vec<Operation> {
     let tag = "System";
     vec![
-        Operation::get("/v1/health", "health", tag, "The process answers; nothing else is looked at")
-            .open()
-            .answers::<wire::Health>(200),
-        Operation::get("/v1/health/ready", "ready", tag, "Values can be served: 503 says what is wrong")
-            .open()
-            .answers::<wire::Ready>(200)
-            .answers::<wire::Ready>(503),
+        Operation::get(
+            "/v1/health",
+            "health",
+            tag,
+            "The process answers; nothing else is looked at",
+        )
+        .open()
+        .answers::<wire::Health>(200),
+        Operation::get(
+            "/v1/health/ready",
+            "ready",
+            tag,
+            "Values can be served: 503 says what is wrong",
+        )
+        .open()
+        .answers::<wire::Ready>(200)
+        .answers::<wire::Ready>(503),
         Operation::get("/v1/version", "version", tag, "Version of server and API")
             .open()
             .answers::<wire::Version>(200),

@@ -46,8 +46,16 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             .to_owned(),
         tenant_id: principal.tenant.as_str().to_owned(),
         partner_id: DEFAULT_PARTNER.to_owned(),
-        scopes: principal.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
-        groups: principal.groups.iter().map(|group| group.as_str().to_owned()).collect(),
+        scopes: principal
+            .scopes
+            .iter()
+            .map(|scope| scope.as_str().to_owned())
+            .collect(),
+        groups: principal
+            .groups
+            .iter()
+            .map(|group| group.as_str().to_owned())
+            .collect(),
         roles: Vec::new(),
         mfa_verified_at: principal.mfa_at.map(Timestamp::to_rfc3339),
         token_expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
@@ -79,12 +87,22 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
     let caller = call.enter(&app, Category::Auth).await?;
     let query = Query::parse(uri.query())?;
     let (limit, after) = (query.limit()?, query.cursor(LIST)?);
-    let rows = app.vault.token_list(&caller, after.as_deref(), limit + 1).await?;
+    let rows = app
+        .vault
+        .token_list(&caller, after.as_deref(), limit + 1)
+        .await?;
     let (rows, cursor) = page(rows, limit, LIST, |token| token.id.as_str());
     let now = app.vault.now();
     let tokens = rows.iter().map(|token| token_view(token, now)).collect();
     let has_more = cursor.is_some();
-    Ok(json_response(StatusCode::OK, &wire::TokenList { tokens, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::TokenList {
+            tokens,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 async fn revoke(
@@ -111,7 +129,11 @@ async fn renew(State(app): State<Shared>, call: Call) -> Result<Response, Proble
 }
 
 fn scope_words(token: &Token) -> Vec<String> {
-    token.scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+    token
+        .scopes
+        .iter()
+        .map(|scope| scope.as_str().to_owned())
+        .collect()
 }
 
 fn token_view(token: &Token, now: Timestamp) -> wire::TokenItem {
@@ -142,22 +164,42 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/v1/auth/whoami", "whoAmI", tag, "Who the token speaks for")
             .answers::<wire::WhoAmI>(200),
-        Operation::post("/v1/auth/tokens", "createToken", tag, "Mint a token; it is shown this once")
-            .scope("admin")
-            .takes::<wire::TokenBody>()
-            .answers::<wire::NewToken>(201)
-            .fails(&["validation_error", "invalid_duration", "forbidden"]),
-        Operation::get("/v1/auth/tokens", "listTokens", tag, "Tokens, without the tokens themselves")
-            .scope("admin")
-            .paged()
-            .answers::<wire::TokenList>(200)
-            .fails(&["invalid_cursor"]),
-        Operation::post("/v1/auth/tokens/self/renew", "renewToken", tag, "Count the own token's lifetime again from now")
-            .answers::<wire::RenewedToken>(200)
-            .fails(&["forbidden"]),
-        Operation::delete("/v1/auth/tokens/{id}", "revokeToken", tag, "Revoke a token: refused from the answer on")
-            .scope("admin")
-            .empty(204)
-            .fails(&["token_not_found"]),
+        Operation::post(
+            "/v1/auth/tokens",
+            "createToken",
+            tag,
+            "Mint a token; it is shown this once",
+        )
+        .scope("admin")
+        .takes::<wire::TokenBody>()
+        .answers::<wire::NewToken>(201)
+        .fails(&["validation_error", "invalid_duration", "forbidden"]),
+        Operation::get(
+            "/v1/auth/tokens",
+            "listTokens",
+            tag,
+            "Tokens, without the tokens themselves",
+        )
+        .scope("admin")
+        .paged()
+        .answers::<wire::TokenList>(200)
+        .fails(&["invalid_cursor"]),
+        Operation::post(
+            "/v1/auth/tokens/self/renew",
+            "renewToken",
+            tag,
+            "Count the own token's lifetime again from now",
+        )
+        .answers::<wire::RenewedToken>(200)
+        .fails(&["forbidden"]),
+        Operation::delete(
+            "/v1/auth/tokens/{id}",
+            "revokeToken",
+            tag,
+            "Revoke a token: refused from the answer on",
+        )
+        .scope("admin")
+        .empty(204)
+        .fails(&["token_not_found"]),
     ]
 }

@@ -34,14 +34,23 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v1/webhooks/{id}", get(show).patch(change).delete(remove))
         .route("/v1/webhooks/{id}/test", post(test))
         .route("/v1/webhooks/{id}/deliveries", get(deliveries))
-        .route("/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver", post(redeliver))
+        .route(
+            "/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver",
+            post(redeliver),
+        )
 }
 
 async fn list(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Webhook).await?;
     let rows = app.vault.webhook_list(&caller).await?;
-    let webhooks = rows.iter().map(|(webhook, last)| view(webhook, last.as_ref())).collect();
-    Ok(json_response(StatusCode::OK, &wire::WebhookList { webhooks }))
+    let webhooks = rows
+        .iter()
+        .map(|(webhook, last)| view(webhook, last.as_ref()))
+        .collect();
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::WebhookList { webhooks },
+    ))
 }
 
 async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
@@ -84,18 +93,30 @@ async fn change(
     let caller = call.enter(&app, Category::Webhook).await?;
     let id = id_in_path!(WebhookId, id, WebhookNotFound)?;
     let body: wire::WebhookPatch = read(&app, body).await?;
-    let ttl = body.previous_secret_ttl.as_deref().unwrap_or(PREVIOUS_TTL_DEFAULT);
+    let ttl = body
+        .previous_secret_ttl
+        .as_deref()
+        .unwrap_or(PREVIOUS_TTL_DEFAULT);
     let ttl = fields::span(ttl, "previous_secret_ttl")?;
     let secret = body
         .secret
         .map(|secret| fields::signing_secret(secret, "secret"))
         .transpose()?;
     let change = WebhookChange {
-        name: body.name.map(|name| fields::name(&name, "name")).transpose()?,
+        name: body
+            .name
+            .map(|name| fields::name(&name, "name"))
+            .transpose()?,
         url: body.url,
         secret: secret.map(|secret| (secret, ttl)),
-        events: body.events.map(|words| fields::events(&words)).transpose()?,
-        filters: body.filters.map(|filters| fields::filters(Some(filters))).transpose()?,
+        events: body
+            .events
+            .map(|words| fields::events(&words))
+            .transpose()?,
+        filters: body
+            .filters
+            .map(|filters| fields::filters(Some(filters)))
+            .transpose()?,
         enabled: body.enabled,
     };
     let webhook = app.vault.webhook_change(&caller, &id, change).await?;
@@ -153,12 +174,21 @@ async fn deliveries(
             })
         })
         .transpose()?;
-    let rows =
-        app.vault.delivery_list(&caller, &id, state, after.as_deref(), limit + 1).await?;
+    let rows = app
+        .vault
+        .delivery_list(&caller, &id, state, after.as_deref(), limit + 1)
+        .await?;
     let (rows, cursor) = page(rows, limit, DELIVERIES, |row| row.id.as_str());
     let deliveries = rows.iter().map(delivery_view).collect();
     let has_more = cursor.is_some();
-    Ok(json_response(StatusCode::OK, &wire::DeliveryList { deliveries, cursor, has_more }))
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::DeliveryList {
+            deliveries,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 async fn redeliver(
@@ -169,8 +199,14 @@ async fn redeliver(
     let caller = call.enter(&app, Category::Webhook).await?;
     let id = id_in_path!(WebhookId, id, WebhookNotFound)?;
     let delivery_id = id_in_path!(DeliveryId, delivery_id, DeliveryNotFound)?;
-    let delivery = app.vault.delivery_redeliver(&caller, &id, &delivery_id).await?;
-    Ok(json_response(StatusCode::ACCEPTED, &delivery_view(&delivery)))
+    let delivery = app
+        .vault
+        .delivery_redeliver(&caller, &id, &delivery_id)
+        .await?;
+    Ok(json_response(
+        StatusCode::ACCEPTED,
+        &delivery_view(&delivery),
+    ))
 }
 
 pub(super) fn filters_view(filters: &Filters) -> wire::Filters {
@@ -187,7 +223,11 @@ fn view(webhook: &Webhook, last: Option<&Delivery>) -> wire::Webhook {
         id: webhook.id.as_str().to_owned(),
         name: webhook.name.clone(),
         url: webhook.url.clone(),
-        events: webhook.events.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        events: webhook
+            .events
+            .iter()
+            .map(|kind| kind.as_str().to_owned())
+            .collect(),
         filters: filters_view(&webhook.filters),
         enabled: webhook.enabled,
         status: match (webhook.enabled, failing) {
@@ -207,7 +247,11 @@ fn view(webhook: &Webhook, last: Option<&Delivery>) -> wire::Webhook {
 }
 
 fn statistics_view(stats: DeliveryStats) -> wire::WebhookStatistics {
-    let rate = if stats.total == 0 { 1.0 } else { ratio(stats.succeeded, stats.total) };
+    let rate = if stats.total == 0 {
+        1.0
+    } else {
+        ratio(stats.succeeded, stats.total)
+    };
     wire::WebhookStatistics {
         deliveries_24h: stats.total,
         success_rate_24h: rate,
@@ -215,7 +259,10 @@ fn statistics_view(stats: DeliveryStats) -> wire::WebhookStatistics {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate for people; counts are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate for people; counts are far below 2^52"
+)]
 fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
@@ -223,7 +270,10 @@ fn ratio(part: u64, whole: u64) -> f64 {
 fn last_view(delivery: &Delivery) -> wire::LastDelivery {
     wire::LastDelivery {
         id: delivery.id.as_str().to_owned(),
-        timestamp: delivery.last_attempt_at.unwrap_or(delivery.created_at).to_rfc3339(),
+        timestamp: delivery
+            .last_attempt_at
+            .unwrap_or(delivery.created_at)
+            .to_rfc3339(),
         status: delivery.state.as_str().to_owned(),
         response_code: delivery.response_code,
     }
@@ -274,28 +324,48 @@ pub(super) fn operations() -> Vec<Operation> {
             .scope("admin")
             .answers::<wire::Webhook>(200)
             .fails(&["webhook_not_found"]),
-        Operation::patch(one, "updateWebhook", tag, "Change only given fields; a new secret signs at once")
-            .scope("admin")
-            .takes::<wire::WebhookPatch>()
-            .answers::<wire::Webhook>(200)
-            .fails(&["webhook_not_found", "validation_error", "invalid_duration"]),
+        Operation::patch(
+            one,
+            "updateWebhook",
+            tag,
+            "Change only given fields; a new secret signs at once",
+        )
+        .scope("admin")
+        .takes::<wire::WebhookPatch>()
+        .answers::<wire::Webhook>(200)
+        .fails(&["webhook_not_found", "validation_error", "invalid_duration"]),
         Operation::delete(one, "deleteWebhook", tag, "Delete a webhook")
             .scope("admin")
             .empty(204)
             .fails(&["webhook_not_found"]),
-        Operation::post("/v1/webhooks/{id}/test", "testWebhook", tag, "Send a test event and wait for the answer")
-            .scope("admin")
-            .answers::<wire::WebhookTest>(200)
-            .fails(&["webhook_not_found"]),
-        Operation::get("/v1/webhooks/{id}/deliveries", "listDeliveries", tag, "Deliveries, newest first")
-            .scope("admin")
-            .query("status", "string", "success, failed or pending")
-            .paged()
-            .answers::<wire::DeliveryList>(200)
-            .fails(&["webhook_not_found", "invalid_cursor"]),
-        Operation::post("/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver", "redeliver", tag, "Send again, with all attempts")
-            .scope("admin")
-            .answers::<wire::Delivery>(202)
-            .fails(&["webhook_not_found", "delivery_not_found"]),
+        Operation::post(
+            "/v1/webhooks/{id}/test",
+            "testWebhook",
+            tag,
+            "Send a test event and wait for the answer",
+        )
+        .scope("admin")
+        .answers::<wire::WebhookTest>(200)
+        .fails(&["webhook_not_found"]),
+        Operation::get(
+            "/v1/webhooks/{id}/deliveries",
+            "listDeliveries",
+            tag,
+            "Deliveries, newest first",
+        )
+        .scope("admin")
+        .query("status", "string", "success, failed or pending")
+        .paged()
+        .answers::<wire::DeliveryList>(200)
+        .fails(&["webhook_not_found", "invalid_cursor"]),
+        Operation::post(
+            "/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver",
+            "redeliver",
+            tag,
+            "Send again, with all attempts",
+        )
+        .scope("admin")
+        .answers::<wire::Delivery>(202)
+        .fails(&["webhook_not_found", "delivery_not_found"]),
     ]
 }

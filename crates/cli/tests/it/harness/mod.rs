@@ -1,0 +1,15 @@
+//! What every test here stands on: the real binary started as a process, a plain HTTP client, a
+//! receiver of webhooks, and waiting for conditions with a deadline.
+
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod receiver;
+pub(crate) mod server;
+pub(crate) mod wait;
+
+pub(crate) use http::{Api, Reply};
+pub(crate) use process::Process;
+pub(crate) use receiver::Receiver;
+pub(crate) use server::Server;
+pub(crate) use wait::{eventually, SOON};
