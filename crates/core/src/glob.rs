@@ -88,10 +88,7 @@ impl PathPattern {
         let mut pattern_at = 0;
         let mut rest = Some(path);
         let mut retry: Option<(usize, &str)> = None;
-        loop {
-            let Some(text) = rest else {
-                break;
-            };
+        while let Some(text) = rest {
             let (head, tail) = split_head(text);
             match self.segments.get(pattern_at) {
                 Some(Segment::Any) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use parking_lot::Mutex;
 use scaivault_core::access::Cidr;
 use scaivault_engine::{TallyReading, Vault};
@@ -14,6 +15,8 @@ use crate::rate_limit::RateLimiter;
 
 /// Settings of the HTTP surface.
 pub(crate) struct HttpSettings {
+    /// Where clients reach us, if it is known.
+    pub(crate) base_url: Option<String>,
     pub(crate) max_body_bytes: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) trusted_proxies: Vec<Cidr>,
@@ -30,6 +33,7 @@ const POLL_MAX: Duration = Duration::from_secs(60);
 impl HttpSettings {
     pub(crate) fn of(config: &Config) -> Self {
         Self {
+            base_url: config.server.base_url.clone(),
             max_body_bytes: config.server.max_body_bytes,
             request_timeout: config.server.request_timeout,
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -48,6 +52,8 @@ pub(crate) struct App {
     pub(crate) limiter: RateLimiter,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: HttpSettings,
+    /// The OpenAPI document.
+    pub(crate) document: Bytes,
     /// What the counters were told last.
     pub(crate) told: Mutex<(TallyReading, u64)>,
 }

@@ -19,7 +19,7 @@ use crate::egress::{EgressPolicy, GuardedCourier};
 use crate::layer::outermost;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Limits, RateLimiter};
-use crate::routes;
+use crate::{openapi, routes};
 
 /// The audit chain's heads are authenticated by a key of the keyring.
 struct KeyringMac(Arc<Keyring>);
@@ -108,7 +108,9 @@ async fn commit_keys(
 
 /// The whole HTTP surface over an opened vault.
 pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -> (Router, Shared) {
+    let document = openapi::document(settings.base_url.as_deref());
     let app = Arc::new(App {
+        document: serde_json::to_vec(&document).unwrap_or_default().into(),
         vault: opened.vault.clone(),
         store: opened.store.clone(),
         limiter: RateLimiter::new(limits),

@@ -24,7 +24,7 @@ const OWN_CODE: &str = "scaivault";
 
 /// Least severity that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Only what needs somebody's attention.
     Error,
     /// And what may soon.
@@ -39,7 +39,7 @@ pub enum LogLevel {
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object per line.
     Json,
     /// For eyes.
@@ -48,7 +48,7 @@ pub enum LogFormat {
 
 /// Logging could not be set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// Not a level.
     #[error("a log level is one of error, warn, info, debug, trace")]
     Level,
@@ -65,7 +65,7 @@ impl LogLevel {
     ///
     /// # Errors
     /// [`LogError::Level`], which lists the words.
-    pub fn parse(text: &str) -> Result<Self, LogError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LogError> {
         match text.to_ascii_lowercase().as_str() {
             "error" => Ok(Self::Error),
             "warn" => Ok(Self::Warn),
@@ -92,7 +92,7 @@ impl LogFormat {
     ///
     /// # Errors
     /// [`LogError::Format`], which lists the words.
-    pub fn parse(text: &str) -> Result<Self, LogError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LogError> {
         match text.to_ascii_lowercase().as_str() {
             "json" => Ok(Self::Json),
             "text" => Ok(Self::Text),
@@ -105,13 +105,17 @@ impl LogFormat {
 ///
 /// # Errors
 /// [`LogError::AlreadySet`].
-pub fn init(level: LogLevel, format: LogFormat, clock: Arc<dyn Clock>) -> Result<(), LogError> {
+pub(crate) fn init(
+    level: LogLevel,
+    format: LogFormat,
+    clock: Arc<dyn Clock>,
+) -> Result<(), LogError> {
     let subscriber = subscriber(level, format, clock, || Quiet(io::stderr()));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
 }
 
 /// The same to any writer, for those who set it up for one thread.
-pub fn subscriber<W>(
+pub(crate) fn subscriber<W>(
     level: LogLevel,
     format: LogFormat,
     clock: Arc<dyn Clock>,

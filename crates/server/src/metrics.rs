@@ -21,9 +21,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-pub use histogram::DurationHistogram;
-pub use labels::{MethodLabel, Outcome, PathCategory};
-pub use tenants::TenantMetrics;
+pub(crate) use histogram::DurationHistogram;
+pub(crate) use labels::{MethodLabel, Outcome, PathCategory};
+pub(crate) use tenants::TenantMetrics;
 
 use crate::listener::ConnectionCounters;
 use crate::rate_limit::Category;
@@ -31,13 +31,13 @@ use labels::{CategoryLabels, PathLabels, RequestLabels, RouteLabels, StatusLabel
 use tenants::Tenants;
 
 /// The content type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const ROUTES: usize = MethodLabel::COUNT * PathCategory::ALL.len();
 const ANSWERS: usize = ROUTES * StatusLabel::COUNT;
 
 /// All numbers of one server. Make one, share it in an `Arc`.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     requests_made: Box<[OnceLock<Counter>]>,
@@ -78,7 +78,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// All at zero.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("scaivault");
         let requests = Family::default();
         let durations = Family::<RouteLabels, DurationHistogram>::default();
@@ -193,7 +193,11 @@ impl Metrics {
 
     /// A request begins. Tell the result how it ended; dropped untold (the client went away, the
     /// handler panicked), only the number of active requests changes.
-    pub fn request(self: &Arc<Self>, method: MethodLabel, path: PathCategory) -> ActiveRequest {
+    pub(crate) fn request(
+        self: &Arc<Self>,
+        method: MethodLabel,
+        path: PathCategory,
+    ) -> ActiveRequest {
         self.active[path as usize].inc();
         ActiveRequest {
             metrics: Arc::clone(self),
@@ -204,29 +208,29 @@ impl Metrics {
     }
 
     /// A request was refused for its rate.
-    pub fn rate_limit_hit(&self, category: Category) {
+    pub(crate) fn rate_limit_hit(&self, category: Category) {
         self.rate_limit_hits[category.index()].inc();
     }
 
     /// So many more rotations ended.
-    pub fn rotations_ended(&self, succeeded: u64, failed: u64) {
+    pub(crate) fn rotations_ended(&self, succeeded: u64, failed: u64) {
         self.rotations[Outcome::Success as usize].inc_by(succeeded);
         self.rotations[Outcome::Failed as usize].inc_by(failed);
     }
 
     /// So many more delivery attempts ended.
-    pub fn deliveries_ended(&self, succeeded: u64, failed: u64) {
+    pub(crate) fn deliveries_ended(&self, succeeded: u64, failed: u64) {
         self.deliveries[Outcome::Success as usize].inc_by(succeeded);
         self.deliveries[Outcome::Failed as usize].inc_by(failed);
     }
 
     /// One tenant's numbers.
-    pub fn tenant(&self, tenant: &str) -> Arc<TenantMetrics> {
+    pub(crate) fn tenant(&self, tenant: &str) -> Arc<TenantMetrics> {
         self.tenants.of(tenant)
     }
 
     /// Everything as OpenMetrics text; serve it as [`CONTENT_TYPE`].
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = String::with_capacity(16 * 1_024);
         // Writing to a `String` does not fail; were it to, the text ends without its end mark,
         // which Prometheus refuses.
@@ -258,7 +262,7 @@ impl Metrics {
 
 /// A request being served.
 #[derive(Debug)]
-pub struct ActiveRequest {
+pub(crate) struct ActiveRequest {
     metrics: Arc<Metrics>,
     method: MethodLabel,
     path: PathCategory,
@@ -267,7 +271,7 @@ pub struct ActiveRequest {
 
 impl ActiveRequest {
     /// It was answered with this status.
-    pub fn answered(self, status: u16) {
+    pub(crate) fn answered(self, status: u16) {
         self.metrics.answered(&self, status);
     }
 }
@@ -332,8 +336,8 @@ mod tests {
             .request(MethodLabel::Get, PathCategory::Secrets)
             .answered(418);
         metrics.rate_limit_hit(Category::BatchRead);
-        metrics.rotation_ended(Outcome::Failed);
-        metrics.delivery_ended(Outcome::Success);
+        metrics.rotations_ended(0, 1);
+        metrics.deliveries_ended(1, 0);
         let tenant = metrics.tenant("tnt_a");
         tenant.secret_read(SecretType::Kv);
         metrics.tenant("tnt_a").secret_read(SecretType::Kv);

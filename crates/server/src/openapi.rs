@@ -237,7 +237,7 @@ impl Operation {
 }
 
 /// The whole document.
-pub(crate) fn document() -> Value {
+pub(crate) fn document(base_url: Option<&str>) -> Value {
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
     for operation in crate::routes::operations() {
@@ -265,6 +265,7 @@ pub(crate) fn document() -> Value {
                             branch on it. `Retry-After` comes with rate_limited and \
                             service_unavailable.",
         },
+        "servers": [{ "url": base_url.unwrap_or("/") }],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -294,7 +295,7 @@ mod tests {
 
     #[test]
     fn every_reference_resolves() {
-        let document = document();
+        let document = document(None);
         let text = document.to_string();
         for reference in text.split("#/components/schemas/").skip(1) {
             let name = reference.split('"').next().unwrap();

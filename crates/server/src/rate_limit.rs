@@ -13,8 +13,7 @@ use scaivault_core::time::Timestamp;
 
 /// What a request is counted as. Names and default limits are the API document's (1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the words of `as_str` are the documentation")]
-pub enum Category {
+pub(crate) enum Category {
     Read,
     Write,
     Delete,
@@ -35,7 +34,7 @@ pub enum Category {
 
 impl Category {
     /// Every category, in the order of the discriminants.
-    pub const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Read,
         Self::Write,
         Self::Delete,
@@ -55,7 +54,7 @@ impl Category {
     ];
 
     /// The word in configuration and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",
@@ -77,30 +76,30 @@ impl Category {
     }
 
     /// Its place in [`Self::ALL`].
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self as usize
     }
 }
 
 /// Requests per minute by category; 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits([u32; Category::ALL.len()]);
+pub(crate) struct Limits([u32; Category::ALL.len()]);
 
 impl Limits {
     /// From a limit for each category.
-    pub fn new(limit: impl Fn(Category) -> u32) -> Self {
+    pub(crate) fn new(limit: impl Fn(Category) -> u32) -> Self {
         Self(Category::ALL.map(limit))
     }
 
     /// Of one category.
-    pub fn of(&self, category: Category) -> u32 {
+    pub(crate) fn of(&self, category: Category) -> u32 {
         self.0[category.index()]
     }
 }
 
 /// The answer to one request, and what its headers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Whether it may go on. A refused request costs nothing.
     pub allowed: bool,
     /// Requests per minute; 0 when there is no limit, and then the headers are left out.
@@ -122,7 +121,7 @@ const SHARD_BUCKETS_MAX: usize = 16_384;
 const MINUTE_US: u64 = 60_000_000;
 
 /// All buckets. Share it; every method takes `&self`.
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     limits: Limits,
     keys: [RandomState; 2],
     shards: [Mutex<Shard>; SHARDS],
@@ -138,7 +137,7 @@ impl std::fmt::Debug for RateLimiter {
 
 impl RateLimiter {
     /// With every bucket full.
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let shard = || Shard {
             buckets: HashMap::default(),
             sweep_at: SWEEP_FIRST,
@@ -154,7 +153,7 @@ impl RateLimiter {
     /// counts as the limit, so that such a request passes once the bucket is full.
     ///
     /// `now` may jitter between callers; it may also jump back, which refills nothing.
-    pub fn take(
+    pub(crate) fn take(
         &self,
         tenant: &str,
         identity: &str,

@@ -13,6 +13,7 @@ use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Strategy, T
 use scaivault_core::secret::SecretHead;
 use scaivault_core::time::Timestamp;
 
+use super::worker::{HOLD, settle};
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::events;
@@ -149,7 +150,7 @@ impl Vault {
     /// scheduler's.
     async fn carry_on(&self, rotation: Rotation) -> Result<Rotation, VaultError> {
         if rotation.strategy == Strategy::GeneratedValue
-            && let Err(error) = self.rotation_advance(&rotation.tenant, &rotation.id).await
+            && let Err(error) = settle(self.rotation_steps(rotation.clone()).await)
         {
             tracing::warn!(rotation = %rotation.id, %error, "left to the scheduler");
         }
@@ -177,6 +178,7 @@ impl Vault {
             head.current_version,
             now,
         );
+        let rotation = claimed(rotation, now);
         let unit = Unit::new(UnitName::RotationOpen)
             .put(Record::Rotation(rotation.clone()))
             .put(Record::Assignment(assignment.opened(rotation.id.clone())));
@@ -197,7 +199,7 @@ impl Vault {
         waiting: Rotation,
     ) -> Result<Rotation, CommitError> {
         let now = self.now();
-        let rotation = waiting.announced_again(now);
+        let rotation = claimed(waiting.announced_again(now), now);
         let unit = Unit::new(UnitName::RotationAnnounce).put(Record::Rotation(rotation.clone()));
         let due_at = assignment.next_rotation_at.min(now);
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
@@ -228,5 +230,18 @@ impl Vault {
             }
             Strategy::GeneratedValue => unit,
         }
+    }
+}
+
+/// A value that the server makes is made by whoever opened the rotation: the row is born held, so
+/// that no other worker begins on it meanwhile.
+fn claimed(rotation: Rotation, now: Timestamp) -> Rotation {
+    let claimed_until = match rotation.strategy {
+        Strategy::GeneratedValue => Some(now.plus(HOLD)),
+        Strategy::EventDriven => None,
+    };
+    Rotation {
+        claimed_until,
+        ..rotation
     }
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use scaivault_core::ids::{RotationId, TenantId};
 use scaivault_core::ports::{
     Claims, CommitError, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
 };
@@ -19,7 +18,7 @@ use crate::vault::Vault;
 
 /// How long a worker holds what it claimed. Steps have no remote effect yet and take
 /// milliseconds; a worker that is paused for longer loses the race at its next write.
-const HOLD: Duration = Duration::from_secs(60);
+pub(super) const HOLD: Duration = Duration::from_secs(60);
 
 /// Rows claimed at a time.
 const CLAIM_MAX: usize = 64;
@@ -42,36 +41,12 @@ impl Vault {
         let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let looked_at = assignments.len() + rotations.len();
         for assignment in assignments {
-            let path = assignment.path.clone();
-            let outcome = self.assignment_step(assignment).await;
-            settle(
-                outcome,
-                || tracing::debug!(%path, "schedule changed by someone else"),
-            )?;
+            settle(self.assignment_step(assignment).await)?;
         }
         for rotation in rotations {
-            let id = rotation.id.clone();
-            let outcome = self.rotation_steps(rotation).await;
-            settle(
-                outcome,
-                || tracing::debug!(rotation = %id, "changed by someone else"),
-            )?;
+            settle(self.rotation_steps(rotation).await)?;
         }
         Ok(looked_at)
-    }
-
-    /// Carries one rotation on as far as it goes now, if no other worker holds it.
-    pub(super) async fn rotation_advance(
-        &self,
-        tenant: &TenantId,
-        id: &RotationId,
-    ) -> Result<(), VaultError> {
-        let claimed =
-            Claims::rotation_claim_one(&*self.store, tenant, id, self.now(), HOLD).await?;
-        match claimed {
-            Some(rotation) => settle(self.rotation_steps(rotation).await, || {}),
-            None => Ok(()),
-        }
     }
 
     async fn assignment_step(&self, assignment: Assignment) -> Result<(), StepError> {
@@ -112,7 +87,7 @@ impl Vault {
                 let opened = self
                     .open_rotation(&caller, &head, &assignment, &policy, Trigger::Schedule)
                     .await?;
-                self.rotation_advance_boxed(&opened).await?;
+                self.rotation_steps(opened).await?;
             }
             Due::Nothing(wake_at) => {
                 let next = assignment.rescheduled(&policy, now);
@@ -124,15 +99,9 @@ impl Vault {
         Ok(())
     }
 
-    async fn rotation_advance_boxed(&self, rotation: &Rotation) -> Result<(), StepError> {
-        self.rotation_advance(&rotation.tenant, &rotation.id)
-            .await
-            .map_err(StepError::Vault)
-    }
-
     /// Steps in a row while each leads to another at once. The claim is given back by the first
     /// write; from then on the number in each write guards alone.
-    async fn rotation_steps(&self, mut rotation: Rotation) -> Result<(), StepError> {
+    pub(super) async fn rotation_steps(&self, mut rotation: Rotation) -> Result<(), StepError> {
         for _ in 0..STEPS_MAX {
             let now = self.now();
             let observed = self.observe(&rotation).await?;
@@ -211,13 +180,10 @@ impl NotCommit for scaivault_core::ports::ReadError {}
 impl NotCommit for scaivault_core::seal::SealError {}
 impl NotCommit for VaultError {}
 
-fn settle(outcome: Result<(), StepError>, lost: impl FnOnce()) -> Result<(), VaultError> {
+/// A lost race is no failure: whoever was first has done it.
+pub(super) fn settle(outcome: Result<(), StepError>) -> Result<(), VaultError> {
     match outcome {
-        Ok(()) => Ok(()),
-        Err(StepError::LostRace) => {
-            lost();
-            Ok(())
-        }
+        Ok(()) | Err(StepError::LostRace) => Ok(()),
         Err(StepError::Vault(error)) => Err(error),
     }
 }

@@ -21,11 +21,11 @@ pub(super) const DOCUMENTED: &[(&str, &str, &str)] = &[
 
 /// Variables by name. Made once by whoever may read the process environment.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// From `std::env::vars_os()`. Variables that are not UTF-8 are left out.
-    pub fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    pub(crate) fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let text = |(name, value): (OsString, OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };

@@ -15,7 +15,7 @@ use super::environment::Environment;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// The default file.
     Default,
     /// The operator's file.
@@ -36,7 +36,7 @@ impl fmt::Display for Source {
 
 /// A configuration that cannot be used. Never repeats a value.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file is missing, not readable, or not UTF-8.
     #[error("cannot read the configuration file {}", .0.display())]
     Unreadable(PathBuf, #[source] std::io::Error),

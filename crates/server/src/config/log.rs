@@ -5,7 +5,7 @@ use crate::logging::{LogFormat, LogLevel};
 
 /// The section.
 #[derive(Debug, Clone)]
-pub struct LogSection {
+pub(crate) struct LogSection {
     /// Least severity.
     pub level: LogLevel,
     /// Form of a line.

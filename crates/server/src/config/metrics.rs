@@ -4,7 +4,7 @@ use super::layers::{ConfigError, Section};
 
 /// The section.
 #[derive(Debug, Clone, Copy)]
-pub struct MetricsSection {
+pub(crate) struct MetricsSection {
     /// Whether it is served.
     pub enabled: bool,
     /// Whether it asks for a token.

@@ -25,24 +25,24 @@ mod webhooks;
 
 use std::path::Path;
 
-pub use environment::Environment;
-pub use layers::{ConfigError, Source};
-pub use log::LogSection;
-pub use metrics::MetricsSection;
-pub use seal::{KmsProvider, SealSection};
-pub use server::{ServerSection, TlsFiles};
-pub use store::StoreSection;
-pub use webhooks::WebhooksSection;
+pub(crate) use environment::Environment;
+pub(crate) use layers::ConfigError;
+pub(crate) use log::LogSection;
+pub(crate) use metrics::MetricsSection;
+pub(crate) use seal::{KmsProvider, SealSection};
+pub(crate) use server::ServerSection;
+pub(crate) use store::StoreSection;
+pub(crate) use webhooks::WebhooksSection;
 
 use crate::rate_limit::Limits;
 use layers::Layers;
 
 /// The commented default file. What `scaivault server --print-config` prints.
-pub const DEFAULT_FILE: &str = include_str!("config.default.toml");
+pub(crate) const DEFAULT_FILE: &str = include_str!("config.default.toml");
 
 /// Everything configurable, read and checked.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// `[server]`
     pub server: ServerSection,
     /// `[store]`
@@ -64,7 +64,10 @@ impl Config {
     ///
     /// # Errors
     /// The first [`ConfigError`] found.
-    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(crate) fn load(
+        file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         match file {
             None => Self::from_text(None, environment),
             Some(path) => {
@@ -79,7 +82,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn from_text(
+    pub(crate) fn from_text(
         file: Option<(&Path, &str)>,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {

@@ -6,14 +6,14 @@ use super::layers::{ConfigError, Expected, Section};
 
 /// The section.
 #[derive(Debug, Clone)]
-pub struct SealSection {
+pub(crate) struct SealSection {
     /// Who keeps the root key.
     pub kms_provider: KmsProvider,
 }
 
 /// A keeper of the root key, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KmsProvider {
+pub(crate) enum KmsProvider {
     /// A file holds the key.
     Local {
         /// The file.

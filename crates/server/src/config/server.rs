@@ -12,7 +12,7 @@ use crate::listener::ListenerLimits;
 
 /// The section.
 #[derive(Debug, Clone)]
-pub struct ServerSection {
+pub(crate) struct ServerSection {
     /// Where to listen.
     pub bind_address: SocketAddr,
     /// Where clients reach us, without a slash at the end; `None` to make it from the address.
@@ -33,7 +33,7 @@ pub struct ServerSection {
 
 /// Certificate chain and private key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// Certificates, ours first.
     pub cert: PathBuf,
     /// Private key.
@@ -58,12 +58,12 @@ impl ServerSection {
     }
 
     /// Plain HTTP that other hosts can reach: worth a warning at start.
-    pub fn is_exposed_in_clear_text(&self) -> bool {
+    pub(crate) fn is_exposed_in_clear_text(&self) -> bool {
         self.tls.is_none() && !self.bind_address.ip().is_loopback()
     }
 
     /// What the listener is to allow.
-    pub fn listener_limits(&self) -> ListenerLimits {
+    pub(crate) fn listener_limits(&self) -> ListenerLimits {
         ListenerLimits {
             connections_max: self.max_connections,
             drain: self.drain_timeout,

@@ -7,7 +7,7 @@ use super::layers::{ConfigError, Expected, Section};
 
 /// The section.
 #[derive(Debug, Clone)]
-pub struct StoreSection {
+pub(crate) struct StoreSection {
     /// The database file.
     pub database_file: PathBuf,
     /// Where growth ends; `None` is the disk's size.

@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::environment::{DOCUMENTED, long_name};
 use super::layers::Layers;
+use super::server::TlsFiles;
 use super::*;
 use crate::logging::{LogFormat, LogLevel};
 use crate::rate_limit::Category;

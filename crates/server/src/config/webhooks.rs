@@ -9,7 +9,7 @@ use crate::egress::EgressPolicy;
 
 /// The section.
 #[derive(Debug, Clone)]
-pub struct WebhooksSection {
+pub(crate) struct WebhooksSection {
     /// For one attempt.
     pub timeout: Duration,
     /// Ranges that may be reached although they are not public.
@@ -37,7 +37,7 @@ impl WebhooksSection {
     }
 
     /// The rule for the courier.
-    pub fn egress_policy(&self) -> EgressPolicy {
+    pub(crate) fn egress_policy(&self) -> EgressPolicy {
         let ranges = self.allow_private_networks.clone();
         EgressPolicy::configured(self.allow_http, ranges, self.timeout)
     }

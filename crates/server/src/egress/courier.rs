@@ -23,10 +23,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// The HTTP client could not be made: no usable certificate store on this host.
 #[derive(Debug, thiserror::Error)]
 #[error("the client for outbound deliveries could not be set up")]
-pub struct EgressError(#[from] reqwest::Error);
+pub(crate) struct EgressError(#[from] reqwest::Error);
 
 /// Core's [`Courier`] over HTTP, behind the policy. Cheap to share; holds no connection.
-pub struct GuardedCourier {
+pub(crate) struct GuardedCourier {
     policy: Arc<EgressPolicy>,
     https: Client,
     http: Client,
@@ -45,7 +45,7 @@ impl GuardedCourier {
     ///
     /// # Errors
     /// [`EgressError`] when the host has no usable set of trusted certificates.
-    pub fn new(policy: EgressPolicy) -> Result<Self, EgressError> {
+    pub(crate) fn new(policy: EgressPolicy) -> Result<Self, EgressError> {
         Self::with_lookup(policy, Arc::new(SystemLookup::default()))
     }
 
@@ -53,7 +53,10 @@ impl GuardedCourier {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn with_lookup(policy: EgressPolicy, lookup: Arc<dyn Lookup>) -> Result<Self, EgressError> {
+    pub(crate) fn with_lookup(
+        policy: EgressPolicy,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
         let client = |scheme| client(Arc::clone(&policy), Arc::clone(&lookup), scheme);
         let (https, http) = (client(Scheme::Https)?, client(Scheme::Http)?);

@@ -17,6 +17,5 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use courier::{EgressError, GuardedCourier};
-pub use policy::{EgressPolicy, Scheme};
-pub use resolve::{Lookup, SystemLookup};
+pub(crate) use courier::GuardedCourier;
+pub(crate) use policy::EgressPolicy;

@@ -32,7 +32,7 @@ const INNER_ZONES: &[&str] = &[
 
 /// The operator's rule for deliveries. [`Default`] is the strict one of a production server.
 #[derive(Debug, Clone)]
-pub struct EgressPolicy {
+pub(crate) struct EgressPolicy {
     /// Whether `http://` is accepted at all. Even then it is only ever spoken to addresses inside
     /// `allow_private`: events do not cross the open Internet in clear text.
     pub allow_http: bool,
@@ -62,7 +62,7 @@ impl Default for EgressPolicy {
 
 impl EgressPolicy {
     /// The development server's: also `http://` and any port, on this host's loopback only.
-    pub fn dev() -> Self {
+    pub(crate) fn dev() -> Self {
         let loopback = ["127.0.0.0/8", "::1/128"];
         Self {
             allow_http: true,
@@ -73,7 +73,11 @@ impl EgressPolicy {
     }
 
     /// The strict policy with what an operator configured. Port 80 comes with `allow_http`.
-    pub fn configured(allow_http: bool, allow_private: Vec<Cidr>, timeout: Duration) -> Self {
+    pub(crate) fn configured(
+        allow_http: bool,
+        allow_private: Vec<Cidr>,
+        timeout: Duration,
+    ) -> Self {
         let mut policy = Self {
             allow_http,
             allow_private,
@@ -87,7 +91,7 @@ impl EgressPolicy {
     }
 
     /// Whether a connection to this address may be opened.
-    pub fn permits(&self, address: IpAddr, scheme: Scheme) -> bool {
+    pub(crate) fn permits(&self, address: IpAddr, scheme: Scheme) -> bool {
         let listed = || {
             self.allow_private
                 .iter()
@@ -106,7 +110,7 @@ impl EgressPolicy {
     ///
     /// # Errors
     /// A sentence for whoever sent the URL; it repeats nothing of it.
-    pub fn check_url(&self, text: &str) -> Result<(Url, Scheme), &'static str> {
+    pub(crate) fn check_url(&self, text: &str) -> Result<(Url, Scheme), &'static str> {
         if text.len() > URL_BYTES_MAX {
             return Err("the URL is longer than 2048 bytes");
         }
@@ -175,7 +179,7 @@ impl EgressPolicy {
 
 /// How a receiver is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// TLS.
     Https,
     /// Clear text, where the policy allows it.

@@ -21,7 +21,7 @@ const ADDRESSES_MAX: usize = 8;
 
 /// Asks what addresses a name has.
 #[async_trait]
-pub trait Lookup: Send + Sync {
+pub(crate) trait Lookup: Send + Sync {
     /// Every address of the name, best first. Nothing about them is trusted.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ pub trait Lookup: Send + Sync {
 
 /// The operating system's resolver.
 #[derive(Debug)]
-pub struct SystemLookup {
+pub(super) struct SystemLookup {
     slots: Arc<Semaphore>,
 }
 

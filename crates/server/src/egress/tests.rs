@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{EgressPolicy, GuardedCourier, Lookup};
+use super::resolve::Lookup;
+use super::{EgressPolicy, GuardedCourier};
 
 /// Answers the first entry first, the last one from then on.
 struct Scripted {

@@ -16,7 +16,7 @@ const BOUNDS_US: [u64; 15] = [
 
 /// Clones share the numbers.
 #[derive(Debug, Clone, Default)]
-pub struct DurationHistogram(Arc<Numbers>);
+pub(crate) struct DurationHistogram(Arc<Numbers>);
 
 #[derive(Debug, Default)]
 struct Numbers {
@@ -26,7 +26,7 @@ struct Numbers {
 
 impl DurationHistogram {
     /// Counts one.
-    pub fn observe(&self, duration: Duration) {
+    pub(crate) fn observe(&self, duration: Duration) {
         let bucket = BOUNDS_US.partition_point(|bound| u128::from(*bound) < duration.as_micros());
         self.0.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

@@ -5,8 +5,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 /// A request's method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words of `as_str` are the documentation")]
-pub enum MethodLabel {
+pub(crate) enum MethodLabel {
     Get,
     Head,
     Post,
@@ -21,7 +20,7 @@ impl MethodLabel {
     pub(super) const COUNT: usize = 8;
 
     /// Of a request; what nobody serves is `other`.
-    pub fn of(method: &Method) -> Self {
+    pub(crate) fn of(method: &Method) -> Self {
         match *method {
             Method::GET => Self::Get,
             Method::HEAD => Self::Head,
@@ -35,7 +34,7 @@ impl MethodLabel {
     }
 
     /// The label.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Head => "HEAD",
@@ -51,8 +50,7 @@ impl MethodLabel {
 
 /// What part of the API a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words of `as_str` are the documentation")]
-pub enum PathCategory {
+pub(crate) enum PathCategory {
     Secrets,
     SecretsBatch,
     Policies,
@@ -70,7 +68,7 @@ pub enum PathCategory {
 
 impl PathCategory {
     /// Every category, in the order of the discriminants.
-    pub const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Secrets,
         Self::SecretsBatch,
         Self::Policies,
@@ -87,7 +85,7 @@ impl PathCategory {
     ];
 
     /// Of a request's path or route, with or without a tenant prefix.
-    pub fn of_path(path: &str) -> Self {
+    pub(crate) fn of_path(path: &str) -> Self {
         let Some(path) = path.strip_prefix("/v1/") else {
             return Self::Other;
         };
@@ -117,7 +115,7 @@ impl PathCategory {
     }
 
     /// The label.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Secrets => "secrets",
             Self::SecretsBatch => "secrets_batch",
@@ -183,7 +181,7 @@ impl StatusLabel {
 
 /// How something ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As meant.
     Success,
     /// Not.
@@ -194,7 +192,7 @@ impl Outcome {
     pub(super) const ALL: [Self; 2] = [Self::Success, Self::Failed];
 
     /// The label.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::Failed => "failed",

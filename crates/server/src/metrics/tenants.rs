@@ -22,7 +22,7 @@ const THE_REST: &str = "other";
 
 /// Numbers of one tenant. Keep it beside the tenant, or ask each time: both are cheap.
 #[derive(Debug)]
-pub struct TenantMetrics {
+pub(crate) struct TenantMetrics {
     reads: [Counter; SecretType::ALL.len()],
     writes: Counter,
     secrets: Gauge,
@@ -30,7 +30,7 @@ pub struct TenantMetrics {
 
 impl TenantMetrics {
     /// A value was handed out.
-    pub fn secret_read(&self, secret_type: SecretType) {
+    pub(crate) fn secret_read(&self, secret_type: SecretType) {
         let index = SecretType::ALL
             .iter()
             .position(|known| *known == secret_type);
@@ -40,12 +40,12 @@ impl TenantMetrics {
     }
 
     /// A version was stored.
-    pub fn secret_written(&self) {
+    pub(crate) fn secret_written(&self) {
         self.writes.inc();
     }
 
     /// How many secrets there are.
-    pub fn set_secrets(&self, count: u64) {
+    pub(crate) fn set_secrets(&self, count: u64) {
         self.secrets.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }

@@ -66,7 +66,7 @@ macro_rules! id_in_path {
         <$kind>::parse(&$text).map_err(|_| {
             $crate::problem::Problem::new(
                 scaivault_api::ErrorCode::$code,
-                concat!("there is no such object: an id begins with the prefix of its kind"),
+                "there is no such object: an id begins with the prefix of its kind",
             )
         })
     };

@@ -1,7 +1,6 @@
 //! Health, version, metrics, the OpenAPI document.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,9 +12,9 @@ use scaivault_api::system as wire;
 use scaivault_core::identity::Scope;
 
 use crate::app::Shared;
-use crate::body::{json_bytes, json_response};
+use crate::body::json_response;
 use crate::call::Call;
-use crate::openapi::{self, Operation};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
 
@@ -97,12 +96,9 @@ async fn metrics(State(app): State<Shared>, call: Call) -> Result<Response, Prob
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
-async fn document() -> Response {
-    static DOCUMENT: OnceLock<Vec<u8>> = OnceLock::new();
-    let bytes = DOCUMENT
-        .get_or_init(|| serde_json::to_vec(&openapi::document()).unwrap_or_default())
-        .clone();
-    json_bytes(StatusCode::OK, bytes)
+async fn document(State(app): State<Shared>) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, kind)], app.document.clone()).into_response()
 }
 
 pub(super) fn operations() -> Vec<Operation> {
