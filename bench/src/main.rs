@@ -1,1 +1,76 @@
-fn main(){}
+//! `scaivault-bench`: the figures of `docs/performance.md`, each by one command.
+//!
+//! It measures the real server process over real sockets, and beside it, in turn and in the same
+//! run, a process that answers a constant through the same HTTP stack. On a machine that is busy
+//! with other things, the ratio of the two says more than either.
+//!
+//! ```text
+//! cargo build --release -p scaivault
+//! cargo run --release -p scaivault-bench -- all
+//! ```
+//!
+//! To add one: a file with its arguments and a `run` that makes tables, a line in [`What`], and
+//! one in `all.rs`.
+
+mod all;
+mod constant;
+mod due;
+mod latency;
+mod load;
+mod machine;
+mod ratio;
+mod read;
+mod seed;
+mod server;
+mod start;
+mod table;
+mod timer;
+mod wire;
+mod write;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures ScaiVault; prints Markdown tables")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Audited reads, beside a server that answers a constant.
+    Read(read::ReadArgs),
+    /// Durable writes.
+    Write(write::WriteArgs),
+    /// Start-up time and memory with many secrets.
+    Start(start::StartArgs),
+    /// Finding and claiming due work among few and many schedules.
+    Due(due::DueArgs),
+    /// Everything.
+    All(all::AllArgs),
+    /// The server that answers a constant (`read` starts it).
+    #[command(hide = true)]
+    Constant(constant::ConstantArgs),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().what {
+        What::Read(args) => on_one_thread(read::run(args)),
+        What::Write(args) => on_one_thread(write::run(args)),
+        What::Start(args) => on_one_thread(start::run(args)),
+        What::Due(args) => on_one_thread(due::run(args)),
+        What::All(args) => on_one_thread(all::run(args)),
+        What::Constant(args) => constant::run(args),
+    }
+}
+
+/// The load generator has one thread: it takes less from the server beside it than several that
+/// wake each other would.
+fn on_one_thread(benchmark: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(benchmark)
+}

@@ -124,8 +124,8 @@ fn refusal(field: &str, error: &serde_json::Error) -> Problem {
             } else {
                 "body".to_owned()
             };
-            if text.starts_with("duplicate field") {
-                return shape(field, "is given twice");
+            if let Some(name) = named("duplicate field `") {
+                return shape(name, "is given twice");
             }
             shape(field, "has the wrong type or form")
         }
@@ -260,7 +260,7 @@ mod tests {
             format!(r#"{{"{canary}":1}}"#),
             format!(r#"{{"name":"n","rules":[{{"{canary}":1}}]}}"#),
             format!(r#""{canary}""#),
-            format!("{canary}"),
+            canary.to_owned(),
         ] {
             let problem = refused::<PolicyBody>(&text);
             let all = format!("{problem:?}");

@@ -25,7 +25,7 @@ pub struct SqliteOptions {
     pub queue_max: usize,
     /// How long a unit may take, waiting included, before its caller is answered without it.
     pub commit_timeout: Duration,
-    /// Reads at the same time.
+    /// Threads for quick reads. As many as there are processors serve best.
     pub readers: usize,
 }
 
@@ -37,13 +37,13 @@ impl SqliteOptions {
             max_bytes: None,
             queue_max: 8_192,
             commit_timeout: Duration::from_secs(5),
-            readers: 8,
+            readers: std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8)),
         }
     }
 
     /// The defaults, in a private temporary place.
     pub fn temporary() -> Self {
-        Self { path: SqlitePath::Temporary, readers: 2, ..Self::file("") }
+        Self { path: SqlitePath::Temporary, readers: 1, ..Self::file("") }
     }
 }
 

@@ -1,77 +1,170 @@
-//! The read-only connections, lent to one read at a time on a blocking thread. Connections are
-//! opened when needed, and one that failed is not used again.
+//! The readers: threads with a read-only connection each, taking reads from a queue. Under load a
+//! thread goes from read to read without sleeping, and a stalled disk stalls these threads alone,
+//! never the caller's runtime.
+//!
+//! There are two lanes, so that reads which walk many rows do not hold back those of a few.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use scaivault_core::ports::ReadError;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::sqlite::connect;
 use crate::sqlite::row::{Read, unreadable};
 
+/// Threads for reads that walk many rows.
+const SLOW_READERS: usize = 2;
+
+/// A read with its answer's way back. Returns whether the connection may be used again.
+type Job = Box<dyn FnOnce(Read<&Connection>) -> bool + Send>;
+
 pub(crate) struct Readers {
-    path: PathBuf,
-    permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    quick: Arc<Lane>,
+    slow: Arc<Lane>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: Mutex<Queue>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    sleeping: usize,
+    closed: bool,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, count: usize) -> Self {
-        let permits = Arc::new(Semaphore::new(count.max(1)));
-        Self { path, permits, idle: Mutex::new(Vec::new()) }
-    }
-
-    /// Runs a read made of one statement, or of several that need not agree with each other.
-    pub(crate) async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
-    ) -> Read<T> {
-        let closed = || ReadError::Unavailable("the store is closed".to_owned());
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
-        let readers = Arc::clone(self);
-        let read = move || {
-            let done = readers.read_now(body);
-            drop(permit);
-            done
-        };
-        let stopped = |_| ReadError::Unavailable("the read was stopped".to_owned());
-        tokio::task::spawn_blocking(read).await.map_err(stopped)?
-    }
-
-    /// Runs a read of several statements in one snapshot.
-    pub(crate) async fn read_snapshot<T: Send + 'static>(
-        self: &Arc<Self>,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
-    ) -> Read<T> {
-        self.read(move |conn| {
-            let snapshot = conn.unchecked_transaction().map_err(unreadable)?;
-            let done = body(&snapshot);
-            snapshot.finish().map_err(unreadable)?;
-            done
-        })
-        .await
-    }
-
-    fn read_now<T>(&self, body: impl FnOnce(&Connection) -> Read<T>) -> Read<T> {
-        let idle = self.idle.lock().pop();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => connect::reader(&self.path).map_err(unreadable)?,
-        };
-        let done = body(&conn);
-        if !matches!(done, Err(ReadError::Unavailable(_))) && !self.permits.is_closed() {
-            self.idle.lock().push(conn);
+    /// Starts the threads; connections are opened when first needed.
+    pub(crate) fn start(path: PathBuf, quick: usize) -> std::io::Result<Self> {
+        let mut readers =
+            Self { quick: Arc::default(), slow: Arc::default(), threads: Vec::new() };
+        for n in 0..quick.max(1) + SLOW_READERS {
+            let lane = if n < SLOW_READERS { &readers.slow } else { &readers.quick };
+            let (lane, path) = (Arc::clone(lane), path.clone());
+            let thread = std::thread::Builder::new().name("store-reader".to_owned());
+            readers.threads.push(thread.spawn(move || lane.run(&path))?);
         }
-        done
+        Ok(readers)
     }
 
-    /// Refuses further reads and closes the idle connections, so that the writer's is the last one
-    /// and can tidy the log away.
-    pub(crate) fn close(&self) {
-        self.permits.close();
-        self.idle.lock().clear();
+    /// Runs a read of a few rows: one statement, or several that need not agree with each other.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        self.quick.read(body).await
+    }
+
+    /// Runs a read of a few rows by several statements in one snapshot.
+    pub(crate) async fn read_snapshot<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        self.quick.read(|conn| snapshot(conn, body)).await
+    }
+
+    /// Runs a read that may walk many rows.
+    pub(crate) async fn read_many<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        self.slow.read(body).await
+    }
+
+    /// Refuses further reads, lets those waiting finish and closes the connections.
+    pub(crate) fn close(&mut self) {
+        self.quick.close();
+        self.slow.close();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn snapshot<T>(conn: &Connection, body: impl FnOnce(&Connection) -> Read<T>) -> Read<T> {
+    let snapshot = conn.unchecked_transaction().map_err(unreadable)?;
+    let done = body(&snapshot);
+    snapshot.finish().map_err(unreadable)?;
+    done
+}
+
+impl Lane {
+    async fn read<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        let (caller, answer) = oneshot::channel();
+        let job = move |conn: Read<&Connection>| {
+            let done = conn.and_then(body);
+            let sound = !matches!(done, Err(ReadError::Unavailable(_)));
+            let _ = caller.send(done);
+            sound
+        };
+        self.push(Box::new(job))?;
+        let stopped = |_| ReadError::Unavailable("the read was stopped".to_owned());
+        answer.await.map_err(stopped)?
+    }
+
+    fn push(&self, job: Job) -> Read<()> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(ReadError::Unavailable("the store is closed".to_owned()));
+        }
+        queue.jobs.push_back(job);
+        if queue.sleeping > 0 {
+            drop(queue);
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue.sleeping += 1;
+            self.bell.wait(&mut queue);
+            queue.sleeping -= 1;
+        }
+    }
+
+    /// A thread's life. A connection on which a read failed, or panicked, is replaced.
+    fn run(&self, path: &std::path::Path) {
+        let mut conn = None;
+        while let Some(job) = self.next() {
+            let opened = match conn.take() {
+                Some(conn) => Ok(conn),
+                None => connect::reader(path).map_err(unreadable),
+            };
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                job(opened.as_ref().map_err(Clone::clone))
+            }));
+            conn = opened.ok().filter(|_| matches!(ran, Ok(true)));
+        }
+    }
+
+    fn close(&self) {
+        self.queue.lock().closed = true;
+        self.bell.notify_all();
     }
 }

@@ -32,8 +32,9 @@ use crate::sqlite::{
 };
 use crate::store::SqliteStore;
 
-/// Makes a read port: every method clones what it is given and runs one function of `sqlite`, in
-/// a snapshot where that function asks more than once.
+/// Makes a read port: every method takes its arguments along and runs one function of `sqlite`:
+/// as `read`, as `read_snapshot` where that function asks more than once, or as `read_many` where
+/// it may walk many rows to find few.
 macro_rules! reads {
     ($($port:ident { $(
         fn $name:ident($($arg:ident: $kind:ty $(= $own:expr)?),*) -> $out:ty
@@ -58,13 +59,13 @@ reads! {
             = read |conn| secret::open(conn, &tenant, &path, version);
         fn secret_list(tenant: &TenantId = tenant.clone(), filter: &SecretFilter = filter.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<SecretHead>
-            = read |conn| secret::list(conn, &tenant, &filter, after.as_deref(), limit);
+            = read_many |conn| secret::list(conn, &tenant, &filter, after.as_deref(), limit);
         fn version_list(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
             -> Vec<Version> = read |conn| version::list(conn, &tenant, &path);
         fn secret_purgeable(now: Timestamp, limit: usize) -> Vec<SecretHead>
-            = read |conn| secret::purgeable(conn, now, limit);
+            = read_many |conn| secret::purgeable(conn, now, limit);
         fn secret_counts() -> BTreeMap<TenantId, u64>
-            = read_snapshot |conn| secret::counts(conn);
+            = read_many |conn| secret::counts(conn);
     }
     PolicyReads {
         fn policy_find(tenant: &TenantId = tenant.clone(), id: &PolicyId = id.clone())
@@ -109,7 +110,7 @@ reads! {
             = read |conn| assignment::count(conn, &tenant, &policy);
         fn assignment_due(tenant: &TenantId = tenant.clone(), until: Timestamp,
             policy: Option<&RotationPolicyId> = policy.cloned(), limit: usize) -> Vec<Assignment>
-            = read |conn| assignment::due(conn, &tenant, until, policy.as_ref(), limit);
+            = read_many |conn| assignment::due(conn, &tenant, until, policy.as_ref(), limit);
     }
     RotationReads {
         fn rotation_find(tenant: &TenantId = tenant.clone(), id: &RotationId = id.clone())
@@ -117,7 +118,7 @@ reads! {
         fn rotation_list(tenant: &TenantId = tenant.clone(),
             filter: &RotationFilter = filter.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Rotation>
-            = read |conn| rotation::list(conn, &tenant, &filter, after.as_deref(), limit);
+            = read_many |conn| rotation::list(conn, &tenant, &filter, after.as_deref(), limit);
     }
     ReceiverReads {
         fn webhook_find(tenant: &TenantId = tenant.clone(), id: &WebhookId = id.clone())
@@ -168,16 +169,16 @@ impl AuditReads for SqliteStore {
         limit: usize,
     ) -> Read<AuditPage> {
         let filter = filter.clone();
-        self.readers.read(move |conn| audit_read::query(conn, &filter, below, limit)).await
+        self.readers.read_many(move |conn| audit_read::query(conn, &filter, below, limit)).await
     }
 
     async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary> {
         let filter = filter.clone();
-        self.readers.read(move |conn| audit_read::summary(conn, &filter)).await
+        self.readers.read_many(move |conn| audit_read::summary(conn, &filter)).await
     }
 
     async fn audit_verify(&self) -> Read<AuditReport> {
         let mac = self.shared.mac.read().clone();
-        self.readers.read(move |conn| audit_verify::verify(conn, mac.as_deref())).await
+        self.readers.read_many(move |conn| audit_verify::verify(conn, mac.as_deref())).await
     }
 }

@@ -28,7 +28,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// then closes the file.
 pub struct SqliteStore {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) readers: Arc<Readers>,
+    pub(crate) readers: Readers,
     path: PathBuf,
     thread: Option<JoinHandle<()>>,
     _watch: Watch,
@@ -71,9 +71,11 @@ impl SqliteStore {
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| OpenError::File(path.clone(), error))?;
+        let readers = Readers::start(path.clone(), options.readers);
+        let readers = readers.map_err(|error| OpenError::File(path.clone(), error))?;
         Ok(Self {
             shared,
-            readers: Arc::new(Readers::new(path.clone(), options.readers)),
+            readers,
             path,
             thread: Some(thread),
             _watch: watch,

@@ -3,13 +3,21 @@
 //! * [`FixedClock`], [`ManualClock`]: time as a test wants it.
 //! * [`SeededEntropy`]: the same randomness in every run.
 //! * [`FaultyStore`]: loses a unit, or its answer, at the commit a test names.
+//! * [`WatchedStore`]: shows a test every unit, or stops one.
+//! * [`ScriptedCourier`]: receivers that answer, refuse, or stay silent as a test says.
+//! * [`store_conformance`]: what every storage engine must do, and sample rows to store.
 //!
 //! A new fake is one file with its tests, and one line here.
 
 mod clock;
 mod entropy;
 mod faulty_store;
+mod scripted_courier;
+pub mod store_conformance;
+mod watched_store;
 
 pub use clock::{FixedClock, ManualClock};
 pub use entropy::SeededEntropy;
 pub use faulty_store::{Fault, FaultyStore, When};
+pub use scripted_courier::{Received, Reply, ScriptedCourier};
+pub use watched_store::{Stop, WatchedStore};

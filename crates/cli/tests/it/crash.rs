@@ -12,10 +12,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::first_integration::versions;
-use crate::harness::{Api, Reply, SOON, Server, eventually};
+use crate::harness::{Api, Reply, Server, eventually};
 
 const WRITERS: u64 = 3;
 const READERS: u64 = 3;
+/// A worker that was killed holds its work until its claim lapses; so long may it rest.
+const CLAIM_LAPSES: Duration = Duration::from_secs(150);
 /// The longest a server lives, in milliseconds.
 const LIFE_MS: u64 = 500;
 const DEFAULT_ROUNDS: u64 = 40;
@@ -197,7 +199,7 @@ async fn check_rotations(root: &Api, told: &mut Told) {
     for rotated in &told.rotations {
         let target = format!("/v1/rotations/{}", rotated.id);
         let done = rotated.generated || rotated.answer.is_some();
-        let rotation = eventually("the rotation goes on", SOON, async || {
+        let rotation = eventually("the rotation goes on", CLAIM_LAPSES, async || {
             let rotation = root.get(&target).await.ok(200);
             (!done || rotation["status"] == "success").then_some(rotation)
         })

@@ -143,6 +143,42 @@ async fn a_second_start_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_waits_is_still_there_after_a_restart() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let receiver = Receiver::start().await;
+    receiver.answer_with(503);
+    let mut server = Server::dev().data(data.path()).start().await;
+    let root = server.root();
+    let webhook = json!({
+        "name": "events", "url": receiver.url(), "secret": SECRET, "events": ["secret.created"],
+    });
+    let webhook = root.post("/v1/webhooks", webhook).await.ok(201);
+    let webhook = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let deliveries = format!("{webhook}/deliveries?status=pending");
+    root.put("/v1/secrets/app/db", json!({ "data": { "k": "v" } })).await.ok(201);
+    let waiting = eventually("the failed attempt is on record", SOON, async || {
+        let list = root.get(&deliveries).await.ok(200);
+        let first = list["deliveries"][0].clone();
+        (first["attempts"] == 1).then_some(first)
+    })
+    .await;
+    server.kill();
+
+    let server = Server::dev().data(data.path()).start().await;
+    let root = server.root();
+    let list = root.get(&deliveries).await.ok(200);
+    assert_eq!(list["deliveries"], json!([waiting]), "the same, with the same next attempt");
+    receiver.answer_with(200);
+    let id = waiting["id"].as_str().expect("an id");
+    root.post_empty(&format!("{webhook}/deliveries/{id}/redeliver")).await.ok(202);
+    eventually("it arrives", SOON, async || (receiver.received().len() == 2).then_some(())).await;
+    let received = receiver.received();
+    assert_eq!(received[1].text(), received[0].text(), "the same event, to the byte");
+    received[1].check_webhook_signature(SECRET);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_servers_do_not_share_a_directory() {
     let data = tempfile::tempdir().expect("a temporary directory");
     let first = Server::dev().data(data.path()).start().await;
@@ -161,19 +197,6 @@ async fn sigterm_finishes_what_is_in_hand() {
     let data = tempfile::tempdir().expect("a temporary directory");
     let server = Server::dev().data(data.path()).start().await;
     let root = server.root().clone();
-    let subscription = json!({
-        "name": "s", "paths": ["**"], "events": ["policy.created"],
-        "delivery": { "type": "polling" },
-    });
-    let subscription = root.post("/v1/subscriptions", subscription).await.ok(201);
-    let poll = format!(
-        "/v1/subscriptions/{}/poll?timeout=60",
-        subscription["id"].as_str().expect("an id")
-    );
-    let polling = tokio::spawn({
-        let root = root.clone();
-        async move { root.attempt(reqwest::Method::GET, &poll, None).await }
-    });
     // Writers that go on until they are told to go away.
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..4 {
@@ -182,13 +205,9 @@ async fn sigterm_finishes_what_is_in_hand() {
             let mut acknowledged = Vec::new();
             for number in 0.. {
                 let path = format!("drain/w{writer}/n{number}");
+                let target = format!("/v1/secrets/{path}");
                 let body = json!({ "data": { "path": path } });
-                let put = root.attempt(
-                    reqwest::Method::PUT,
-                    &format!("/v1/secrets/{path}"),
-                    Some(body),
-                );
-                match put.await {
+                match root.attempt(reqwest::Method::PUT, &target, Some(body)).await {
                     Ok(reply) if reply.status == 201 => acknowledged.push(path),
                     Ok(reply) => {
                         reply.refused(503, "service_unavailable");
@@ -205,20 +224,47 @@ async fn sigterm_finishes_what_is_in_hand() {
         (read.status == 200).then_some(())
     })
     .await;
-    let began = Instant::now();
     let (stderr, _home) = server.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(15), "a long poll does not hold the exit");
     assert!(!stderr.contains("panicked"), "{stderr}");
-    if let Ok(reply) = polling.await.expect("the poll ends") {
-        assert!(matches!(reply.status, 200 | 503), "{}", reply.text);
-    }
 
     let server = Server::dev().data(data.path()).start().await;
     for path in writers.join_all().await.into_iter().flatten() {
         let read = server.root().get(&format!("/v1/secrets/{path}")).await.ok(200);
         assert_eq!(read["data"]["path"], path);
     }
+    assert_eq!(server.root().get("/v1/audit/verify").await.ok(200)["valid"], true);
     server.stop().await;
+}
+
+/// Somebody always polls; were each restart to wait for it, none would be quick.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_poll_does_not_hold_the_exit() {
+    let server = Server::dev().start().await;
+    let root = server.root().clone();
+    let subscription = json!({
+        "name": "s", "paths": ["app/**"], "events": ["secret.created"],
+        "delivery": { "type": "polling" },
+    });
+    let subscription = root.post("/v1/subscriptions", subscription).await.ok(201);
+    let id = subscription["id"].as_str().expect("an id").to_owned();
+    let poll = format!("/v1/subscriptions/{id}/poll?timeout=60");
+    let polling = root.attempt(reqwest::Method::GET, &poll, None);
+    let polling = tokio::spawn(polling);
+    // The poll is being served: the server counts it.
+    eventually("the poll is in flight", SOON, async || {
+        let metrics = root.get("/v1/metrics").await.text;
+        let active = metrics.lines().any(|line| {
+            line.starts_with("scaivault_active_requests{") && line.contains("subscription")
+                && !line.ends_with(" 0")
+        });
+        active.then_some(())
+    })
+    .await;
+    let began = Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let answer = polling.await.expect("the poll ends").expect("with an answer");
+    assert!(matches!(answer.status, 200 | 503), "{}", answer.text);
 }
 
 /// The production form, in one directory.

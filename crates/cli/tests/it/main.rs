@@ -1,6 +1,7 @@
 //! The product from the outside: the real binary, real sockets, only documented behaviour.
 //! One file per capability; `harness` is what they stand on.
 
+mod authorization;
 mod bad_input;
 mod cli;
 mod crash;
@@ -10,4 +11,5 @@ mod harness;
 mod lifecycle;
 mod polling;
 mod rotate_oauth;
+mod secrets;
 mod tutorials;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::first_integration::service;
+use crate::first_integration::{grant, service};
 use crate::harness::{Api, SOON, Server, eventually};
 
 async fn subscribe(api: &Api, buffer_size: u32) -> String {
@@ -128,15 +128,25 @@ async fn a_subscription_is_its_owners() {
     poll.refused(404, "subscription_not_found");
     let ack = other.post(&format!("{subscription}/ack"), json!({ "event_ids": [] })).await;
     ack.refused(404, "subscription_not_found");
+}
 
-    // Events of paths it may not see do not reach a subscriber whatever it asks for.
-    let own = subscribe(&other, 10).await;
+/// A feed obeys the rule of a single read (threat model, D5): what its owner may not see does not
+/// reach it, whatever patterns it was made with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_hears_of_nothing_it_may_not_see() {
+    let server = Server::dev().start().await;
+    let root = server.root();
+    grant(root, "sa:curious", "app/open/*", &["read", "list"]).await;
+    let scopes = ["subscriptions:read", "subscriptions:write", "secrets:read", "secrets:list"];
+    let curious = service(root, "sa:curious", &scopes).await;
+    let subscription = subscribe(&curious, 10).await;
     write(root, "app/hidden").await;
-    eventually("the owner of the other subscription sees it", SOON, async || {
-        let events = root.get(&format!("{subscription}/poll?timeout=1")).await.ok(200);
-        (!events["events"].as_array().expect("events").is_empty()).then_some(())
+    write(root, "app/open/one").await;
+    let events = eventually("it hears of what it may see", SOON, async || {
+        let events = poll(&curious, &subscription, "timeout=1").await;
+        events.iter().any(|event| event["path"] == "app/open/one").then_some(events)
     })
     .await;
-    let seen = other.get(&format!("{own}/poll?timeout=1")).await.ok(200);
-    assert_eq!(seen["events"], json!([]));
+    let paths: Vec<_> = events.iter().map(|event| event["path"].as_str()).collect();
+    assert_eq!(paths, [Some("app/open/one")]);
 }

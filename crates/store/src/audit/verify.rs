@@ -33,10 +33,6 @@ impl<'a> Verifier<'a> {
         Self { chain, mac, last_seq: 0, head, bad: None }
     }
 
-    /// Place of the last good row.
-    pub(crate) fn last_seq(&self) -> u64 {
-        self.last_seq
-    }
 
     /// The next segment in order.
     pub(crate) fn segment(&mut self, segment: &Segment<'_>) -> Walk {

@@ -102,8 +102,11 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// A database file may have been made by someone else: nothing in its schema runs code of ours.
+/// Plans are fixed when a statement is prepared: otherwise the engine, built with statistics as it
+/// is here, would plan anew whenever a parameter changes, which takes longer than most reads.
 fn guard(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())
