@@ -118,6 +118,9 @@ pub struct Subscription {
     pub tenant: TenantId,
     /// Owner.
     pub identity: Identity,
+    /// Made with a root token: its owner may see every path.
+    #[serde(default)]
+    pub is_root: bool,
     /// Name, for people.
     pub name: String,
     /// Which paths; at least one must match.

@@ -41,6 +41,11 @@ impl Vault {
                 .iter()
                 .filter(|s| s.wants(&stored.event))
             {
+                if let Some(path) = &stored.event.path
+                    && !self.owner_may_see(subscription, path).await?
+                {
+                    continue;
+                }
                 let receiver = Receiver::Subscription(subscription.id.clone());
                 let next_attempt_at = match &subscription.delivery {
                     DeliveryMode::Webhook { .. } => Some(now),

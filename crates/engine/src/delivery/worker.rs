@@ -10,6 +10,7 @@ use scaivault_core::event::{EventType, StoredEvent};
 use scaivault_core::ports::{
     Claims, CommitError, EventReads, Parcel, ReceiverReads, Record, RotationReads, Unit, UnitName,
 };
+use scaivault_core::receiver::Subscription;
 use scaivault_core::rotation::Rotation;
 use scaivault_core::time::Timestamp;
 
@@ -62,7 +63,7 @@ impl Vault {
             Some(parcel) => self.courier.deliver(&parcel).await,
             // The receiver (or the event) is gone: there is nothing to try.
             None => {
-                return self.give_up(delivery).await;
+                return self.delivery_give_up(delivery).await;
             }
         };
         self.record_attempt(&delivery, stored.as_ref(), attempted)
@@ -89,16 +90,30 @@ impl Vault {
                 let found =
                     ReceiverReads::subscription_find(&*self.store, &delivery.tenant, id).await?;
                 match found {
-                    Some(sub) => {
-                        self.subscription_parcel(&sub, &stored.event, stored.sequence, now)
+                    // Rights may have been taken away since the event was put on its way.
+                    Some(subscription) if self.may_still_see(&subscription, stored).await? => {
+                        self.subscription_parcel(&subscription, &stored.event, stored.sequence, now)
                     }
+                    Some(_) => Ok(None),
                     None => Ok(None),
                 }
             }
         }
     }
 
-    async fn give_up(&self, delivery: Delivery) -> Result<(), VaultError> {
+    async fn may_still_see(
+        &self,
+        subscription: &Subscription,
+        stored: &StoredEvent,
+    ) -> Result<bool, VaultError> {
+        match &stored.event.path {
+            Some(path) => self.owner_may_see(subscription, path).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Ends a delivery that nobody may or can get any more.
+    pub(crate) async fn delivery_give_up(&self, delivery: Delivery) -> Result<(), VaultError> {
         let gone = Delivery {
             state: DeliveryState::Failed,
             next_attempt_at: None,

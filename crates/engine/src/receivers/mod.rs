@@ -7,9 +7,13 @@ mod webhooks;
 
 use std::sync::Arc;
 
+use scaivault_core::access::{Attempt, DenialReason, Permission, decide};
+use scaivault_core::identity::{Principal, ScopeSet};
 use scaivault_core::ids::TenantId;
+use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::ReceiverReads;
+use scaivault_core::receiver::Subscription;
 use scaivault_core::seal::{Place, Sealed, Sealer};
 
 pub use subscriptions::{DeliveryDraft, SubscriptionChange, SubscriptionDraft};
@@ -24,6 +28,44 @@ pub(crate) const SIGNING_SECRET: &str = "signing_secret";
 pub(crate) const PREVIOUS_SECRET: &str = "previous_secret";
 
 impl Vault {
+    /// Whether the owner of a subscription may know of this path now. An event tells that a path
+    /// exists and changes, so any permission there will do; a rule whose condition does not hold
+    /// (there is no client address here) still says that the owner knows the path.
+    pub(crate) async fn owner_may_see(
+        &self,
+        subscription: &Subscription,
+        path: &SecretPath,
+    ) -> Result<bool, VaultError> {
+        let owner = Principal {
+            tenant: subscription.tenant.clone(),
+            identity: subscription.identity.clone(),
+            scopes: ScopeSet::all(),
+            groups: Vec::new(),
+            token_id: None,
+            is_root: subscription.is_root,
+            mfa_at: None,
+            expires_at: None,
+        };
+        if owner.is_root {
+            return Ok(true);
+        }
+        let grants = self.grants_of(&owner).await?;
+        let now = self.now();
+        Ok(Permission::ALL.into_iter().any(|permission| {
+            let attempt = Attempt {
+                permission,
+                path,
+                source_ip: None,
+                mfa_at: None,
+                now,
+            };
+            match decide(&owner, &grants, &attempt) {
+                Ok(_) => true,
+                Err(denial) => matches!(denial.reason, DenialReason::Failed(_)),
+            }
+        }))
+    }
+
     /// The receivers of a tenant.
     pub(crate) async fn receivers_of(
         &self,

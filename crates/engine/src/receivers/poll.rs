@@ -29,7 +29,7 @@ impl Vault {
         since: Option<&EventId>,
         limit: usize,
     ) -> Result<(Vec<Event>, bool), VaultError> {
-        self.polled(caller, id).await?;
+        let subscription = self.polled(caller, id).await?;
         let after = match since {
             Some(event) => EventReads::event_find(&*self.store, caller.tenant(), event)
                 .await?
@@ -40,11 +40,19 @@ impl Vault {
             DeliveryReads::delivery_unacked(&*self.store, caller.tenant(), id, after, limit + 1)
                 .await?;
         let has_more = rows.len() > limit;
-        let events: Vec<Event> = rows
-            .into_iter()
-            .take(limit)
-            .map(|(_, event)| event)
-            .collect();
+        let mut events = Vec::with_capacity(rows.len().min(limit));
+        for (delivery, event) in rows.into_iter().take(limit) {
+            // Rights may have been taken away since the event was kept: then it is dropped.
+            let visible = match &event.path {
+                Some(path) => self.owner_may_see(&subscription, path).await?,
+                None => true,
+            };
+            if visible {
+                events.push(event);
+            } else {
+                self.delivery_give_up(delivery).await?;
+            }
+        }
         if !events.is_empty() {
             let extra = AuditExtra {
                 subscription_id: Some(id.clone()),

@@ -78,6 +78,7 @@ impl Vault {
             id,
             tenant: caller.tenant().clone(),
             identity: caller.identity().clone(),
+            is_root: caller.principal.is_root,
             name: draft.name,
             paths: draft.paths,
             events: draft.events,
