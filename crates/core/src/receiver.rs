@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, EventType};
 use crate::glob::PathPattern;
 use crate::identity::Identity;
-use crate::ids::{SubscriptionId, TenantId, WebhookId};
+use crate::ids::{SubscriptionId, TenantId, TokenId, WebhookId};
 use crate::seal::Sealed;
 use crate::time::Timestamp;
 
@@ -72,7 +72,7 @@ pub struct Webhook {
     pub filters: Filters,
     /// Off: events pass it by.
     pub enabled: bool,
-    /// Creation; earlier events are not for it.
+    /// Creation.
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: Identity,
@@ -81,11 +81,11 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Whether this event goes to this webhook.
+    /// Whether this event goes to this webhook. Events before its creation were fanned out before
+    /// it was stored; their times say nothing, as clocks jump.
     pub fn wants(&self, event: &Event) -> bool {
         self.enabled
             && self.tenant == event.tenant
-            && self.created_at <= event.at
             && self.events.contains(&event.event_type)
             && (event.also_to.contains(&self.id) || self.filters.wants(event))
     }
@@ -118,9 +118,10 @@ pub struct Subscription {
     pub tenant: TenantId,
     /// Owner.
     pub identity: Identity,
-    /// Made with a root token: its owner may see every path.
+    /// The root token it was made with, if it was: until that is revoked, its owner may see every
+    /// path.
     #[serde(default)]
-    pub is_root: bool,
+    pub root_token: Option<TokenId>,
     /// Name, for people.
     pub name: String,
     /// Which paths; at least one must match.
@@ -131,17 +132,17 @@ pub struct Subscription {
     pub filters: Filters,
     /// How.
     pub delivery: DeliveryMode,
-    /// Creation; earlier events are not for it.
+    /// Creation.
     pub created_at: Timestamp,
     /// The number this write makes.
     pub revision: u64,
 }
 
 impl Subscription {
-    /// Whether this event goes to this subscription. Events without a path never do.
+    /// Whether this event goes to this subscription. Events without a path never do. Of earlier
+    /// events the same holds as for webhooks.
     pub fn wants(&self, event: &Event) -> bool {
         self.tenant == event.tenant
-            && self.created_at <= event.at
             && self.events.contains(&event.event_type)
             && event
                 .path

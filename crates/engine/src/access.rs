@@ -144,6 +144,35 @@ impl Vault {
             .await
     }
 
+    /// The same for an operation that only lists: its row is on the trail before the answer.
+    pub(crate) async fn require_list(
+        &self,
+        caller: &Caller,
+        scope: Scope,
+    ) -> Result<(), VaultError> {
+        self.require(caller, scope, Action::List).await?;
+        let row = caller.row(Action::List, None, self.now(), AuditExtra::default());
+        self.commit(Unit::audit_only(row)).await?;
+        Ok(())
+    }
+
+    /// Puts a failure on the trail before it is answered. What succeeded is there already.
+    pub(crate) async fn on_trail<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        path: &SecretPath,
+        outcome: Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        if let Err(error) = &outcome {
+            let now = self.now();
+            let extra = AuditExtra::default();
+            let row = caller.failed_row(action, Some(path), now, error.code(), extra);
+            self.commit(Unit::audit_only(row)).await?;
+        }
+        outcome
+    }
+
     pub(crate) async fn grants_of(&self, principal: &Principal) -> Result<Arc<Grants>, VaultError> {
         let mut identities: Vec<Identity> = Vec::with_capacity(1 + principal.groups.len());
         identities.push(principal.identity.clone());

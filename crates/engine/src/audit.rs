@@ -48,7 +48,10 @@ impl Vault {
         filter: AuditFilter,
     ) -> Result<AuditSummary, VaultError> {
         let filter = self.audit_filter(caller, filter).await?;
-        Ok(AuditReads::audit_summary(&*self.store, &filter).await?)
+        let counts = AuditReads::audit_summary(&*self.store, &filter).await?;
+        let rows = usize::try_from(counts.total).unwrap_or(usize::MAX);
+        self.audit_own_query(caller, rows).await?;
+        Ok(counts)
     }
 
     /// Walks the whole chain.

@@ -179,8 +179,7 @@ impl Vault {
         caller: &Caller,
         id: &PolicyId,
     ) -> Result<(AccessPolicy, Vec<Binding>), VaultError> {
-        self.require(caller, Scope::PoliciesRead, Action::List)
-            .await?;
+        self.require_list(caller, Scope::PoliciesRead).await?;
         let policy = self.policy_of(caller, id).await?;
         let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
         Ok((policy, bindings))
@@ -197,8 +196,7 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(AccessPolicy, usize)>, VaultError> {
-        self.require(caller, Scope::PoliciesRead, Action::List)
-            .await?;
+        self.require_list(caller, Scope::PoliciesRead).await?;
         let tenant = caller.tenant();
         let policies =
             PolicyReads::policy_list(&*self.store, tenant, include_inactive, after, limit).await?;

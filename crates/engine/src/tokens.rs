@@ -133,7 +133,7 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Token>, VaultError> {
-        self.require(caller, Scope::Admin, Action::List).await?;
+        self.require_list(caller, Scope::Admin).await?;
         Ok(TokenReads::token_list(&*self.store, caller.tenant(), after, limit).await?)
     }
 

@@ -184,7 +184,12 @@ impl Touched {
             Record::Policy(_) | Record::Binding(_) => self.grants = true,
             Record::Token(token) => self.tokens.push(token.hash),
             Record::Webhook(_) | Record::Subscription(_) => self.receivers = true,
-            Record::Assignment(_) | Record::Rotation(_) => self.work = true,
+            Record::Assignment(row) => {
+                // Readers are told the attached policy beside the value.
+                self.secrets.push((row.tenant.clone(), row.path.clone()));
+                self.work = true;
+            }
+            Record::Rotation(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
             Record::RotationPolicy(_) | Record::Key(_) => {}
         }

@@ -9,6 +9,8 @@ use scaivault_core::access::Cidr;
 use scaivault_engine::{TallyReading, Vault};
 use scaivault_store::SqliteStore;
 
+use tokio::sync::watch;
+
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::rate_limit::RateLimiter;
@@ -54,6 +56,8 @@ pub(crate) struct App {
     pub(crate) settings: HttpSettings,
     /// The OpenAPI document.
     pub(crate) document: Bytes,
+    /// Turns true when the server is to stop: whoever waits answers at once.
+    pub(crate) stopping: watch::Sender<bool>,
     /// What the counters were told last.
     pub(crate) told: Mutex<(TallyReading, u64)>,
 }

@@ -12,6 +12,8 @@ use scaivault_crypto::{RootKey, SystemEntropy};
 use scaivault_engine::{Vault, VaultPorts, default_tenant};
 use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
 
+use tokio::sync::watch;
+
 use crate::app::{App, HttpSettings, Shared};
 use crate::clock::SystemClock;
 use crate::config::StoreSection;
@@ -116,6 +118,7 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         limiter: RateLimiter::new(limits),
         metrics: Arc::new(Metrics::new()),
         settings,
+        stopping: watch::Sender::new(false),
         told: Mutex::default(),
     });
     let router = routes::router()

@@ -1,7 +1,7 @@
 //! Bodies in and out. What is refused is named by field and rule; nothing the client sent is
 //! repeated except field names that look like field names.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -36,13 +36,17 @@ pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
 
 async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
     let limit = app.settings.max_body_bytes;
+    let too_large = || {
+        let text = format!("the body is larger than {limit} bytes");
+        Problem::new(ErrorCode::PayloadTooLarge, text).with(json!({ "max_bytes": limit }))
+    };
+    // A length announced beyond the limit is refused unread.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > limit) {
+        return Err(too_large());
+    }
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Problem::new(
-            ErrorCode::PayloadTooLarge,
-            format!("the body is larger than {limit} bytes"),
-        )
-        .with(json!({ "max_bytes": limit }))),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
         Err(_) => Err(Problem::new(
             ErrorCode::InvalidRequest,
             "the body could not be read",

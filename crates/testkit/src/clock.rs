@@ -45,7 +45,9 @@ impl ManualClock {
 
     fn shift(&self, step: impl Fn(Timestamp) -> Timestamp) -> Timestamp {
         let moved = |micros| step(Timestamp::from_micros(micros)).as_micros();
-        let before = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(moved(now)));
+        let before = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(moved(now)));
         Timestamp::from_micros(moved(before.unwrap_or_else(|unmoved| unmoved)))
     }
 }
@@ -72,19 +74,31 @@ mod tests {
     #[test]
     fn a_fixed_clock_stands_still() {
         let clock = FixedClock(Timestamp::from_secs(7));
-        assert_eq!((clock.now(), clock.now()), (Timestamp::from_secs(7), Timestamp::from_secs(7)));
+        assert_eq!(
+            (clock.now(), clock.now()),
+            (Timestamp::from_secs(7), Timestamp::from_secs(7))
+        );
     }
 
     #[test]
     fn a_manual_clock_moves_when_told_for_every_holder() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(100)));
         let seen: Arc<dyn Clock> = clock.clone();
-        assert_eq!(clock.advance(Duration::from_secs(5)), Timestamp::from_secs(105));
+        assert_eq!(
+            clock.advance(Duration::from_secs(5)),
+            Timestamp::from_secs(105)
+        );
         assert_eq!(seen.now(), Timestamp::from_secs(105));
-        assert_eq!(clock.rewind(Duration::from_secs(50)), Timestamp::from_secs(55));
+        assert_eq!(
+            clock.rewind(Duration::from_secs(50)),
+            Timestamp::from_secs(55)
+        );
         assert_eq!(seen.now(), Timestamp::from_secs(55));
         clock.set(Timestamp::from_secs(9));
         assert_eq!(seen.now(), Timestamp::from_secs(9));
-        assert_eq!(ManualClock::default().now().to_rfc3339(), "2027-01-15T08:00:00Z");
+        assert_eq!(
+            ManualClock::default().now().to_rfc3339(),
+            "2027-01-15T08:00:00Z"
+        );
     }
 }

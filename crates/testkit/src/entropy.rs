@@ -77,7 +77,9 @@ mod tests {
     fn no_id_comes_twice() {
         let entropy = SeededEntropy::new(0);
         let now = Timestamp::from_secs(1);
-        let ids: HashSet<_> = (0..10_000).map(|_| SubscriptionId::mint(now, &entropy)).collect();
+        let ids: HashSet<_> = (0..10_000)
+            .map(|_| SubscriptionId::mint(now, &entropy))
+            .collect();
         assert_eq!(ids.len(), 10_000);
         assert!((0..1_000).all(|_| entropy.below(7) < 7));
     }

@@ -95,12 +95,20 @@ impl Plan {
 impl FaultyStore {
     /// Around a store, with no fault armed.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, plan: Mutex::default() }
+        Self {
+            inner,
+            plan: Mutex::default(),
+        }
     }
 
     /// Arms one more fault.
     pub fn arm(&self, name: UnitName, when: When, fault: Fault) {
-        self.plan.lock().armed.push(Armed { name, when, fault, seen: 0 });
+        self.plan.lock().armed.push(Armed {
+            name,
+            when,
+            fault,
+            seen: 0,
+        });
     }
 
     /// Disarms all faults; what was counted stays.
@@ -126,9 +134,10 @@ impl Store for FaultyStore {
         let fault = self.plan.lock().next(name);
         match fault {
             None => self.inner.commit(unit).await,
-            Some(Fault::Unit) => {
-                Err(CommitError::Unavailable(format!("{} was lost by the test", name.as_str())))
-            }
+            Some(Fault::Unit) => Err(CommitError::Unavailable(format!(
+                "{} was lost by the test",
+                name.as_str()
+            ))),
             Some(Fault::Answer) => match self.inner.commit(unit).await {
                 Ok(_) => Err(CommitError::Unknown),
                 Err(refused) => Err(refused),
@@ -253,7 +262,12 @@ mod tests {
 
     fn plan(name: UnitName, when: When, fault: Fault) -> Plan {
         let mut plan = Plan::default();
-        plan.armed.push(Armed { name, when, fault, seen: 0 });
+        plan.armed.push(Armed {
+            name,
+            when,
+            fault,
+            seen: 0,
+        });
         plan
     }
 
@@ -270,7 +284,13 @@ mod tests {
         let faults = names.map(|name| plan.next(name));
         assert_eq!(faults, [None, None, Some(Fault::Answer), None, None]);
         assert_eq!(plan.struck, [(UnitName::FanOut, Fault::Answer)]);
-        assert_eq!((plan.commits[&UnitName::FanOut], plan.commits[&UnitName::SecretWrite]), (3, 2));
+        assert_eq!(
+            (
+                plan.commits[&UnitName::FanOut],
+                plan.commits[&UnitName::SecretWrite]
+            ),
+            (3, 2)
+        );
     }
 
     #[test]
@@ -283,6 +303,9 @@ mod tests {
             seen: 0,
         });
         let faults = [(); 3].map(|()| plan.next(UnitName::AuditOnly));
-        assert_eq!(faults, [Some(Fault::Answer), Some(Fault::Unit), Some(Fault::Unit)]);
+        assert_eq!(
+            faults,
+            [Some(Fault::Answer), Some(Fault::Unit), Some(Fault::Unit)]
+        );
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod entropy;
 mod faulty_store;
 mod scripted_courier;
+#[allow(clippy::unwrap_used, reason = "a conformance suite is a test")]
 pub mod store_conformance;
 mod watched_store;
 

@@ -383,10 +383,16 @@ impl Rotation {
         }
     }
 
-    /// Asked for again while it waits or is parked: it begins anew, with a new deadline.
+    /// Asked for again while it waits or is parked: it begins anew, with a new deadline. A
+    /// candidate that is made already is not made twice: the rotation goes on with it.
     #[must_use]
     pub fn announced_again(&self, now: Timestamp) -> Self {
+        if self.phase == Phase::Propagating {
+            return self.waiting(Some(now));
+        }
         let mut next = self.enter(Phase::Generating, now);
+        next.claimed_until = self.claimed_until; // the same worker goes on at once
+        next.to_version = None;
         next.reason = None;
         next.overdue_at = now.plus(self.grace_period.duration());
         next.wake_at = Some(match self.strategy {
@@ -400,6 +406,7 @@ impl Rotation {
     #[must_use]
     pub fn generated(&self, candidate: u64, from_version: u64, now: Timestamp) -> Self {
         let mut next = self.enter(Phase::Propagating, now);
+        next.claimed_until = self.claimed_until; // the same worker goes on at once
         next.to_version = Some(candidate);
         next.from_version = from_version;
         next.wake_at = Some(now);

@@ -104,6 +104,23 @@ fn a_value_written_by_hand_in_between_is_never_overwritten() {
 }
 
 #[test]
+fn asked_for_again_it_goes_on_with_the_candidate_it_has() {
+    let pending = opened(true).generated(2, 1, T0);
+    let again = pending.announced_again(at(1));
+    assert_eq!(
+        (again.phase, again.to_version),
+        (Phase::Propagating, Some(2))
+    );
+    assert_eq!(
+        (again.wake_at, again.revision),
+        (Some(at(1)), pending.revision + 1)
+    );
+    let parked = pending.parked(Reason::PhaseWithoutStep, at(1));
+    let again = parked.announced_again(at(2));
+    assert_eq!((again.phase, again.to_version), (Phase::Generating, None));
+}
+
+#[test]
 fn a_deleted_secret_ends_every_open_rotation() {
     let gone = Observed {
         current_version: None,

@@ -14,7 +14,21 @@ use crate::vault::Vault;
 /// Events fanned out in one commit.
 const SLICE: usize = 200;
 
+/// Slices fanned out before a receiver is made, at most.
+const SLICES_BEFORE_RECEIVER: usize = 1_000;
+
 impl Vault {
+    /// Fans out what has happened so far. Called before a receiver is made: what happened before
+    /// is not for it, and the order of the outbox says what that is, not the clock.
+    pub(crate) async fn fan_out_past(&self) -> Result<(), VaultError> {
+        for _ in 0..SLICES_BEFORE_RECEIVER {
+            if self.fan_out_run_once().await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Fans out one slice of the outbox. Answers how many events it took; 0 means none waits.
     ///
     /// # Errors

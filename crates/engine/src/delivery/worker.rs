@@ -8,19 +8,23 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::delivery::{AttemptError, Attempted, Delivery, DeliveryState, Receiver};
 use scaivault_core::event::{EventType, StoredEvent};
 use scaivault_core::ports::{
-    Claims, CommitError, EventReads, Parcel, ReceiverReads, Record, RotationReads, Unit, UnitName,
+    Claims, CommitError, EventReads, Parcel, ReceiverReads, Record, RecordKind, RotationReads,
+    Unit, UnitName,
 };
 use scaivault_core::receiver::Subscription;
 use scaivault_core::rotation::Rotation;
 use scaivault_core::time::Timestamp;
 
 use crate::caller::Caller;
-use crate::error::VaultError;
+use crate::error::{RACES_MAX, VaultError};
 use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// How long a claim holds; an attempt is bounded well below it by the courier.
 const HOLD: Duration = Duration::from_secs(120);
+
+/// Whom the audit trail names.
+const DISPATCHER: &str = "event-dispatcher";
 
 /// A delivery this worker holds.
 #[derive(Debug)]
@@ -56,15 +60,26 @@ impl Vault {
         let stored =
             EventReads::event_find(&*self.store, &delivery.tenant, &delivery.event_id).await?;
         let parcel = match &stored {
-            Some(stored) => self.parcel_of(&delivery, stored).await?,
-            None => None,
+            Some(stored) => self.parcel_of(&delivery, stored).await,
+            None => Ok(None),
         };
         let attempted = match parcel {
-            Some(parcel) => self.courier.deliver(&parcel).await,
+            Ok(Some(parcel)) => self.courier.deliver(&parcel).await,
             // The receiver (or the event) is gone: there is nothing to try.
-            None => {
+            Ok(None) => {
                 return self.delivery_give_up(delivery).await;
             }
+            // Its secret does not open: a failed attempt like any other, so that it is seen, ends,
+            // and does not hold back what else there is for this receiver.
+            Err(VaultError::Internal(why)) => {
+                tracing::error!(delivery = %delivery.id, why, "a delivery cannot be made up");
+                Attempted {
+                    response_code: None,
+                    error: Some(AttemptError::Receiver),
+                    duration: Duration::ZERO,
+                }
+            }
+            Err(error) => return Err(error),
         };
         self.record_attempt(&delivery, stored.as_ref(), attempted)
             .await
@@ -122,7 +137,11 @@ impl Vault {
             revision: delivery.revision + 1,
             ..delivery
         };
-        let unit = Unit::new(UnitName::DeliveryDone).put(Record::Delivery(gone));
+        let now = self.now();
+        let caller = Caller::system(gone.tenant.clone(), DISPATCHER, now);
+        let unit = Unit::new(UnitName::DeliveryDone)
+            .audited(attempt_row(&caller, &gone, None, now))
+            .put(Record::Delivery(gone));
         ignore_lost_race(self.commit(unit).await.map(|_| ()))
     }
 
@@ -133,21 +152,28 @@ impl Vault {
         attempted: Attempted,
     ) -> Result<(), VaultError> {
         let now = self.now();
-        let caller = Caller::system(delivery.tenant.clone(), "event-dispatcher", now);
+        let caller = Caller::system(delivery.tenant.clone(), DISPATCHER, now);
         Tally::add(match attempted.error {
             None => &self.tally.deliveries_succeeded,
             Some(_) => &self.tally.deliveries_failed,
         });
         let after = delivery.after(attempted, now);
-        let mut unit = Unit::new(UnitName::DeliveryDone)
-            .put(Record::Delivery(after.clone()))
-            .audited(attempt_row(&caller, &after, stored, now));
-        if after.state == DeliveryState::Failed
-            && let Some((rotation, event)) = self.rotation_untold(&caller, stored, now).await?
-        {
-            unit = unit.put(Record::Rotation(rotation)).emit(event);
+        for _ in 0..RACES_MAX {
+            let mut unit = Unit::new(UnitName::DeliveryDone)
+                .put(Record::Delivery(after.clone()))
+                .audited(attempt_row(&caller, &after, stored, now));
+            if after.state == DeliveryState::Failed
+                && let Some((rotation, event)) = self.rotation_untold(&caller, stored, now).await?
+            {
+                unit = unit.put(Record::Rotation(rotation)).emit(event);
+            }
+            match self.commit(unit).await {
+                // The rotation went on meanwhile; the attempt was made all the same.
+                Err(CommitError::Conflict(RecordKind::Rotation)) => {}
+                outcome => return ignore_lost_race(outcome.map(|_| ())),
+            }
         }
-        ignore_lost_race(self.commit(unit).await.map(|_| ()))
+        Ok(())
     }
 
     /// When the lost event was the announcement of a rotation that still waits.

@@ -23,7 +23,7 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Delivery>, VaultError> {
-        self.require(caller, Scope::Admin, Action::List).await?;
+        self.require_list(caller, Scope::Admin).await?;
         self.webhook_of(caller, webhook).await?;
         let tenant = caller.tenant();
         let id = webhook.as_str();

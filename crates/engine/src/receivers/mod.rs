@@ -12,7 +12,7 @@ use scaivault_core::identity::{Principal, ScopeSet};
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::ReceiverReads;
+use scaivault_core::ports::{ReceiverReads, TokenReads};
 use scaivault_core::receiver::Subscription;
 use scaivault_core::seal::{Place, Sealed, Sealer};
 
@@ -42,12 +42,15 @@ impl Vault {
             scopes: ScopeSet::all(),
             groups: Vec::new(),
             token_id: None,
-            is_root: subscription.is_root,
+            is_root: false,
             mfa_at: None,
             expires_at: None,
         };
-        if owner.is_root {
-            return Ok(true);
+        if let Some(id) = &subscription.root_token {
+            let token = TokenReads::token_find(&*self.store, &subscription.tenant, id).await?;
+            if token.is_some_and(|token| token.revoked_at.is_none()) {
+                return Ok(true);
+            }
         }
         let grants = self.grants_of(&owner).await?;
         let now = self.now();

@@ -78,7 +78,11 @@ impl Vault {
             id,
             tenant: caller.tenant().clone(),
             identity: caller.identity().clone(),
-            is_root: caller.principal.is_root,
+            root_token: caller
+                .principal
+                .token_id
+                .clone()
+                .filter(|_| caller.principal.is_root),
             name: draft.name,
             paths: draft.paths,
             events: draft.events,
@@ -87,6 +91,7 @@ impl Vault {
             created_at: now,
             revision: 1,
         };
+        self.fan_out_past().await?;
         let action = Action::SubscriptionCreate;
         self.subscription_commit(caller, &subscription, action, now)
             .await?;
@@ -224,8 +229,7 @@ impl Vault {
         caller: &Caller,
         id: &SubscriptionId,
     ) -> Result<(Subscription, DeliveryStats), VaultError> {
-        self.require(caller, Scope::SubscriptionsRead, Action::List)
-            .await?;
+        self.require_list(caller, Scope::SubscriptionsRead).await?;
         let subscription = self.subscription_owned(caller, id).await?;
         let since = self.now().minus(std::time::Duration::from_secs(86_400));
         let stats =
@@ -242,8 +246,7 @@ impl Vault {
         &self,
         caller: &Caller,
     ) -> Result<Vec<Subscription>, VaultError> {
-        self.require(caller, Scope::SubscriptionsRead, Action::List)
-            .await?;
+        self.require_list(caller, Scope::SubscriptionsRead).await?;
         let mut all = ReceiverReads::subscription_list(&*self.store, caller.tenant()).await?;
         all.retain(|subscription| may_manage(caller, subscription));
         Ok(all)

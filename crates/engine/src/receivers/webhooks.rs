@@ -84,6 +84,7 @@ impl Vault {
             created_by: caller.identity().clone(),
             revision: 1,
         };
+        self.fan_out_past().await?;
         self.webhook_commit(caller, &webhook, Action::WebhookCreate)
             .await?;
         Ok(webhook)
@@ -205,7 +206,7 @@ impl Vault {
         &self,
         caller: &Caller,
     ) -> Result<Vec<(Webhook, Option<Delivery>)>, VaultError> {
-        self.require(caller, Scope::Admin, Action::List).await?;
+        self.require_list(caller, Scope::Admin).await?;
         let mut listed = Vec::new();
         for webhook in ReceiverReads::webhook_list(&*self.store, caller.tenant()).await? {
             let last = self.newest_delivery(caller, &webhook.id).await?;
@@ -223,7 +224,7 @@ impl Vault {
         caller: &Caller,
         id: &WebhookId,
     ) -> Result<(Webhook, DeliveryStats, Option<Delivery>), VaultError> {
-        self.require(caller, Scope::Admin, Action::List).await?;
+        self.require_list(caller, Scope::Admin).await?;
         let webhook = self.webhook_of(caller, id).await?;
         let since = self.now().minus(std::time::Duration::from_secs(86_400));
         let stats =

@@ -1,14 +1,15 @@
 //! Attaching secrets to rotation policies.
 
+use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::RotationPolicyId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Op, Record, RotationPolicyReads, RotationReads, SecretReads,
-    Unit, UnitName,
+    AssignmentReads, CommitError, Op, Record, RotationFilter, RotationPolicyReads, RotationReads,
+    SecretReads, Unit, UnitName,
 };
-use scaivault_core::rotation::{Assignment, Reason, RotationPolicy};
+use scaivault_core::rotation::{Assignment, Phase, Reason, RotationPolicy};
 use scaivault_core::time::Timestamp;
 
 use crate::caller::Caller;
@@ -91,14 +92,11 @@ impl Vault {
                 .filter(|assignment| assignment.policy_id == *policy_id)
                 .ok_or(VaultError::NotFound(Missing::Assignment))?;
             let now = self.now();
-            let mut unit = Unit::new(UnitName::AssignmentDelete);
-            if let Some(open) = &assignment.open_rotation
-                && let Some(rotation) =
-                    RotationReads::rotation_find(&*self.store, caller.tenant(), open).await?
-                && !rotation.phase.is_final()
-            {
-                unit = unit.put(Record::Rotation(rotation.abandoned(Reason::Detached, now)));
-            }
+            let open = self.open_rotation_of(&assignment).await?;
+            let unit = Unit::new(UnitName::AssignmentDelete);
+            let unit = self
+                .rotations_ended(caller, unit, open, Reason::Detached, now)
+                .await?;
             let extra = AuditExtra {
                 rotation_policy_id: Some(policy_id.clone()),
                 ..AuditExtra::default()
@@ -117,7 +115,9 @@ impl Vault {
         ))
     }
 
-    /// Attachments due before `until`, soonest first, each with its policy.
+    /// Attachments due before `until`, and those whose rotation waits for its value already,
+    /// soonest first, each with its policy. Secrets the caller may neither administer nor rotate
+    /// are left out.
     ///
     /// # Errors
     /// [`VaultError::Scope`] with neither `secrets:rotate` nor `admin`.
@@ -128,15 +128,40 @@ impl Vault {
         policy: Option<&RotationPolicyId>,
         limit: usize,
     ) -> Result<Vec<(Assignment, Option<RotationPolicy>)>, VaultError> {
-        if !caller.principal.scopes.contains(Scope::Admin) {
-            self.require(caller, Scope::SecretsRotate, Action::List)
-                .await?;
-        }
+        self.require_rotation_view(caller).await?;
         let tenant = caller.tenant();
-        let due =
+        let mut due =
             AssignmentReads::assignment_due(&*self.store, tenant, until, policy, limit).await?;
+        let waiting = RotationFilter {
+            policy_id: policy.cloned(),
+            phases: vec![Phase::Generating, Phase::Propagating, Phase::Parked],
+            ..RotationFilter::default()
+        };
+        for rotation in
+            RotationReads::rotation_list(&*self.store, tenant, &waiting, None, limit).await?
+        {
+            let path = &rotation.path;
+            let known = due.iter().any(|assignment| assignment.path == *path);
+            let found = match known {
+                true => None,
+                false => AssignmentReads::assignment_find(&*self.store, tenant, path).await?,
+            };
+            due.extend(found.filter(|a| a.open_rotation.as_ref() == Some(&rotation.id)));
+        }
+        due.sort_by_key(|assignment| assignment.next_rotation_at);
+        let admin = caller.principal.scopes.contains(Scope::Admin);
         let mut listed = Vec::with_capacity(due.len());
         for assignment in due {
+            let now = self.now();
+            let path = &assignment.path;
+            if !admin
+                && self
+                    .decision(caller, Permission::Rotate, path, now)
+                    .await?
+                    .is_err()
+            {
+                continue;
+            }
             let policy = RotationPolicyReads::rotation_policy_find(
                 &*self.store,
                 tenant,

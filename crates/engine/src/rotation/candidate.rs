@@ -1,9 +1,11 @@
 //! What a generated value looks like when no recipe is attached.
 
+use std::fmt;
+
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::Entropy;
-use serde_json::{Map, Value};
-use zeroize::Zeroize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Characters of a generated value.
 const VALUE_CHARS: usize = 32;
@@ -21,47 +23,87 @@ const SECRET_FIELDS: [&str; 9] = [
     "api_secret",
 ];
 
-/// The current object with its secret part replaced by a random string, everything else kept:
-/// the only field if there is just one, else the first customary name that is there, else a new
-/// field `value`. `None` when the current value is not an object.
+/// The current object with its secret part replaced by a random string: the only field if there
+/// is just one, else the first customary name that is there, else a new field `value`. Every
+/// other field keeps its bytes and its place. `None` when the current value is not an object.
 pub(super) fn regenerate(current: &Plaintext, entropy: &dyn Entropy) -> Option<Plaintext> {
-    let mut object: Map<String, Value> = serde_json::from_slice(current.expose()).ok()?;
-    let field = secret_field(&object);
+    let Fields(fields) = serde_json::from_slice(current.expose()).ok()?;
+    let chosen = secret_field(&fields);
     let fresh = scaivault_crypto::generate::random_value(entropy, VALUE_CHARS);
-    let text = String::from_utf8(fresh.expose().to_vec()).ok()?;
-    let replaced = object.insert(field, Value::String(text));
-    let bytes = serde_json::to_vec(&object).ok();
-    wipe(replaced);
-    for (_, value) in object {
-        wipe(Some(value));
+    // Room for everything from the start: a growing buffer would leave copies behind.
+    let mut out = Vec::with_capacity(current.len() + 2 * VALUE_CHARS);
+    out.push(b'{');
+    let mut put = |name: &str, value: &[u8], quoted: bool| -> Option<()> {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, name).ok()?;
+        out.push(b':');
+        if quoted {
+            out.push(b'"');
+        }
+        out.extend_from_slice(value);
+        if quoted {
+            out.push(b'"');
+        }
+        Some(())
+    };
+    for (name, value) in &fields {
+        if *name == chosen {
+            put(name, fresh.expose(), true)?;
+        } else {
+            put(name, value.get().as_bytes(), false)?;
+        }
     }
-    bytes.map(Plaintext::new)
+    if !fields.iter().any(|(name, _)| *name == chosen) {
+        put(&chosen, fresh.expose(), true)?;
+    }
+    out.push(b'}');
+    Some(Plaintext::new(out))
 }
 
-fn secret_field(object: &Map<String, Value>) -> String {
-    if object.len() == 1
-        && let Some(only) = object.keys().next()
-    {
+fn secret_field(fields: &[(String, &RawValue)]) -> String {
+    if let [(only, _)] = fields {
         return only.clone();
     }
     SECRET_FIELDS
         .into_iter()
-        .find(|name| object.contains_key(*name))
+        .find(|name| fields.iter().any(|(have, _)| have == name))
         .unwrap_or("value")
         .to_owned()
 }
 
-fn wipe(value: Option<Value>) {
-    match value {
-        Some(Value::String(mut text)) => text.zeroize(),
-        Some(Value::Array(items)) => items.into_iter().for_each(|item| wipe(Some(item))),
-        Some(Value::Object(fields)) => fields.into_iter().for_each(|(_, v)| wipe(Some(v))),
-        _ => {}
+/// An object's fields in order, values as they are written.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+
     use super::*;
 
     struct Counting(std::sync::atomic::AtomicU8);
@@ -97,6 +139,19 @@ mod tests {
         );
         check(r#"{"host":"h","port":5}"#, "value");
         check("{}", "value");
+    }
+
+    #[test]
+    fn numbers_and_order_are_kept_to_the_byte() {
+        let entropy = Counting(std::sync::atomic::AtomicU8::new(3));
+        let current = br#"{"z":1.50,"password":"x","a":12345678901234567890123}"#;
+        let made = regenerate(&Plaintext::new(current.to_vec()), &entropy).unwrap();
+        let text = std::str::from_utf8(made.expose()).unwrap();
+        assert!(text.starts_with(r#"{"z":1.50,"password":""#), "{text}");
+        assert!(
+            text.ends_with(r#"","a":12345678901234567890123}"#),
+            "{text}"
+        );
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl Vault {
             Action::Rotate,
         )
         .await?;
-        self.rotate_now(caller, path, None).await
+        let outcome = self.rotate_now(caller, path, None).await;
+        self.on_trail(caller, Action::Rotate, path, outcome).await
     }
 
     /// Rotates secrets of a policy now: the given ones, or all that are attached.

@@ -4,8 +4,7 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{RotationPolicyId, WebhookId};
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Op, ReceiverReads, Record, RotationPolicyReads, RotationReads,
-    Unit, UnitName,
+    AssignmentReads, CommitError, Op, ReceiverReads, Record, RotationPolicyReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{Reason, RotationPolicy};
 use scaivault_core::time::Span;
@@ -162,14 +161,11 @@ impl Vault {
             let more = attached.len() == DETACH_STEP;
             let mut unit = Unit::new(UnitName::RotationPolicyDelete);
             for assignment in attached {
-                if let Some(open) = &assignment.open_rotation
-                    && let Some(rotation) =
-                        RotationReads::rotation_find(&*self.store, caller.tenant(), open).await?
-                    && !rotation.phase.is_final()
-                {
-                    unit = unit.put(Record::Rotation(rotation.abandoned(Reason::Detached, now)));
-                }
-                unit = unit.op(Op::Delete(Record::Assignment(assignment)));
+                let open = self.open_rotation_of(&assignment).await?;
+                unit = self
+                    .rotations_ended(caller, unit, open, Reason::Detached, now)
+                    .await?
+                    .op(Op::Delete(Record::Assignment(assignment)));
             }
             if !more {
                 let extra = AuditExtra {
@@ -200,7 +196,7 @@ impl Vault {
         caller: &Caller,
         id: &RotationPolicyId,
     ) -> Result<(RotationPolicy, u64), VaultError> {
-        self.require(caller, Scope::Admin, Action::List).await?;
+        self.require_list(caller, Scope::Admin).await?;
         let policy = self.rotation_policy_of(caller, id).await?;
         let count = AssignmentReads::assignment_count(&*self.store, caller.tenant(), id).await?;
         Ok((policy, count))
@@ -217,7 +213,7 @@ impl Vault {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(RotationPolicy, u64)>, VaultError> {
-        self.require(caller, Scope::Admin, Action::List).await?;
+        self.require_list(caller, Scope::Admin).await?;
         let tenant = caller.tenant();
         let policies = RotationPolicyReads::rotation_policy_list(
             &*self.store,

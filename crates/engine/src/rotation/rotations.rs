@@ -32,8 +32,8 @@ impl Vault {
         }
     }
 
-    /// Rotations, newest first. Those of secrets the caller may neither administer nor rotate
-    /// are left out.
+    /// A page of rotations, newest first, and the id to go on below. Those of secrets the caller
+    /// may neither administer nor rotate are left out, so a page may be short and still go on.
     ///
     /// # Errors
     /// [`VaultError::Scope`] with neither `secrets:rotate` nor `admin`.
@@ -43,18 +43,21 @@ impl Vault {
         filter: &RotationFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Rotation>, VaultError> {
+    ) -> Result<(Vec<Rotation>, Option<RotationId>), VaultError> {
         self.require_rotation_view(caller).await?;
-        let rows =
-            RotationReads::rotation_list(&*self.store, caller.tenant(), filter, after, limit)
-                .await?;
+        let tenant = caller.tenant();
+        let mut rows =
+            RotationReads::rotation_list(&*self.store, tenant, filter, after, limit + 1).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|last| last.id.clone());
         let mut seen = Vec::with_capacity(rows.len());
         for rotation in rows {
             if self.may_see(caller, &rotation).await? {
                 seen.push(rotation);
             }
         }
-        Ok(seen)
+        Ok((seen, next))
     }
 
     /// The history of a policy, newest first.
@@ -80,12 +83,14 @@ impl Vault {
         Ok(RotationReads::rotation_list(&*self.store, tenant, &filter, after, limit).await?)
     }
 
-    async fn require_rotation_view(&self, caller: &Caller) -> Result<(), VaultError> {
-        if caller.principal.scopes.contains(Scope::Admin) {
-            return Ok(());
-        }
-        self.require(caller, Scope::SecretsRotate, Action::List)
-            .await
+    pub(super) async fn require_rotation_view(&self, caller: &Caller) -> Result<(), VaultError> {
+        let admin = caller.principal.scopes.contains(Scope::Admin);
+        let scope = if admin {
+            Scope::Admin
+        } else {
+            Scope::SecretsRotate
+        };
+        self.require_list(caller, scope).await
     }
 
     async fn may_see(&self, caller: &Caller, rotation: &Rotation) -> Result<bool, VaultError> {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::Event;
 use scaivault_core::ports::{
-    AssignmentReads, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
+    AssignmentReads, Op, Record, RotationFilter, RotationPolicyReads, RotationReads, SecretReads,
+    Unit, UnitName,
 };
-use scaivault_core::rotation::{Assignment, FailureKind, Observed, Reason, Rotation, Step};
+use scaivault_core::rotation::{Assignment, FailureKind, Observed, Phase, Reason, Rotation, Step};
 use scaivault_core::seal::{Place, SealError, Sealer};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
@@ -25,6 +26,8 @@ use crate::vault::Vault;
 const GENERATE_ATTEMPTS_MAX: u32 = 8;
 /// Wait before the second attempt; doubles from there.
 const GENERATE_BACKOFF_S: u64 = 2;
+/// Rotations of one secret that can drain at the same time and are ended with it.
+const UNENDED_MAX: usize = 1_000;
 
 impl Vault {
     /// Performs one step and answers the row that follows.
@@ -155,6 +158,7 @@ impl Vault {
                 .step_unit(UnitName::RotationPark, caller, &next, now)
                 .emit(self.failed_event(caller, &next, Reason::GenerateFailed, now));
             self.commit(unit).await?;
+            Tally::add(&self.tally.rotations_failed);
             return Ok(next);
         }
         let wait = Duration::from_secs(GENERATE_BACKOFF_S << rotation.attempts.min(8));
@@ -239,7 +243,9 @@ impl Vault {
             .await?
             .into_iter()
             .find(|row| {
-                row.version == rotation.from_version && row.state == VersionState::Previous
+                row.version == rotation.from_version
+                    && row.state == VersionState::Previous
+                    && row.readable_until.is_none_or(|end| end <= now)
             });
         if let Some(row) = replaced {
             let revision = row.revision + 1;
@@ -288,7 +294,65 @@ impl Vault {
         Ok(next)
     }
 
-    async fn withdraw_candidate(&self, unit: Unit, rotation: &Rotation) -> Result<Unit, StepError> {
+    /// Ends rotations in the commit that takes away what they stand on: their secret, or its
+    /// attachment. Each end has its audit row, in the name of whoever caused it; a candidate is
+    /// withdrawn, so that none is forgotten.
+    pub(crate) async fn rotations_ended(
+        &self,
+        caller: &Caller,
+        mut unit: Unit,
+        rotations: Vec<Rotation>,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Result<Unit, VaultError> {
+        for rotation in rotations {
+            if rotation.phase.is_final() {
+                continue;
+            }
+            if rotation.is_before_promotion() {
+                unit = self.withdraw_candidate(unit, &rotation).await?;
+            }
+            let step = self.step_unit(unit.name, caller, &rotation.abandoned(reason, now), now);
+            unit.ops.extend(step.ops);
+            unit.audit.extend(step.audit);
+        }
+        Ok(unit)
+    }
+
+    /// The rotation an attachment points at, if there is one.
+    pub(crate) async fn open_rotation_of(
+        &self,
+        assignment: &Assignment,
+    ) -> Result<Vec<Rotation>, VaultError> {
+        let found = match &assignment.open_rotation {
+            Some(id) => RotationReads::rotation_find(&*self.store, &assignment.tenant, id).await?,
+            None => None,
+        };
+        Ok(found.into_iter().collect())
+    }
+
+    /// Every rotation of a secret that has not ended.
+    pub(crate) async fn rotations_unended(
+        &self,
+        head: &SecretHead,
+    ) -> Result<Vec<Rotation>, VaultError> {
+        let filter = RotationFilter {
+            path: Some(head.path.clone()),
+            policy_id: None,
+            phases: Phase::ALL
+                .into_iter()
+                .filter(|phase| !phase.is_final())
+                .collect(),
+        };
+        let most = UNENDED_MAX;
+        Ok(RotationReads::rotation_list(&*self.store, &head.tenant, &filter, None, most).await?)
+    }
+
+    async fn withdraw_candidate(
+        &self,
+        unit: Unit,
+        rotation: &Rotation,
+    ) -> Result<Unit, VaultError> {
         let Some(candidate) = rotation.to_version else {
             return Ok(unit);
         };

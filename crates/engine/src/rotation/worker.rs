@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::ports::{
     Claims, CommitError, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{
-    Assignment, Due, Observed, Rotation, RotationPolicy, Step, Trigger, decide, schedule,
+    Assignment, Due, Observed, Reason, Rotation, RotationPolicy, Step, Trigger, decide, schedule,
 };
 use scaivault_core::time::Span;
 
@@ -40,13 +41,24 @@ impl Vault {
             Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let looked_at = assignments.len() + rotations.len();
+        // One row that cannot be worked on must not stand before the others for ever; a store
+        // that does not serve stands before all of them.
+        let mut first_error = None;
         for assignment in assignments {
-            settle(self.assignment_step(assignment).await)?;
+            match settle(self.assignment_step(assignment).await) {
+                Ok(()) => {}
+                Err(error @ VaultError::Unavailable(_)) => return Err(error),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
         }
         for rotation in rotations {
-            settle(self.rotation_steps(rotation).await)?;
+            match settle(self.rotation_steps(rotation).await) {
+                Ok(()) => {}
+                Err(error @ VaultError::Unavailable(_)) => return Err(error),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
         }
-        Ok(looked_at)
+        first_error.map_or(Ok(looked_at), Err)
     }
 
     async fn assignment_step(&self, assignment: Assignment) -> Result<(), StepError> {
@@ -62,10 +74,7 @@ impl Vault {
             .await?
             .filter(|head| !head.is_deleted());
         let (Some(policy), Some(head)) = (policy, head) else {
-            let unit = Unit::new(UnitName::AssignmentDelete)
-                .op(Op::Delete(Record::Assignment(assignment)));
-            self.commit(unit).await?;
-            return Ok(());
+            return self.assignment_orphaned(&caller, assignment).await;
         };
         // The policy may have been changed since the row was written: count again.
         let due_at = assignment.counted_again(&policy);
@@ -96,6 +105,28 @@ impl Vault {
                 self.commit(unit).await?;
             }
         }
+        Ok(())
+    }
+
+    /// An attachment made while its secret or policy was being deleted goes as well.
+    async fn assignment_orphaned(
+        &self,
+        caller: &Caller,
+        assignment: Assignment,
+    ) -> Result<(), StepError> {
+        let now = self.now();
+        let extra = AuditExtra {
+            rotation_policy_id: Some(assignment.policy_id.clone()),
+            ..AuditExtra::default()
+        };
+        let row = caller.row(Action::RotationUnassign, Some(&assignment.path), now, extra);
+        let open = self.open_rotation_of(&assignment).await?;
+        let unit = Unit::new(UnitName::AssignmentDelete).audited(row);
+        let unit = self
+            .rotations_ended(caller, unit, open, Reason::Detached, now)
+            .await?;
+        self.commit(unit.op(Op::Delete(Record::Assignment(assignment))))
+            .await?;
         Ok(())
     }
 

@@ -172,10 +172,11 @@ impl Vault {
             Action::List,
         )
         .await?;
-        SecretReads::secret_find(&*self.store, caller.tenant(), path)
+        let found = SecretReads::secret_find(&*self.store, caller.tenant(), path)
             .await?
             .filter(|head| !head.is_deleted())
-            .ok_or(VaultError::NotFound(Missing::Secret))
+            .ok_or(VaultError::NotFound(Missing::Secret));
+        self.on_trail(caller, Action::List, path, found).await
     }
 
     async fn audit_list(&self, caller: &Caller, path: &SecretPath) -> Result<(), VaultError> {

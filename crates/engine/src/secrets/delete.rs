@@ -5,7 +5,7 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Op, Record, RotationReads, SecretReads, Unit, UnitName,
+    AssignmentReads, CommitError, Op, Record, SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::Reason;
 use scaivault_core::secret::{RETENTION_S, SecretHead};
@@ -42,6 +42,16 @@ impl Vault {
             Action::Delete,
         )
         .await?;
+        let outcome = self.secret_delete_allowed(caller, path, permanent).await;
+        self.on_trail(caller, Action::Delete, path, outcome).await
+    }
+
+    async fn secret_delete_allowed(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        permanent: bool,
+    ) -> Result<Deleted, VaultError> {
         for _ in 0..RACES_MAX {
             let head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
                 .await?
@@ -75,15 +85,16 @@ impl Vault {
         let mut unit = Unit::new(UnitName::SecretDelete);
         let assignment =
             AssignmentReads::assignment_find(&*self.store, &head.tenant, &head.path).await?;
+        // Softly deleted, what drains goes on draining: the secret may come back meanwhile.
+        let ended = match &assignment {
+            _ if permanent => self.rotations_unended(&head).await?,
+            Some(assignment) => self.open_rotation_of(assignment).await?,
+            None => Vec::new(),
+        };
+        unit = self
+            .rotations_ended(caller, unit, ended, Reason::SecretDeleted, now)
+            .await?;
         if let Some(assignment) = assignment {
-            if let Some(id) = &assignment.open_rotation
-                && let Some(rotation) =
-                    RotationReads::rotation_find(&*self.store, &head.tenant, id).await?
-                && !rotation.phase.is_final()
-            {
-                let ended = rotation.abandoned(Reason::SecretDeleted, now);
-                unit = unit.put(Record::Rotation(ended));
-            }
             unit = unit.op(Op::Delete(Record::Assignment(assignment)));
         }
         let extra = AuditExtra {
@@ -125,6 +136,15 @@ impl Vault {
             Action::Delete,
         )
         .await?;
+        let outcome = self.secret_undelete_allowed(caller, path).await;
+        self.on_trail(caller, Action::Write, path, outcome).await
+    }
+
+    async fn secret_undelete_allowed(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+    ) -> Result<SecretHead, VaultError> {
         let now = self.now();
         let head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
             .await?
@@ -166,7 +186,11 @@ impl Vault {
                 .await?
                 .len();
             let event = events::deleted(&head, count, None, &caller);
-            let unit = Unit::new(UnitName::SecretPurge)
+            let ended = self.rotations_unended(&head).await?;
+            let unit = Unit::new(UnitName::SecretPurge);
+            let unit = self
+                .rotations_ended(&caller, unit, ended, Reason::SecretDeleted, now)
+                .await?
                 .emit(self.event(&caller, event, now))
                 .audited(caller.row(Action::Delete, Some(&head.path), now, extra))
                 .op(Op::SecretErase(head));

@@ -45,6 +45,18 @@ impl Vault {
             Action::Write,
         )
         .await?;
+        let outcome = self
+            .secret_metadata_change_allowed(caller, path, change)
+            .await;
+        self.on_trail(caller, Action::Write, path, outcome).await
+    }
+
+    async fn secret_metadata_change_allowed(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        change: &MetadataChange,
+    ) -> Result<SecretHead, VaultError> {
         for _ in 0..RACES_MAX {
             let mut head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
                 .await?

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,6 +74,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
         None => Some(
             tempfile::Builder::new()
                 .prefix("scaivault-dev-")
+                .permissions(std::fs::Permissions::from_mode(0o700))
                 .tempdir()?,
         ),
     };

@@ -27,7 +27,22 @@ pub(super) fn of_records(provider: &KmsProvider, records: &[KeyRecord]) -> Resul
         .iter()
         .find(|record| record.purpose == KeyPurpose::RootDerivation);
     match (provider, derivation) {
-        (KmsProvider::Local { key_file: file }, None) => Ok(key_file::load(file)?),
+        (KmsProvider::Local { key_file: file }, None) => {
+            let root = key_file::load(file)?;
+            match records
+                .iter()
+                .find(|record| record.parent != root.fingerprint())
+            {
+                None => Ok(root),
+                Some(record) => bail!(
+                    "the key in {} is {}, but this store needs {}: point seal.key_file to the \
+                     key it was initialised with",
+                    file.display(),
+                    root.fingerprint(),
+                    record.parent
+                ),
+            }
+        }
         (KmsProvider::Local { .. }, Some(_)) => bail!(
             "this store was initialised with a passphrase: set KMS_PROVIDER=passphrase and \
              SCAIVAULT_SEAL_PASSPHRASE_FILE"
@@ -38,10 +53,15 @@ pub(super) fn of_records(provider: &KmsProvider, records: &[KeyRecord]) -> Resul
         (KmsProvider::Passphrase { passphrase_file }, Some(record)) => {
             let params: PassphraseParams = serde_json::from_slice(&record.wrapped.0)
                 .context("the passphrase parameters in the store do not decode")?;
-            Ok(passphrase::load(
-                &read_passphrase(passphrase_file)?,
-                &params,
-            )?)
+            let root = passphrase::load(&read_passphrase(passphrase_file)?, &params)?;
+            if root.fingerprint() != record.parent {
+                bail!(
+                    "the passphrase in {} is wrong: it is not the one this store was \
+                     initialised with",
+                    passphrase_file.display()
+                );
+            }
+            Ok(root)
         }
     }
 }

@@ -31,7 +31,8 @@ pub(super) struct Serving {
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) async fn run(serving: Serving) -> Result<()> {
-    let (stop, stopped) = watch::channel(false);
+    let stop = serving.app.stopping.clone();
+    let stopped = stop.subscribe();
     let mut workers = loops::start(&serving.opened.vault, serving.deliveries_max, &stopped);
     let (acceptor, reload) = match serving.tls {
         Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
@@ -87,6 +88,6 @@ fn watch_signals(
             }
         }
         tracing::info!("stopping: requests in flight are finished");
-        let _ = stop.send(true);
+        stop.send_replace(true);
     })
 }

@@ -298,11 +298,21 @@ async fn rotations(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Re
             Some(words) => words.split(',').map(phase).collect::<Result<_, _>>()?,
         },
     };
-    let rows = app
+    let (rows, next) = app
         .vault
-        .rotation_list(&caller, &filter, after.as_deref(), limit + 1)
+        .rotation_list(&caller, &filter, after.as_deref(), limit)
         .await?;
-    Ok(rotation_page(rows, limit))
+    let cursor = next.map(|id| cursor(ROTATIONS, id.as_str()));
+    let has_more = cursor.is_some();
+    let data = rows.iter().map(rotation_view).collect();
+    Ok(json_response(
+        StatusCode::OK,
+        &wire::RotationList {
+            data,
+            cursor,
+            has_more,
+        },
+    ))
 }
 
 fn rotation_page(mut rows: Vec<Rotation>, limit: usize) -> Response {

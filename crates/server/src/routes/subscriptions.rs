@@ -124,7 +124,8 @@ async fn remove(
     Ok(no_content())
 }
 
-/// Long-poll: answers as soon as something waits, or with nothing after the time-out. The
+/// Long-poll: answers as soon as something waits, or with nothing after the time-out or when
+/// the server stops. The
 /// caller is looked up again each time, so a token revoked meanwhile gets nothing.
 async fn poll(
     State(app): State<Shared>,
@@ -156,14 +157,21 @@ async fn poll(
     let wait = Duration::from_secs(timeout_s).min(app.settings.poll_max);
     let deadline = tokio::time::Instant::now() + wait;
     let mut changes = app.vault.signals().deliveries();
+    let mut stopping = app.stopping.subscribe();
     loop {
         changes.mark_unchanged();
         let (events, has_more) = app
             .vault
             .subscription_poll(&caller, &id, since.as_ref(), limit)
             .await?;
-        let changed = tokio::time::timeout_at(deadline, changes.changed());
-        if !events.is_empty() || changed.await.is_err() {
+        let changed = tokio::select! {
+            changed = tokio::time::timeout_at(deadline, changes.changed()), if events.is_empty() => {
+                changed.is_ok()
+            }
+            _ = stopping.wait_for(|stop| *stop), if events.is_empty() => false,
+            else => false,
+        };
+        if !changed {
             let events = events.into_iter().map(polled_view).collect();
             return Ok(json_response(
                 StatusCode::OK,

@@ -37,10 +37,23 @@ async fn nothing_is_there(store: &Subject) {
     let (late, hold) = (at(1_000_000), std::time::Duration::from_secs(1));
     assert_eq!(store.secret_find(&a, &path("app/x")).await.unwrap(), None);
     assert_eq!(store.version_list(&a, &path("app/x")).await.unwrap(), []);
-    assert_eq!(store.policy_list(&a, true, None, 9).await.unwrap().len(), 1, "only the first");
-    assert_eq!(store.binding_list(&a, &policy(&a, "x").id).await.unwrap(), []);
+    assert_eq!(
+        store.policy_list(&a, true, None, 9).await.unwrap().len(),
+        1,
+        "only the first"
+    );
+    assert_eq!(
+        store.binding_list(&a, &policy(&a, "x").id).await.unwrap(),
+        []
+    );
     assert_eq!(store.token_list(&a, None, 9).await.unwrap(), []);
-    assert_eq!(store.rotation_policy_list(&a, false, None, 9).await.unwrap(), []);
+    assert_eq!(
+        store
+            .rotation_policy_list(&a, false, None, 9)
+            .await
+            .unwrap(),
+        []
+    );
     assert_eq!(store.assignment_claim(late, hold, 9).await.unwrap(), []);
     assert_eq!(store.rotation_claim(late, hold, 9).await.unwrap(), []);
     assert_eq!(store.delivery_claim(late, hold, &[], 9).await.unwrap(), []);
@@ -49,10 +62,19 @@ async fn nothing_is_there(store: &Subject) {
     assert_eq!(store.key_list().await.unwrap(), []);
     assert_eq!(store.fan_out_pending(9).await.unwrap(), (0, Vec::new()));
     assert_eq!(store.consumer_list(&a, &path("app/x")).await.unwrap(), []);
-    let page = store.audit_query(&AuditFilter::default(), None, 9).await.unwrap();
+    let page = store
+        .audit_query(&AuditFilter::default(), None, 9)
+        .await
+        .unwrap();
     assert_eq!((page.rows, page.next), (Vec::new(), None));
-    assert_eq!(store.next_work().await.unwrap(), scaivault_core::ports::NextWork::default());
-    let all = SecretFilter { include_deleted: true, ..SecretFilter::default() };
+    assert_eq!(
+        store.next_work().await.unwrap(),
+        scaivault_core::ports::NextWork::default()
+    );
+    let all = SecretFilter {
+        include_deleted: true,
+        ..SecretFilter::default()
+    };
     assert_eq!(store.secret_list(&a, &all, None, 9).await.unwrap(), []);
 }
 
@@ -65,7 +87,13 @@ pub async fn a_conflict_at_the_end_leaves_nothing(store: Subject) {
     // The same unit without the last op is applied: nothing of the first try is in its way.
     assert_eq!(store.commit(everything()).await.unwrap().events, 1);
     let (_, events) = store.fan_out_pending(9).await.unwrap();
-    assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        events
+            .iter()
+            .map(|event| event.sequence)
+            .collect::<Vec<_>>(),
+        [1]
+    );
 }
 
 pub async fn a_duplicate_at_the_end_leaves_nothing(store: Subject) {
@@ -73,8 +101,13 @@ pub async fn a_duplicate_at_the_end_leaves_nothing(store: Subject) {
     put(&store, [Record::Policy(taken.clone())]).await;
     let mut same_name = policy(&tenant("a"), "other");
     same_name.name = taken.name;
-    let answer = store.commit(everything().put(Record::Policy(same_name))).await;
-    assert_eq!(answer, Err(CommitError::Duplicate(RecordKind::Policy, "name")));
+    let answer = store
+        .commit(everything().put(Record::Policy(same_name)))
+        .await;
+    assert_eq!(
+        answer,
+        Err(CommitError::Duplicate(RecordKind::Policy, "name"))
+    );
     nothing_is_there(&store).await;
 }
 
@@ -86,7 +119,12 @@ pub async fn a_failed_unit_does_not_touch_its_neighbours(store: Subject) {
         if n % 3 == 0 {
             head.revision = 5; // no such row: a conflict
         }
-        let row = audit(&a, i64::try_from(n).unwrap_or(0), "user:x", Some(&format!("app/s{n}")));
+        let row = audit(
+            &a,
+            i64::try_from(n).unwrap_or(0),
+            "user:x",
+            Some(&format!("app/s{n}")),
+        );
         Unit::new(UnitName::SecretWrite)
             .emit(event(&a, &format!("n{n}"), Some("app/all")))
             .put(Record::Secret(head))
@@ -105,7 +143,10 @@ pub async fn a_failed_unit_does_not_touch_its_neighbours(store: Subject) {
     let (_, events) = store.fan_out_pending(100).await.unwrap();
     let sequences: Vec<u64> = events.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..=40).collect::<Vec<_>>());
-    let page = store.audit_query(&AuditFilter::default(), None, 100).await.unwrap();
+    let page = store
+        .audit_query(&AuditFilter::default(), None, 100)
+        .await
+        .unwrap();
     assert_eq!(page.rows.len(), 40);
     assert_eq!(store.secret_counts().await.unwrap()[&a], 40);
 }
@@ -114,13 +155,19 @@ pub async fn ops_see_the_ops_before_them(store: Subject) {
     let mut head = secret(&tenant("a"), "app/db");
     let first = head.clone();
     head.revision = 2;
-    commit(&store, [
-        Op::Put(Record::Secret(first)),
-        Op::Put(Record::Secret(head.clone())),
-        Op::Delete(Record::Secret(head.clone())),
-    ])
+    commit(
+        &store,
+        [
+            Op::Put(Record::Secret(first)),
+            Op::Put(Record::Secret(head.clone())),
+            Op::Delete(Record::Secret(head.clone())),
+        ],
+    )
     .await;
-    assert_eq!(store.secret_find(&head.tenant, &head.path).await.unwrap(), None);
+    assert_eq!(
+        store.secret_find(&head.tenant, &head.path).await.unwrap(),
+        None
+    );
 }
 
 pub async fn an_empty_unit_is_applied(store: Subject) {

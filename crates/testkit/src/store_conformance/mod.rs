@@ -42,7 +42,9 @@ where
     O: Future<Output = Subject>,
     C: Future<Output = ()>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async { case(open.await).await });
 }
 

@@ -32,45 +32,67 @@ fn numbered(mut record: Record, revision: u64) -> Record {
 /// The stored row of this record's key.
 async fn stored(store: &Subject, record: &Record) -> Option<Record> {
     match record {
-        Record::Secret(row) => {
-            store.secret_find(&row.tenant, &row.path).await.unwrap().map(Record::Secret)
-        }
+        Record::Secret(row) => store
+            .secret_find(&row.tenant, &row.path)
+            .await
+            .unwrap()
+            .map(Record::Secret),
         Record::Version(row) => {
             let rows = store.version_list(&row.tenant, &row.path).await.unwrap();
-            rows.into_iter().find(|found| found.version == row.version).map(Record::Version)
+            rows.into_iter()
+                .find(|found| found.version == row.version)
+                .map(Record::Version)
         }
-        Record::Policy(row) => {
-            store.policy_find(&row.tenant, &row.id).await.unwrap().map(Record::Policy)
-        }
-        Record::Binding(row) => {
-            store.binding_find(&row.tenant, &row.id).await.unwrap().map(Record::Binding)
-        }
-        Record::Token(row) => {
-            store.token_find(&row.tenant, &row.id).await.unwrap().map(Record::Token)
-        }
+        Record::Policy(row) => store
+            .policy_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Policy),
+        Record::Binding(row) => store
+            .binding_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Binding),
+        Record::Token(row) => store
+            .token_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Token),
         Record::RotationPolicy(row) => store
             .rotation_policy_find(&row.tenant, &row.id)
             .await
             .unwrap()
             .map(Record::RotationPolicy),
-        Record::Assignment(row) => {
-            store.assignment_find(&row.tenant, &row.path).await.unwrap().map(Record::Assignment)
-        }
-        Record::Rotation(row) => {
-            store.rotation_find(&row.tenant, &row.id).await.unwrap().map(Record::Rotation)
-        }
-        Record::Webhook(row) => {
-            store.webhook_find(&row.tenant, &row.id).await.unwrap().map(Record::Webhook)
-        }
-        Record::Subscription(row) => {
-            store.subscription_find(&row.tenant, &row.id).await.unwrap().map(Record::Subscription)
-        }
-        Record::Delivery(row) => {
-            store.delivery_find(&row.tenant, &row.id).await.unwrap().map(Record::Delivery)
-        }
+        Record::Assignment(row) => store
+            .assignment_find(&row.tenant, &row.path)
+            .await
+            .unwrap()
+            .map(Record::Assignment),
+        Record::Rotation(row) => store
+            .rotation_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Rotation),
+        Record::Webhook(row) => store
+            .webhook_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Webhook),
+        Record::Subscription(row) => store
+            .subscription_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Subscription),
+        Record::Delivery(row) => store
+            .delivery_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Delivery),
         Record::Key(row) => {
             let rows = store.key_list().await.unwrap();
-            rows.into_iter().find(|found| found.id == row.id).map(Record::Key)
+            rows.into_iter()
+                .find(|found| found.id == row.id)
+                .map(Record::Key)
         }
     }
 }
@@ -141,17 +163,29 @@ pub async fn token_revisions(store: Subject) {
 }
 
 pub async fn rotation_policy_revisions(store: Subject) {
-    check_put(store, Record::RotationPolicy(rotation_policy(&tenant("a"), "1"))).await;
+    check_put(
+        store,
+        Record::RotationPolicy(rotation_policy(&tenant("a"), "1")),
+    )
+    .await;
 }
 
 pub async fn assignment_revisions(store: Subject) {
     let policy = rotation_policy(&tenant("a"), "1");
-    check_put(store, Record::Assignment(assignment(&policy, "app/db", Some(T0)))).await;
+    check_put(
+        store,
+        Record::Assignment(assignment(&policy, "app/db", Some(T0))),
+    )
+    .await;
 }
 
 pub async fn rotation_revisions(store: Subject) {
     let policy = rotation_policy(&tenant("a"), "1");
-    check_put(store, Record::Rotation(rotation(&policy, "1", "app/db", Some(T0)))).await;
+    check_put(
+        store,
+        Record::Rotation(rotation(&policy, "1", "app/db", Some(T0))),
+    )
+    .await;
 }
 
 pub async fn webhook_revisions(store: Subject) {
@@ -183,7 +217,11 @@ pub async fn versions_are_inserted_once(store: Subject) {
     let mut other = sealed(&a, "app/db", 1);
     other.sealed.0 = vec![0];
     conflicts(&store, Op::VersionInsert(other), RecordKind::Version).await;
-    let (_, found) = store.secret_open(&a, &path("app/db"), None).await.unwrap().unwrap();
+    let (_, found) = store
+        .secret_open(&a, &path("app/db"), None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found, Some(sealed(&a, "app/db", 1)));
 }
 
@@ -193,7 +231,9 @@ pub async fn names_and_hashes_are_unique(store: Subject) {
         let store = store.clone();
         async move {
             let kind = record.kind();
-            let answer = store.commit(Unit::new(UnitName::PolicyWrite).put(record)).await;
+            let answer = store
+                .commit(Unit::new(UnitName::PolicyWrite).put(record))
+                .await;
             assert_eq!(answer, Err(CommitError::Duplicate(kind, field)));
         }
     };
@@ -241,6 +281,16 @@ pub async fn a_name_is_free_again_after_its_owner_is_gone(store: Subject) {
     let (old, mut new) = (policy(&tenant("a"), "1"), policy(&tenant("a"), "2"));
     new.name.clone_from(&old.name);
     put(&store, [Record::Policy(old.clone())]).await;
-    commit(&store, [Op::Delete(Record::Policy(old)), Op::Put(Record::Policy(new.clone()))]).await;
-    assert_eq!(store.policy_find(&new.tenant, &new.id).await.unwrap(), Some(new));
+    commit(
+        &store,
+        [
+            Op::Delete(Record::Policy(old)),
+            Op::Put(Record::Policy(new.clone())),
+        ],
+    )
+    .await;
+    assert_eq!(
+        store.policy_find(&new.tenant, &new.id).await.unwrap(),
+        Some(new)
+    );
 }

@@ -54,7 +54,10 @@ pub fn secret(owner: &TenantId, at_path: &str) -> SecretHead {
         tenant: owner.clone(),
         path: path(at_path),
         secret_type: SecretType::Json,
-        metadata: Metadata { description: Some("für \"alle\"".into()), ..Metadata::default() },
+        metadata: Metadata {
+            description: Some("für \"alle\"".into()),
+            ..Metadata::default()
+        },
         current_version: 1,
         latest_version: 1,
         max_versions: 10,
@@ -84,7 +87,10 @@ pub fn version(owner: &TenantId, at_path: &str, number: u64) -> Version {
 /// The same with a value, different for every version.
 pub fn sealed(owner: &TenantId, at_path: &str, number: u64) -> SealedVersion {
     let value = format!("{owner}/{at_path}#{number}").into_bytes();
-    SealedVersion { version: version(owner, at_path, number), sealed: Sealed(value) }
+    SealedVersion {
+        version: version(owner, at_path, number),
+        sealed: Sealed(value),
+    }
 }
 
 /// An access policy named `policy <id>`.
@@ -209,6 +215,7 @@ pub fn subscription(owner: &TenantId, id: &str) -> Subscription {
         id: SubscriptionId::parse(&format!("sub_{id}")).expect("an id"),
         tenant: owner.clone(),
         identity: identity("sa:agent"),
+        root_token: None,
         name: "feed".into(),
         paths: vec![PathPattern::parse("app/**").expect("a pattern")],
         events: vec![EventType::SecretRotated],

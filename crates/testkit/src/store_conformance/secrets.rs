@@ -13,16 +13,40 @@ pub async fn the_version_asked_for_is_opened(store: Subject) {
     let mut head = secret(&a, "app/db");
     (head.current_version, head.latest_version) = (2, 3);
     let versions = [1, 2, 3].map(|n| Op::VersionInsert(sealed(&a, "app/db", n)));
-    commit(&store, [Op::Put(Record::Secret(head.clone()))].into_iter().chain(versions)).await;
+    commit(
+        &store,
+        [Op::Put(Record::Secret(head.clone()))]
+            .into_iter()
+            .chain(versions),
+    )
+    .await;
     let open = |number| {
         let (store, a) = (store.clone(), a.clone());
-        async move { store.secret_open(&a, &path("app/db"), number).await.unwrap().unwrap() }
+        async move {
+            store
+                .secret_open(&a, &path("app/db"), number)
+                .await
+                .unwrap()
+                .unwrap()
+        }
     };
-    assert_eq!(open(None).await, (head.clone(), Some(sealed(&a, "app/db", 2))));
-    assert_eq!(open(Some(3)).await, (head.clone(), Some(sealed(&a, "app/db", 3))));
+    assert_eq!(
+        open(None).await,
+        (head.clone(), Some(sealed(&a, "app/db", 2)))
+    );
+    assert_eq!(
+        open(Some(3)).await,
+        (head.clone(), Some(sealed(&a, "app/db", 3)))
+    );
     assert_eq!(open(Some(4)).await, (head.clone(), None));
     assert_eq!(open(Some(0)).await, (head.clone(), None));
-    assert_eq!(store.secret_open(&a, &path("app/none"), None).await.unwrap(), None);
+    assert_eq!(
+        store
+            .secret_open(&a, &path("app/none"), None)
+            .await
+            .unwrap(),
+        None
+    );
 
     // A soft-deleted secret is opened all the same: whoever asks decides.
     (head.recoverable_until, head.revision) = (Some(at(60)), 2);
@@ -42,10 +66,13 @@ pub async fn values_survive_state_changes(store: Subject) {
     put(&store, [Record::Secret(secret(&a, "app/db"))]).await;
     commit(&store, [Op::VersionInsert(sealed(&a, "app/db", 1))]).await;
     let mut closed = version(&a, "app/db", 1);
-    (closed.state, closed.readable_until, closed.revision) =
-        (VersionState::Closed, Some(at(9)), 2);
+    (closed.state, closed.readable_until, closed.revision) = (VersionState::Closed, Some(at(9)), 2);
     put(&store, [Record::Version(closed.clone())]).await;
-    let (_, found) = store.secret_open(&a, &path("app/db"), Some(1)).await.unwrap().unwrap();
+    let (_, found) = store
+        .secret_open(&a, &path("app/db"), Some(1))
+        .await
+        .unwrap()
+        .unwrap();
     let found = found.unwrap();
     assert_eq!(found.version, closed);
     assert_eq!(found.sealed, sealed(&a, "app/db", 1).sealed);
@@ -54,19 +81,34 @@ pub async fn values_survive_state_changes(store: Subject) {
 pub async fn versions_are_listed_newest_first(store: Subject) {
     let a = tenant("a");
     let numbers = [1, 2, 3, 10, 11];
-    commit(&store, numbers.map(|n| Op::VersionInsert(sealed(&a, "app/db", n)))).await;
+    commit(
+        &store,
+        numbers.map(|n| Op::VersionInsert(sealed(&a, "app/db", n))),
+    )
+    .await;
     commit(&store, [Op::VersionInsert(sealed(&a, "app/db2", 7))]).await;
     let found = store.version_list(&a, &path("app/db")).await.unwrap();
-    let expect: Vec<_> = numbers.iter().rev().map(|n| version(&a, "app/db", *n)).collect();
+    let expect: Vec<_> = numbers
+        .iter()
+        .rev()
+        .map(|n| version(&a, "app/db", *n))
+        .collect();
     assert_eq!(found, expect);
     assert_eq!(store.version_list(&a, &path("app")).await.unwrap(), []);
 }
 
 pub async fn removing_an_absent_version_succeeds(store: Subject) {
     let a = tenant("a");
-    let remove =
-        |n| Op::VersionDelete { tenant: tenant("a"), path: path("app/db"), version: n };
-    commit(&store, [1, 2].map(|n| Op::VersionInsert(sealed(&a, "app/db", n)))).await;
+    let remove = |n| Op::VersionDelete {
+        tenant: tenant("a"),
+        path: path("app/db"),
+        version: n,
+    };
+    commit(
+        &store,
+        [1, 2].map(|n| Op::VersionInsert(sealed(&a, "app/db", n))),
+    )
+    .await;
     commit(&store, [remove(1), remove(1), remove(9)]).await;
     let found = store.version_list(&a, &path("app/db")).await.unwrap();
     assert_eq!(found, [version(&a, "app/db", 2)]);
@@ -88,7 +130,11 @@ pub async fn erasing_removes_all_but_the_sequence(store: Subject) {
     };
     let mut neighbour = secret(&a, "app/db/sub");
     neighbour.metadata.tags = vec!["prod".into()];
-    put(&store, [head.clone(), neighbour.clone()].map(Record::Secret)).await;
+    put(
+        &store,
+        [head.clone(), neighbour.clone()].map(Record::Secret),
+    )
+    .await;
     store.commit(fill("app/db")).await.unwrap();
     store.commit(fill("app/db/sub")).await.unwrap();
 
@@ -102,7 +148,10 @@ pub async fn erasing_removes_all_but_the_sequence(store: Subject) {
         tag: Some("prod".into()),
         ..scaivault_core::ports::SecretFilter::default()
     };
-    assert_eq!(store.secret_list(&a, &tagged, None, 9).await.unwrap(), [neighbour]);
+    assert_eq!(
+        store.secret_list(&a, &tagged, None, 9).await.unwrap(),
+        [neighbour]
+    );
 
     let near = path("app/db/sub");
     assert_eq!(store.version_list(&a, &near).await.unwrap().len(), 2);
@@ -115,7 +164,11 @@ pub async fn erasing_removes_all_but_the_sequence(store: Subject) {
         .put(Record::Secret(head))
         .emit(event(&a, "again", Some("app/db")));
     store.commit(again).await.unwrap();
-    let found = store.event_find(&a, &event(&a, "again", None).id).await.unwrap().unwrap();
+    let found = store
+        .event_find(&a, &event(&a, "again", None).id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found.sequence, 2);
 }
 
@@ -131,11 +184,18 @@ pub async fn erasing_needs_the_right_revision(store: Subject) {
         let answer = store.commit(unit).await;
         assert_eq!(answer, Err(CommitError::Conflict(RecordKind::Secret)));
     }
-    assert_eq!(store.version_list(&a, &path("app/db")).await.unwrap().len(), 1);
+    assert_eq!(
+        store.version_list(&a, &path("app/db")).await.unwrap().len(),
+        1
+    );
 }
 
 pub async fn deleted_secrets_become_purgeable(store: Subject) {
-    let ends = [("a", "app/1", Some(30)), ("b", "app/2", Some(10)), ("a", "app/3", None)];
+    let ends = [
+        ("a", "app/1", Some(30)),
+        ("b", "app/2", Some(10)),
+        ("a", "app/3", None),
+    ];
     for (owner, of, end) in ends {
         let mut head = secret(&tenant(owner), of);
         head.recoverable_until = end.map(at);
@@ -145,7 +205,10 @@ pub async fn deleted_secrets_become_purgeable(store: Subject) {
         let store = store.clone();
         async move {
             let found = store.secret_purgeable(at(secs), limit).await.unwrap();
-            found.iter().map(|head| head.path.to_string()).collect::<Vec<_>>()
+            found
+                .iter()
+                .map(|head| head.path.to_string())
+                .collect::<Vec<_>>()
         }
     };
     assert_eq!(purgeable(9, 9).await, Vec::<String>::new());
@@ -163,9 +226,13 @@ pub async fn deleted_secrets_become_purgeable(store: Subject) {
 pub async fn secrets_are_counted_per_tenant(store: Subject) {
     assert!(store.secret_counts().await.unwrap().is_empty());
     let mut rows = Vec::new();
-    for (owner, of, deleted) in
-        [("a", "x/1", false), ("a", "x/2", true), ("a", "x/3", false), ("b", "x/1", true), ("c", "y", false)]
-    {
+    for (owner, of, deleted) in [
+        ("a", "x/1", false),
+        ("a", "x/2", true),
+        ("a", "x/3", false),
+        ("b", "x/1", true),
+        ("c", "y", false),
+    ] {
         let mut head = secret(&tenant(owner), of);
         head.recoverable_until = deleted.then_some(T0);
         rows.push(Record::Secret(head));

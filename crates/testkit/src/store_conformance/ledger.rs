@@ -1,0 +1,125 @@
+//! The consumer ledger: who holds which version.
+
+use scaivault_core::consumer::{Consumer, ConsumerRead, LEDGER_RESOLUTION};
+use scaivault_core::ports::{Op, Record, Unit, UnitName};
+
+use super::samples::{at, audit, identity, key, path, read, secret, tenant};
+use super::{Subject, commit, put};
+
+async fn record(store: &Subject, reads: impl IntoIterator<Item = ConsumerRead>) {
+    let mut unit = Unit::audit_only(audit(&tenant("a"), 0, "sa:x", Some("app/db")));
+    unit.reads.extend(reads);
+    store.commit(unit).await.unwrap();
+}
+
+async fn ledger(store: &Subject) -> Vec<Consumer> {
+    store
+        .consumer_list(&tenant("a"), &path("app/db"))
+        .await
+        .unwrap()
+}
+
+fn one(version: u64, who: &str, secs: i64) -> ConsumerRead {
+    read(&tenant("a"), "app/db", version, who, secs)
+}
+
+fn line(version: u64, who: &str, first: i64, last: i64) -> Consumer {
+    Consumer {
+        consumer: identity(who),
+        version,
+        first_read_at: at(first),
+        last_read_at: at(last),
+    }
+}
+
+pub async fn first_reads_are_stored_at_once(store: Subject) {
+    record(&store, [one(1, "sa:x", 5)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 5, 5)]);
+    // Of another version and by another consumer, too, in the same unit or not.
+    record(&store, [one(2, "sa:x", 6), one(1, "sa:y", 6)]).await;
+    let expect = [
+        line(2, "sa:x", 6, 6),
+        line(1, "sa:x", 5, 5),
+        line(1, "sa:y", 6, 6),
+    ];
+    assert_eq!(ledger(&store).await, expect);
+}
+
+pub async fn later_reads_follow_by_resolution(store: Subject) {
+    let resolution = i64::try_from(LEDGER_RESOLUTION.as_secs()).unwrap();
+    for secs in 0..=3 * resolution + 5 {
+        record(&store, [one(1, "sa:x", secs)]).await;
+        let found = ledger(&store).await;
+        let late = at(secs).since(found[0].last_read_at);
+        assert_eq!(found[0].first_read_at, at(0));
+        assert!(late <= LEDGER_RESOLUTION, "{late:?} late");
+    }
+    assert_eq!(ledger(&store).await.len(), 1);
+    // Far apart, it is exact.
+    record(&store, [one(1, "sa:x", 500)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 0, 500)]);
+}
+
+pub async fn times_never_go_back(store: Subject) {
+    record(&store, [one(1, "sa:x", 1_000)]).await;
+    record(&store, [one(1, "sa:x", 10)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 1_000, 1_000)]);
+    record(&store, [one(1, "sa:x", 2_000), one(1, "sa:x", 100)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 1_000, 2_000)]);
+}
+
+pub async fn reads_of_failed_units_are_not_kept(store: Subject) {
+    put(&store, [Record::Key(key("1"))]).await;
+    for secs in [0, 100] {
+        let mut unit = Unit::new(UnitName::SecretWrite).put(Record::Key(key("1")));
+        unit.reads.push(one(1, "sa:x", secs));
+        assert!(store.commit(unit).await.is_err());
+        assert_eq!(ledger(&store).await, []);
+    }
+    // And the store does not believe it has written them.
+    record(&store, [one(1, "sa:x", 101)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 101, 101)]);
+}
+
+pub async fn an_erased_secret_begins_a_new_ledger(store: Subject) {
+    let head = secret(&tenant("a"), "app/db");
+    put(&store, [Record::Secret(head.clone())]).await;
+    record(&store, [one(1, "sa:x", 5)]).await;
+    record(&store, [read(&tenant("a"), "app/db2", 1, "sa:x", 5)]).await;
+    commit(&store, [Op::SecretErase(head.clone())]).await;
+    assert_eq!(ledger(&store).await, []);
+    put(&store, [Record::Secret(head)]).await;
+    record(&store, [one(1, "sa:x", 6)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 6, 6)]);
+    let other = store
+        .consumer_list(&tenant("a"), &path("app/db2"))
+        .await
+        .unwrap();
+    assert_eq!(other, [line(1, "sa:x", 5, 5)]);
+}
+
+pub async fn the_ledger_is_ordered(store: Subject) {
+    let reads = [
+        (1, "sa:b"),
+        (10, "user:z"),
+        (2, "sa:a"),
+        (10, "sa:a"),
+        (1, "group:a"),
+    ];
+    record(&store, reads.map(|(version, who)| one(version, who, 0))).await;
+    let found = ledger(&store).await;
+    let order: Vec<_> = found
+        .iter()
+        .map(|line| (line.version, line.consumer.as_str()))
+        .collect();
+    assert_eq!(
+        order,
+        [
+            (10, "sa:a"),
+            (10, "user:z"),
+            (2, "sa:a"),
+            (1, "group:a"),
+            (1, "sa:b")
+        ]
+    );
+}

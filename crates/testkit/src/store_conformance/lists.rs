@@ -1,0 +1,602 @@
+//! Lists: order, paging, filters, and that what comes back is what was put.
+
+use scaivault_core::ports::{Op, Record, RotationFilter, SecretFilter};
+use scaivault_core::rotation::{Phase, Reason, Trigger};
+use scaivault_core::secret::{SecretHead, SecretType, VersionState};
+
+use super::samples::{
+    T0, assignment, at, audit, binding, delivery, event, identity, key, path, policy, rotation,
+    rotation_policy, sealed, secret, span, subscription, tenant, token, webhook,
+};
+use super::{Subject, commit, put};
+
+/// Walks a list in pages of every size and expects the same rows each time.
+macro_rules! check_pages {
+    ($expect:expr, |$after:ident, $limit:ident| $page:expr, |$row:ident| $place:expr) => {{
+        let expect: Vec<_> = $expect.into_iter().collect();
+        for $limit in 1..=expect.len() + 1 {
+            let (mut seen, mut last) = (Vec::new(), None::<String>);
+            loop {
+                let $after = last.as_deref();
+                let page = $page.await.unwrap();
+                assert!(
+                    page.len() <= $limit,
+                    "a page of {} with limit {}",
+                    page.len(),
+                    $limit
+                );
+                let full = page.len() == $limit;
+                last = page.last().map(|$row| $place.to_string());
+                seen.extend(page);
+                if !full {
+                    break;
+                }
+            }
+            let (seen, want): (Vec<_>, Vec<_>) = (
+                seen.iter().map(|$row| $place.to_string()).collect(),
+                expect.iter().map(|place| place.to_string()).collect(),
+            );
+            assert_eq!(seen, want, "pages of {}", $limit);
+        }
+    }};
+}
+
+async fn check_secrets(store: &Subject, filter: &SecretFilter, expect: &[&str]) {
+    let a = tenant("a");
+    check_pages!(
+        expect,
+        |after, limit| store.secret_list(&a, filter, after, limit),
+        |row| row.path
+    );
+}
+
+async fn with_secrets(
+    store: &Subject,
+    paths: &[&str],
+    change: impl Fn(&mut SecretHead),
+) -> Vec<SecretHead> {
+    let heads: Vec<_> = paths
+        .iter()
+        .map(|at_path| {
+            let mut head = secret(&tenant("a"), at_path);
+            change(&mut head);
+            head
+        })
+        .collect();
+    put(store, heads.iter().cloned().map(Record::Secret)).await;
+    heads
+}
+
+pub async fn secrets_by_path(store: Subject) {
+    with_secrets(
+        &store,
+        &["b/2", "a", "b-1", "b/1", "b_", "b", "b/1/x"],
+        |_| (),
+    )
+    .await;
+    let expect = ["a", "b", "b-1", "b/1", "b/1/x", "b/2", "b_"];
+    check_secrets(&store, &SecretFilter::default(), &expect).await;
+    let found = store
+        .secret_list(&tenant("a"), &SecretFilter::default(), Some("b/0"), 9)
+        .await;
+    assert_eq!(
+        found.unwrap().len(),
+        4,
+        "a place need not be a path that is there"
+    );
+}
+
+pub async fn secrets_by_prefix(store: Subject) {
+    with_secrets(
+        &store,
+        &["app", "app/db", "app/dz", "app2", "ap", "app/db/x", "zz"],
+        |_| (),
+    )
+    .await;
+    for (prefix, expect) in [
+        ("app", &["app", "app/db", "app/db/x", "app/dz", "app2"][..]),
+        ("app/", &["app/db", "app/db/x", "app/dz"]),
+        ("app/d", &["app/db", "app/db/x", "app/dz"]),
+        ("app/db", &["app/db", "app/db/x"]),
+        ("b", &[]),
+        ("zz", &["zz"]),
+    ] {
+        let filter = SecretFilter {
+            prefix: prefix.into(),
+            ..SecretFilter::default()
+        };
+        check_secrets(&store, &filter, expect).await;
+    }
+    // A place before the prefix begins at the prefix, one behind it finds nothing.
+    let filter = SecretFilter {
+        prefix: "app/".into(),
+        ..SecretFilter::default()
+    };
+    let a = tenant("a");
+    let list = |after| store.secret_list(&a, &filter, Some(after), 9);
+    assert_eq!(list("a").await.unwrap().len(), 3);
+    assert_eq!(list("b").await.unwrap().len(), 0);
+}
+
+pub async fn secrets_by_tag(store: Subject) {
+    let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+    let paths = ["s/1", "s/2", "s/3", "s/4"];
+    let mut heads = with_secrets(&store, &paths, |head| {
+        head.metadata.tags = match head.path.as_str() {
+            "s/1" => tags(&["prod", "db"]),
+            "s/2" => tags(&["db", "db"]),
+            "s/3" => tags(&["Prod"]),
+            _ => tags(&[]),
+        };
+    })
+    .await;
+    let by = |tag: &str| SecretFilter {
+        tag: Some(tag.into()),
+        ..SecretFilter::default()
+    };
+    check_secrets(&store, &by("db"), &["s/1", "s/2"]).await;
+    check_secrets(&store, &by("prod"), &["s/1"]).await;
+    check_secrets(&store, &by("d"), &[]).await;
+    // Tags follow their secret's changes.
+    (heads[0].metadata.tags, heads[0].revision) = (tags(&["new"]), 2);
+    (heads[3].metadata.tags, heads[3].revision) = (tags(&["db"]), 2);
+    put(
+        &store,
+        [heads[0].clone(), heads[3].clone()].map(Record::Secret),
+    )
+    .await;
+    check_secrets(&store, &by("db"), &["s/2", "s/4"]).await;
+    check_secrets(&store, &by("prod"), &[]).await;
+    check_secrets(&store, &by("new"), &["s/1"]).await;
+    commit(&store, [Op::Delete(Record::Secret(heads[3].clone()))]).await;
+    check_secrets(&store, &by("db"), &["s/2"]).await;
+}
+
+pub async fn secrets_by_type(store: Subject) {
+    with_secrets(&store, &["s/1", "s/2", "s/3"], |head| {
+        head.secret_type = match head.path.as_str() {
+            "s/2" => SecretType::Kv,
+            _ => SecretType::SshKey,
+        };
+    })
+    .await;
+    let by = |kind| SecretFilter {
+        secret_type: Some(kind),
+        ..SecretFilter::default()
+    };
+    check_secrets(&store, &by(SecretType::SshKey), &["s/1", "s/3"]).await;
+    check_secrets(&store, &by(SecretType::Kv), &["s/2"]).await;
+    check_secrets(&store, &by(SecretType::Certificate), &[]).await;
+}
+
+pub async fn secrets_by_end(store: Subject) {
+    let mut heads = with_secrets(&store, &["s/1", "s/2", "s/3", "s/4"], |head| {
+        head.expires_at = match head.path.as_str() {
+            "s/1" => Some(at(30)),
+            "s/2" => None,
+            "s/3" => Some(at(10)),
+            _ => Some(at(20)),
+        };
+    })
+    .await;
+    let by = |secs| SecretFilter {
+        expires_before: Some(at(secs)),
+        ..SecretFilter::default()
+    };
+    check_secrets(&store, &by(9), &[]).await;
+    check_secrets(&store, &by(10), &["s/3"]).await;
+    check_secrets(&store, &by(99), &["s/1", "s/3", "s/4"]).await;
+    (heads[2].expires_at, heads[2].revision) = (None, 2);
+    put(&store, [Record::Secret(heads[2].clone())]).await;
+    check_secrets(&store, &by(99), &["s/1", "s/4"]).await;
+}
+
+pub async fn secrets_without_deleted(store: Subject) {
+    with_secrets(&store, &["s/1", "s/2"], |head| {
+        head.recoverable_until = (head.path.as_str() == "s/1").then_some(T0);
+    })
+    .await;
+    check_secrets(&store, &SecretFilter::default(), &["s/2"]).await;
+    let all = SecretFilter {
+        include_deleted: true,
+        ..SecretFilter::default()
+    };
+    check_secrets(&store, &all, &["s/1", "s/2"]).await;
+}
+
+/// All parts of the filter at once, against the plain meaning of each.
+pub async fn secrets_by_everything(store: Subject) {
+    let paths: Vec<String> = (0..48)
+        .map(|n| format!("{}/s{n:02}", ["x", "y"][n % 2]))
+        .collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let mut heads = with_secrets(&store, &paths, |head| {
+        let n: i64 = head.path.as_str()[3..].parse().unwrap();
+        head.metadata.tags = if n % 3 == 0 { vec!["t".into()] } else { vec![] };
+        head.secret_type = if n % 4 < 2 {
+            SecretType::Kv
+        } else {
+            SecretType::Json
+        };
+        head.expires_at = (n % 5 < 3).then(|| at(n));
+        head.recoverable_until = (n % 7 == 0).then_some(T0);
+    })
+    .await;
+    heads.sort_by(|a, b| a.path.cmp(&b.path));
+    for choice in 0..32u8 {
+        let on = |bit: u8| choice & (1 << bit) != 0;
+        let filter = SecretFilter {
+            prefix: if on(0) { "x/".into() } else { String::new() },
+            tag: on(1).then(|| "t".into()),
+            secret_type: on(2).then_some(SecretType::Kv),
+            expires_before: on(3).then(|| at(30)),
+            include_deleted: on(4),
+        };
+        let wants = |head: &&SecretHead| {
+            head.path.as_str().starts_with(&filter.prefix)
+                && filter
+                    .tag
+                    .as_ref()
+                    .is_none_or(|tag| head.metadata.tags.contains(tag))
+                && filter
+                    .secret_type
+                    .is_none_or(|kind| kind == head.secret_type)
+                && filter
+                    .expires_before
+                    .is_none_or(|end| head.expires_at.is_some_and(|at| at <= end))
+                && (filter.include_deleted || !head.is_deleted())
+        };
+        let expect: Vec<_> = heads
+            .iter()
+            .filter(wants)
+            .map(|head| head.path.as_str())
+            .collect();
+        check_secrets(&store, &filter, &expect).await;
+    }
+}
+
+pub async fn policies_by_id(store: Subject) {
+    let a = tenant("a");
+    let rows = ["3", "1", "2"].map(|id| {
+        let mut row = policy(&a, id);
+        row.is_active = id != "2";
+        Record::Policy(row)
+    });
+    put(&store, rows).await;
+    check_pages!(
+        ["pol_1", "pol_2", "pol_3"],
+        |after, limit| store.policy_list(&a, true, after, limit),
+        |row| row.id
+    );
+    check_pages!(
+        ["pol_1", "pol_3"],
+        |after, limit| store.policy_list(&a, false, after, limit),
+        |row| row.id
+    );
+}
+
+pub async fn bindings_by_id(store: Subject) {
+    let a = tenant("a");
+    let (one, two) = (policy(&a, "1"), policy(&a, "2"));
+    let rows = [
+        binding(&one, "3", "user:x"),
+        binding(&two, "2", "user:x"),
+        binding(&one, "1", "user:y"),
+    ];
+    put(&store, rows.clone().map(Record::Binding)).await;
+    let found = store.binding_list(&a, &one.id).await.unwrap();
+    assert_eq!(found, [rows[2].clone(), rows[0].clone()]);
+    assert_eq!(
+        store.binding_list(&a, &policy(&a, "3").id).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        store.binding_find(&a, &rows[1].id).await.unwrap(),
+        Some(rows[1].clone())
+    );
+}
+
+pub async fn tokens_by_id(store: Subject) {
+    let a = tenant("a");
+    put(
+        &store,
+        ["2", "3", "1"].map(|id| Record::Token(token(&a, id))),
+    )
+    .await;
+    check_pages!(
+        ["tok_1", "tok_2", "tok_3"],
+        |after, limit| store.token_list(&a, after, limit),
+        |row| row.id
+    );
+}
+
+/// Of any tenant, revoked and ended ones included; the hash follows its row.
+pub async fn tokens_by_hash(store: Subject) {
+    let mut row = token(&tenant("a"), "1");
+    let other = token(&tenant("b"), "2");
+    put(&store, [row.clone(), other.clone()].map(Record::Token)).await;
+    assert_eq!(store.token_by_hash(&other.hash).await.unwrap(), Some(other));
+    (row.revoked_at, row.expires_at, row.revision) = (Some(T0), Some(at(-5)), 2);
+    put(&store, [Record::Token(row.clone())]).await;
+    assert_eq!(
+        store.token_by_hash(&row.hash).await.unwrap(),
+        Some(row.clone())
+    );
+    let old = row.hash;
+    (row.hash.0, row.revision) = ([7; 32], 3);
+    put(&store, [Record::Token(row.clone())]).await;
+    assert_eq!(store.token_by_hash(&old).await.unwrap(), None);
+    assert_eq!(
+        store.token_by_hash(&row.hash).await.unwrap(),
+        Some(row.clone())
+    );
+    commit(&store, [Op::Delete(Record::Token(row.clone()))]).await;
+    assert_eq!(store.token_by_hash(&row.hash).await.unwrap(), None);
+}
+
+pub async fn rotation_policies_by_id(store: Subject) {
+    let a = tenant("a");
+    let rows = ["3", "1", "2"].map(|id| {
+        let mut row = rotation_policy(&a, id);
+        row.is_active = id != "2";
+        Record::RotationPolicy(row)
+    });
+    put(&store, rows).await;
+    check_pages!(
+        ["rot_1", "rot_2", "rot_3"],
+        |after, limit| store.rotation_policy_list(&a, false, after, limit),
+        |row| row.id
+    );
+    check_pages!(
+        ["rot_1", "rot_3"],
+        |after, limit| store.rotation_policy_list(&a, true, after, limit),
+        |row| row.id
+    );
+}
+
+pub async fn assignments_by_path(store: Subject) {
+    let a = tenant("a");
+    let (one, two) = (rotation_policy(&a, "1"), rotation_policy(&a, "2"));
+    let rows = [
+        assignment(&one, "s/3", None),
+        assignment(&one, "s/1", Some(T0)),
+        assignment(&two, "s/2", None),
+        assignment(&one, "s/4", None),
+    ];
+    put(&store, rows.clone().map(Record::Assignment)).await;
+    check_pages!(
+        ["s/1", "s/3", "s/4"],
+        |after, limit| store.assignment_list(&a, &one.id, after, limit),
+        |row| row.path
+    );
+    assert_eq!(store.assignment_count(&a, &one.id).await.unwrap(), 3);
+    assert_eq!(store.assignment_count(&a, &two.id).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .assignment_count(&a, &rotation_policy(&a, "3").id)
+            .await
+            .unwrap(),
+        0
+    );
+    // Attached to another policy, it is listed there.
+    let mut moved = rows[0].clone();
+    (moved.policy_id, moved.revision) = (two.id.clone(), 2);
+    put(&store, [Record::Assignment(moved)]).await;
+    assert_eq!(store.assignment_count(&a, &one.id).await.unwrap(), 2);
+    assert_eq!(
+        store
+            .assignment_list(&a, &two.id, None, 9)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+pub async fn assignments_due_soonest_first(store: Subject) {
+    let a = tenant("a");
+    let (one, two) = (rotation_policy(&a, "1"), rotation_policy(&a, "2"));
+    let due = |of, at_path: &str, secs| {
+        let mut row = assignment(of, at_path, None);
+        row.next_rotation_at = at(secs);
+        Record::Assignment(row)
+    };
+    let rows = [
+        due(&one, "s/1", 30),
+        due(&two, "s/2", 10),
+        due(&one, "s/3", 20),
+        due(&one, "s/4", 40),
+    ];
+    put(&store, rows).await;
+    let find = |until, of: Option<&scaivault_core::rotation::RotationPolicy>, limit| {
+        let (store, a, of) = (store.clone(), a.clone(), of.map(|of| of.id.clone()));
+        async move {
+            let found = store
+                .assignment_due(&a, at(until), of.as_ref(), limit)
+                .await
+                .unwrap();
+            found
+                .iter()
+                .map(|row| row.path.to_string())
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(find(40, None, 9).await, ["s/2", "s/3", "s/1"]);
+    assert_eq!(find(41, None, 2).await, ["s/2", "s/3"]);
+    assert_eq!(find(99, Some(&one), 9).await, ["s/3", "s/1", "s/4"]);
+    assert_eq!(find(99, Some(&two), 9).await, ["s/2"]);
+    assert_eq!(find(10, None, 9).await, Vec::<String>::new());
+}
+
+pub async fn rotations_newest_first(store: Subject) {
+    let a = tenant("a");
+    let of = rotation_policy(&a, "1");
+    put(
+        &store,
+        ["2", "1", "3"].map(|id| Record::Rotation(rotation(&of, id, "s", None))),
+    )
+    .await;
+    let all = RotationFilter::default();
+    check_pages!(
+        ["rtn_3", "rtn_2", "rtn_1"],
+        |after, limit| store.rotation_list(&a, &all, after, limit),
+        |row| row.id
+    );
+}
+
+/// All parts of the filter at once, against the plain meaning of each.
+pub async fn rotations_by_filter(store: Subject) {
+    let a = tenant("a");
+    let policies = ["1", "2"].map(|id| rotation_policy(&a, id));
+    let phases = [Phase::Generating, Phase::Draining, Phase::Parked];
+    let mut rows = Vec::new();
+    for n in 0..36usize {
+        let at_path = format!("s/{}", n % 3);
+        let mut row = rotation(&policies[n % 2], &format!("{n:02}"), &at_path, None);
+        row.phase = phases[n / 2 % 3];
+        rows.push(row);
+    }
+    put(&store, rows.iter().cloned().map(Record::Rotation)).await;
+    for choice in 0..12u8 {
+        let filter = RotationFilter {
+            path: (choice & 1 != 0).then(|| path("s/1")),
+            policy_id: (choice & 2 != 0).then(|| policies[0].id.clone()),
+            phases: match choice / 4 {
+                0 => vec![],
+                1 => vec![Phase::Draining],
+                _ => vec![Phase::Parked, Phase::Generating],
+            },
+        };
+        let wants = |row: &&scaivault_core::rotation::Rotation| {
+            filter.path.as_ref().is_none_or(|want| *want == row.path)
+                && filter
+                    .policy_id
+                    .as_ref()
+                    .is_none_or(|want| *want == row.policy_id)
+                && (filter.phases.is_empty() || filter.phases.contains(&row.phase))
+        };
+        let expect: Vec<_> = rows
+            .iter()
+            .rev()
+            .filter(wants)
+            .map(|row| row.id.as_str())
+            .collect();
+        check_pages!(
+            expect,
+            |after, limit| store.rotation_list(&a, &filter, after, limit),
+            |row| row.id
+        );
+    }
+}
+
+pub async fn webhooks_and_subscriptions_by_id(store: Subject) {
+    let a = tenant("a");
+    let hooks = ["2", "1"].map(|id| webhook(&a, id));
+    let subs = ["2", "1"].map(|id| subscription(&a, id));
+    put(&store, hooks.clone().map(Record::Webhook)).await;
+    put(&store, subs.clone().map(Record::Subscription)).await;
+    assert_eq!(
+        store.webhook_list(&a).await.unwrap(),
+        [hooks[1].clone(), hooks[0].clone()]
+    );
+    assert_eq!(
+        store.subscription_list(&a).await.unwrap(),
+        [subs[1].clone(), subs[0].clone()]
+    );
+    assert_eq!(
+        store.webhook_find(&a, &hooks[0].id).await.unwrap(),
+        Some(hooks[0].clone())
+    );
+    assert_eq!(
+        store.subscription_find(&a, &subs[1].id).await.unwrap(),
+        Some(subs[1].clone())
+    );
+}
+
+pub async fn keys_by_id(store: Subject) {
+    put(&store, ["2", "1", "3"].map(|id| Record::Key(key(id)))).await;
+    assert_eq!(store.key_list().await.unwrap(), ["1", "2", "3"].map(key));
+}
+
+/// Rows with every optional field set, unusual text and extreme numbers.
+pub async fn records_come_back_as_they_were(store: Subject) {
+    let a = tenant("a");
+    let mut head = secret(&a, "app/db");
+    head.secret_type = SecretType::Certificate;
+    head.metadata.description = Some("line\nbreak \u{0} \u{1f511} \\ \"".into());
+    head.metadata.tags = vec!["ü".into(), String::new(), "a'b;--".into()];
+    head.metadata.owner = Some("team:x".into());
+    let custom = serde_json::json!({"n": 18_446_744_073_709_551_615_u64, "f": 0.1, "deep": [null, {"x": []}]});
+    head.metadata.custom = custom.as_object().unwrap().clone();
+    (head.current_version, head.latest_version) = (u64::from(u32::MAX), 1 << 40);
+    (head.expires_at, head.recoverable_until) = (Some(at(-9_000_000_000)), Some(at(1)));
+    let mut value = sealed(&a, "app/db", 1 << 40);
+    value.sealed.0 = (0..=255).cycle().take(70_000).collect();
+    value.version.state = VersionState::Previous;
+    value.version.readable_until = Some(at(77));
+    value.version.rotation_id = Some(rotation(&rotation_policy(&a, "1"), "1", "s", None).id);
+    let mut rotates = rotation_policy(&a, "1");
+    rotates.description = Some("d".into());
+    rotates.interval = span("1h30m");
+    rotates.webhook_ids = vec![webhook(&a, "1").id];
+    let mut turning = rotation(&rotates, "1", "app/db", Some(at(5)));
+    turning.trigger = Trigger::Manual;
+    turning.reason = Some(Reason::Overdue);
+    turning.claimed_until = Some(at(6));
+    turning.to_version = Some(9);
+    let mut moment = event(&a, "1", Some("app/db"));
+    moment.also_to = vec![webhook(&a, "2").id];
+    moment.rotation_id = Some(turning.id.clone());
+    let mut grants = policy(&a, "1");
+    grants.name = "naïve 'quoted'".into();
+    let mut ends = binding(&grants, "1", "group:sre");
+    ends.expires_at = Some(at(8));
+    let mut sent = delivery(&a, "1", "wh_1", 1, Some(at(3)));
+    (sent.attempts, sent.response_code, sent.duration_ms) = (3, Some(503), Some(12));
+    let mut held = assignment(&rotates, "app/db", Some(at(4)));
+    (held.claimed_until, held.warned_s) = (Some(at(9)), Some(60));
+    held.open_rotation = Some(turning.id.clone());
+    held.assigned_by = identity("user:bob");
+
+    let mut unit = scaivault_core::ports::Unit::new(scaivault_core::ports::UnitName::SecretWrite)
+        .op(Op::VersionInsert(value.clone()))
+        .emit(moment.clone())
+        .audited(audit(&a, 0, "user:x", None));
+    for record in [
+        Record::Secret(head.clone()),
+        Record::RotationPolicy(rotates.clone()),
+        Record::Rotation(turning.clone()),
+        Record::Policy(grants.clone()),
+        Record::Binding(ends.clone()),
+        Record::Delivery(sent.clone()),
+        Record::Assignment(held.clone()),
+    ] {
+        unit = unit.put(record);
+    }
+    store.commit(unit).await.unwrap();
+    let opened = store
+        .secret_open(&a, &head.path, Some(1 << 40))
+        .await
+        .unwrap();
+    assert_eq!(opened, Some((head, Some(value))));
+    assert_eq!(
+        store.rotation_policy_find(&a, &rotates.id).await.unwrap(),
+        Some(rotates)
+    );
+    assert_eq!(
+        store.rotation_find(&a, &turning.id).await.unwrap(),
+        Some(turning)
+    );
+    let stored = store.event_find(&a, &moment.id).await.unwrap().unwrap();
+    assert_eq!((stored.sequence, stored.event), (1, moment));
+    assert_eq!(
+        store.policy_find(&a, &grants.id).await.unwrap(),
+        Some(grants)
+    );
+    assert_eq!(store.binding_find(&a, &ends.id).await.unwrap(), Some(ends));
+    assert_eq!(store.delivery_find(&a, &sent.id).await.unwrap(), Some(sent));
+    assert_eq!(
+        store.assignment_find(&a, &held.path).await.unwrap(),
+        Some(held)
+    );
+}

@@ -1,0 +1,234 @@
+//! A store that is watched: every unit is shown to a test before it reaches the store below and
+//! after it was answered. With it a test counts, checks, or stops a worker between its claim and
+//! its write, and does something else meanwhile.
+//!
+//! Reads and claims go through unseen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::consumer::Consumer;
+use scaivault_core::delivery::{Delivery, DeliveryState};
+use scaivault_core::event::{Event, StoredEvent};
+use scaivault_core::identity::{Identity, Token, TokenHash};
+use scaivault_core::ids::{
+    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
+    TenantId, TokenId, WebhookId,
+};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
+    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
+    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, SecretFilter,
+    SecretReads, Store, StoreHealth, TokenReads, Unit, UnitName,
+};
+use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::seal::KeyRecord;
+use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::time::Timestamp;
+use tokio::sync::Semaphore;
+
+/// Sees one unit and what it came to.
+type Watcher = Box<dyn Fn(&Unit, &Result<Committed, CommitError>) + Send + Sync>;
+
+/// The wrapper. Share it in an `Arc`.
+pub struct WatchedStore {
+    inner: Arc<dyn Store>,
+    watcher: RwLock<Option<Watcher>>,
+    stop: RwLock<Option<Arc<Stop>>>,
+}
+
+/// A place where the next unit of a name waits, before it is applied.
+pub struct Stop {
+    name: UnitName,
+    arrived: Semaphore,
+    go: Semaphore,
+}
+
+impl Stop {
+    /// Completes when a unit waits here.
+    pub async fn arrived(&self) {
+        if let Ok(permit) = self.arrived.acquire().await {
+            permit.forget();
+        }
+    }
+
+    /// Lets it go on.
+    pub fn go(&self) {
+        self.go.add_permits(1);
+    }
+}
+
+impl WatchedStore {
+    /// Around a store, with nobody watching.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            watcher: RwLock::default(),
+            stop: RwLock::default(),
+        }
+    }
+
+    /// Shows every unit from now on to `watcher`, once it was answered.
+    pub fn watch(
+        &self,
+        watcher: impl Fn(&Unit, &Result<Committed, CommitError>) + Send + Sync + 'static,
+    ) {
+        *self.watcher.write() = Some(Box::new(watcher));
+    }
+
+    /// Stops the next unit of this name, and no other, before it is applied.
+    pub fn stop_at(&self, name: UnitName) -> Arc<Stop> {
+        let stop = Arc::new(Stop {
+            name,
+            arrived: Semaphore::new(0),
+            go: Semaphore::new(0),
+        });
+        *self.stop.write() = Some(stop.clone());
+        stop
+    }
+
+    fn stop_for(&self, name: UnitName) -> Option<Arc<Stop>> {
+        let mut stop = self.stop.write();
+        if stop.as_ref().is_some_and(|stop| stop.name == name) {
+            stop.take()
+        } else {
+            None
+        }
+    }
+}
+
+#[async_trait]
+impl Store for WatchedStore {
+    async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
+        if let Some(stop) = self.stop_for(unit.name) {
+            stop.arrived.add_permits(1);
+            if let Ok(permit) = stop.go.acquire().await {
+                permit.forget();
+            }
+        }
+        if self.watcher.read().is_none() {
+            return self.inner.commit(unit).await;
+        }
+        let result = self.inner.commit(unit.clone()).await;
+        if let Some(watcher) = &*self.watcher.read() {
+            watcher(&unit, &result);
+        }
+        result
+    }
+
+    async fn health(&self) -> StoreHealth {
+        self.inner.health().await
+    }
+}
+
+type Read<T> = Result<T, ReadError>;
+type Claimed<T> = Result<T, CommitError>;
+
+macro_rules! forward {
+    ($($port:ident { $(fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)* })*) => {$(
+        #[async_trait]
+        impl $port for WatchedStore {
+            $(async fn $name(&self, $($arg: $kind),*) -> $out {
+                self.inner.$name($($arg),*).await
+            })*
+        }
+    )*};
+}
+
+forward! {
+    SecretReads {
+        fn secret_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>>;
+        fn secret_open(tenant: &TenantId, path: &SecretPath, version: Option<u64>)
+            -> Read<Option<(SecretHead, Option<SealedVersion>)>>;
+        fn secret_list(tenant: &TenantId, filter: &SecretFilter, after: Option<&str>, limit: usize)
+            -> Read<Vec<SecretHead>>;
+        fn version_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
+        fn secret_purgeable(now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
+        fn secret_counts() -> Read<std::collections::BTreeMap<TenantId, u64>>;
+    }
+    PolicyReads {
+        fn policy_find(tenant: &TenantId, id: &PolicyId) -> Read<Option<AccessPolicy>>;
+        fn policy_list(tenant: &TenantId, include_inactive: bool, after: Option<&str>, limit: usize)
+            -> Read<Vec<AccessPolicy>>;
+        fn binding_list(tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>>;
+        fn binding_find(tenant: &TenantId, id: &BindingId) -> Read<Option<Binding>>;
+        fn grants(tenant: &TenantId, identities: &[Identity])
+            -> Read<Vec<(AccessPolicy, Binding)>>;
+    }
+    TokenReads {
+        fn token_by_hash(hash: &TokenHash) -> Read<Option<Token>>;
+        fn token_find(tenant: &TenantId, id: &TokenId) -> Read<Option<Token>>;
+        fn token_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Token>>;
+    }
+    RotationPolicyReads {
+        fn rotation_policy_find(tenant: &TenantId, id: &RotationPolicyId)
+            -> Read<Option<RotationPolicy>>;
+        fn rotation_policy_list(
+            tenant: &TenantId, active_only: bool, after: Option<&str>, limit: usize
+        ) -> Read<Vec<RotationPolicy>>;
+    }
+    AssignmentReads {
+        fn assignment_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<Assignment>>;
+        fn assignment_list(
+            tenant: &TenantId, policy: &RotationPolicyId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+        fn assignment_count(tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64>;
+        fn assignment_due(
+            tenant: &TenantId, until: Timestamp, policy: Option<&RotationPolicyId>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+    }
+    RotationReads {
+        fn rotation_find(tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>>;
+        fn rotation_list(
+            tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Rotation>>;
+    }
+    ReceiverReads {
+        fn webhook_find(tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>>;
+        fn webhook_list(tenant: &TenantId) -> Read<Vec<Webhook>>;
+        fn subscription_find(tenant: &TenantId, id: &SubscriptionId) -> Read<Option<Subscription>>;
+        fn subscription_list(tenant: &TenantId) -> Read<Vec<Subscription>>;
+    }
+    EventReads {
+        fn event_find(tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>>;
+        fn fan_out_pending(limit: usize) -> Read<(u64, Vec<StoredEvent>)>;
+    }
+    DeliveryReads {
+        fn delivery_find(tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>>;
+        fn delivery_list(
+            tenant: &TenantId, receiver: &str, state: Option<DeliveryState>, after: Option<&str>,
+            limit: usize
+        ) -> Read<Vec<Delivery>>;
+        fn delivery_stats(tenant: &TenantId, receiver: &str, since: Timestamp)
+            -> Read<DeliveryStats>;
+        fn delivery_unacked(tenant: &TenantId, receiver: &SubscriptionId, after: u64, limit: usize)
+            -> Read<Vec<(Delivery, Event)>>;
+    }
+    ConsumerReads {
+        fn consumer_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Consumer>>;
+    }
+    AuditReads {
+        fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
+        fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
+        fn audit_verify() -> Read<AuditReport>;
+    }
+    KeyReads {
+        fn key_list() -> Read<Vec<KeyRecord>>;
+    }
+    Claims {
+        fn assignment_claim(now: Timestamp, hold: Duration, limit: usize)
+            -> Claimed<Vec<Assignment>>;
+        fn rotation_claim(now: Timestamp, hold: Duration, limit: usize) -> Claimed<Vec<Rotation>>;
+        fn rotation_claim_one(tenant: &TenantId, id: &RotationId, now: Timestamp, hold: Duration)
+            -> Claimed<Option<Rotation>>;
+        fn delivery_claim(now: Timestamp, hold: Duration, busy: &[String], limit: usize)
+            -> Claimed<Vec<Delivery>>;
+        fn next_work() -> Read<NextWork>;
+    }
+}
