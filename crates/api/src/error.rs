@@ -70,7 +70,6 @@ codes! {
     InvalidCursor = 400, "invalid_cursor";
     InvalidPolicy = 400, "invalid_policy";
     InvalidGlob = 400, "invalid_glob";
-    InvalidConfig = 400, "invalid_config";
     ValidationError = 422, "validation_error";
     NotFound = 404, "not_found";
     SecretNotFound = 404, "secret_not_found";
@@ -85,14 +84,12 @@ codes! {
     RotationNotFound = 404, "rotation_not_found";
     AssignmentNotFound = 404, "assignment_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
-    TenantNotFound = 404, "tenant_not_found";
     MethodNotAllowed = 405, "method_not_allowed";
     RequestTimeout = 408, "request_timeout";
     SecretExists = 409, "secret_exists";
     NameExists = 409, "name_exists";
     VersionConflict = 409, "version_conflict";
     PolicyInUse = 409, "policy_in_use";
-    RotationInProgress = 409, "rotation_in_progress";
     SecretExpired = 410, "secret_expired";
     PayloadTooLarge = 413, "payload_too_large";
     RateLimited = 429, "rate_limited";

@@ -20,6 +20,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     pub(crate) details: Option<Value>,
     pub(crate) retry_after_s: Option<u64>,
+    /// With 405: the methods there are.
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -30,6 +32,7 @@ impl Problem {
             message: message.into(),
             details: None,
             retry_after_s,
+            allow: None,
         }
     }
 
@@ -78,6 +81,9 @@ impl Problem {
         );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         if self.code.status() == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -32,7 +32,7 @@ pub(crate) struct Server {
     /// The configuration file; the environment comes before it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print the configuration that holds, without secrets, and end
+    /// Print every setting with its default and meaning, and end
     #[arg(long)]
     pub(crate) print_config: bool,
 }

@@ -17,8 +17,11 @@ type Codes = &'static [(u16, &'static str)];
 const MALFORMED: Codes = &[(400, "invalid_request")];
 const SHAPE: Codes = &[(400, "invalid_request"), (422, "validation_error")];
 const PATH: Codes = &[(400, "invalid_path")];
-const POLICY: Codes =
-    &[(400, "invalid_policy"), (422, "validation_error"), (400, "invalid_request")];
+const POLICY: Codes = &[
+    (400, "invalid_policy"),
+    (422, "validation_error"),
+    (400, "invalid_request"),
+];
 
 #[track_caller]
 fn check(reply: &Reply, expect: Codes, what: &str) {
@@ -30,8 +33,14 @@ fn check(reply: &Reply, expect: Codes, what: &str) {
         reply.status,
         reply.text
     );
-    assert!(reply.header("content-type").starts_with("application/json"), "{what}");
-    assert!(!error["message"].to_string().contains(CANARY), "{what}: the message repeats input");
+    assert!(
+        reply.header("content-type").starts_with("application/json"),
+        "{what}"
+    );
+    assert!(
+        !error["message"].to_string().contains(CANARY),
+        "{what}: the message repeats input"
+    );
     if code == "validation_error" {
         let fields = &error["details"]["fields"];
         let named = fields.as_object().is_some_and(|fields| !fields.is_empty())
@@ -71,14 +80,28 @@ async fn furnished() -> Furnished {
     // Everything it could log, it logs.
     let server = Server::dev().env("LOG_LEVEL", "trace").start().await;
     let root = server.root();
-    root.put("/v1/secrets/app/db", json!({ "data": { "password": "p" } })).await.ok(201);
+    root.put("/v1/secrets/app/db", json!({ "data": { "password": "p" } }))
+        .await
+        .ok(201);
     let policy = grant(root, "sa:app", "app/**", &["read"]).await;
     let id = |body: Value| body["id"].as_str().expect("an id").to_owned();
     let rotation_policy = json!({ "name": "monthly", "interval": "30d" });
-    let rotation_policy = id(root.post("/v1/rotation/policies", rotation_policy).await.ok(201));
+    let rotation_policy = id(root
+        .post("/v1/rotation/policies", rotation_policy)
+        .await
+        .ok(201));
     let webhook = id(root.post("/v1/webhooks", webhook_body()).await.ok(201));
-    let subscription = id(root.post("/v1/subscriptions", subscription_body()).await.ok(201));
-    Furnished { server, policy, rotation_policy, webhook, subscription }
+    let subscription = id(root
+        .post("/v1/subscriptions", subscription_body())
+        .await
+        .ok(201));
+    Furnished {
+        server,
+        policy,
+        rotation_policy,
+        webhook,
+        subscription,
+    }
 }
 
 fn webhook_body() -> Value {
@@ -128,7 +151,11 @@ async fn bad_bodies() {
     let bindings = format!("/v1/policies/{}/bindings", home.policy);
     let assign = format!("/v1/rotation/policies/{}/secrets", home.rotation_policy);
     let rule = |pattern: &str, permissions: Value| {
-        with(&policy, "rules", json!([{ "path_pattern": pattern, "permissions": permissions }]))
+        with(
+            &policy,
+            "rules",
+            json!([{ "path_pattern": pattern, "permissions": permissions }]),
+        )
     };
     let conditions = |conditions: Value| {
         let rule = json!({
@@ -143,10 +170,25 @@ async fn bad_bodies() {
 
     let cases: Vec<(&str, &str, String, Codes)> = vec![
         // Not JSON, or not an object.
-        ("PUT", secret, format!(r#"{{"data":{{"k":"{CANARY}"}}"#), MALFORMED),
+        (
+            "PUT",
+            secret,
+            format!(r#"{{"data":{{"k":"{CANARY}"}}"#),
+            MALFORMED,
+        ),
         ("PUT", secret, CANARY.to_owned(), MALFORMED),
-        ("PUT", secret, format!(r#"{{"data":{{"k":"{CANARY}"}}}} trailing"#), MALFORMED),
-        ("PUT", secret, format!(r#"{{"data":{{"k":"{CANARY}",}}}}"#), MALFORMED),
+        (
+            "PUT",
+            secret,
+            format!(r#"{{"data":{{"k":"{CANARY}"}}}} trailing"#),
+            MALFORMED,
+        ),
+        (
+            "PUT",
+            secret,
+            format!(r#"{{"data":{{"k":"{CANARY}",}}}}"#),
+            MALFORMED,
+        ),
         ("PUT", secret, "\"\\ud800\"".into(), MALFORMED),
         ("PUT", secret, "null".into(), SHAPE),
         ("PUT", secret, "[]".into(), SHAPE),
@@ -155,7 +197,12 @@ async fn bad_bodies() {
         ("PUT", secret, "[".repeat(100_000), MALFORMED),
         ("POST", "/v1/policies", deep.clone(), SHAPE),
         // The same field twice: which one would count?
-        ("PUT", secret, format!(r#"{{"data":{{"k":"{CANARY}"}},"data":{{"k":"2"}}}}"#), SHAPE),
+        (
+            "PUT",
+            secret,
+            format!(r#"{{"data":{{"k":"{CANARY}"}},"data":{{"k":"2"}}}}"#),
+            SHAPE,
+        ),
         // Fields that are missing, unknown, or of another type.
         ("PUT", secret, "{}".into(), SHAPE),
         ("PUT", secret, with(&put, "data", json!(CANARY)), SHAPE),
@@ -164,73 +211,283 @@ async fn bad_bodies() {
         ("PUT", secret, with(&put, "value", json!(CANARY)), SHAPE),
         ("PUT", secret, with(&put, CANARY, json!(1)), SHAPE),
         ("PUT", secret, with(&put, "secret_type", json!(7)), SHAPE),
-        ("PUT", secret, with(&put, "secret_type", json!(CANARY)), &[(400, "invalid_secret_type")]),
+        (
+            "PUT",
+            secret,
+            with(&put, "secret_type", json!(CANARY)),
+            &[(400, "invalid_secret_type")],
+        ),
         ("PUT", secret, with(&put, "metadata", json!(CANARY)), SHAPE),
-        ("PUT", secret, with(&put, "metadata", json!({ "tags": CANARY })), SHAPE),
-        ("PUT", secret, options(json!({ "max_versions": "five" })), SHAPE),
+        (
+            "PUT",
+            secret,
+            with(&put, "metadata", json!({ "tags": CANARY })),
+            SHAPE,
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "max_versions": "five" })),
+            SHAPE,
+        ),
         ("PUT", secret, options(json!({ "max_versions": 0 })), SHAPE),
         ("PUT", secret, options(json!({ "max_versions": -1 })), SHAPE),
-        ("PUT", secret, options(json!({ "max_versions": 1001 })), SHAPE),
+        (
+            "PUT",
+            secret,
+            options(json!({ "max_versions": 1001 })),
+            SHAPE,
+        ),
         ("PUT", secret, options(json!({ "cas": 1.5 })), SHAPE),
-        ("PUT", secret, options(json!({ "cas": 7 })), &[(409, "version_conflict")]),
-        ("PUT", secret, options(json!({ "cas": 0 })), &[(409, "version_conflict")]),
+        (
+            "PUT",
+            secret,
+            options(json!({ "cas": 7 })),
+            &[(409, "version_conflict")],
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "cas": 0 })),
+            &[(409, "version_conflict")],
+        ),
         ("PUT", secret, options(json!({ "expires_in": 3600 })), SHAPE),
-        ("PUT", secret, options(json!({ "expires_in": "soon" })), DURATION),
-        ("PUT", secret, options(json!({ "expires_in": "-1d" })), DURATION),
-        ("PUT", secret, options(json!({ "expires_in": "0s" })), DURATION),
-        ("PUT", secret, options(json!({ "expires_in": "1.5h" })), DURATION),
-        ("PUT", secret, options(json!({ "expires_in": "999999999999999999999d" })), DURATION),
-        ("PUT", secret, options(json!({ "expires_in": "" })), DURATION),
+        (
+            "PUT",
+            secret,
+            options(json!({ "expires_in": "soon" })),
+            DURATION,
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "expires_in": "-1d" })),
+            DURATION,
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "expires_in": "0s" })),
+            DURATION,
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "expires_in": "1.5h" })),
+            DURATION,
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "expires_in": "999999999999999999999d" })),
+            DURATION,
+        ),
+        (
+            "PUT",
+            secret,
+            options(json!({ "expires_in": "" })),
+            DURATION,
+        ),
         (
             "PUT",
             secret,
             options(json!({ "rotation_policy_id": "rot_nope" })),
             &[(404, "rotation_policy_not_found")],
         ),
-        ("PATCH", "/v1/secrets/app/db/metadata", r#"{"expires_at":"tomorrow"}"#.into(), SHAPE),
-        ("PATCH", "/v1/secrets/app/db/metadata", with(&json!({}), "data", data.clone()), SHAPE),
+        (
+            "PATCH",
+            "/v1/secrets/app/db/metadata",
+            r#"{"expires_at":"tomorrow"}"#.into(),
+            SHAPE,
+        ),
+        (
+            "PATCH",
+            "/v1/secrets/app/db/metadata",
+            with(&json!({}), "data", data.clone()),
+            SHAPE,
+        ),
         // Access policies.
         ("POST", "/v1/policies", without(&policy, "name"), SHAPE),
-        ("POST", "/v1/policies", with(&policy, "name", json!("")), POLICY),
-        ("POST", "/v1/policies", with(&policy, "rules", json!([])), POLICY),
-        ("POST", "/v1/policies", with(&policy, "rules", json!({})), SHAPE),
-        ("POST", "/v1/policies", with(&policy, "scope", json!("galaxy")), POLICY),
-        ("POST", "/v1/policies", rule("/app/*", json!(["read"])), GLOB),
-        ("POST", "/v1/policies", rule("app//x", json!(["read"])), GLOB),
+        (
+            "POST",
+            "/v1/policies",
+            with(&policy, "name", json!("")),
+            POLICY,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            with(&policy, "rules", json!([])),
+            POLICY,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            with(&policy, "rules", json!({})),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            with(&policy, "scope", json!("galaxy")),
+            POLICY,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            rule("/app/*", json!(["read"])),
+            GLOB,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            rule("app//x", json!(["read"])),
+            GLOB,
+        ),
         ("POST", "/v1/policies", rule("app/", json!(["read"])), GLOB),
-        ("POST", "/v1/policies", rule("app/x**", json!(["read"])), GLOB),
+        (
+            "POST",
+            "/v1/policies",
+            rule("app/x**", json!(["read"])),
+            GLOB,
+        ),
         ("POST", "/v1/policies", rule("APP/*", json!(["read"])), GLOB),
-        ("POST", "/v1/policies", rule("app/[a-z]", json!(["read"])), GLOB),
+        (
+            "POST",
+            "/v1/policies",
+            rule("app/[a-z]", json!(["read"])),
+            GLOB,
+        ),
         ("POST", "/v1/policies", rule("", json!(["read"])), GLOB),
-        ("POST", "/v1/policies", rule(&"a".repeat(513), json!(["read"])), GLOB),
-        ("POST", "/v1/policies", rule("app/*", json!(["fly"])), POLICY),
+        (
+            "POST",
+            "/v1/policies",
+            rule(&"a".repeat(513), json!(["read"])),
+            GLOB,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            rule("app/*", json!(["fly"])),
+            POLICY,
+        ),
         ("POST", "/v1/policies", rule("app/*", json!([])), POLICY),
-        ("POST", "/v1/policies", conditions(json!({ "ip_ranges": ["10.0.0.1/8"] })), POLICY),
-        ("POST", "/v1/policies", conditions(json!({ "ip_ranges": ["everywhere"] })), POLICY),
-        ("POST", "/v1/policies", conditions(json!({ "moon_phase": "full" })), POLICY),
+        (
+            "POST",
+            "/v1/policies",
+            conditions(json!({ "ip_ranges": ["10.0.0.1/8"] })),
+            POLICY,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            conditions(json!({ "ip_ranges": ["everywhere"] })),
+            POLICY,
+        ),
+        (
+            "POST",
+            "/v1/policies",
+            conditions(json!({ "moon_phase": "full" })),
+            POLICY,
+        ),
         (
             "POST",
             "/v1/policies",
             conditions(json!({ "time_window": { "start": "25:00", "end": "9" } })),
             POLICY,
         ),
-        ("POST", &bindings, with(&binding, "identity_id", json!("reporting")), POLICY),
-        ("POST", &bindings, with(&binding, "identity_id", json!("user:alice")), POLICY),
-        ("POST", &bindings, with(&binding, "identity_type", json!("robot")), POLICY),
-        ("POST", &bindings, with(&binding, "identity_id", json!("system:worker")), POLICY),
-        ("POST", &bindings, with(&binding, "expires_at", json!("never")), SHAPE),
+        (
+            "POST",
+            &bindings,
+            with(&binding, "identity_id", json!("reporting")),
+            POLICY,
+        ),
+        (
+            "POST",
+            &bindings,
+            with(&binding, "identity_id", json!("user:alice")),
+            POLICY,
+        ),
+        (
+            "POST",
+            &bindings,
+            with(&binding, "identity_type", json!("robot")),
+            POLICY,
+        ),
+        (
+            "POST",
+            &bindings,
+            with(&binding, "identity_id", json!("system:worker")),
+            POLICY,
+        ),
+        (
+            "POST",
+            &bindings,
+            with(&binding, "expires_at", json!("never")),
+            SHAPE,
+        ),
         // Tokens.
-        ("POST", "/v1/auth/tokens", with(&token, "scopes", json!(["secrets:everything"])), SHAPE),
-        ("POST", "/v1/auth/tokens", with(&token, "identity_type", json!("group")), SHAPE),
-        ("POST", "/v1/auth/tokens", with(&token, "identity_id", json!("user:x")), SHAPE),
-        ("POST", "/v1/auth/tokens", with(&token, "ttl", json!("forever")), DURATION),
+        (
+            "POST",
+            "/v1/auth/tokens",
+            with(&token, "scopes", json!(["secrets:everything"])),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/auth/tokens",
+            with(&token, "identity_type", json!("group")),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/auth/tokens",
+            with(&token, "identity_id", json!("user:x")),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/auth/tokens",
+            with(&token, "ttl", json!("forever")),
+            DURATION,
+        ),
         // Rotation policies.
-        ("POST", "/v1/rotation/policies", without(&rotation, "interval"), SHAPE),
-        ("POST", "/v1/rotation/policies", with(&rotation, "interval", json!("monthly")), DURATION),
-        ("POST", "/v1/rotation/policies", with(&rotation, "grace_period", json!("2")), DURATION),
-        ("POST", "/v1/rotation/policies", with(&rotation, "warn_before", json!("7d,")), DURATION),
-        ("POST", "/v1/rotation/policies", with(&rotation, "warn_before", json!(["x"])), DURATION),
-        ("POST", "/v1/rotation/policies", with(&rotation, "warn_before", json!(7)), SHAPE),
+        (
+            "POST",
+            "/v1/rotation/policies",
+            without(&rotation, "interval"),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/rotation/policies",
+            with(&rotation, "interval", json!("monthly")),
+            DURATION,
+        ),
+        (
+            "POST",
+            "/v1/rotation/policies",
+            with(&rotation, "grace_period", json!("2")),
+            DURATION,
+        ),
+        (
+            "POST",
+            "/v1/rotation/policies",
+            with(&rotation, "warn_before", json!("7d,")),
+            DURATION,
+        ),
+        (
+            "POST",
+            "/v1/rotation/policies",
+            with(&rotation, "warn_before", json!(["x"])),
+            DURATION,
+        ),
+        (
+            "POST",
+            "/v1/rotation/policies",
+            with(&rotation, "warn_before", json!(7)),
+            SHAPE,
+        ),
         (
             "POST",
             "/v1/rotation/policies",
@@ -244,39 +501,105 @@ async fn bad_bodies() {
             &[(409, "name_exists")],
         ),
         ("POST", &assign, r#"{"secret_path":"App/DB"}"#.into(), PATH),
-        ("POST", &assign, r#"{"secret_path":"no/such"}"#.into(), &[(404, "secret_not_found")]),
+        (
+            "POST",
+            &assign,
+            r#"{"secret_path":"no/such"}"#.into(),
+            &[(404, "secret_not_found")],
+        ),
         // Webhooks and subscriptions.
-        ("POST", "/v1/webhooks", with(&webhook_body(), "events", json!(["secret.*"])), SHAPE),
-        ("POST", "/v1/webhooks", with(&webhook_body(), "events", json!([])), SHAPE),
-        ("POST", "/v1/webhooks", with(&webhook_body(), "secret", json!("short")), SHAPE),
-        ("POST", "/v1/webhooks", with(&webhook_body(), "url", json!("ftp://127.0.0.1/")), SHAPE),
-        ("POST", "/v1/webhooks", with(&webhook_body(), "url", json!("http://10.0.0.1/")), SHAPE),
         (
             "POST",
             "/v1/webhooks",
-            with(&webhook_body(), "url", json!("https://169.254.169.254/latest")),
-            SHAPE,
-        ),
-        ("POST", "/v1/webhooks", with(&webhook_body(), "url", json!("https://u:p@a.example/")), SHAPE),
-        ("POST", "/v1/webhooks", with(&webhook_body(), "url", json!("not a url")), SHAPE),
-        ("POST", "/v1/subscriptions", with(&subscription_body(), "paths", json!([])), SHAPE),
-        ("POST", "/v1/subscriptions", with(&subscription_body(), "paths", json!(["/a"])), GLOB),
-        (
-            "POST",
-            "/v1/subscriptions",
-            with(&subscription_body(), "delivery", json!({ "type": "pigeon" })),
+            with(&webhook_body(), "events", json!(["secret.*"])),
             SHAPE,
         ),
         (
             "POST",
-            "/v1/subscriptions",
-            with(&subscription_body(), "delivery", json!({ "type": "webhook" })),
+            "/v1/webhooks",
+            with(&webhook_body(), "events", json!([])),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/webhooks",
+            with(&webhook_body(), "secret", json!("short")),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/webhooks",
+            with(&webhook_body(), "url", json!("ftp://127.0.0.1/")),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/webhooks",
+            with(&webhook_body(), "url", json!("http://10.0.0.1/")),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/webhooks",
+            with(
+                &webhook_body(),
+                "url",
+                json!("https://169.254.169.254/latest"),
+            ),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/webhooks",
+            with(&webhook_body(), "url", json!("https://u:p@a.example/")),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/webhooks",
+            with(&webhook_body(), "url", json!("not a url")),
             SHAPE,
         ),
         (
             "POST",
             "/v1/subscriptions",
-            with(&subscription_body(), "delivery", json!({ "type": "polling", "buffer_size": 0 })),
+            with(&subscription_body(), "paths", json!([])),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/subscriptions",
+            with(&subscription_body(), "paths", json!(["/a"])),
+            GLOB,
+        ),
+        (
+            "POST",
+            "/v1/subscriptions",
+            with(
+                &subscription_body(),
+                "delivery",
+                json!({ "type": "pigeon" }),
+            ),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/subscriptions",
+            with(
+                &subscription_body(),
+                "delivery",
+                json!({ "type": "webhook" }),
+            ),
+            SHAPE,
+        ),
+        (
+            "POST",
+            "/v1/subscriptions",
+            with(
+                &subscription_body(),
+                "delivery",
+                json!({ "type": "polling", "buffer_size": 0 }),
+            ),
             SHAPE,
         ),
     ];
@@ -337,7 +660,11 @@ async fn bad_paths() {
     for path in bad {
         for method in ["GET", "PUT", "DELETE"] {
             let target = format!("/v1/secrets/{path}");
-            let sent = if method == "PUT" { body.as_bytes() } else { b"" };
+            let sent = if method == "PUT" {
+                body.as_bytes()
+            } else {
+                b""
+            };
             let headers = [("Authorization", authorization.as_str())];
             let reply = exchange(url, request(method, &target, &headers, sent)).await;
             check_path(&reply, &format!("{method} {path}"));
@@ -369,7 +696,10 @@ async fn bad_paths() {
         ("batch", "batch"),
     ] {
         let put = root
-            .put(&format!("/v1/secrets/{path}"), json!({ "data": { "k": CANARY } }))
+            .put(
+                &format!("/v1/secrets/{path}"),
+                json!({ "data": { "k": CANARY } }),
+            )
             .await;
         check(&put, PATH, path);
         assert!(put.text.contains(word), "{path}: {}", put.text);
@@ -379,7 +709,11 @@ async fn bad_paths() {
         ("GET", "/v1/secrets?prefix=App/", None),
         ("GET", "/v1/secrets?prefix=..%2F", None),
         ("GET", "/v1/audit/secrets/App/db", None),
-        ("POST", "/v1/secrets/batch", Some(json!({ "paths": ["App/db"] }))),
+        (
+            "POST",
+            "/v1/secrets/batch",
+            Some(json!({ "paths": ["App/db"] })),
+        ),
         (
             "POST",
             "/v1/policies/test",
@@ -396,8 +730,16 @@ async fn bad_paths() {
         }
     }
     // Names that only look reserved.
-    for good in ["app/versions2", "versions/app", "rotate-me", "metadata/x", "0/_/-"] {
-        root.get(&format!("/v1/secrets/{good}")).await.refused(404, "secret_not_found");
+    for good in [
+        "app/versions2",
+        "versions/app",
+        "rotate-me",
+        "metadata/x",
+        "0/_/-",
+    ] {
+        root.get(&format!("/v1/secrets/{good}"))
+            .await
+            .refused(404, "secret_not_found");
     }
     assert_eq!(state(root).await, before, "something changed");
     quiet(home.server).await;
@@ -410,7 +752,11 @@ fn check_path(reply: &Reply, what: &str) {
     if reply.text.is_empty() {
         assert_eq!(reply.status, 400, "{what}");
     } else {
-        check(reply, &[(400, "invalid_path"), (400, "invalid_request")], what);
+        check(
+            reply,
+            &[(400, "invalid_path"), (400, "invalid_request")],
+            what,
+        );
     }
 }
 
@@ -430,17 +776,41 @@ async fn bad_queries_ids_routes_and_methods() {
         ("GET", format!("/v1/secrets?cursor={CANARY}"), CURSOR),
         ("GET", "/v1/secrets?cursor=%7B%7D".into(), CURSOR),
         ("GET", "/v1/secrets?recursive=perhaps".into(), SHAPE),
-        ("GET", format!("/v1/secrets?secret_type={CANARY}"), &[(400, "invalid_secret_type")]),
-        ("GET", "/v1/secrets/app/db?version=0".into(), &[
-            (404, "version_not_found"),
-            (400, "invalid_request"),
-            (422, "validation_error"),
-        ]),
+        (
+            "GET",
+            format!("/v1/secrets?secret_type={CANARY}"),
+            &[(400, "invalid_secret_type")],
+        ),
+        (
+            "GET",
+            "/v1/secrets/app/db?version=0".into(),
+            &[
+                (404, "version_not_found"),
+                (400, "invalid_request"),
+                (422, "validation_error"),
+            ],
+        ),
         ("GET", "/v1/secrets/app/db?version=one".into(), SHAPE),
-        ("GET", "/v1/secrets/app/db?version=99".into(), &[(404, "version_not_found")]),
-        ("GET", "/v1/secrets/app/db?version=99999999999999999999".into(), SHAPE),
-        ("GET", "/v1/secrets/app/nothing".into(), &[(404, "secret_not_found")]),
-        ("DELETE", "/v1/secrets/app/nothing".into(), &[(404, "secret_not_found")]),
+        (
+            "GET",
+            "/v1/secrets/app/db?version=99".into(),
+            &[(404, "version_not_found")],
+        ),
+        (
+            "GET",
+            "/v1/secrets/app/db?version=99999999999999999999".into(),
+            SHAPE,
+        ),
+        (
+            "GET",
+            "/v1/secrets/app/nothing".into(),
+            &[(404, "secret_not_found")],
+        ),
+        (
+            "DELETE",
+            "/v1/secrets/app/nothing".into(),
+            &[(404, "secret_not_found")],
+        ),
         ("DELETE", "/v1/secrets/app/db?permanent=maybe".into(), SHAPE),
         ("GET", "/v1/policies?cursor=x".into(), CURSOR),
         ("GET", "/v1/policies?scope=galaxy".into(), POLICY),
@@ -452,36 +822,99 @@ async fn bad_queries_ids_routes_and_methods() {
         ("GET", "/v1/audit/logs?from=yesterday".into(), SHAPE),
         ("GET", format!("/v1/audit/logs?action={CANARY}"), SHAPE),
         ("GET", "/v1/audit/logs?success=perhaps".into(), SHAPE),
-        ("GET", format!("/v1/policies/{CANARY}"), &[(404, "policy_not_found")]),
-        ("GET", "/v1/policies/pol_..%2F..".into(), &[(404, "policy_not_found")]),
-        ("DELETE", "/v1/policies/pol_none".into(), &[(404, "policy_not_found")]),
+        (
+            "GET",
+            format!("/v1/policies/{CANARY}"),
+            &[(404, "policy_not_found")],
+        ),
+        (
+            "GET",
+            "/v1/policies/pol_..%2F..".into(),
+            &[(404, "policy_not_found")],
+        ),
+        (
+            "DELETE",
+            "/v1/policies/pol_none".into(),
+            &[(404, "policy_not_found")],
+        ),
         (
             "DELETE",
             format!("/v1/policies/{}/bindings/nope", home.policy),
             &[(404, "binding_not_found")],
         ),
-        ("DELETE", format!("/v1/policies/{}", home.policy), &[(409, "policy_in_use")]),
-        ("GET", "/v1/rotation/policies/x".into(), &[(404, "rotation_policy_not_found")]),
-        ("GET", "/v1/rotations/x".into(), &[(404, "rotation_not_found")]),
-        ("GET", "/v1/webhooks/x".into(), &[(404, "webhook_not_found")]),
-        ("POST", "/v1/webhooks/wh_none/test".into(), &[(404, "webhook_not_found")]),
+        (
+            "DELETE",
+            format!("/v1/policies/{}", home.policy),
+            &[(409, "policy_in_use")],
+        ),
+        (
+            "GET",
+            "/v1/rotation/policies/x".into(),
+            &[(404, "rotation_policy_not_found")],
+        ),
+        (
+            "GET",
+            "/v1/rotations/x".into(),
+            &[(404, "rotation_not_found")],
+        ),
+        (
+            "GET",
+            "/v1/webhooks/x".into(),
+            &[(404, "webhook_not_found")],
+        ),
         (
             "POST",
-            format!("/v1/webhooks/{}/deliveries/del_none/redeliver", home.webhook),
+            "/v1/webhooks/wh_none/test".into(),
+            &[(404, "webhook_not_found")],
+        ),
+        (
+            "POST",
+            format!(
+                "/v1/webhooks/{}/deliveries/del_none/redeliver",
+                home.webhook
+            ),
             &[(404, "delivery_not_found")],
         ),
-        ("GET", format!("/v1/webhooks/{}/deliveries?status=lost", home.webhook), SHAPE),
-        ("GET", "/v1/subscriptions/x".into(), &[(404, "subscription_not_found")]),
-        ("GET", format!("/v1/subscriptions/{}/poll?timeout=61", home.subscription), SHAPE),
-        ("GET", format!("/v1/subscriptions/{}/poll?timeout=-1", home.subscription), SHAPE),
-        ("GET", format!("/v1/subscriptions/{}/poll?max_events=0", home.subscription), SHAPE),
-        ("DELETE", "/v1/auth/tokens/tok_none".into(), &[(404, "token_not_found")]),
-        ("POST", "/v1/secrets/app/db/rotate".into(), &[
-            (404, "assignment_not_found"),
-            (422, "validation_error"),
-            (404, "rotation_policy_not_found"),
-            (400, "invalid_request"),
-        ]),
+        (
+            "GET",
+            format!("/v1/webhooks/{}/deliveries?status=lost", home.webhook),
+            SHAPE,
+        ),
+        (
+            "GET",
+            "/v1/subscriptions/x".into(),
+            &[(404, "subscription_not_found")],
+        ),
+        (
+            "GET",
+            format!("/v1/subscriptions/{}/poll?timeout=61", home.subscription),
+            SHAPE,
+        ),
+        (
+            "GET",
+            format!("/v1/subscriptions/{}/poll?timeout=-1", home.subscription),
+            SHAPE,
+        ),
+        (
+            "GET",
+            format!("/v1/subscriptions/{}/poll?max_events=0", home.subscription),
+            SHAPE,
+        ),
+        (
+            "DELETE",
+            "/v1/auth/tokens/tok_none".into(),
+            &[(404, "token_not_found")],
+        ),
+        (
+            "POST",
+            "/v1/secrets/app/db/rotate".into(),
+            &[
+                (404, "assignment_not_found"),
+                (422, "validation_error"),
+                (404, "rotation_policy_not_found"),
+                (400, "invalid_request"),
+            ],
+        ),
         ("GET", "/".into(), NO_ROUTE),
         ("GET", "/v1".into(), NO_ROUTE),
         ("GET", format!("/v1/{CANARY}"), NO_ROUTE),
@@ -490,7 +923,11 @@ async fn bad_queries_ids_routes_and_methods() {
         ("GET", "/v1/auth/tokens/x/y/z".into(), NO_ROUTE),
         ("POST", "/v1/health".into(), METHOD),
         ("DELETE", "/v1/version".into(), METHOD),
-        ("POST", "/v1/secrets/app/db".into(), &[(405, "method_not_allowed"), (404, "not_found")]),
+        (
+            "POST",
+            "/v1/secrets/app/db".into(),
+            &[(405, "method_not_allowed"), (404, "not_found")],
+        ),
         ("PATCH", "/v1/secrets/app/db".into(), METHOD),
         ("PUT", "/v1/auth/tokens".into(), METHOD),
         ("DELETE", "/v1/audit/logs".into(), METHOD),
@@ -523,29 +960,54 @@ async fn bad_credentials() {
         (Some(basic.as_str()), REQUIRED),
         (Some(lower.as_str()), REQUIRED),
         (Some(token), REQUIRED),
-        (Some(two.as_str()), &[(401, "authentication_required"), (401, "token_invalid")]),
+        (
+            Some(two.as_str()),
+            &[(401, "authentication_required"), (401, "token_invalid")],
+        ),
         (Some(garbage.as_str()), INVALID),
         (Some("Bearer eyJhbGciOiJub25lIn0.e30."), INVALID),
-        (Some(long.as_str()), &[(401, "token_invalid"), (401, "authentication_required")]),
+        (
+            Some(long.as_str()),
+            &[(401, "token_invalid"), (401, "authentication_required")],
+        ),
     ];
-    for route in ["/v1/secrets/app/db", "/v1/secrets", "/v1/policies", "/v1/audit/logs"] {
+    for route in [
+        "/v1/secrets/app/db",
+        "/v1/secrets",
+        "/v1/policies",
+        "/v1/audit/logs",
+    ] {
         for (authorization, expect) in &cases {
-            let headers: Vec<_> =
-                authorization.iter().map(|value| ("Authorization", *value)).collect();
+            let headers: Vec<_> = authorization
+                .iter()
+                .map(|value| ("Authorization", *value))
+                .collect();
             let reply = exchange(url, request("GET", route, &headers, b"")).await;
-            let shown: String = authorization.unwrap_or("nothing").chars().take(40).collect();
+            let shown: String = authorization
+                .unwrap_or("nothing")
+                .chars()
+                .take(40)
+                .collect();
             check(&reply, expect, &format!("GET {route} with {shown}"));
         }
     }
     // Two of them: which one would count?
     let good = format!("Bearer {token}");
-    let headers = [("Authorization", garbage.as_str()), ("Authorization", good.as_str())];
+    let headers = [
+        ("Authorization", garbage.as_str()),
+        ("Authorization", good.as_str()),
+    ];
     let reply = exchange(url, request("GET", "/v1/secrets/app/db", &headers, b"")).await;
     assert!(matches!(reply.status, 400 | 401), "{}", reply.text);
     // What needs no token does not look at one.
     for open in ["/v1/health", "/v1/health/ready", "/v1/version"] {
         let headers = [("Authorization", garbage.as_str())];
-        assert_eq!(exchange(url, request("GET", open, &headers, b"")).await.status, 200);
+        assert_eq!(
+            exchange(url, request("GET", open, &headers, b""))
+                .await
+                .status,
+            200
+        );
     }
 
     // Revoked: the very next use is refused.
@@ -555,7 +1017,9 @@ async fn bad_credentials() {
     let revoke = format!("/v1/auth/tokens/{}", token["id"].as_str().expect("an id"));
     let revoked = root.delete(&revoke).await;
     assert!(matches!(revoked.status, 200 | 204), "{}", revoked.text);
-    app.get("/v1/secrets/app/db").await.refused(401, "token_revoked");
+    app.get("/v1/secrets/app/db")
+        .await
+        .refused(401, "token_revoked");
 
     // Expired.
     let body = json!({
@@ -584,15 +1048,37 @@ async fn bad_credentials() {
     // Another tenant: not by header, not by prefix, for nobody who is not its partner's admin.
     let app = service(root, "sa:app", &["secrets:read"]).await;
     let prefixed = app.get("/v1/t/tnt_other/secrets/app/db").await;
-    check(&prefixed, &[(403, "tenant_access_denied"), (404, "not_found")], "/v1/t/tnt_other");
+    check(
+        &prefixed,
+        &[(403, "tenant_access_denied"), (404, "not_found")],
+        "/v1/t/tnt_other",
+    );
     let token = service_token(root, "sa:app", &["secrets:read"]).await;
     let bearer = format!("Bearer {}", token["token"].as_str().expect("a token"));
-    let headers = [("Authorization", bearer.as_str()), ("X-Tenant-ID", "tnt_other")];
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("X-Tenant-ID", "tnt_other"),
+    ];
     let reply = exchange(url, request("GET", "/v1/secrets/app/db", &headers, b"")).await;
-    check(&reply, &[(403, "tenant_access_denied")], "X-Tenant-ID of another tenant");
-    let root_headers = [("Authorization", good.as_str()), ("X-Tenant-ID", "tnt_other")];
-    let reply = exchange(url, request("GET", "/v1/secrets/app/db", &root_headers, b"")).await;
-    check(&reply, &[(404, "tenant_not_found"), (403, "tenant_access_denied")], "unknown tenant");
+    check(
+        &reply,
+        &[(403, "tenant_access_denied")],
+        "X-Tenant-ID of another tenant",
+    );
+    let root_headers = [
+        ("Authorization", good.as_str()),
+        ("X-Tenant-ID", "tnt_other"),
+    ];
+    let reply = exchange(
+        url,
+        request("GET", "/v1/secrets/app/db", &root_headers, b""),
+    )
+    .await;
+    check(
+        &reply,
+        &[(404, "tenant_not_found"), (403, "tenant_access_denied")],
+        "unknown tenant",
+    );
     quiet(home.server).await;
 }
 
@@ -601,13 +1087,19 @@ async fn bad_credentials() {
 async fn a_body_announced_as_too_large_is_refused_unread() {
     let server = Server::dev().start().await;
     let authorization = format!("Bearer {}", server.root_token());
-    let headers =
-        [("Authorization", authorization.as_str()), ("Content-Length", "99999999999")];
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Content-Length", "99999999999"),
+    ];
     let mut announced = request("PUT", "/v1/secrets/app/db", &headers, b"");
     announced.push(b'{');
     let reply = exchange(server.url(), announced).await;
     check(&reply, &[(413, "payload_too_large")], "an announcement");
-    server.root().get("/v1/secrets/app/db").await.refused(404, "secret_not_found");
+    server
+        .root()
+        .get("/v1/secrets/app/db")
+        .await
+        .refused(404, "secret_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -651,7 +1143,10 @@ async fn quiet(server: Server) {
     let root = server.root();
     root.get("/v1/health/ready").await.ok(200);
     assert_eq!(root.get("/v1/audit/verify").await.ok(200)["valid"], true);
-    let (token, mut out) = (server.root_token().to_owned(), server.process().stdout().join("\n"));
+    let (token, mut out) = (
+        server.root_token().to_owned(),
+        server.process().stdout().join("\n"),
+    );
     let (stderr, _home) = server.stop().await;
     out.push_str(&stderr);
     assert!(!out.contains(CANARY), "the log repeats input");

@@ -27,7 +27,11 @@ struct Terminal<'a> {
 impl<'a> Terminal<'a> {
     fn new(server: &'a Server, token: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        Self { server, token: token.to_owned(), home }
+        Self {
+            server,
+            token: token.to_owned(),
+            home,
+        }
     }
 
     fn command(&self, line: &str) -> Command {
@@ -73,12 +77,22 @@ impl<'a> Terminal<'a> {
 fn check(output: Output, line: &str, expect: i32) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(expect), "{line}:\n{stdout}\n{stderr}");
+    assert_eq!(
+        output.status.code(),
+        Some(expect),
+        "{line}:\n{stdout}\n{stderr}"
+    );
     if expect == OK {
         assert!(!stderr.contains("error"), "{line}: {stderr}");
     } else {
-        assert!(!stderr.trim().is_empty(), "{line}: an error says what happened");
-        assert!(!stdout.contains("error"), "{line}: errors go to standard error: {stdout}");
+        assert!(
+            !stderr.trim().is_empty(),
+            "{line}: an error says what happened"
+        );
+        assert!(
+            !stdout.contains("error"),
+            "{line}: errors go to standard error: {stdout}"
+        );
     }
     stdout.into_owned()
 }
@@ -91,7 +105,10 @@ async fn secrets() {
     me.run("secrets write app/db username=alice password=one", OK);
     assert_eq!(me.run("secrets read app/db --field password", OK), "one");
     let read = me.json("secrets read app/db");
-    assert_eq!(read["data"], json!({ "username": "alice", "password": "one" }));
+    assert_eq!(
+        read["data"],
+        json!({ "username": "alice", "password": "one" })
+    );
     assert_eq!(read["version"], 1);
     let file = me.home.path().join("value.json");
     std::fs::write(&file, r#"{"username":"alice","password":"two"}"#).expect("a file");
@@ -102,13 +119,19 @@ async fn secrets() {
     let written = me.json(&written);
     assert_eq!(written["version"], 2);
     assert!(written["expires_at"].is_string());
-    assert_eq!(me.run("secrets read app/db --version 1 --field password", OK), "one");
+    assert_eq!(
+        me.run("secrets read app/db --version 1 --field password", OK),
+        "one"
+    );
     assert_eq!(me.run("secrets read app/db --field password", OK), "two");
     let plain = me.run("secrets read app/db", OK);
     assert!(plain.contains("two") && plain.contains("alice"), "{plain}");
     // A value that should not be in the process list.
     me.run_with("secrets write app/key key=-", "from standard input\n", OK);
-    assert_eq!(me.run("secrets read app/key --field key", OK), "from standard input");
+    assert_eq!(
+        me.run("secrets read app/key --field key", OK),
+        "from standard input"
+    );
 
     let listed = me.json("secrets list --prefix app/");
     let paths: Vec<_> = listed["secrets"]
@@ -119,15 +142,27 @@ async fn secrets() {
         .collect();
     assert_eq!(paths, [Some("app/db"), Some("app/key")]);
     assert!(!listed.to_string().contains("two"), "no values");
-    assert_eq!(me.json("secrets list --limit 1")["secrets"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        me.json("secrets list --limit 1")["secrets"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
     let plain = me.run("secrets list", OK);
-    assert!(plain.contains("app/db") && plain.contains("app/key"), "{plain}");
+    assert!(
+        plain.contains("app/db") && plain.contains("app/key"),
+        "{plain}"
+    );
     let versions = me.json("secrets versions app/db");
     assert_eq!(versions["versions"][0]["version"], 2);
     assert_eq!(versions["versions"][1]["is_current"], false);
 
     let policy = json!({ "name": "p", "interval": "90d", "auto_generate": false });
-    let policy = server.root().post("/v1/rotation/policies", policy).await.ok(201);
+    let policy = server
+        .root()
+        .post("/v1/rotation/policies", policy)
+        .await
+        .ok(201);
     crate::first_integration::attach(server.root(), &policy, "app/db").await;
     let rotation = me.json("secrets rotate app/db");
     assert_eq!(rotation["phase"], "generating");
@@ -157,7 +192,10 @@ async fn exit_codes() {
     root.run("secrets read app/db --version 9", NOT_FOUND);
     root.run("secrets read app/db --field nothing", NOT_FOUND);
     root.run("secrets read App/DB", VALIDATION);
-    root.run("secrets write app/db password=x --expires-in soon", VALIDATION);
+    root.run(
+        "secrets write app/db password=x --expires-in soon",
+        VALIDATION,
+    );
     root.run("secrets write app/db novalue", VALIDATION);
     root.run("secrets read", VALIDATION);
     root.run("secrets levitate", VALIDATION);
@@ -166,7 +204,11 @@ async fn exit_codes() {
     Terminal::new(&server, "skt_garbage").run("secrets read app/db", AUTHENTICATION);
     let mut nowhere = root.command("secrets read app/db");
     nowhere.env("SCAIVAULT_URL", "http://127.0.0.1:9");
-    check(nowhere.output().expect("it runs"), "nobody listens", GENERAL);
+    check(
+        nowhere.output().expect("it runs"),
+        "nobody listens",
+        GENERAL,
+    );
 
     // Errors hold neither token nor value.
     let mut command = root.command("secrets write App/DB password=hunter2-canary --debug");
@@ -174,14 +216,18 @@ async fn exit_codes() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stderr.contains("hunter2-canary"), "{stderr}");
     assert!(!stderr.contains(server.root_token()));
-    assert!(stderr.contains("req_"), "the request id helps to find it in the log: {stderr}");
+    assert!(
+        stderr.contains("req_"),
+        "the request id helps to find it in the log: {stderr}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens() {
     let server = Server::dev().start().await;
     let root = Terminal::new(&server, server.root_token());
-    let made = root.json("token create --identity sa:ci --scope secrets:read,secrets:list --ttl 1h");
+    let made =
+        root.json("token create --identity sa:ci --scope secrets:read,secrets:list --ttl 1h");
     let token = made["token"].as_str().expect("a token").to_owned();
     let id = made["id"].as_str().expect("an id");
     assert_eq!(made["scopes"], json!(["secrets:read", "secrets:list"]));
@@ -192,7 +238,11 @@ async fn tokens() {
     // Shown this once.
     let listed = root.json("token list");
     assert!(!listed.to_string().contains(&token));
-    let item = listed["tokens"].as_array().expect("tokens").iter().find(|item| item["id"] == id);
+    let item = listed["tokens"]
+        .as_array()
+        .expect("tokens")
+        .iter()
+        .find(|item| item["id"] == id);
     assert_eq!(item.expect("the new one")["status"], "active");
     root.run(&format!("token revoke {id}"), OK);
     ci.run("auth whoami", AUTHENTICATION);
@@ -210,7 +260,10 @@ async fn audit() {
     assert!(verified["rows"].as_u64().is_some_and(|rows| rows >= 2));
     root.run("audit verify", OK);
     let plain = root.run("audit logs --path app/ --action read", OK);
-    assert!(plain.contains("app/db") && plain.contains("user:root"), "{plain}");
+    assert!(
+        plain.contains("app/db") && plain.contains("user:root"),
+        "{plain}"
+    );
     let app = root.json("token create --identity sa:app --scope secrets:read --ttl 1h");
     let app = Terminal::new(&server, app["token"].as_str().expect("a token"));
     app.run("audit verify", AUTHORIZATION);
@@ -234,14 +287,22 @@ async fn a_login_is_kept_for_later() {
         .spawn()
         .expect("it runs");
     let mut stdin = login.stdin.take().expect("it is piped");
-    stdin.write_all(server.root_token().as_bytes()).expect("it reads");
+    stdin
+        .write_all(server.root_token().as_bytes())
+        .expect("it reads");
     drop(stdin);
     check(login.wait_with_output().expect("it ends"), "auth login", OK);
     let config = me.home.path().join(".scaivault/config.json");
     let mode = std::os::unix::fs::PermissionsExt::mode(
-        &std::fs::metadata(&config).expect("the config file").permissions(),
+        &std::fs::metadata(&config)
+            .expect("the config file")
+            .permissions(),
     );
     assert_eq!(mode & 0o077, 0, "others may not read it: {mode:o}");
-    let whoami = check(plain("auth whoami").output().expect("it runs"), "auth whoami", OK);
+    let whoami = check(
+        plain("auth whoami").output().expect("it runs"),
+        "auth whoami",
+        OK,
+    );
     assert!(whoami.contains("user:root"), "{whoami}");
 }

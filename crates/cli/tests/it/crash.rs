@@ -63,7 +63,12 @@ impl Told {
 /// A request to a server that may be gone; `None` when it is.
 async fn ask(api: &Api, method: Method, path: &str, body: Option<Value>) -> Option<Reply> {
     let reply = api.attempt(method.clone(), path, body).await.ok()?;
-    assert!(reply.status < 500, "{method} {path}: {}: {}", reply.status, reply.text);
+    assert!(
+        reply.status < 500,
+        "{method} {path}: {}: {}",
+        reply.status,
+        reply.text
+    );
     Some(reply)
 }
 
@@ -81,13 +86,22 @@ async fn write(api: Api, path: String, latest: Arc<AtomicU64>) -> Told {
             "options": { "max_versions": 1000, "cas": acknowledged },
         });
         let target = format!("/v1/secrets/{path}");
-        let Some(reply) = ask(&api, Method::PUT, &target, Some(body)).await else { break };
-        assert!(matches!(reply.status, 200 | 201), "{target}: {}", reply.text);
+        let Some(reply) = ask(&api, Method::PUT, &target, Some(body)).await else {
+            break;
+        };
+        assert!(
+            matches!(reply.status, 200 | 201),
+            "{target}: {}",
+            reply.text
+        );
         assert_eq!(reply.body["version"], next, "{target}");
         acknowledged = next;
         latest.store(next, Ordering::SeqCst);
     }
-    Told { writes: vec![Chain { path, acknowledged }], ..Told::default() }
+    Told {
+        writes: vec![Chain { path, acknowledged }],
+        ..Told::default()
+    }
 }
 
 /// Reads what a writer writes until the server is gone.
@@ -96,13 +110,18 @@ async fn read(api: Api, path: String, latest: Arc<AtomicU64>) -> Told {
     loop {
         let at_least = latest.load(Ordering::SeqCst);
         let target = format!("/v1/secrets/{path}");
-        let Some(reply) = ask(&api, Method::GET, &target, None).await else { return told };
+        let Some(reply) = ask(&api, Method::GET, &target, None).await else {
+            return told;
+        };
         if reply.status == 404 {
             assert_eq!(at_least, 0, "{path} was acknowledged and is not there");
             continue;
         }
         let version = reply.body["version"].as_u64().expect("a version");
-        assert!(version >= at_least, "{path}: read {version} after {at_least} was acknowledged");
+        assert!(
+            version >= at_least,
+            "{path}: read {version} after {at_least} was acknowledged"
+        );
         assert_eq!(reply.body["data"], value(&path, version));
         told.read(&reply);
     }
@@ -117,21 +136,39 @@ async fn rotate(api: Api, prefix: String, policy: String, generated: bool) -> To
         let body = json!({
             "data": value(&path, 1), "options": { "rotation_policy_id": policy },
         });
-        let Some(written) = ask(&api, Method::PUT, &target, Some(body)).await else { break };
+        let Some(written) = ask(&api, Method::PUT, &target, Some(body)).await else {
+            break;
+        };
         assert_eq!(written.status, 201, "{target}: {}", written.text);
-        told.writes.push(Chain { path: path.clone(), acknowledged: 1 });
+        told.writes.push(Chain {
+            path: path.clone(),
+            acknowledged: 1,
+        });
         let rotate = format!("{target}/rotate");
-        let Some(opened) = ask(&api, Method::POST, &rotate, None).await else { break };
+        let Some(opened) = ask(&api, Method::POST, &rotate, None).await else {
+            break;
+        };
         assert_eq!(opened.status, 202, "{rotate}: {}", opened.text);
         let id = opened.body["id"].as_str().expect("an id").to_owned();
-        told.rotations.push(Rotated { id, path: path.clone(), answer: None, generated });
+        told.rotations.push(Rotated {
+            id,
+            path: path.clone(),
+            answer: None,
+            generated,
+        });
         if generated {
             continue;
         }
         let answer = value(&path, 2);
         let body = json!({ "data": answer });
-        let Some(answered) = ask(&api, Method::PUT, &target, Some(body)).await else { break };
-        assert_eq!(answered.body["is_rotation"], true, "{target}: {}", answered.text);
+        let Some(answered) = ask(&api, Method::PUT, &target, Some(body)).await else {
+            break;
+        };
+        assert_eq!(
+            answered.body["is_rotation"], true,
+            "{target}: {}",
+            answered.text
+        );
         told.rotations.last_mut().expect("pushed above").answer = Some(answer);
     }
     told
@@ -152,8 +189,18 @@ async fn live(mut server: Server, round: u64, policies: &[String; 2], life: Dura
         clients.spawn(read(root.clone(), path(writer), of(writer)));
     }
     let [generating, waiting] = policies.clone();
-    clients.spawn(rotate(root.clone(), format!("crash/r{round}/auto"), generating, true));
-    clients.spawn(rotate(root.clone(), format!("crash/r{round}/event"), waiting, false));
+    clients.spawn(rotate(
+        root.clone(),
+        format!("crash/r{round}/auto"),
+        generating,
+        true,
+    ));
+    clients.spawn(rotate(
+        root.clone(),
+        format!("crash/r{round}/event"),
+        waiting,
+        false,
+    ));
     // Not a wait for anything: the random moment of death.
     tokio::time::sleep(life).await;
     server.kill();
@@ -176,7 +223,11 @@ async fn check_writes(root: &Api, told: &mut Told, from: usize) {
         let listed = versions(root, &chain.path).await;
         let numbers: Vec<_> = listed.iter().rev().map(|(number, _)| *number).collect();
         let newest = *numbers.last().expect("at least the acknowledged one");
-        assert!(numbers.is_sorted_by(|a, b| a < b), "{}: {numbers:?}", chain.path);
+        assert!(
+            numbers.is_sorted_by(|a, b| a < b),
+            "{}: {numbers:?}",
+            chain.path
+        );
         let lost_answers = 1 + u64::from(rotated);
         assert!(
             (chain.acknowledged..=chain.acknowledged + lost_answers).contains(&newest),
@@ -188,7 +239,11 @@ async fn check_writes(root: &Api, told: &mut Told, from: usize) {
             let target = format!("/v1/secrets/{}?version={version}", chain.path);
             let reply = root.get(&target).await;
             reads.push(reply.header("x-request-id").to_owned());
-            assert_eq!(reply.ok(200)["data"], value(&chain.path, version), "{target}");
+            assert_eq!(
+                reply.ok(200)["data"],
+                value(&chain.path, version),
+                "{target}"
+            );
         }
     }
     told.reads.extend(reads);
@@ -212,7 +267,9 @@ async fn check_rotations(root: &Api, told: &mut Told) {
             let phase = rotation["phase"].as_str().expect("a phase");
             assert!(matches!(phase, "generating" | "draining"), "{rotation}");
         }
-        let Some(answer) = &rotated.answer else { continue };
+        let Some(answer) = &rotated.answer else {
+            continue;
+        };
         let reply = root.get(&format!("/v1/secrets/{}", rotated.path)).await;
         told.reads.push(reply.header("x-request-id").to_owned());
         assert_eq!(reply.ok(200)["data"], *answer);
@@ -235,7 +292,12 @@ async fn check_audit(root: &Api, told: &Told) {
         }
     }
     let missing = told.reads.iter().filter(|id| !rows.contains(*id)).count();
-    assert_eq!(missing, 0, "of {} values returned, some have no row", told.reads.len());
+    assert_eq!(
+        missing,
+        0,
+        "of {} values returned, some have no row",
+        told.reads.len()
+    );
     let verified = root.get("/v1/audit/verify").await.ok(200);
     assert_eq!(verified["valid"], true, "{verified}");
 }

@@ -11,7 +11,11 @@ use crate::harness::{Api, SOON, Server, eventually};
 /// Lets no file of the process grow past `bytes` (`unlimited`: as before).
 fn limit_file_size(server: &Server, bytes: &str) {
     let status = Command::new("prlimit")
-        .args(["--pid", &server.process().pid().to_string(), &format!("--fsize={bytes}:")])
+        .args([
+            "--pid",
+            &server.process().pid().to_string(),
+            &format!("--fsize={bytes}:"),
+        ])
         .status()
         .expect("prlimit (util-linux) is installed");
     assert!(status.success(), "prlimit: {status}");
@@ -31,11 +35,15 @@ async fn while_every_write_to_disk_fails_no_value_goes_in_or_out() {
     let mut server = Server::dev().data(data.path()).start().await;
     let root = server.root().clone();
     let secret = "/v1/secrets/app/db";
-    root.put(secret, json!({ "data": { "password": "one" } })).await.ok(201);
+    root.put(secret, json!({ "data": { "password": "one" } }))
+        .await
+        .ok(201);
     root.get(secret).await.ok(200);
 
     limit_file_size(&server, "1");
-    let write = root.put(secret, json!({ "data": { "password": "lost" } })).await;
+    let write = root
+        .put(secret, json!({ "data": { "password": "lost" } }))
+        .await;
     write.refused(503, "service_unavailable");
     let read = root.get(secret).await;
     assert!(!read.text.contains("one"), "a value left without its row");
@@ -46,7 +54,9 @@ async fn while_every_write_to_disk_fails_no_value_goes_in_or_out() {
     let token = json!({
         "identity_type": "service_account", "identity_id": "sa:x", "scopes": ["secrets:read"],
     });
-    root.post("/v1/auth/tokens", token).await.refused(503, "service_unavailable");
+    root.post("/v1/auth/tokens", token)
+        .await
+        .refused(503, "service_unavailable");
     let ready = eventually("it says that it is not ready", SOON, async || {
         let ready = root.anonymous().get("/v1/health/ready").await;
         (ready.status == 503).then_some(ready.body)
@@ -54,15 +64,28 @@ async fn while_every_write_to_disk_fails_no_value_goes_in_or_out() {
     .await;
     assert_eq!(ready["status"], "not_ready");
     assert_eq!(ready["checks"]["database"], "error");
-    assert!(ready["errors"]["database"].as_str().is_some_and(|why| !why.is_empty()), "{ready}");
-    assert_eq!(root.anonymous().get("/v1/health").await.ok(200)["status"], "healthy");
+    assert!(
+        ready["errors"]["database"]
+            .as_str()
+            .is_some_and(|why| !why.is_empty()),
+        "{ready}"
+    );
+    assert_eq!(
+        root.anonymous().get("/v1/health").await.ok(200)["status"],
+        "healthy"
+    );
 
     limit_file_size(&server, "unlimited");
     ready_again(&root).await;
     assert_eq!(root.get(secret).await.ok(200)["data"]["password"], "one");
-    let written = root.put(secret, json!({ "data": { "password": "two" } })).await.ok(200);
+    let written = root
+        .put(secret, json!({ "data": { "password": "two" } }))
+        .await
+        .ok(200);
     assert_eq!(written["version"], 2, "the refused write had no effect");
-    root.get("/v1/secrets/app/new").await.refused(404, "secret_not_found");
+    root.get("/v1/secrets/app/new")
+        .await
+        .refused(404, "secret_not_found");
     assert_eq!(root.get("/v1/audit/verify").await.ok(200)["valid"], true);
 
     // And once more, now that the files have a history; this time it is killed meanwhile.
@@ -73,8 +96,14 @@ async fn while_every_write_to_disk_fails_no_value_goes_in_or_out() {
     server.kill();
     let server = Server::dev().data(data.path()).start().await;
     let read = server.root().get(secret).await.ok(200);
-    assert_eq!((&read["version"], &read["data"]["password"]), (&json!(2), &json!("two")));
-    assert_eq!(server.root().get("/v1/audit/verify").await.ok(200)["valid"], true);
+    assert_eq!(
+        (&read["version"], &read["data"]["password"]),
+        (&json!(2), &json!("two"))
+    );
+    assert_eq!(
+        server.root().get("/v1/audit/verify").await.ok(200)["valid"],
+        true
+    );
     server.stop().await;
 }
 
@@ -128,16 +157,26 @@ async fn a_full_disk_refuses_and_recovers() {
         assert!(kept < 200, "4 MiB hold no 12 MB");
     };
     refused.refused(503, "service_unavailable");
-    assert_eq!(root.anonymous().get("/v1/health").await.ok(200)["status"], "healthy");
+    assert_eq!(
+        root.anonymous().get("/v1/health").await.ok(200)["status"],
+        "healthy"
+    );
 
     std::fs::remove_file(&filler).expect("the filler goes");
     ready_again(root).await;
-    root.put("/v1/secrets/disk/after", json!({ "data": { "k": "v" } })).await.ok(201);
+    root.put("/v1/secrets/disk/after", json!({ "data": { "k": "v" } }))
+        .await
+        .ok(201);
     for number in 0..kept {
-        let read = root.get(&format!("/v1/secrets/disk/n{number}")).await.ok(200);
+        let read = root
+            .get(&format!("/v1/secrets/disk/n{number}"))
+            .await
+            .ok(200);
         assert_eq!(read["data"]["number"], number);
     }
-    root.get(&format!("/v1/secrets/disk/n{kept}")).await.refused(404, "secret_not_found");
+    root.get(&format!("/v1/secrets/disk/n{kept}"))
+        .await
+        .refused(404, "secret_not_found");
     assert_eq!(root.get("/v1/audit/verify").await.ok(200)["valid"], true);
     server.stop().await;
 }

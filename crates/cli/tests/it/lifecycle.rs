@@ -20,15 +20,25 @@ async fn it_says_where_it_is_and_what_makes_it_unsafe() {
     let lines = server.process().stdout().join("\n");
     assert!(lines.contains(server.url()), "{lines}");
     assert!(lines.contains(chosen), "the root token is shown: {lines}");
-    assert!(lines.contains("curl") || lines.contains("scaivault secrets"), "a first command: {lines}");
+    assert!(
+        lines.contains("curl") || lines.contains("scaivault secrets"),
+        "a first command: {lines}"
+    );
     let all = (lines + &server.process().stderr()).to_lowercase();
-    assert!(all.contains("production"), "it says that it is not for production: {all}");
+    assert!(
+        all.contains("production"),
+        "it says that it is not for production: {all}"
+    );
     let version = server.root().anonymous().get("/v1/version").await.ok(200);
     assert!(version["version"].is_string() && version["api_version"].is_string());
     let metrics = server.root().anonymous().get("/v1/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.text.contains("scaivault_requests_total"));
-    assert!(metrics.header("content-type").contains("text"), "{:?}", metrics.headers);
+    assert!(
+        metrics.header("content-type").contains("text"),
+        "{:?}",
+        metrics.headers
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +51,9 @@ async fn a_root_token_of_its_own_when_none_is_given() {
     let url = url.await;
     let token = eventually("it prints a root token", SOON, async || {
         let lines = process.stdout().join(" ");
-        let token = lines.split_whitespace().find(|word| word.starts_with("skt_"));
+        let token = lines
+            .split_whitespace()
+            .find(|word| word.starts_with("skt_"));
         token.map(str::to_owned)
     })
     .await;
@@ -51,11 +63,17 @@ async fn a_root_token_of_its_own_when_none_is_given() {
     // And from the environment.
     let mut command = scaivault(home.path());
     command.args(["dev", "--listen", "127.0.0.1:0"]);
-    command.env("SCAIVAULT_DEV_ROOT_TOKEN", "skt_from_the_environment_0123456789");
+    command.env(
+        "SCAIVAULT_DEV_ROOT_TOKEN",
+        "skt_from_the_environment_0123456789",
+    );
     let mut process = Process::start("scaivault dev", command);
     let url = crate::harness::server::printed_url(&mut process, "ScaiVault dev server: http://");
     let api = Api::new(&url.await, "skt_from_the_environment_0123456789");
-    assert_eq!(api.get("/v1/auth/whoami").await.ok(200)["identity_id"], "user:root");
+    assert_eq!(
+        api.get("/v1/auth/whoami").await.ok(200)["identity_id"],
+        "user:root"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,20 +86,39 @@ async fn it_listens_on_the_loopback_only() {
         let status = process.exited(SOON).await;
         assert!(!status.success(), "{address}");
         let stderr = process.stderr();
-        assert!(stderr.to_lowercase().contains("loopback"), "{address}: {stderr}");
+        assert!(
+            stderr.to_lowercase().contains("loopback"),
+            "{address}: {stderr}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_data_nothing_is_left() {
     let server = Server::dev().start().await;
-    server.root().put("/v1/secrets/a/b", json!({ "data": { "k": "v" } })).await.ok(201);
+    server
+        .root()
+        .put("/v1/secrets/a/b", json!({ "data": { "k": "v" } }))
+        .await
+        .ok(201);
     for path in everything_in(server.home()) {
-        let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+        let mode = std::fs::metadata(&path)
+            .expect("it is there")
+            .permissions()
+            .mode();
         let parent = path.parent().expect("it is in the home");
         let closed = parent != server.home()
-            && std::fs::metadata(parent).expect("it is there").permissions().mode() & 0o077 == 0;
-        assert!(mode & 0o077 == 0 || closed, "{} is open to others: {mode:o}", path.display());
+            && std::fs::metadata(parent)
+                .expect("it is there")
+                .permissions()
+                .mode()
+                & 0o077
+                == 0;
+        assert!(
+            mode & 0o077 == 0 || closed,
+            "{} is open to others: {mode:o}",
+            path.display()
+        );
     }
     let (_, home) = server.stop().await;
     assert_eq!(everything_in(home.path()), Vec::<PathBuf>::new());
@@ -115,28 +152,46 @@ async fn a_second_start_goes_on() {
         "name": "slow", "interval": "90d", "grace_period": "6s", "webhook_ids": [webhook["id"]],
     });
     let policy = root.post("/v1/rotation/policies", policy).await.ok(201);
-    root.put("/v1/secrets/app/db", json!({ "data": { "password": "one" } })).await.ok(201);
+    root.put(
+        "/v1/secrets/app/db",
+        json!({ "data": { "password": "one" } }),
+    )
+    .await
+    .ok(201);
     attach(root, &policy, "app/db").await;
     let rotation = root.post_empty("/v1/secrets/app/db/rotate").await.ok(202);
     // Its event may be on its way, or not yet, when the server ends.
-    root.put("/v1/secrets/app/last", json!({ "data": { "k": "v" } })).await.ok(201);
+    root.put("/v1/secrets/app/last", json!({ "data": { "k": "v" } }))
+        .await
+        .ok(201);
     server.stop().await;
 
     let server = Server::dev().data(data.path()).start().await;
     let root = server.root();
-    assert_eq!(root.get("/v1/secrets/app/db").await.ok(200)["data"]["password"], "one");
+    assert_eq!(
+        root.get("/v1/secrets/app/db").await.ok(200)["data"]["password"],
+        "one"
+    );
     let rotation = format!("/v1/rotations/{}", rotation["id"].as_str().expect("an id"));
     let phase = root.get(&rotation).await.ok(200)["phase"].clone();
     assert!(phase == "generating" || phase == "parked", "{phase}");
     let created = eventually("every event arrives", SOON, async || {
         receiver.of_type("rotation.due").first()?;
-        receiver.of_type("secret.created").into_iter().find(|one| one.event["path"] == "app/last")
+        receiver
+            .of_type("secret.created")
+            .into_iter()
+            .find(|one| one.event["path"] == "app/last")
     })
     .await;
     created.check_webhook_signature(SECRET);
     receiver.event("rotation.overdue", &json!({})).await;
     assert_eq!(root.get(&rotation).await.ok(200)["phase"], "parked");
-    let answered = root.put("/v1/secrets/app/db", json!({ "data": { "password": "two" } })).await;
+    let answered = root
+        .put(
+            "/v1/secrets/app/db",
+            json!({ "data": { "password": "two" } }),
+        )
+        .await;
     assert_eq!(answered.ok(200)["is_rotation"], true);
     assert_eq!(root.get("/v1/audit/verify").await.ok(200)["valid"], true);
     server.stop().await;
@@ -155,7 +210,9 @@ async fn a_delivery_that_waits_is_still_there_after_a_restart() {
     let webhook = root.post("/v1/webhooks", webhook).await.ok(201);
     let webhook = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
     let deliveries = format!("{webhook}/deliveries?status=pending");
-    root.put("/v1/secrets/app/db", json!({ "data": { "k": "v" } })).await.ok(201);
+    root.put("/v1/secrets/app/db", json!({ "data": { "k": "v" } }))
+        .await
+        .ok(201);
     let waiting = eventually("the failed attempt is on record", SOON, async || {
         let list = root.get(&deliveries).await.ok(200);
         let first = list["deliveries"][0].clone();
@@ -167,13 +224,26 @@ async fn a_delivery_that_waits_is_still_there_after_a_restart() {
     let server = Server::dev().data(data.path()).start().await;
     let root = server.root();
     let list = root.get(&deliveries).await.ok(200);
-    assert_eq!(list["deliveries"], json!([waiting]), "the same, with the same next attempt");
+    assert_eq!(
+        list["deliveries"],
+        json!([waiting]),
+        "the same, with the same next attempt"
+    );
     receiver.answer_with(200);
     let id = waiting["id"].as_str().expect("an id");
-    root.post_empty(&format!("{webhook}/deliveries/{id}/redeliver")).await.ok(202);
-    eventually("it arrives", SOON, async || (receiver.received().len() == 2).then_some(())).await;
+    root.post_empty(&format!("{webhook}/deliveries/{id}/redeliver"))
+        .await
+        .ok(202);
+    eventually("it arrives", SOON, async || {
+        (receiver.received().len() == 2).then_some(())
+    })
+    .await;
     let received = receiver.received();
-    assert_eq!(received[1].text(), received[0].text(), "the same event, to the byte");
+    assert_eq!(
+        received[1].text(),
+        received[0].text(),
+        "the same event, to the byte"
+    );
     received[1].check_webhook_signature(SECRET);
     server.stop().await;
 }
@@ -184,7 +254,9 @@ async fn two_servers_do_not_share_a_directory() {
     let first = Server::dev().data(data.path()).start().await;
     let home = tempfile::tempdir().expect("a temporary directory");
     let mut command = scaivault(home.path());
-    command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
+    command
+        .args(["dev", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path());
     let mut second = Process::start("a second server", command);
     let status = second.exited(SOON).await;
     assert!(!status.success(), "both would write the same files");
@@ -207,7 +279,10 @@ async fn sigterm_finishes_what_is_in_hand() {
                 let path = format!("drain/w{writer}/n{number}");
                 let target = format!("/v1/secrets/{path}");
                 let body = json!({ "data": { "path": path } });
-                match root.attempt(reqwest::Method::PUT, &target, Some(body)).await {
+                match root
+                    .attempt(reqwest::Method::PUT, &target, Some(body))
+                    .await
+                {
                     Ok(reply) if reply.status == 201 => acknowledged.push(path),
                     Ok(reply) => {
                         reply.refused(503, "service_unavailable");
@@ -229,10 +304,17 @@ async fn sigterm_finishes_what_is_in_hand() {
 
     let server = Server::dev().data(data.path()).start().await;
     for path in writers.join_all().await.into_iter().flatten() {
-        let read = server.root().get(&format!("/v1/secrets/{path}")).await.ok(200);
+        let read = server
+            .root()
+            .get(&format!("/v1/secrets/{path}"))
+            .await
+            .ok(200);
         assert_eq!(read["data"]["path"], path);
     }
-    assert_eq!(server.root().get("/v1/audit/verify").await.ok(200)["valid"], true);
+    assert_eq!(
+        server.root().get("/v1/audit/verify").await.ok(200)["valid"],
+        true
+    );
     server.stop().await;
 }
 
@@ -254,7 +336,8 @@ async fn a_long_poll_does_not_hold_the_exit() {
     eventually("the poll is in flight", SOON, async || {
         let metrics = root.get("/v1/metrics").await.text;
         let active = metrics.lines().any(|line| {
-            line.starts_with("scaivault_active_requests{") && line.contains("subscription")
+            line.starts_with("scaivault_active_requests{")
+                && line.contains("subscription")
                 && !line.ends_with(" 0")
         });
         active.then_some(())
@@ -262,8 +345,15 @@ async fn a_long_poll_does_not_hold_the_exit() {
     .await;
     let began = Instant::now();
     server.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    let answer = polling.await.expect("the poll ends").expect("with an answer");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    let answer = polling
+        .await
+        .expect("the poll ends")
+        .expect("with an answer");
     assert!(matches!(answer.status, 200 | 503), "{}", answer.text);
 }
 
@@ -281,8 +371,10 @@ impl Production {
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "init: {stdout}\n{stderr}");
-        let tokens: Vec<_> =
-            stdout.split_whitespace().filter(|word| word.starts_with("skt_")).collect();
+        let tokens: Vec<_> = stdout
+            .split_whitespace()
+            .filter(|word| word.starts_with("skt_"))
+            .collect();
         assert_eq!(tokens.len(), 1, "the admin token is shown once: {stdout}");
         assert!(!stderr.contains("skt_"), "{stderr}");
         let token = tokens[0].to_owned();
@@ -309,7 +401,9 @@ impl Production {
     /// The same, told by the file that `init` wrote.
     fn server_by_file(&self) -> Command {
         let mut command = scaivault(self.home.path());
-        command.args(["server", "--config"]).arg(self.data().join("scaivault.toml"));
+        command
+            .args(["server", "--config"])
+            .arg(self.data().join("scaivault.toml"));
         command.env("BIND_ADDRESS", "127.0.0.1:0");
         command
     }
@@ -321,7 +415,11 @@ impl Production {
 
 fn init(home: &Path, env: &[(&str, &str)]) -> Output {
     let mut command = scaivault(home);
-    command.arg("init").arg("--data").arg(home.join("data")).envs(env.iter().copied());
+    command
+        .arg("init")
+        .arg("--data")
+        .arg(home.join("data"))
+        .envs(env.iter().copied());
     command.output().expect("init runs")
 }
 
@@ -368,37 +466,60 @@ fn plain_http() -> reqwest::Client {
 async fn the_production_form() {
     let production = Production::init(&[]);
     for private in [production.key_file(), production.data()] {
-        let mode = std::fs::metadata(&private).expect("it is there").permissions().mode();
+        let mode = std::fs::metadata(&private)
+            .expect("it is there")
+            .permissions()
+            .mode();
         let expect = if private.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(mode & 0o777, expect, "{}: {mode:o}", private.display());
     }
 
     // Once.
     let again = init(production.home.path(), &[]);
-    assert!(!again.status.success(), "a second init would replace the root key");
+    assert!(
+        !again.status.success(),
+        "a second init would replace the root key"
+    );
     assert!(!String::from_utf8_lossy(&again.stdout).contains("skt_"));
     assert!(!again.stderr.is_empty(), "it says why");
 
     let token = production.token.clone();
     let served = Served::start(production.server(), &token, plain_http(), "http").await;
     let me = served.api.get("/v1/auth/whoami").await.ok(200);
-    assert!(me["scopes"].as_array().expect("scopes").contains(&json!("admin")), "{me}");
+    assert!(
+        me["scopes"]
+            .as_array()
+            .expect("scopes")
+            .contains(&json!("admin")),
+        "{me}"
+    );
     // The administrator writes what a policy allows, or everything; either way can be had.
     let policy = json!({
         "name": "all", "rules": [{ "path_pattern": "app/**", "permissions": ["admin"] }],
     });
     let policy = served.api.post("/v1/policies", policy).await.ok(201);
     let binding = json!({ "identity_type": me["identity_type"], "identity_id": me["identity_id"] });
-    let bindings = format!("/v1/policies/{}/bindings", policy["id"].as_str().expect("an id"));
+    let bindings = format!(
+        "/v1/policies/{}/bindings",
+        policy["id"].as_str().expect("an id")
+    );
     served.api.post(&bindings, binding).await.ok(201);
-    served.api.put("/v1/secrets/app/db", json!({ "data": { "k": "v" } })).await.ok(201);
+    served
+        .api
+        .put("/v1/secrets/app/db", json!({ "data": { "k": "v" } }))
+        .await
+        .ok(201);
     // No receiver on the loopback here, and none without TLS.
-    let webhook = |url: &str| {
-        json!({ "name": url, "url": url, "secret": SECRET, "events": ["secret.created"] })
-    };
-    let refused = served.api.post("/v1/webhooks", webhook("http://127.0.0.1:9/")).await;
+    let webhook = |url: &str| json!({ "name": url, "url": url, "secret": SECRET, "events": ["secret.created"] });
+    let refused = served
+        .api
+        .post("/v1/webhooks", webhook("http://127.0.0.1:9/"))
+        .await;
     assert!(matches!(refused.status, 400 | 422), "{}", refused.text);
-    let refused = served.api.post("/v1/webhooks", webhook("https://127.0.0.1/")).await;
+    let refused = served
+        .api
+        .post("/v1/webhooks", webhook("https://127.0.0.1/"))
+        .await;
     assert!(matches!(refused.status, 400 | 422), "{}", refused.text);
     let log = served.process.stdout().join("\n") + &served.process.stderr();
     assert!(!log.contains(&token), "the log holds the token");
@@ -406,14 +527,23 @@ async fn the_production_form() {
     for line in lines.clone() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
     }
-    assert!(lines.count() > 0, "structured JSON logs are the default: {log}");
+    assert!(
+        lines.count() > 0,
+        "structured JSON logs are the default: {log}"
+    );
     served.stop().await;
 
     // The second start continues.
     let by_file = production.server_by_file();
     let served = Served::start(by_file, &token, plain_http(), "http").await;
-    assert_eq!(served.api.get("/v1/secrets/app/db").await.ok(200)["data"]["k"], "v");
-    assert_eq!(served.api.get("/v1/audit/verify").await.ok(200)["valid"], true);
+    assert_eq!(
+        served.api.get("/v1/secrets/app/db").await.ok(200)["data"]["k"],
+        "v"
+    );
+    assert_eq!(
+        served.api.get("/v1/audit/verify").await.ok(200)["valid"],
+        true
+    );
     served.stop().await;
 
     // Another key does not open it, and it says so.
@@ -434,9 +564,15 @@ async fn a_passphrase_instead_of_a_key_file() {
     std::fs::write(&file, "correct horse battery staple\n").expect("a file");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("its mode");
     let name = file.to_str().expect("a plain name");
-    let env = [("KMS_PROVIDER", "passphrase"), ("SCAIVAULT_SEAL_PASSPHRASE_FILE", name)];
+    let env = [
+        ("KMS_PROVIDER", "passphrase"),
+        ("SCAIVAULT_SEAL_PASSPHRASE_FILE", name),
+    ];
     let production = Production::init(&env);
-    assert!(!production.key_file().exists(), "the key is derived, not kept");
+    assert!(
+        !production.key_file().exists(),
+        "the key is derived, not kept"
+    );
     let mut command = production.server();
     command.envs(env);
     let served = Served::start(command, &production.token, plain_http(), "http").await;
@@ -449,7 +585,10 @@ async fn a_passphrase_instead_of_a_key_file() {
     let mut wrong = Process::start("scaivault server", command);
     assert!(!wrong.exited(SOON).await.success());
     let told = wrong.stdout().join("\n") + &wrong.stderr();
-    assert!(told.to_lowercase().contains("passphrase"), "it says what is wrong: {told}");
+    assert!(
+        told.to_lowercase().contains("passphrase"),
+        "it says what is wrong: {told}"
+    );
     assert!(!told.contains("wrong horse"), "and does not repeat it");
 }
 
@@ -458,7 +597,15 @@ async fn tls_is_served_by_the_binary() {
     let files = tempfile::tempdir().expect("a temporary directory");
     let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
         .args(["-days", "2", "-subj", "/CN=localhost", "-addext"])
         .arg("subjectAltName=IP:127.0.0.1,DNS:localhost")
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
@@ -468,7 +615,11 @@ async fn tls_is_served_by_the_binary() {
         .arg(&cert)
         .output()
         .expect("openssl is installed");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
 
     let production = Production::init(&[]);
     let mut command = production.server();
@@ -492,5 +643,8 @@ async fn tls_is_served_by_the_binary() {
     let mut half = Process::start("scaivault server", half);
     assert!(!half.exited(SOON).await.success());
     let told = half.stdout().join("\n") + &half.stderr();
-    assert!(told.contains("TLS_KEY_FILE") || told.contains("tls"), "{told}");
+    assert!(
+        told.contains("TLS_KEY_FILE") || told.contains("tls"),
+        "{told}"
+    );
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::first_integration::{grant, service};
-use crate::harness::{Api, SOON, Server, eventually};
+use crate::harness::{Api, Receiver, SOON, Server, eventually};
 
 async fn subscribe(api: &Api, buffer_size: u32) -> String {
     let subscription = api
@@ -22,21 +22,35 @@ async fn subscribe(api: &Api, buffer_size: u32) -> String {
         .ok(201);
     assert_eq!(subscription["delivery"]["type"], "polling");
     assert_eq!(subscription["delivery"]["buffer_size"], buffer_size);
-    format!("/v1/subscriptions/{}", subscription["id"].as_str().expect("an id"))
+    format!(
+        "/v1/subscriptions/{}",
+        subscription["id"].as_str().expect("an id")
+    )
 }
 
 async fn poll(api: &Api, subscription: &str, query: &str) -> Vec<Value> {
-    let answer = api.get(&format!("{subscription}/poll?{query}")).await.ok(200);
+    let answer = api
+        .get(&format!("{subscription}/poll?{query}"))
+        .await
+        .ok(200);
     assert!(answer["has_more"].is_boolean());
     answer["events"].as_array().expect("events").clone()
 }
 
 fn ids(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|event| event["event_id"].as_str().expect("an id")).collect()
+    events
+        .iter()
+        .map(|event| event["event_id"].as_str().expect("an id"))
+        .collect()
 }
 
 async fn write(api: &Api, path: &str) {
-    let reply = api.put(&format!("/v1/secrets/{path}"), json!({ "data": { "k": "v" } })).await;
+    let reply = api
+        .put(
+            &format!("/v1/secrets/{path}"),
+            json!({ "data": { "k": "v" } }),
+        )
+        .await;
     assert!(matches!(reply.status, 200 | 201), "{}", reply.text);
 }
 
@@ -49,7 +63,11 @@ async fn a_long_poll_answers_when_something_happens() {
     // Nothing yet: an empty list after the timeout, with 200.
     let began = Instant::now();
     assert!(poll(&root, &subscription, "timeout=1").await.is_empty());
-    assert!(began.elapsed() >= Duration::from_millis(900), "it waited: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(900),
+        "it waited: {:?}",
+        began.elapsed()
+    );
 
     // A poll that is waiting is woken by the event.
     let waiting = tokio::spawn({
@@ -81,22 +99,44 @@ async fn events_come_again_until_they_are_acknowledged() {
     })
     .await;
     let paths: Vec<_> = events.iter().map(|event| event["path"].as_str()).collect();
-    assert_eq!(paths, [Some("app/one"), Some("app/two"), Some("app/three")], "in order");
+    assert_eq!(
+        paths,
+        [Some("app/one"), Some("app/two"), Some("app/three")],
+        "in order"
+    );
 
     // Unacknowledged: the same again. A page at a time, or after one of them, too.
-    assert_eq!(ids(&poll(root, &subscription, "timeout=1").await), ids(&events));
-    let page = root.get(&format!("{subscription}/poll?timeout=1&max_events=2")).await.ok(200);
-    assert_eq!(ids(page["events"].as_array().expect("events")), ids(&events)[..2]);
+    assert_eq!(
+        ids(&poll(root, &subscription, "timeout=1").await),
+        ids(&events)
+    );
+    let page = root
+        .get(&format!("{subscription}/poll?timeout=1&max_events=2"))
+        .await
+        .ok(200);
+    assert_eq!(
+        ids(page["events"].as_array().expect("events")),
+        ids(&events)[..2]
+    );
     assert_eq!(page["has_more"], true);
     let after = format!("timeout=1&since_event_id={}", ids(&events)[1]);
-    assert_eq!(ids(&poll(root, &subscription, &after).await), ids(&events)[2..]);
+    assert_eq!(
+        ids(&poll(root, &subscription, &after).await),
+        ids(&events)[2..]
+    );
 
     // Acknowledged: gone, each by itself, and only once.
     let ack = format!("{subscription}/ack");
     let body = json!({ "event_ids": [ids(&events)[0], ids(&events)[2]] });
-    assert_eq!(root.post(&ack, body.clone()).await.ok(200)["acknowledged"], 2);
+    assert_eq!(
+        root.post(&ack, body.clone()).await.ok(200)["acknowledged"],
+        2
+    );
     assert_eq!(root.post(&ack, body).await.ok(200)["acknowledged"], 0);
-    assert_eq!(ids(&poll(root, &subscription, "timeout=1").await), ids(&events)[1..2]);
+    assert_eq!(
+        ids(&poll(root, &subscription, "timeout=1").await),
+        ids(&events)[1..2]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,31 +162,64 @@ async fn a_subscription_is_its_owners() {
     let server = Server::dev().start().await;
     let root = server.root();
     let subscription = subscribe(root, 10).await;
-    let other =
-        service(root, "sa:curious", &["subscriptions:read", "subscriptions:write"]).await;
+    let other = service(
+        root,
+        "sa:curious",
+        &["subscriptions:read", "subscriptions:write"],
+    )
+    .await;
     let poll = other.get(&format!("{subscription}/poll?timeout=1")).await;
     poll.refused(404, "subscription_not_found");
-    let ack = other.post(&format!("{subscription}/ack"), json!({ "event_ids": [] })).await;
+    let ack = other
+        .post(&format!("{subscription}/ack"), json!({ "event_ids": [] }))
+        .await;
     ack.refused(404, "subscription_not_found");
 }
 
-/// A feed obeys the rule of a single read (threat model, D5): what its owner may not see does not
-/// reach it, whatever patterns it was made with.
+/// A feed obeys the rule of a single read (threat model, D5, D6): what its owner may not see does
+/// not reach it, whatever patterns it was made with, and from the moment it may not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_hears_of_nothing_it_may_not_see() {
     let server = Server::dev().start().await;
     let root = server.root();
-    grant(root, "sa:curious", "app/open/*", &["read", "list"]).await;
-    let scopes = ["subscriptions:read", "subscriptions:write", "secrets:read", "secrets:list"];
+    let policy = grant(root, "sa:curious", "app/open/*", &["read", "list"]).await;
+    let scopes = [
+        "subscriptions:read",
+        "subscriptions:write",
+        "secrets:read",
+        "secrets:list",
+    ];
     let curious = service(root, "sa:curious", &scopes).await;
     let subscription = subscribe(&curious, 10).await;
+    let receiver = Receiver::start().await;
+    let secret = "signing-secret-of-the-curious";
+    let sent = json!({
+        "name": "sent", "paths": ["**"], "events": ["secret.created"],
+        "delivery": { "type": "webhook", "url": receiver.url(), "secret": secret },
+    });
+    curious.post("/v1/subscriptions", sent).await.ok(201);
+
     write(root, "app/hidden").await;
     write(root, "app/open/one").await;
+    let created = receiver.event("secret.created", &json!({})).await;
+    assert_eq!(created.event["path"], "app/open/one");
+    created.check_subscription_signature(secret);
     let events = eventually("it hears of what it may see", SOON, async || {
         let events = poll(&curious, &subscription, "timeout=1").await;
-        events.iter().any(|event| event["path"] == "app/open/one").then_some(events)
+        (!events.is_empty()).then_some(events)
     })
     .await;
     let paths: Vec<_> = events.iter().map(|event| event["path"].as_str()).collect();
     assert_eq!(paths, [Some("app/open/one")]);
+
+    // What waits is not handed out any more when the right has gone.
+    let patch = json!({ "is_active": false });
+    root.patch(&format!("/v1/policies/{policy}"), patch)
+        .await
+        .ok(200);
+    assert_eq!(
+        poll(&curious, &subscription, "timeout=1").await,
+        Vec::<Value>::new()
+    );
+    assert_eq!(receiver.received().len(), 1);
 }

@@ -28,7 +28,11 @@ fn blocks(text: &str) -> Vec<Block> {
             Some(_) if line == "```" => blocks.extend(open.take()),
             Some(block) => block.script.extend([line, "\n"]),
             None if line == "```sh" => {
-                open = Some(Block { line: number + 1, script: String::new(), expect: Vec::new() });
+                open = Some(Block {
+                    line: number + 1,
+                    script: String::new(),
+                    expect: Vec::new(),
+                });
             }
             None => {
                 let comment = line.strip_prefix("<!-- expect: ");
@@ -56,14 +60,21 @@ fn script(blocks: &[Block]) -> String {
 }
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("our own repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("our own repository")
 }
 
 async fn run(tutorial: &str) {
     let path = repository().join("docs/tutorials").join(tutorial);
     let text = std::fs::read_to_string(&path).expect("the tutorial");
     let blocks = blocks(&text);
-    assert!(blocks.len() >= 5, "{tutorial} has only {} blocks", blocks.len());
+    assert!(
+        blocks.len() >= 5,
+        "{tutorial} has only {} blocks",
+        blocks.len()
+    );
 
     let server = Server::dev().rate_limited().start().await;
     let mut command = Command::new("bash");
@@ -118,9 +129,18 @@ async fn rotate_oauth_credentials() {
 fn every_tutorial_is_run() {
     let mut names: Vec<_> = std::fs::read_dir(repository().join("docs/tutorials"))
         .expect("the tutorials")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name"))
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a plain name")
+        })
         .filter(|name| name.ends_with(".md"))
         .collect();
     names.sort_unstable();
-    assert_eq!(names, ["first-integration.md", "rotate-oauth-credentials.md"]);
+    assert_eq!(
+        names,
+        ["first-integration.md", "rotate-oauth-credentials.md"]
+    );
 }

@@ -4,7 +4,8 @@ use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{CommitError, Record, SecretReads, Unit, UnitName};
+use scaivault_core::ports::{AssignmentReads, CommitError, Record, SecretReads, Unit, UnitName};
+use scaivault_core::rotation::Assignment;
 use scaivault_core::secret::{Metadata, SecretHead};
 use scaivault_core::time::Timestamp;
 
@@ -27,7 +28,7 @@ pub struct MetadataChange {
 }
 
 impl Vault {
-    /// Changes metadata.
+    /// Changes metadata; answers the secret with its schedule.
     ///
     /// # Errors
     /// [`VaultError::NotFound`] when there is no such secret.
@@ -36,7 +37,7 @@ impl Vault {
         caller: &Caller,
         path: &SecretPath,
         change: &MetadataChange,
-    ) -> Result<SecretHead, VaultError> {
+    ) -> Result<(SecretHead, Option<Assignment>), VaultError> {
         self.authorize(
             caller,
             Scope::SecretsWrite,
@@ -48,7 +49,9 @@ impl Vault {
         let outcome = self
             .secret_metadata_change_allowed(caller, path, change)
             .await;
-        self.on_trail(caller, Action::Write, path, outcome).await
+        let head = self.on_trail(caller, Action::Write, path, outcome).await?;
+        let assignment = AssignmentReads::assignment_find(&*self.store, &head.tenant, path).await?;
+        Ok((head, assignment))
     }
 
     async fn secret_metadata_change_allowed(

@@ -26,7 +26,7 @@ use scaivault_engine::{Caller, MetadataChange, SecretDetails, SecretWrite, Writt
 
 use super::rotations::rotation_view;
 use super::secret_value::secret_value;
-use super::{id_in_path, no_such_method, no_such_route};
+use super::{id_in_path, no_such_method};
 use crate::app::{App, Shared};
 use crate::body::{json_response, read};
 use crate::call::Call;
@@ -92,7 +92,7 @@ async fn dispatch(
         "GET" | "HEAD" => Category::Read,
         "DELETE" => Category::Delete,
         "PUT" | "POST" | "PATCH" => Category::Write,
-        _ => return Err(no_such_method().await),
+        _ => return Err(not_of_a_secret().await),
     };
     let (target, path) = match target(&uri, &method) {
         Ok(found) => found,
@@ -118,8 +118,14 @@ async fn dispatch(
         ("GET", Target::Consumers) => consumers(&app, &caller, &path).await,
         ("POST", Target::Rotate) => rotate(&app, &caller, &path).await,
         ("POST", Target::Undelete) => undelete(&app, &caller, &path).await,
-        ("POST", Target::Value) => Err(no_such_route().await),
-        _ => Err(no_such_method().await),
+        _ => Err(not_of_a_secret().await),
+    }
+}
+
+async fn not_of_a_secret() -> Problem {
+    Problem {
+        allow: Some("GET, PUT, DELETE"),
+        ..no_such_method().await
     }
 }
 
@@ -276,11 +282,12 @@ async fn patch_metadata(
             Some(Some(text)) => Some(Some(fields::time(&text, "expires_at")?)),
         },
     };
-    let head = app
+    let (head, assignment) = app
         .vault
         .secret_metadata_change(caller, path, &change)
         .await?;
-    Ok(json_response(StatusCode::OK, &head_view(&head, None)))
+    let view = head_view(&head, assignment.as_ref());
+    Ok(json_response(StatusCode::OK, &view))
 }
 
 async fn consumers(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {

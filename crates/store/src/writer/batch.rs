@@ -196,7 +196,12 @@ impl Writer {
         Ok(Ok(Committed { events }))
     }
 
-    fn commit(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+    /// The commit itself: where a disk that fails shows.
+    pub(super) fn commit(&self, conn: &Connection) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if let Some(fault) = self.shared.faults.next() {
+            return fault.strike(conn);
+        }
         run(conn, "COMMIT")
     }
 }

@@ -6,9 +6,13 @@
 
 mod answer;
 mod batch;
+#[cfg(test)]
+mod fault;
 mod ledger;
 mod queue;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod watch;
 

@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     /// The last thing that went wrong with writing, until writing goes well again.
     pub(crate) trouble: Mutex<Option<String>>,
     pub(crate) counters: Counters,
+    #[cfg(test)]
+    pub(super) faults: super::fault::Faults,
 }
 
 impl Shared {
@@ -74,6 +76,8 @@ impl Shared {
             mac: RwLock::new(None),
             trouble: Mutex::new(None),
             counters: Counters::default(),
+            #[cfg(test)]
+            faults: super::fault::Faults::default(),
         }
     }
 

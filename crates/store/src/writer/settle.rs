@@ -137,7 +137,7 @@ impl Writer {
         let next = Head { batch: self.head.batch + 1, ..self.head.clone() };
         let written = run(conn, "BEGIN IMMEDIATE")
             .and_then(|()| head::write(conn, &next))
-            .and_then(|()| run(conn, "COMMIT"));
+            .and_then(|()| self.commit(conn));
         match written {
             Ok(()) => {
                 self.head = next;

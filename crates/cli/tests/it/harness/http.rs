@@ -16,22 +16,34 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(url: &str, token: &str) -> Self {
-        let http = client().build().expect("a client needs nothing from outside");
+        let http = client()
+            .build()
+            .expect("a client needs nothing from outside");
         Self::with_client(http, url, token)
     }
 
     pub(crate) fn with_client(http: Client, url: &str, token: &str) -> Self {
-        Self { http, url: url.to_owned(), token: Some(token.to_owned()) }
+        Self {
+            http,
+            url: url.to_owned(),
+            token: Some(token.to_owned()),
+        }
     }
 
     /// The same server, asked with another token.
     pub(crate) fn with_token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same server, asked by nobody.
     pub(crate) fn anonymous(&self) -> Self {
-        Self { token: None, ..self.clone() }
+        Self {
+            token: None,
+            ..self.clone()
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -71,7 +83,8 @@ impl Api {
         let caller = std::panic::Location::caller();
         let sent = self.attempt(method, path, body);
         async move {
-            sent.await.unwrap_or_else(|error| panic!("{caller}: {what}: no answer: {error:?}"))
+            sent.await
+                .unwrap_or_else(|error| panic!("{caller}: {what}: no answer: {error:?}"))
         }
     }
 
@@ -121,19 +134,31 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn new(what: String, status: u16, headers: HeaderMap, text: String) -> Self {
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self { what, status, headers, body, text }
+        Self {
+            what,
+            status,
+            headers,
+            body,
+            text,
+        }
     }
 
     /// A header as text; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap_or_default())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap_or_default())
     }
 
     /// The body of an answer that must have this status.
     #[track_caller]
     pub(crate) fn ok(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}: {}", self.what, self.text);
-        assert!(!self.header("x-request-id").is_empty(), "{}: no X-Request-ID", self.what);
+        assert!(
+            !self.header("x-request-id").is_empty(),
+            "{}: no X-Request-ID",
+            self.what
+        );
         self.body
     }
 
@@ -159,15 +184,32 @@ impl Reply {
     pub(crate) fn error(&self) -> Value {
         let error = &self.body["error"];
         let id = self.header("x-request-id");
-        assert!(error["code"].is_string(), "{}: no error envelope: {}", self.what, self.text);
         assert!(
-            error["message"].as_str().is_some_and(|message| !message.is_empty()),
+            error["code"].is_string(),
+            "{}: no error envelope: {}",
+            self.what,
+            self.text
+        );
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty()),
             "{}: no message: {}",
             self.what,
             self.text
         );
-        assert!(id.starts_with("req_"), "{}: X-Request-ID is {id:?}", self.what);
-        assert_eq!(error["request_id"].as_str(), Some(id), "{}: {}", self.what, self.text);
+        assert!(
+            id.starts_with("req_"),
+            "{}: X-Request-ID is {id:?}",
+            self.what
+        );
+        assert_eq!(
+            error["request_id"].as_str(),
+            Some(id),
+            "{}: {}",
+            self.what,
+            self.text
+        );
         error.clone()
     }
 

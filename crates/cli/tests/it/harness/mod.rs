@@ -12,4 +12,4 @@ pub(crate) use http::{Api, Reply};
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
 pub(crate) use server::Server;
-pub(crate) use wait::{eventually, SOON};
+pub(crate) use wait::{SOON, eventually};

@@ -44,7 +44,14 @@ impl Process {
         let err = child.stderr.take().expect("standard error is piped");
         let file = File::create(&stderr).expect("a file for standard error");
         let readers = vec![keep_lines(out, Arc::clone(&stdout)), copy(err, file)];
-        Self { name: name.to_owned(), child, stdout, stderr, readers, _files: files }
+        Self {
+            name: name.to_owned(),
+            child,
+            stdout,
+            stderr,
+            readers,
+            _files: files,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -53,7 +60,10 @@ impl Process {
 
     /// Standard output so far, by line.
     pub(crate) fn stdout(&self) -> Vec<String> {
-        self.stdout.lock().expect("the reader does not panic").clone()
+        self.stdout
+            .lock()
+            .expect("the reader does not panic")
+            .clone()
     }
 
     /// Standard error so far.
@@ -128,7 +138,10 @@ impl Drop for Process {
     }
 }
 
-fn keep_lines(stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+fn keep_lines(
+    stream: impl Read + Send + 'static,
+    lines: Arc<Mutex<Vec<String>>>,
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { break };

@@ -17,10 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn exchange(url: &str, request: Vec<u8>) -> impl Future<Output = Reply> {
     let caller = std::panic::Location::caller();
     let address = url.trim_start_matches("http://").to_owned();
-    let first_line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let what = String::from_utf8_lossy(first_line).chars().take(120).collect::<String>();
+    let first_line = request
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    let what = String::from_utf8_lossy(first_line)
+        .chars()
+        .take(120)
+        .collect::<String>();
     async move {
-        let stream = TcpStream::connect(&address).await.expect("the server listens");
+        let stream = TcpStream::connect(&address)
+            .await
+            .expect("the server listens");
         let (mut read, mut write) = stream.into_split();
         let sending = tokio::spawn(async move {
             // A refusal may come before the end of a long body; then writing fails, rightly.
@@ -47,13 +55,22 @@ pub(crate) fn exchange(url: &str, request: Vec<u8>) -> impl Future<Output = Repl
 }
 
 /// A request with the given target, exactly, and a JSON body.
-pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+pub(crate) fn request(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
+    let mut head =
+        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     if !body.is_empty() {
-        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        head.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        ));
     }
     head.push_str("\r\n");
     [head.as_bytes(), body].concat()
@@ -65,13 +82,19 @@ fn parse(what: &str, bytes: &[u8]) -> Option<Reply> {
     let head = std::str::from_utf8(&bytes[..end]).expect("headers are text");
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
-    let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status_line
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok());
     let status = status.unwrap_or_else(|| panic!("{what}: not HTTP: {status_line:?}"));
     let headers: HeaderMap = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-            (name, HeaderValue::from_str(value.trim()).expect("a header value"))
+            (
+                name,
+                HeaderValue::from_str(value.trim()).expect("a header value"),
+            )
         })
         .collect();
     let body = &bytes[end + 4..];

@@ -36,15 +36,27 @@ pub(crate) struct Received {
 impl Receiver {
     /// Answers everything with 200.
     pub(crate) async fn start() -> Self {
-        let shared =
-            Arc::new(Shared { received: Mutex::default(), answer: AtomicU16::new(200) });
-        let app = axum::Router::new().fallback(take).with_state(Arc::clone(&shared));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let shared = Arc::new(Shared {
+            received: Mutex::default(),
+            answer: AtomicU16::new(200),
+        });
+        let app = axum::Router::new()
+            .fallback(take)
+            .with_state(Arc::clone(&shared));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound address"));
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app).await.expect("the receiver serves");
+            axum::serve(listener, app)
+                .await
+                .expect("the receiver serves");
         });
-        Self { shared, url, serving }
+        Self {
+            shared,
+            url,
+            serving,
+        }
     }
 
     /// Where to send to.
@@ -59,7 +71,11 @@ impl Receiver {
 
     /// Everything that arrived, in that order.
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.shared.received.lock().expect("nobody panics holding it").clone()
+        self.shared
+            .received
+            .lock()
+            .expect("nobody panics holding it")
+            .clone()
     }
 
     /// The events of one type that arrived so far.
@@ -71,9 +87,15 @@ impl Receiver {
 
     /// The first event of this type with these `data` fields, once it has arrived.
     pub(crate) async fn event(&self, event_type: &str, data: &Value) -> Received {
-        eventually(&format!("{event_type} with {data} arrives"), SOON, async || {
-            self.of_type(event_type).into_iter().find(|one| one.has_data(data))
-        })
+        eventually(
+            &format!("{event_type} with {data} arrives"),
+            SOON,
+            async || {
+                self.of_type(event_type)
+                    .into_iter()
+                    .find(|one| one.has_data(data))
+            },
+        )
         .await
     }
 }
@@ -86,14 +108,24 @@ impl Drop for Receiver {
 
 async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let event = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let received = Received { headers, body, event };
-    shared.received.lock().expect("nobody panics holding it").push(received);
+    let received = Received {
+        headers,
+        body,
+        event,
+    };
+    shared
+        .received
+        .lock()
+        .expect("nobody panics holding it")
+        .push(received);
     StatusCode::from_u16(shared.answer.load(Ordering::SeqCst)).expect("a status")
 }
 
 impl Received {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap_or_default())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap_or_default())
     }
 
     /// The raw body.
@@ -104,7 +136,9 @@ impl Received {
     /// Whether `data` has at least these fields.
     pub(crate) fn has_data(&self, fields: &Value) -> bool {
         let fields = fields.as_object().expect("an object of fields");
-        fields.iter().all(|(name, value)| self.event["data"][name] == *value)
+        fields
+            .iter()
+            .all(|(name, value)| self.event["data"][name] == *value)
     }
 
     /// Checks the envelope and the headers common to both kinds of receiver.
@@ -113,12 +147,21 @@ impl Received {
         let event = &self.event;
         let id = event["event_id"].as_str().expect("event_id");
         assert!(id.starts_with("evt_"), "{event}");
-        for field in ["event_type", "timestamp", "tenant_id", "partner_id", "identity_id"] {
+        for field in [
+            "event_type",
+            "timestamp",
+            "tenant_id",
+            "partner_id",
+            "identity_id",
+        ] {
             assert!(event[field].is_string(), "{field} is missing: {event}");
         }
         assert!(event["data"].is_object(), "{event}");
         let at = event["timestamp"].as_str().expect("timestamp");
-        assert!(at.len() == "2026-04-23T14:00:00.123456Z".len() && at.ends_with('Z'), "{at}");
+        assert!(
+            at.len() == "2026-04-23T14:00:00.123456Z".len() && at.ends_with('Z'),
+            "{at}"
+        );
         assert_eq!(self.header("user-agent"), "ScaiVault-Webhook/1.0");
         assert_eq!(self.header("x-scaivault-event-id"), id);
         assert_eq!(self.header("x-scaivault-event-type"), event["event_type"]);
@@ -129,7 +172,10 @@ impl Received {
     #[track_caller]
     pub(crate) fn check_webhook_signature(&self, secret: &str) {
         let timestamp = self.header("x-scaivault-timestamp");
-        assert!(timestamp.parse::<u64>().is_ok(), "Unix seconds: {timestamp:?}");
+        assert!(
+            timestamp.parse::<u64>().is_ok(),
+            "Unix seconds: {timestamp:?}"
+        );
         let signed = [timestamp.as_bytes(), b".", &self.body].concat();
         let expect = format!("sha256={}", hex::encode(hmac_sha256(secret, &signed)));
         assert_eq!(self.header("x-scaivault-signature"), expect);
@@ -153,7 +199,10 @@ impl Received {
         let mac = base64::engine::general_purpose::STANDARD.encode(hmac_sha256(secret, &signed));
         let expect = format!("v1,{mac}");
         let signatures = self.header("webhook-signature");
-        assert!(signatures.split(' ').any(|one| one == expect), "{signatures:?}");
+        assert!(
+            signatures.split(' ').any(|one| one == expect),
+            "{signatures:?}"
+        );
     }
 }
 

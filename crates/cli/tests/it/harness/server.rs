@@ -14,7 +14,12 @@ pub(crate) const SCAIVAULT: &str = env!("CARGO_BIN_EXE_scaivault");
 pub(crate) fn scaivault(home: &Path) -> Command {
     let mut command = Command::new(SCAIVAULT);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    command.env_clear().env("PATH", path).env("HOME", home).env("TMPDIR", home).current_dir(home);
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .current_dir(home);
     command
 }
 
@@ -85,7 +90,10 @@ impl Server {
         self.process.terminate();
         let status = self.process.exited(SOON).await;
         let stderr = self.process.stderr();
-        assert!(status.success(), "SIGTERM ended it with {status}:\n{stderr}");
+        assert!(
+            status.success(),
+            "SIGTERM ended it with {status}:\n{stderr}"
+        );
         (stderr, self.home)
     }
 }
@@ -119,7 +127,13 @@ impl ServerBuilder {
     pub(crate) fn start(self) -> impl Future<Output = Server> {
         let home = tempfile::tempdir().expect("a temporary directory");
         let mut command = scaivault(home.path());
-        command.args(["dev", "--listen", "127.0.0.1:0", "--root-token", &self.root_token]);
+        command.args([
+            "dev",
+            "--listen",
+            "127.0.0.1:0",
+            "--root-token",
+            &self.root_token,
+        ]);
         if let Some(data) = &self.data {
             command.arg("--data").arg(data);
         }
@@ -135,7 +149,14 @@ impl ServerBuilder {
             let url = printed_url(&mut process, "ScaiVault dev server: http://").await;
             let root = Api::new(&url, &root_token);
             ready(&mut process, &root).await;
-            Server { process, url, root, root_token, ready_after: began.elapsed(), home }
+            Server {
+                process,
+                url,
+                root,
+                root_token,
+                ready_after: began.elapsed(),
+                home,
+            }
         }
     }
 }
@@ -164,7 +185,9 @@ pub(crate) async fn ready(process: &mut Process, api: &Api) {
     let api = api.anonymous();
     eventually("the server is ready", SOON, async || {
         assert!(!process.is_gone(), "the server ended: {}", process.stderr());
-        let asked = api.attempt(reqwest::Method::GET, "/v1/health/ready", None).await;
+        let asked = api
+            .attempt(reqwest::Method::GET, "/v1/health/ready", None)
+            .await;
         asked.ok().filter(|reply| reply.status == 200)
     })
     .await;

@@ -24,7 +24,10 @@ where
             if let Some(found) = probe().await {
                 return found;
             }
-            assert!(Instant::now() < deadline, "{caller}: not within {within:?}: {what}");
+            assert!(
+                Instant::now() < deadline,
+                "{caller}: not within {within:?}: {what}"
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }

@@ -23,9 +23,6 @@ pub(crate) struct Create {
     /// The server writes the new value itself; otherwise someone answers `rotation.due`
     #[arg(long)]
     auto_generate: bool,
-    /// Recipe for --auto-generate (sp_…)
-    #[arg(long, value_name = "ID")]
-    secret_policy: Option<String>,
     /// A webhook to notify (wh_…); may be repeated
     #[arg(long = "webhook", value_name = "ID")]
     webhooks: Vec<String>,
@@ -48,7 +45,7 @@ impl Create {
             grace_period: self.grace_period,
             warn_before: self.warn_before.map(WarnBefore::Text),
             auto_generate: Some(self.auto_generate),
-            secret_policy_id: self.secret_policy,
+            secret_policy_id: None,
             webhook_ids: (!self.webhooks.is_empty()).then_some(self.webhooks),
         }
     }

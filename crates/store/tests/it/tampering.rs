@@ -1,0 +1,280 @@
+//! Every change of the audit chain behind the store's back is found, and the row named.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use scaivault_core::audit::{AuditFilter, BadRow};
+use scaivault_core::ports::{AuditReads, Store, Unit, UnitName};
+use scaivault_store::{AuditStartError, OfflineStore, SqliteOptions, SqliteStore};
+use scaivault_testkit::SeededEntropy;
+use scaivault_testkit::store_conformance::samples::{audit, tenant};
+
+use crate::support::{TestMac, at, mac};
+
+/// A chain of twelve rows in three segments of four: rows 1–4, 5–8, 9–12.
+async fn chain(directory: &Path) -> PathBuf {
+    let file = directory.join("store.db");
+    let store = at(&file).await;
+    for segment in 0..3 {
+        let mut unit = Unit::new(UnitName::AuditOnly);
+        for row in 0..4 {
+            let secs = segment * 4 + row + 1;
+            unit.audit.push(audit(&tenant("a"), secs, "user:x", Some("app/db")));
+        }
+        store.commit(unit).await.unwrap();
+    }
+    file
+}
+
+fn id(chain: &str, seq: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let digit = |at: u64| char::from(DIGITS[usize::try_from((seq >> (5 * at)) & 31).unwrap()]);
+    format!("log_{chain}_{}", (0..12).rev().map(digit).collect::<String>())
+}
+
+fn chain_name(conn: &Connection) -> String {
+    conn.query_row("SELECT chain FROM store_head", [], |row| row.get(0)).unwrap()
+}
+
+/// Tampers, and expects the verifier to name this row and reason, all rows before it being whole.
+async fn check(tamper: impl Fn(&Connection), seq: u64, reason: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = chain(directory.path()).await;
+    let conn = Connection::open(&file).unwrap();
+    let whole = OfflineStore::open(&file).unwrap().audit_verify(Some(&TestMac(1))).unwrap();
+    assert_eq!((whole.rows, whole.first_bad), (12, None));
+    tamper(&conn);
+    let expect = BadRow { id: id(&chain_name(&conn), seq), reason: reason.into() };
+    let report = OfflineStore::open(&file).unwrap().audit_verify(Some(&TestMac(1))).unwrap();
+    assert_eq!(report.first_bad.as_ref(), Some(&expect));
+    assert_eq!(report.rows, (seq - 1).min(12), "rows found whole");
+    // A store that runs finds the same.
+    let store = SqliteStore::open(SqliteOptions::file(&file), &SeededEntropy::new(2)).unwrap();
+    let online = store.audit_verify().await.unwrap().first_bad;
+    if reason != "mac" {
+        assert_eq!(online, Some(expect));
+    }
+}
+
+/// Changes the body of the segment that begins at `first`.
+fn edit_body(conn: &Connection, first: i64, edit: impl Fn(&mut Vec<String>)) {
+    let body: Vec<u8> = conn
+        .query_row("SELECT body FROM audit_segment WHERE first_seq = ?1", [first], |r| r.get(0))
+        .unwrap();
+    let text = String::from_utf8(body).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    edit(&mut lines);
+    let body: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    let changed = conn
+        .execute("UPDATE audit_segment SET body = ?2 WHERE first_seq = ?1", (first, body.as_bytes()))
+        .unwrap();
+    assert_eq!(changed, 1);
+}
+
+fn sql(conn: &Connection, text: &str) {
+    conn.execute_batch(text).unwrap();
+}
+
+#[tokio::test]
+async fn an_edited_row_is_named() {
+    for seq in [1usize, 4, 5, 7, 12] {
+        let tamper = |conn: &Connection| {
+            let first = (seq - 1) / 4 * 4;
+            edit_body(conn, i64::try_from(first).unwrap() + 1, |lines| {
+                let line = &mut lines[seq - 1 - first];
+                *line = line.replace("user:x", "user:y");
+            });
+        };
+        check(tamper, seq as u64, "edited").await;
+    }
+}
+
+#[tokio::test]
+async fn a_removed_row_is_named() {
+    check(|conn| edit_body(conn, 5, |lines| drop(lines.remove(0))), 5, "missing").await;
+    check(|conn| edit_body(conn, 5, |lines| drop(lines.remove(2))), 7, "missing").await;
+    check(|conn| edit_body(conn, 5, |lines| drop(lines.remove(3))), 8, "missing").await;
+    check(|conn| edit_body(conn, 9, |lines| drop(lines.remove(3))), 12, "missing").await;
+    check(|conn| sql(conn, "UPDATE audit_segment SET body = x'' WHERE first_seq = 5"), 5, "undecodable")
+        .await;
+}
+
+#[tokio::test]
+async fn an_inserted_row_is_named() {
+    let copy = |from: usize, to: usize| {
+        move |conn: &Connection| {
+            edit_body(conn, 5, |lines| {
+                let line = lines[from].replace("user:x", "user:y");
+                lines.insert(to, line);
+            });
+        }
+    };
+    check(copy(1, 1), 6, "inserted").await;
+    check(copy(3, 0), 5, "inserted").await;
+    check(copy(3, 4), 9, "inserted").await;
+    let stranger = |conn: &Connection| {
+        edit_body(conn, 5, |lines| lines.insert(2, "{\"id\":\"log_x\"}".into()));
+    };
+    check(stranger, 7, "inserted").await;
+}
+
+#[tokio::test]
+async fn reordered_rows_are_named() {
+    check(|conn| edit_body(conn, 5, |lines| lines.swap(1, 3)), 6, "reordered").await;
+    check(|conn| edit_body(conn, 1, |lines| lines.rotate_left(1)), 1, "reordered").await;
+    let swap_segments = "
+        UPDATE audit_segment SET first_seq = 100 WHERE first_seq = 1;
+        UPDATE audit_segment SET first_seq = 1 WHERE first_seq = 5;
+        UPDATE audit_segment SET first_seq = 5 WHERE first_seq = 100;";
+    check(|conn| sql(conn, swap_segments), 1, "edited").await;
+    let swap_bodies = "
+        UPDATE audit_segment SET body = (SELECT body FROM audit_segment WHERE first_seq = 5)
+        WHERE first_seq = 1";
+    check(|conn| sql(conn, swap_bodies), 1, "reordered").await;
+}
+
+#[tokio::test]
+async fn removed_segments_are_named() {
+    let delete = |first: i64| {
+        move |conn: &Connection| {
+            sql(conn, &format!("DELETE FROM audit_segment WHERE first_seq = {first}"));
+        }
+    };
+    check(delete(1), 1, "missing").await;
+    check(delete(5), 5, "missing").await;
+    check(delete(9), 9, "truncated").await;
+    check(|conn| sql(conn, "DELETE FROM audit_segment"), 1, "truncated").await;
+}
+
+/// Whoever cuts the tail and sets the head row back has no code for it.
+#[tokio::test]
+async fn a_cut_tail_is_noticed() {
+    let cut = "
+        DELETE FROM audit_segment WHERE first_seq = 9;
+        UPDATE store_head SET last_seq = 8, first_seq = 5,
+            head = (SELECT head FROM audit_segment WHERE first_seq = 5);";
+    check(|conn| sql(conn, cut), 8, "mac").await;
+    let short = "
+        UPDATE audit_segment SET rows = 3, links = substr(links, 1, 24) WHERE first_seq = 9;
+        UPDATE store_head SET last_seq = 11;";
+    check(|conn| sql(conn, short), 12, "inserted").await;
+    check(|conn| sql(conn, "UPDATE store_head SET last_seq = 13"), 13, "truncated").await;
+}
+
+/// Hashes recomputed throughout, as whoever can write the database can do: the code tells.
+#[tokio::test]
+async fn a_rewritten_segment_is_named_by_its_code() {
+    let rewrite = |conn: &Connection| {
+        edit_body(conn, 9, |lines| {
+            for line in lines {
+                *line = line.replace("user:x", "user:y");
+            }
+        });
+        rehash(conn, 9);
+    };
+    check(rewrite, 12, "mac").await;
+    check(|conn| sql(conn, "UPDATE audit_segment SET mac = zeroblob(32) WHERE first_seq = 5"), 8, "mac")
+        .await;
+    check(|conn| sql(conn, "UPDATE store_head SET mac = zeroblob(32)"), 12, "mac").await;
+}
+
+fn rehash(conn: &Connection, first: i64) {
+    use sha2::{Digest, Sha256};
+    let (mut head, body): (Vec<u8>, Vec<u8>) = conn
+        .query_row(
+            "SELECT prev, body FROM audit_segment WHERE first_seq = ?1",
+            [first],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let mut links = Vec::new();
+    for line in body.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n') {
+        head = Sha256::new().chain_update(&head).chain_update(line).finalize().to_vec();
+        links.extend_from_slice(&head[..8]);
+    }
+    conn.execute(
+        "UPDATE audit_segment SET head = ?2, links = ?3 WHERE first_seq = ?1",
+        (first, &head, &links),
+    )
+    .unwrap();
+    conn.execute("UPDATE store_head SET head = ?1", [&head]).unwrap();
+}
+
+#[tokio::test]
+async fn changed_columns_are_named() {
+    let set = |what: &'static str| {
+        move |conn: &Connection| {
+            sql(conn, &format!("UPDATE audit_segment SET {what} WHERE first_seq = 5"));
+        }
+    };
+    check(set("prev = zeroblob(32)"), 5, "edited").await;
+    check(set("head = zeroblob(32)"), 8, "edited").await;
+    check(set("links = zeroblob(32)"), 5, "edited").await;
+    check(set("links = x''"), 5, "undecodable").await;
+    check(set("rows = 5"), 5, "undecodable").await;
+    check(set("rows = 0"), 5, "undecodable").await;
+    // Times that would hide the segment from a query by time.
+    check(set("last_at = first_at - 1"), 5, "edited").await;
+    check(set("first_at = last_at + 1"), 5, "edited").await;
+    check(set("first_seq = 6"), 5, "missing").await;
+    check(set("first_seq = 4"), 4, "inserted").await;
+}
+
+#[tokio::test]
+async fn rows_the_store_does_not_know_of_are_named() {
+    let beyond = "
+        INSERT INTO audit_segment SELECT chain, 13, rows, first_at, last_at, prev, head, mac, links, body
+        FROM audit_segment WHERE first_seq = 9";
+    check(|conn| sql(conn, beyond), 13, "inserted").await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = chain(directory.path()).await;
+    let conn = Connection::open(&file).unwrap();
+    let foreign = "
+        INSERT INTO audit_segment SELECT 'zzzzzz', 7, rows, first_at, last_at, prev, head, mac, links, body
+        FROM audit_segment WHERE first_seq = 9";
+    sql(&conn, foreign);
+    let report = OfflineStore::open(&file).unwrap().audit_verify(Some(&TestMac(1))).unwrap();
+    assert_eq!(
+        report.first_bad,
+        Some(BadRow { id: id("zzzzzz", 7), reason: "inserted".into() })
+    );
+}
+
+#[tokio::test]
+async fn another_key_does_not_verify() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = chain(directory.path()).await;
+    let offline = OfflineStore::open(&file).unwrap();
+    let report = offline.audit_verify(Some(&TestMac(2))).unwrap();
+    assert_eq!(report.first_bad.unwrap().reason, "mac");
+    assert_eq!(offline.audit_verify(None).unwrap().first_bad, None, "hashes alone hold");
+}
+
+/// The chain is not continued where its end does not hold.
+#[tokio::test]
+async fn the_chain_does_not_start_on_a_bad_end() {
+    for (tamper, expect) in [
+        ("DELETE FROM audit_segment WHERE first_seq = 9", AuditStartError::End),
+        ("UPDATE audit_segment SET head = zeroblob(32) WHERE first_seq = 9", AuditStartError::End),
+        ("UPDATE store_head SET last_seq = 11", AuditStartError::End),
+        ("UPDATE store_head SET mac = zeroblob(32)", AuditStartError::Mac),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = chain(directory.path()).await;
+        sql(&Connection::open(&file).unwrap(), tamper);
+        let store = SqliteStore::open(SqliteOptions::file(&file), &SeededEntropy::new(2)).unwrap();
+        assert_eq!(store.start_audit(mac()).await, Err(expect), "{tamper}");
+        let row = audit(&tenant("a"), 1, "user:x", None);
+        assert!(store.commit(Unit::audit_only(row)).await.is_err());
+        // Everything else is served.
+        store.commit(Unit::new(UnitName::KeyringWrite)).await.unwrap();
+        let page = store.audit_query(&AuditFilter::default(), None, 99).await.unwrap();
+        assert!(page.rows.len() >= 8);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = chain(directory.path()).await;
+    let store = SqliteStore::open(SqliteOptions::file(&file), &SeededEntropy::new(2)).unwrap();
+    let other = std::sync::Arc::new(TestMac(2));
+    assert_eq!(store.start_audit(other).await, Err(AuditStartError::Mac));
+    assert_eq!(store.start_audit(mac()).await, Ok(()));
+}
