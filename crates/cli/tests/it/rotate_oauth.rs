@@ -379,11 +379,16 @@ async fn the_receiver_refuses_what_is_forged_stale_or_seen_before() {
     );
     assert_eq!(send(now, &genuine).await, 200);
     assert_eq!(send(now, &genuine).await, 200);
-    let actions: Vec<_> = rotator
-        .notes()
-        .iter()
-        .filter_map(|note| note["action"].as_str().map(str::to_owned))
-        .collect();
+    // The notes come through the child's output, a moment after its answers.
+    let actions = eventually("seven notes of the receiver", SOON, async || {
+        let notes = rotator.notes();
+        let actions: Vec<String> = notes
+            .iter()
+            .filter_map(|note| note["action"].as_str().map(str::to_owned))
+            .collect();
+        (actions.len() >= 7).then_some(actions)
+    })
+    .await;
     let refused = ["refused"; 5];
     assert_eq!(actions[..5], refused);
     assert_eq!(actions[5..], ["noted", "duplicate"]);
