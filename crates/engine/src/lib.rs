@@ -21,6 +21,7 @@ mod policies;
 mod receivers;
 mod rotation;
 mod secrets;
+mod settlement;
 mod signals;
 mod tally;
 mod tokens;

@@ -11,6 +11,9 @@ use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::{Vault, default_tenant};
 
+/// The identity of root tokens.
+const ROOT: &str = "user:root";
+
 /// A token to mint.
 #[derive(Debug, Clone)]
 pub struct TokenDraft {
@@ -45,6 +48,11 @@ impl Vault {
     ) -> Result<MintedToken, VaultError> {
         self.require(caller, Scope::Admin, Action::TokenCreate)
             .await?;
+        if draft.identity.as_str() == ROOT {
+            return Err(VaultError::Forbidden(
+                "user:root is the root token's own name: no other token may carry it",
+            ));
+        }
         if !caller.principal.scopes.covers(draft.scopes) {
             return Err(VaultError::Forbidden(
                 "a token cannot carry scopes that the token creating it does not have",
@@ -94,8 +102,8 @@ impl Vault {
         }
         let now = self.now();
         let caller = Caller::system(default_tenant(), "init", now);
-        let identity = Identity::parse("user:root")
-            .map_err(|error| VaultError::Internal(error.to_string()))?;
+        let identity =
+            Identity::parse(ROOT).map_err(|error| VaultError::Internal(error.to_string()))?;
         let token = Token {
             id: TokenId::mint(now, &*self.entropy),
             hash,

@@ -1,7 +1,6 @@
 //! The vault: ports, caches, and the one way to commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
@@ -12,6 +11,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::Caches;
+use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
 
@@ -47,9 +47,7 @@ pub struct Vault {
     pub(crate) caches: Caches,
     pub(crate) signals: Signals,
     pub(crate) tally: Tally,
-    /// A commit's outcome is not known: caches are passed by until a later commit succeeds,
-    /// which (one writer, in order) means that the unknown one is settled.
-    unsettled: AtomicBool,
+    pub(crate) settlement: Settlement,
 }
 
 impl Vault {
@@ -64,7 +62,7 @@ impl Vault {
             caches: Caches::default(),
             signals: Signals::default(),
             tally: Tally::default(),
-            unsettled: AtomicBool::new(false),
+            settlement: Settlement::default(),
         }
     }
 
@@ -107,35 +105,31 @@ impl Vault {
 
     /// Whether cached rows may be used now.
     pub(crate) fn caches_settled(&self) -> bool {
-        !self.unsettled.load(Ordering::Acquire)
+        self.settlement.is_settled()
     }
 
-    /// Commits a unit; caches and waiting workers learn of it before the caller does.
+    /// Commits a unit; caches and waiting workers learn of it before the caller does. Safe to be
+    /// dropped at any await.
     pub(crate) async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
+        let clear = || self.caches.clear();
         if unit.ops.is_empty() {
+            if self.settlement.is_settled() {
+                return self.store.commit(unit).await;
+            }
+            let underway = self.settlement.begin();
             let result = self.store.commit(unit).await;
-            self.settle(&result);
+            underway.answered(&result, clear);
             return result;
         }
         let touched = Touched::of(&unit);
+        let underway = self.settlement.begin();
         let result = self.store.commit(unit).await;
         touched.invalidate(&self.caches);
-        self.settle(&result);
+        underway.answered(&result, clear);
         if result.is_ok() {
             touched.wake(&self.signals);
         }
         result
-    }
-
-    fn settle(&self, result: &Result<Committed, CommitError>) {
-        match result {
-            Err(CommitError::Unknown) => self.unsettled.store(true, Ordering::Release),
-            Ok(_) if self.unsettled.load(Ordering::Acquire) => {
-                self.caches.clear();
-                self.unsettled.store(false, Ordering::Release);
-            }
-            _ => {}
-        }
     }
 }
 

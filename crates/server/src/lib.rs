@@ -7,10 +7,12 @@ mod call;
 mod clock;
 pub mod commands;
 mod config;
+mod dispatcher;
 mod egress;
 mod fields;
 mod layer;
-mod listener;
+/// Public for the benchmarks, which serve their constant through the same listener.
+pub mod listener;
 mod logging;
 mod loops;
 mod metrics;

@@ -1,14 +1,15 @@
 //! The loops around the engine's workers: when to run, how to stop. Each finishes the step in
 //! hand before it ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{Vault, VaultError};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinSet};
+use tokio::task::JoinSet;
+
+use crate::dispatcher::Dispatcher;
 
 /// The longest a loop sleeps: a lost signal or a clock set back costs at most this.
 const NAP_MAX: Duration = Duration::from_secs(15);
@@ -70,19 +71,15 @@ async fn fan_out(vault: Arc<Vault>, mut stop: Stop) {
     }
 }
 
-/// At most one delivery per receiver and `most` in all are in flight; a slow receiver holds one
-/// place.
 async fn deliveries(vault: Arc<Vault>, most: usize, mut stop: Stop) {
-    let mut in_flight: JoinSet<Result<(), VaultError>> = JoinSet::new();
-    let mut busy: HashMap<Id, String> = HashMap::new();
+    let mut dispatcher = Dispatcher::new(vault.clone(), most);
     let mut changes = vault.signals().deliveries();
     while !*stop.borrow() {
         changes.mark_unchanged();
         let mut nap = NAP_MAX;
-        let room = most.saturating_sub(in_flight.len());
+        let (room, busy) = (dispatcher.room(), dispatcher.busy());
         if room > 0 {
-            let receivers: Vec<String> = busy.values().cloned().collect();
-            match vault.deliveries_claim(&receivers, room).await {
+            match vault.deliveries_claim(&busy, room).await {
                 Ok(claimed) if claimed.is_empty() => {
                     nap = until(&vault, next_delivery(&vault).await);
                     // Work that is due but belongs to a busy receiver waits for that one.
@@ -91,46 +88,22 @@ async fn deliveries(vault: Arc<Vault>, most: usize, mut stop: Stop) {
                     }
                 }
                 Ok(claimed) => {
-                    for delivery in claimed {
-                        let receiver = delivery.receiver().to_owned();
-                        let vault = vault.clone();
-                        let task =
-                            in_flight.spawn(async move { vault.delivery_attempt(delivery).await });
-                        busy.insert(task.id(), receiver);
-                    }
+                    claimed
+                        .into_iter()
+                        .for_each(|delivery| dispatcher.take(delivery));
                     continue;
                 }
                 Err(error) => nap = trouble("delivery", &error),
             }
         }
         tokio::select! {
-            Some(done) = in_flight.join_next_with_id() => settle(done, &mut busy),
+            () = dispatcher.one_done() => {}
             _ = changes.changed() => {}
             () = tokio::time::sleep(nap) => {}
             _ = stop.changed() => {}
         }
     }
-    while let Some(done) = in_flight.join_next_with_id().await {
-        settle(done, &mut busy);
-    }
-}
-
-fn settle(
-    done: Result<(Id, Result<(), VaultError>), tokio::task::JoinError>,
-    busy: &mut HashMap<Id, String>,
-) {
-    match done {
-        Ok((id, outcome)) => {
-            busy.remove(&id);
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "a delivery's outcome was not recorded; it is tried again");
-            }
-        }
-        Err(error) => {
-            busy.remove(&error.id());
-            tracing::error!(%error, "a delivery ended abnormally");
-        }
-    }
+    dispatcher.finish().await;
 }
 
 async fn next_delivery(vault: &Vault) -> Option<Timestamp> {

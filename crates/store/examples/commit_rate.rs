@@ -67,7 +67,10 @@ fn audit(n: u64, action: Action, path: &SecretPath, tenant: &TenantId) -> AuditR
         success: true,
         duration_ms: 1,
         request_id: RequestId::parse("req_01JEXAMPLEEXAMPLEEXAMPLE0").ok(),
-        extra_data: AuditExtra { version: Some(3), ..AuditExtra::default() },
+        extra_data: AuditExtra {
+            version: Some(3),
+            ..AuditExtra::default()
+        },
     }
 }
 
@@ -128,7 +131,10 @@ fn write_unit(n: u64, tenant: &TenantId, entropy: &dyn Entropy) -> Unit {
     };
     Unit::new(UnitName::SecretWrite)
         .put(Record::Secret(head))
-        .op(Op::VersionInsert(SealedVersion { version, sealed: Sealed(vec![9; 300]) }))
+        .op(Op::VersionInsert(SealedVersion {
+            version,
+            sealed: Sealed(vec![9; 300]),
+        }))
         .emit(event)
         .audited(audit(n, Action::Write, &path, tenant))
 }
@@ -180,7 +186,10 @@ async fn main() {
     let entropy = Counter(AtomicU64::new(1));
     let opened = SqliteStore::open(SqliteOptions::file(&file), &entropy);
     let store = Arc::new(opened.expect("the store opens"));
-    store.start_audit(Arc::new(BenchMac)).await.expect("the chain starts");
+    store
+        .start_audit(Arc::new(BenchMac))
+        .await
+        .expect("the chain starts");
     let tenant = TenantId::parse("tnt_bench").expect("a fixed id");
 
     for tasks in [1, 16, 64, 256, 1_024] {
@@ -188,9 +197,8 @@ async fn main() {
         let paths: Vec<SecretPath> = (0..100)
             .map(|n| SecretPath::parse(&format!("bench/read-{n}")).expect("a fixed form"))
             .collect();
-        let make = move |n: u64| {
-            read_unit(n, &paths[usize::try_from(n % 100).unwrap_or(0)], &tenant)
-        };
+        let make =
+            move |n: u64| read_unit(n, &paths[usize::try_from(n % 100).unwrap_or(0)], &tenant);
         measure(&store, "audit-only units", tasks, length, make).await;
     }
     let base = Arc::new(AtomicU64::new(0));
@@ -223,7 +231,10 @@ async fn reads(store: &Arc<SqliteStore>, tenant: &TenantId, length: Duration) {
             while start.elapsed() < length {
                 let path = SecretPath::parse(&format!("bench/secret-{}", n % 1_000));
                 let path = path.expect("a fixed form");
-                store.secret_open(&tenant, &path, None).await.expect("a benchmark's read");
+                store
+                    .secret_open(&tenant, &path, None)
+                    .await
+                    .expect("a benchmark's read");
                 done.fetch_add(1, Ordering::Relaxed);
                 n += 61;
             }

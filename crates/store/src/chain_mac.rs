@@ -11,6 +11,10 @@ pub trait ChainMac: Send + Sync {
     fn verify(&self, message: &[u8], code: &[u8]) -> bool {
         let expect = self.mac(message);
         code.len() == expect.len()
-            && expect.iter().zip(code).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+            && expect
+                .iter()
+                .zip(code)
+                .fold(0, |diff, (a, b)| diff | (a ^ b))
+                == 0
     }
 }

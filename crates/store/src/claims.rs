@@ -22,7 +22,7 @@ impl SqliteStore {
     /// durable.
     async fn claim<T: Default + Send + 'static>(
         &self,
-        body: impl FnOnce(&Connection, &mut Memory) -> Result<T, Refusal> + Send + 'static,
+        mut body: impl FnMut(&Connection, &mut Memory) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, CommitError> {
         let slot = Arc::new(Mutex::new(T::default()));
         let filled = Arc::clone(&slot);
@@ -43,7 +43,8 @@ impl Claims for SqliteStore {
         hold: Duration,
         limit: usize,
     ) -> Result<Vec<Assignment>, CommitError> {
-        self.claim(move |conn, _| assignment::claim(conn, now, hold, limit)).await
+        self.claim(move |conn, _| assignment::claim(conn, now, hold, limit))
+            .await
     }
 
     async fn rotation_claim(
@@ -52,7 +53,8 @@ impl Claims for SqliteStore {
         hold: Duration,
         limit: usize,
     ) -> Result<Vec<Rotation>, CommitError> {
-        self.claim(move |conn, _| rotation::claim(conn, now, hold, limit)).await
+        self.claim(move |conn, _| rotation::claim(conn, now, hold, limit))
+            .await
     }
 
     async fn rotation_claim_one(
@@ -63,7 +65,8 @@ impl Claims for SqliteStore {
         hold: Duration,
     ) -> Result<Option<Rotation>, CommitError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.claim(move |conn, _| rotation::claim_one(conn, &tenant, &id, now, hold)).await
+        self.claim(move |conn, _| rotation::claim_one(conn, &tenant, &id, now, hold))
+            .await
     }
 
     async fn delivery_claim(

@@ -12,9 +12,8 @@ const OWNER_ONLY: u32 = 0o600;
 /// Makes the database file, or narrows its mode, before the engine opens it; the engine gives its
 /// side files the mode of the database.
 pub(crate) fn make_private(path: &Path) -> Result<(), OpenError> {
-    let made = open_private(path).and_then(|file| {
-        file.set_permissions(Permissions::from_mode(OWNER_ONLY))
-    });
+    let made = open_private(path)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(OWNER_ONLY)));
     made.map_err(|error| OpenError::File(path.to_owned(), error))
 }
 
@@ -46,5 +45,11 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(OWNER_ONLY)
+        .open(path)
 }

@@ -1,6 +1,6 @@
 //! How a store is opened, and why it may refuse to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where the database is.
@@ -37,13 +37,18 @@ impl SqliteOptions {
             max_bytes: None,
             queue_max: 8_192,
             commit_timeout: Duration::from_secs(5),
-            readers: std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8)),
+            readers: std::thread::available_parallelism()
+                .map_or(2, |count| count.get().clamp(2, 8)),
         }
     }
 
     /// The defaults, in a private temporary place.
     pub fn temporary() -> Self {
-        Self { path: SqlitePath::Temporary, readers: 1, ..Self::file("") }
+        Self {
+            path: SqlitePath::Temporary,
+            readers: 1,
+            ..Self::file("")
+        }
     }
 }
 
@@ -83,6 +88,16 @@ pub enum OpenError {
     /// What it says of itself does not decode.
     #[error("the store's own records do not decode: {0}")]
     Damaged(String),
+}
+
+impl OpenError {
+    /// The engine refused to open this file.
+    pub(crate) fn engine(path: &Path, error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
+            _ => Self::Engine(error),
+        }
+    }
 }
 
 /// The audit chain did not start.

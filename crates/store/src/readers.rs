@@ -45,10 +45,17 @@ struct Queue {
 impl Readers {
     /// Starts the threads; connections are opened when first needed.
     pub(crate) fn start(path: PathBuf, quick: usize) -> std::io::Result<Self> {
-        let mut readers =
-            Self { quick: Arc::default(), slow: Arc::default(), threads: Vec::new() };
+        let mut readers = Self {
+            quick: Arc::default(),
+            slow: Arc::default(),
+            threads: Vec::new(),
+        };
         for n in 0..quick.max(1) + SLOW_READERS {
-            let lane = if n < SLOW_READERS { &readers.slow } else { &readers.quick };
+            let lane = if n < SLOW_READERS {
+                &readers.slow
+            } else {
+                &readers.quick
+            };
             let (lane, path) = (Arc::clone(lane), path.clone());
             let thread = std::thread::Builder::new().name("store-reader".to_owned());
             readers.threads.push(thread.spawn(move || lane.run(&path))?);

@@ -169,16 +169,22 @@ impl AuditReads for SqliteStore {
         limit: usize,
     ) -> Read<AuditPage> {
         let filter = filter.clone();
-        self.readers.read_many(move |conn| audit_read::query(conn, &filter, below, limit)).await
+        self.readers
+            .read_many(move |conn| audit_read::query(conn, &filter, below, limit))
+            .await
     }
 
     async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary> {
         let filter = filter.clone();
-        self.readers.read_many(move |conn| audit_read::summary(conn, &filter)).await
+        self.readers
+            .read_many(move |conn| audit_read::summary(conn, &filter))
+            .await
     }
 
     async fn audit_verify(&self) -> Read<AuditReport> {
         let mac = self.shared.mac.read().clone();
-        self.readers.read_many(move |conn| audit_verify::verify(conn, mac.as_deref())).await
+        self.readers
+            .read_many(move |conn| audit_verify::verify(conn, mac.as_deref()))
+            .await
     }
 }

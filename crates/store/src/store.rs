@@ -17,7 +17,7 @@ use crate::options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
 use crate::prepared::Prepared;
 use crate::readers::Readers;
 use crate::sqlite::connect::Durability;
-use crate::sqlite::{audit_segment, head, meta, migrate};
+use crate::sqlite::{audit_segment, connect, head, meta, migrate};
 use crate::stats::StoreStats;
 use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
 
@@ -60,10 +60,23 @@ impl SqliteStore {
                 (made.path().join("store.db"), Some(made))
             }
         };
-        let durability = if temporary.is_some() { Durability::None } else { Durability::Full };
+        let durability = if temporary.is_some() {
+            Durability::None
+        } else {
+            Durability::Full
+        };
         let lock = files::lock(&path)?;
+        if files::bytes(&path) > 0 {
+            // Before anything is changed: it may be another program's.
+            let conn = connect::reader(&path).map_err(|error| OpenError::engine(&path, error))?;
+            migrate::check(&conn, &path)?;
+        }
         files::make_private(&path)?;
-        let source = Source { path: path.clone(), durability, max_bytes: options.max_bytes };
+        let source = Source {
+            path: path.clone(),
+            durability,
+            max_bytes: options.max_bytes,
+        };
         let writer = open_writer(source, options.queue_max, options.commit_timeout, entropy)?;
         let shared = writer.shared();
         let watch = Watch::start(Arc::clone(&shared));
@@ -98,7 +111,9 @@ impl SqliteStore {
             let beyond = audit_segment::first_after(conn, &head.chain, head.last_seq)?;
             Ok(Some((head, stored, beyond)))
         });
-        let end = end.await.map_err(|error| AuditStartError::Unavailable(error.to_string()))?;
+        let end = end
+            .await
+            .map_err(|error| AuditStartError::Unavailable(error.to_string()))?;
         let (head, stored, beyond) = end.ok_or(AuditStartError::End)?;
         if head.last_seq > 0 {
             let expect = (head.head.to_vec(), head.last_seq);
@@ -138,7 +153,9 @@ fn open_writer(
     commit_timeout: Duration,
     entropy: &dyn Entropy,
 ) -> Result<Writer, OpenError> {
-    let opened = source.open().map_err(OpenError::Engine)?;
+    let opened = source
+        .open()
+        .map_err(|error| OpenError::engine(&source.path, error))?;
     let conn = &opened.0;
     migrate::migrate(conn, &source.path)?;
     let damaged = |error: scaivault_core::ports::ReadError| OpenError::Damaged(error.to_string());

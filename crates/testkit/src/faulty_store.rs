@@ -258,7 +258,12 @@ forward! {
 
 #[cfg(test)]
 mod tests {
+    use scaivault_core::audit::AuditFilter;
+    use scaivault_core::ports::Record;
+
     use super::*;
+    use crate::MemoryStore;
+    use crate::store_conformance::samples::{audit, key, tenant};
 
     fn plan(name: UnitName, when: When, fault: Fault) -> Plan {
         let mut plan = Plan::default();
@@ -307,5 +312,37 @@ mod tests {
             faults,
             [Some(Fault::Answer), Some(Fault::Unit), Some(Fault::Unit)]
         );
+    }
+
+    #[tokio::test]
+    async fn a_lost_unit_leaves_nothing_a_lost_answer_leaves_the_unit() {
+        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+        store.arm(UnitName::KeyringWrite, When::Nth(1), Fault::Unit);
+        store.arm(UnitName::KeyringWrite, When::Nth(2), Fault::Answer);
+        let unit = || {
+            let row = audit(&tenant("a"), 0, "user:x", None);
+            Unit::new(UnitName::KeyringWrite)
+                .put(Record::Key(key("1")))
+                .audited(row)
+        };
+        assert!(matches!(
+            store.commit(unit()).await,
+            Err(CommitError::Unavailable(_))
+        ));
+        assert_eq!(store.key_list().await.unwrap(), []);
+        assert_eq!(store.commit(unit()).await, Err(CommitError::Unknown));
+        assert_eq!(store.key_list().await.unwrap(), [key("1")]);
+        assert!(matches!(
+            store.commit(unit()).await,
+            Err(CommitError::Conflict(_))
+        ));
+        let page = store
+            .audit_query(&AuditFilter::default(), None, 9)
+            .await
+            .unwrap();
+        assert_eq!(page.rows.len(), 1);
+        let struck = [Fault::Unit, Fault::Answer].map(|fault| (UnitName::KeyringWrite, fault));
+        assert_eq!(store.struck(), struck);
+        assert_eq!(store.commits(UnitName::KeyringWrite), 3);
     }
 }

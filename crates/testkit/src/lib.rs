@@ -2,6 +2,7 @@
 //!
 //! * [`FixedClock`], [`ManualClock`]: time as a test wants it.
 //! * [`SeededEntropy`]: the same randomness in every run.
+//! * [`MemoryStore`]: a whole store, as plain as can be.
 //! * [`FaultyStore`]: loses a unit, or its answer, at the commit a test names.
 //! * [`WatchedStore`]: shows a test every unit, or stops one.
 //! * [`ScriptedCourier`]: receivers that answer, refuse, or stay silent as a test says.
@@ -12,6 +13,7 @@
 mod clock;
 mod entropy;
 mod faulty_store;
+mod memory_store;
 mod scripted_courier;
 #[allow(clippy::unwrap_used, reason = "a conformance suite is a test")]
 pub mod store_conformance;
@@ -20,5 +22,6 @@ mod watched_store;
 pub use clock::{FixedClock, ManualClock};
 pub use entropy::SeededEntropy;
 pub use faulty_store::{Fault, FaultyStore, When};
+pub use memory_store::MemoryStore;
 pub use scripted_courier::{Received, Reply, ScriptedCourier};
 pub use watched_store::{Stop, WatchedStore};

@@ -1,6 +1,6 @@
 //! A store that is watched: every unit is shown to a test before it reaches the store below and
 //! after it was answered. With it a test counts, checks, or stops a worker between its claim and
-//! its write, and does something else meanwhile.
+//! its write, and does something else meanwhile; or has a unit applied after its caller gave it up.
 //!
 //! Reads and claims go through unseen.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
 use scaivault_core::consumer::Consumer;
@@ -41,6 +41,14 @@ pub struct WatchedStore {
     inner: Arc<dyn Store>,
     watcher: RwLock<Option<Watcher>>,
     stop: RwLock<Option<Arc<Stop>>>,
+    late: Mutex<Late>,
+}
+
+/// Units that are answered before they are applied.
+#[derive(Default)]
+struct Late {
+    next: Option<UnitName>,
+    kept: Vec<Unit>,
 }
 
 /// A place where the next unit of a name waits, before it is applied.
@@ -71,6 +79,7 @@ impl WatchedStore {
             inner,
             watcher: RwLock::default(),
             stop: RwLock::default(),
+            late: Mutex::default(),
         }
     }
 
@@ -93,6 +102,35 @@ impl WatchedStore {
         stop
     }
 
+    /// The next unit of this name is answered with [`CommitError::Unknown`] at once, and applied
+    /// only by [`WatchedStore::apply_late`]: its caller gave up while it waited for the writer.
+    pub fn next_is_late(&self, name: UnitName) {
+        self.late.lock().next = Some(name);
+    }
+
+    /// Applies what is late.
+    ///
+    /// # Errors
+    /// The store's own, for the first unit it refuses.
+    pub async fn apply_late(&self) -> Result<(), CommitError> {
+        let kept = std::mem::take(&mut self.late.lock().kept);
+        for unit in kept {
+            self.inner.commit(unit).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a unit that is to be late.
+    fn keep_late(&self, unit: &Unit) -> bool {
+        let mut late = self.late.lock();
+        let is_late = late.next == Some(unit.name);
+        if is_late {
+            late.next = None;
+            late.kept.push(unit.clone());
+        }
+        is_late
+    }
+
     fn stop_for(&self, name: UnitName) -> Option<Arc<Stop>> {
         let mut stop = self.stop.write();
         if stop.as_ref().is_some_and(|stop| stop.name == name) {
@@ -111,6 +149,9 @@ impl Store for WatchedStore {
             if let Ok(permit) = stop.go.acquire().await {
                 permit.forget();
             }
+        }
+        if self.keep_late(&unit) {
+            return Err(CommitError::Unknown);
         }
         if self.watcher.read().is_none() {
             return self.inner.commit(unit).await;

@@ -139,6 +139,8 @@ pub enum Reason {
     ChangedByHand,
     /// The new value could not be made or sealed, again and again.
     GenerateFailed,
+    /// The value has no field that the server could make anew.
+    NothingToGenerate,
     /// The row is in a phase its strategy does not have.
     PhaseWithoutStep,
 }
@@ -152,6 +154,7 @@ impl Reason {
             Self::Detached => "detached",
             Self::ChangedByHand => "changed_by_hand",
             Self::GenerateFailed => "generate_failed",
+            Self::NothingToGenerate => "nothing_to_generate",
             Self::PhaseWithoutStep => "phase_without_step",
         }
     }
@@ -171,6 +174,11 @@ impl Reason {
             Self::GenerateFailed => {
                 "the current value does not open or the new one does not seal: check the key \
                  provider on /v1/health/ready, then trigger the rotation again"
+            }
+            Self::NothingToGenerate => {
+                "the value has no text field with a customary name (value, password, \
+                 client_secret, api_key, secret, token, key) to make anew: add one, or use a \
+                 policy without auto_generate; then trigger the rotation again"
             }
             Self::PhaseWithoutStep => "this build does not know the phase: upgrade, then resume",
         }
@@ -362,11 +370,6 @@ impl Rotation {
                 || (self.phase == Phase::Parked && self.reason == Some(Reason::Overdue)))
     }
 
-    /// Whether it is parked before its value became current and may be begun again.
-    pub fn can_restart(&self) -> bool {
-        self.phase == Phase::Parked
-    }
-
     /// Whether readers do not have its new value yet.
     pub fn is_before_promotion(&self) -> bool {
         match self.phase {
@@ -383,10 +386,12 @@ impl Rotation {
         }
     }
 
-    /// Asked for again while it waits or is parked: it begins anew, with a new deadline. A
-    /// candidate that is made already is not made twice: the rotation goes on with it.
+    /// Asked for again while it waits or is parked: it is announced anew, to the webhooks that
+    /// `policy` names now. Out of `parked` it begins again with a new deadline; while it waits
+    /// the deadline stays, or asking daily would put off `rotation.overdue` for ever. A candidate
+    /// that is made already is not made twice: the rotation goes on with it.
     #[must_use]
-    pub fn announced_again(&self, now: Timestamp) -> Self {
+    pub fn announced_again(&self, policy: &RotationPolicy, now: Timestamp) -> Self {
         if self.phase == Phase::Propagating {
             return self.waiting(Some(now));
         }
@@ -394,7 +399,10 @@ impl Rotation {
         next.claimed_until = self.claimed_until; // the same worker goes on at once
         next.to_version = None;
         next.reason = None;
-        next.overdue_at = now.plus(self.grace_period.duration());
+        next.webhook_ids.clone_from(&policy.webhook_ids);
+        if self.phase == Phase::Parked {
+            next.overdue_at = now.plus(self.grace_period.duration());
+        }
         next.wake_at = Some(match self.strategy {
             Strategy::EventDriven => next.overdue_at,
             Strategy::GeneratedValue => now,

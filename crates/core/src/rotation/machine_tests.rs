@@ -106,7 +106,7 @@ fn a_value_written_by_hand_in_between_is_never_overwritten() {
 #[test]
 fn asked_for_again_it_goes_on_with_the_candidate_it_has() {
     let pending = opened(true).generated(2, 1, T0);
-    let again = pending.announced_again(at(1));
+    let again = pending.announced_again(&policy(true), at(1));
     assert_eq!(
         (again.phase, again.to_version),
         (Phase::Propagating, Some(2))
@@ -116,7 +116,7 @@ fn asked_for_again_it_goes_on_with_the_candidate_it_has() {
         (Some(at(1)), pending.revision + 1)
     );
     let parked = pending.parked(Reason::PhaseWithoutStep, at(1));
-    let again = parked.announced_again(at(2));
+    let again = parked.announced_again(&policy(true), at(2));
     assert_eq!((again.phase, again.to_version), (Phase::Generating, None));
 }
 

@@ -134,10 +134,25 @@ impl Assignment {
         next.open_rotation = None;
         next.last_rotated_at = Some(now);
         next.warned_s = None;
+        next.wake_at = Some(now); // without its policy: a worker takes it away
         if let Some(policy) = policy {
             next.next_rotation_at = now.plus(policy.interval.duration());
             next.wake_at = next.wake_from(policy, now);
         }
+        next
+    }
+
+    /// The row moved to another policy: the interval goes on counting from the last rotation, and
+    /// a rotation that waits keeps waiting (it carries what it needs of its own policy).
+    #[must_use]
+    pub fn moved(&self, policy: &RotationPolicy, by: Identity, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.policy_id = policy.id.clone();
+        next.assigned_at = now;
+        next.assigned_by = by;
+        next.warned_s = None;
+        next.next_rotation_at = next.counted_again(policy);
+        next.wake_at = next.wake_from(policy, now);
         next
     }
 

@@ -51,11 +51,11 @@ impl Vault {
         Ok(claimed.into_iter().map(ClaimedDelivery).collect())
     }
 
-    /// Makes one attempt and records what it came to.
+    /// Makes one attempt and records what it came to. Answers whether the receiver accepted.
     ///
     /// # Errors
     /// When the store cannot be read or written: the claim lapses and it is tried again.
-    pub async fn delivery_attempt(&self, claimed: ClaimedDelivery) -> Result<(), VaultError> {
+    pub async fn delivery_attempt(&self, claimed: ClaimedDelivery) -> Result<bool, VaultError> {
         let delivery = claimed.0;
         let stored =
             EventReads::event_find(&*self.store, &delivery.tenant, &delivery.event_id).await?;
@@ -65,9 +65,10 @@ impl Vault {
         };
         let attempted = match parcel {
             Ok(Some(parcel)) => self.courier.deliver(&parcel).await,
-            // The receiver (or the event) is gone: there is nothing to try.
+            // The receiver, its owner's right or the event is gone: there is nothing to try.
             Ok(None) => {
-                return self.delivery_give_up(delivery).await;
+                self.delivery_give_up(delivery, stored.as_ref()).await?;
+                return Ok(true);
             }
             // Its secret does not open: a failed attempt like any other, so that it is seen, ends,
             // and does not hold back what else there is for this receiver.
@@ -82,7 +83,8 @@ impl Vault {
             Err(error) => return Err(error),
         };
         self.record_attempt(&delivery, stored.as_ref(), attempted)
-            .await
+            .await?;
+        Ok(attempted.error.is_none())
     }
 
     async fn parcel_of(
@@ -128,7 +130,11 @@ impl Vault {
     }
 
     /// Ends a delivery that nobody may or can get any more.
-    pub(crate) async fn delivery_give_up(&self, delivery: Delivery) -> Result<(), VaultError> {
+    pub(crate) async fn delivery_give_up(
+        &self,
+        delivery: Delivery,
+        stored: Option<&StoredEvent>,
+    ) -> Result<(), VaultError> {
         let gone = Delivery {
             state: DeliveryState::Failed,
             next_attempt_at: None,
@@ -137,12 +143,7 @@ impl Vault {
             revision: delivery.revision + 1,
             ..delivery
         };
-        let now = self.now();
-        let caller = Caller::system(gone.tenant.clone(), DISPATCHER, now);
-        let unit = Unit::new(UnitName::DeliveryDone)
-            .audited(attempt_row(&caller, &gone, None, now))
-            .put(Record::Delivery(gone));
-        ignore_lost_race(self.commit(unit).await.map(|_| ()))
+        self.delivery_record(&gone, stored, self.now()).await
     }
 
     async fn record_attempt(
@@ -152,16 +153,27 @@ impl Vault {
         attempted: Attempted,
     ) -> Result<(), VaultError> {
         let now = self.now();
-        let caller = Caller::system(delivery.tenant.clone(), DISPATCHER, now);
         Tally::add(match attempted.error {
             None => &self.tally.deliveries_succeeded,
             Some(_) => &self.tally.deliveries_failed,
         });
-        let after = delivery.after(attempted, now);
+        self.delivery_record(&delivery.after(attempted, now), stored, now)
+            .await
+    }
+
+    /// Commits the row after an attempt; when it was the last one for the announcement of a
+    /// rotation, the rotation is told in the same commit.
+    async fn delivery_record(
+        &self,
+        after: &Delivery,
+        stored: Option<&StoredEvent>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let caller = Caller::system(after.tenant.clone(), DISPATCHER, now);
         for _ in 0..RACES_MAX {
             let mut unit = Unit::new(UnitName::DeliveryDone)
                 .put(Record::Delivery(after.clone()))
-                .audited(attempt_row(&caller, &after, stored, now));
+                .audited(attempt_row(&caller, after, stored, now));
             if after.state == DeliveryState::Failed
                 && let Some((rotation, event)) = self.rotation_untold(&caller, stored, now).await?
             {

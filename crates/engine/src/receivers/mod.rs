@@ -127,3 +127,11 @@ impl Vault {
         Ok(Sealer::open(self.sealer(), place, sealed)?)
     }
 }
+
+fn check_room(what: &str, existing: usize, most: usize) -> Result<(), VaultError> {
+    if existing < most {
+        return Ok(());
+    }
+    let why = format!("there are {existing} already, the most there may be: delete one first");
+    Err(VaultError::Validation(vec![(what.to_owned(), why)]))
+}

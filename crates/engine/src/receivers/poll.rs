@@ -12,7 +12,7 @@ use scaivault_core::ports::{
 use scaivault_core::receiver::{DeliveryMode, Subscription};
 
 use crate::caller::Caller;
-use crate::error::{Missing, VaultError};
+use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
 
 impl Vault {
@@ -50,7 +50,7 @@ impl Vault {
             if visible {
                 events.push(event);
             } else {
-                self.delivery_give_up(delivery).await?;
+                self.delivery_give_up(delivery, None).await?;
             }
         }
         if !events.is_empty() {
@@ -76,30 +76,44 @@ impl Vault {
         events: &[EventId],
     ) -> Result<usize, VaultError> {
         self.polled(caller, id).await?;
-        let mut acknowledged = 0;
         let distinct: HashSet<&EventId> = events.iter().collect();
-        for event in distinct {
-            let delivery_id = DeliveryId::of(event, id.as_str());
-            let waiting = DeliveryReads::delivery_find(&*self.store, caller.tenant(), &delivery_id)
-                .await?
-                .filter(|delivery| delivery.state == DeliveryState::Pending);
-            let Some(delivery) = waiting else {
-                continue;
+        for _ in 0..RACES_MAX {
+            let now = self.now();
+            let mut unit = Unit::new(UnitName::SubscriptionAck);
+            for event in &distinct {
+                let delivery_id = DeliveryId::of(event, id.as_str());
+                let found =
+                    DeliveryReads::delivery_find(&*self.store, caller.tenant(), &delivery_id)
+                        .await?;
+                if let Some(delivery) = found.filter(|d| d.state == DeliveryState::Pending) {
+                    unit = unit.put(Record::Delivery(Delivery {
+                        state: DeliveryState::Success,
+                        revision: delivery.revision + 1,
+                        last_attempt_at: Some(now),
+                        ..delivery
+                    }));
+                }
+            }
+            let acknowledged = unit.ops.len();
+            if acknowledged == 0 {
+                return Ok(0);
+            }
+            let extra = AuditExtra {
+                subscription_id: Some(id.clone()),
+                count: u64::try_from(acknowledged).ok(),
+                metadata_only: Some(true),
+                ..AuditExtra::default()
             };
-            let done = Delivery {
-                state: DeliveryState::Success,
-                revision: delivery.revision + 1,
-                last_attempt_at: Some(self.now()),
-                ..delivery
-            };
-            let unit = Unit::new(UnitName::SubscriptionAck).put(Record::Delivery(done));
-            match self.commit(unit).await {
-                Ok(_) => acknowledged += 1,
+            let row = caller.row(Action::SubscriptionEvent, None, now, extra);
+            match self.commit(unit.audited(row)).await {
+                Ok(_) => return Ok(acknowledged),
                 Err(CommitError::Conflict(_)) => {} // acknowledged or dropped meanwhile
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(acknowledged)
+        Err(VaultError::Unavailable(
+            "the subscription changes too quickly: try again".into(),
+        ))
     }
 
     async fn polled(

@@ -13,10 +13,14 @@ use scaivault_core::ports::{
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription};
 use scaivault_core::time::Timestamp;
 
-use super::SIGNING_SECRET;
+use super::{SIGNING_SECRET, check_room};
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
+
+/// Subscriptions of one identity, and of one tenant. Every event is held against all of them.
+const OWN_MAX: usize = 50;
+const TENANT_MAX: usize = 1_000;
 
 /// How events are to reach the owner.
 pub enum DeliveryDraft {
@@ -71,6 +75,11 @@ impl Vault {
             Action::SubscriptionCreate,
         )
         .await?;
+        let existing = self.receivers_of(caller.tenant()).await?;
+        let own = existing.subscriptions.iter();
+        let own = own.filter(|subscription| subscription.identity == *caller.identity());
+        check_room("subscriptions", own.count(), OWN_MAX)?;
+        check_room("subscriptions", existing.subscriptions.len(), TENANT_MAX)?;
         let now = self.now();
         let id = SubscriptionId::mint(now, &*self.entropy);
         let delivery = self.delivery_mode(caller, &id, draft.delivery, None)?;

@@ -12,10 +12,13 @@ use scaivault_core::ports::{
 use scaivault_core::receiver::{Filters, Webhook};
 use scaivault_core::time::Span;
 
-use super::{PREVIOUS_SECRET, SIGNING_SECRET};
+use super::{PREVIOUS_SECRET, SIGNING_SECRET, check_room};
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
+
+/// Webhooks of one tenant. Every event is held against all of them.
+const WEBHOOKS_MAX: usize = 500;
 
 /// A webhook to create.
 #[expect(missing_docs, reason = "as in the stored webhook")]
@@ -61,6 +64,8 @@ impl Vault {
         self.require(caller, Scope::Admin, Action::WebhookCreate)
             .await?;
         self.check_url_field(&draft.url, "url")?;
+        let existing = self.receivers_of(caller.tenant()).await?.webhooks.len();
+        check_room("webhooks", existing, WEBHOOKS_MAX)?;
         let now = self.now();
         let id = WebhookId::mint(now, &*self.entropy);
         let signing_secret = self.receiver_secret_seal(

@@ -38,20 +38,12 @@ impl Vault {
                 .ok_or(VaultError::NotFound(Missing::Secret))?;
             let old = AssignmentReads::assignment_find(&*self.store, caller.tenant(), path).await?;
             let now = self.now();
-            let mut assignment = Assignment::new(
-                caller.tenant().clone(),
-                path.clone(),
-                &policy,
-                caller.identity().clone(),
-                now,
-            );
-            if let Some(old) = old {
-                if old.policy_id == policy.id {
-                    return Ok((old, policy));
-                }
-                assignment.revision = old.revision + 1;
-                assignment.open_rotation = old.open_rotation;
-            }
+            let by = caller.identity().clone();
+            let assignment = match old {
+                Some(old) if old.policy_id == policy.id => return Ok((old, policy)),
+                Some(old) => old.moved(&policy, by, now),
+                None => Assignment::new(caller.tenant().clone(), path.clone(), &policy, by, now),
+            };
             let unit = Unit::new(UnitName::AssignmentWrite)
                 .put(Record::Assignment(assignment.clone()))
                 .audited(caller.row(

@@ -23,12 +23,27 @@ const SECRET_FIELDS: [&str; 9] = [
     "api_secret",
 ];
 
-/// The current object with its secret part replaced by a random string: the only field if there
-/// is just one, else the first customary name that is there, else a new field `value`. Every
-/// other field keeps its bytes and its place. `None` when the current value is not an object.
+/// Fields that are no secret even where they stand alone.
+const NOT_SECRET: [&str; 9] = [
+    "username",
+    "user",
+    "login",
+    "host",
+    "hostname",
+    "url",
+    "endpoint",
+    "client_id",
+    "cert_pem",
+];
+
+/// The current object with its secret part replaced by a random string: the first customary name
+/// that holds text, else the only field if it holds text and is not one of those that are no
+/// secret, else (an empty object) a new field `value`. Every other field keeps its bytes and its
+/// place. `None` when there is nothing of that kind: nothing is touched rather than the wrong
+/// thing.
 pub(super) fn regenerate(current: &Plaintext, entropy: &dyn Entropy) -> Option<Plaintext> {
     let Fields(fields) = serde_json::from_slice(current.expose()).ok()?;
-    let chosen = secret_field(&fields);
+    let chosen = secret_field(&fields)?;
     let fresh = scaivault_crypto::generate::random_value(entropy, VALUE_CHARS);
     // Room for everything from the start: a growing buffer would leave copies behind.
     let mut out = Vec::with_capacity(current.len() + 2 * VALUE_CHARS);
@@ -62,15 +77,23 @@ pub(super) fn regenerate(current: &Plaintext, entropy: &dyn Entropy) -> Option<P
     Some(Plaintext::new(out))
 }
 
-fn secret_field(fields: &[(String, &RawValue)]) -> String {
-    if let [(only, _)] = fields {
-        return only.clone();
+fn secret_field(fields: &[(String, &RawValue)]) -> Option<String> {
+    if fields.is_empty() {
+        return Some("value".to_owned());
     }
-    SECRET_FIELDS
-        .into_iter()
-        .find(|name| fields.iter().any(|(have, _)| have == name))
-        .unwrap_or("value")
-        .to_owned()
+    let is_text = |value: &RawValue| value.get().starts_with('"');
+    let customary = SECRET_FIELDS.into_iter().find(|name| {
+        fields
+            .iter()
+            .any(|(have, value)| have == name && is_text(value))
+    });
+    match (customary, fields) {
+        (Some(name), _) => Some(name.to_owned()),
+        (None, [(only, value)]) if is_text(value) && !NOT_SECRET.contains(&only.as_str()) => {
+            Some(only.clone())
+        }
+        _ => None,
+    }
 }
 
 /// An object's fields in order, values as they are written.
@@ -137,7 +160,6 @@ mod tests {
             r#"{"client_id":"a","client_secret":"b","key":1}"#,
             "client_secret",
         );
-        check(r#"{"host":"h","port":5}"#, "value");
         check("{}", "value");
     }
 
@@ -155,8 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn only_objects_are_regenerated() {
+    fn rather_nothing_than_the_wrong_thing() {
         let entropy = Counting(std::sync::atomic::AtomicU8::new(3));
-        assert!(regenerate(&Plaintext::new(b"[1]".to_vec()), &entropy).is_none());
+        for text in [
+            "[1]",
+            r#"{"username":"app"}"#,
+            r#"{"host":"h","port":5}"#,
+            r#"{"creds":{"user":"a","password":"b"}}"#,
+            r#"{"password":{"now":"x"},"user":"u"}"#,
+            r#"{"cert_pem":"c","key_pem":"k"}"#,
+        ] {
+            let current = Plaintext::new(text.into());
+            assert!(regenerate(&current, &entropy).is_none(), "{text}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Beginning a rotation: by the schedule, or at once by request.
 
+use std::collections::BTreeSet;
+
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
@@ -19,8 +21,8 @@ use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::events;
 use crate::vault::Vault;
 
-/// Attachments rotated by one request for a whole policy.
-const POLICY_ROTATE_MAX: usize = 10_000;
+/// Secrets that one request for a policy rotates at most.
+const POLICY_ROTATE_MAX: usize = 500;
 
 impl Vault {
     /// Rotates one secret now. While a rotation waits for its value (or is parked), asking again
@@ -60,28 +62,23 @@ impl Vault {
             .await?;
         self.rotation_policy_of(caller, policy_id).await?;
         let tenant = caller.tenant();
-        let paths = match paths {
-            Some(paths) => {
-                for path in &paths {
-                    AssignmentReads::assignment_find(&*self.store, tenant, path)
-                        .await?
-                        .filter(|assignment| assignment.policy_id == *policy_id)
-                        .ok_or(VaultError::NotFound(Missing::Assignment))?;
-                }
-                paths
+        let paths: BTreeSet<SecretPath> = match paths {
+            Some(paths) => paths.into_iter().collect(),
+            None => {
+                let most = POLICY_ROTATE_MAX + 1;
+                AssignmentReads::assignment_list(&*self.store, tenant, policy_id, None, most)
+                    .await?
+                    .into_iter()
+                    .map(|assignment| assignment.path)
+                    .collect()
             }
-            None => AssignmentReads::assignment_list(
-                &*self.store,
-                tenant,
-                policy_id,
-                None,
-                POLICY_ROTATE_MAX,
-            )
-            .await?
-            .into_iter()
-            .map(|assignment| assignment.path)
-            .collect(),
         };
+        if paths.len() > POLICY_ROTATE_MAX {
+            let why = format!("one request rotates at most {POLICY_ROTATE_MAX}: name them in turn");
+            let field = ("secret_paths".to_owned(), why);
+            return Err(VaultError::Validation(vec![field]));
+        }
+        // Rights before anything about the secrets is told.
         for path in &paths {
             self.authorize(
                 caller,
@@ -91,6 +88,12 @@ impl Vault {
                 Action::Rotate,
             )
             .await?;
+        }
+        for path in &paths {
+            AssignmentReads::assignment_find(&*self.store, tenant, path)
+                .await?
+                .filter(|assignment| assignment.policy_id == *policy_id)
+                .ok_or(VaultError::NotFound(Missing::Assignment))?;
         }
         let mut rotations = Vec::with_capacity(paths.len());
         for path in &paths {
@@ -128,7 +131,7 @@ impl Vault {
             };
             let opened = match open.filter(Rotation::is_before_promotion) {
                 Some(waiting) => {
-                    self.announce_again(caller, &head, &assignment, waiting)
+                    self.announce_again(caller, &head, &assignment, &policy, waiting)
                         .await
                 }
                 None => {
@@ -197,10 +200,11 @@ impl Vault {
         caller: &Caller,
         head: &SecretHead,
         assignment: &Assignment,
+        policy: &RotationPolicy,
         waiting: Rotation,
     ) -> Result<Rotation, CommitError> {
         let now = self.now();
-        let rotation = claimed(waiting.announced_again(now), now);
+        let rotation = claimed(waiting.announced_again(policy, now), now);
         let unit = Unit::new(UnitName::RotationAnnounce).put(Record::Rotation(rotation.clone()));
         let due_at = assignment.next_rotation_at.min(now);
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);

@@ -65,15 +65,7 @@ impl Vault {
             }
             Step::Close => self.close(&caller, rotation, now).await,
             Step::Abandon(reason) => self.abandon(&caller, rotation, reason, now).await,
-            Step::Park(reason) => {
-                let next = rotation.parked(reason, now);
-                let unit = self
-                    .step_unit(UnitName::RotationPark, &caller, &next, now)
-                    .emit(self.failed_event(&caller, &next, reason, now));
-                self.commit(unit).await?;
-                Tally::add(&self.tally.rotations_failed);
-                Ok(next)
-            }
+            Step::Park(reason) => self.park(&caller, rotation, reason, now).await,
             Step::Wait(until) => Ok(rotation.waiting(until)),
         }
     }
@@ -94,7 +86,12 @@ impl Vault {
         };
         let number = head.latest_version + 1;
         let sealed = match self.seal_candidate(&head, &current, number) {
-            Ok(sealed) => sealed,
+            Ok(Some(sealed)) => sealed,
+            Ok(None) => {
+                return self
+                    .park(caller, rotation, Reason::NothingToGenerate, now)
+                    .await;
+            }
             Err(error) => return self.generate_failed(caller, rotation, &error, now).await,
         };
         let next = rotation.generated(number, head.current_version, now);
@@ -122,12 +119,29 @@ impl Vault {
         Ok(next)
     }
 
+    async fn park(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        let next = rotation.parked(reason, now);
+        let unit = self
+            .step_unit(UnitName::RotationPark, caller, &next, now)
+            .emit(self.failed_event(caller, &next, reason, now));
+        self.commit(unit).await?;
+        Tally::add(&self.tally.rotations_failed);
+        Ok(next)
+    }
+
+    /// `None`: the value has nothing that could be made anew.
     fn seal_candidate(
         &self,
         head: &SecretHead,
         current: &SealedVersion,
         number: u64,
-    ) -> Result<scaivault_core::seal::Sealed, SealError> {
+    ) -> Result<Option<scaivault_core::seal::Sealed>, SealError> {
         let place = |version| Place {
             tenant: &head.tenant,
             kind: DATA_PLACE_KIND,
@@ -140,8 +154,10 @@ impl Vault {
             place(current.version.version),
             &current.sealed,
         )?;
-        let fresh = regenerate(&old, &*self.entropy).ok_or(SealError::Malformed)?;
-        Sealer::seal(self.sealer(), place(number), &fresh)
+        match regenerate(&old, &*self.entropy) {
+            Some(fresh) => Sealer::seal(self.sealer(), place(number), &fresh).map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn generate_failed(
@@ -153,13 +169,9 @@ impl Vault {
     ) -> Result<Rotation, StepError> {
         tracing::error!(rotation = %rotation.id, path = %rotation.path, %error, "no new value");
         if rotation.attempts + 1 >= GENERATE_ATTEMPTS_MAX {
-            let next = rotation.parked(Reason::GenerateFailed, now);
-            let unit = self
-                .step_unit(UnitName::RotationPark, caller, &next, now)
-                .emit(self.failed_event(caller, &next, Reason::GenerateFailed, now));
-            self.commit(unit).await?;
-            Tally::add(&self.tally.rotations_failed);
-            return Ok(next);
+            return self
+                .park(caller, rotation, Reason::GenerateFailed, now)
+                .await;
         }
         let wait = Duration::from_secs(GENERATE_BACKOFF_S << rotation.attempts.min(8));
         let next = rotation.failed(FailureKind::GenerateFailed, Some(now.plus(wait)), now);

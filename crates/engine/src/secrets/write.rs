@@ -165,6 +165,11 @@ impl Vault {
         if write.rotation_policy_id.is_some() && policy.is_none() {
             return Err(VaultError::NotFound(Missing::RotationPolicy));
         }
+        if let (Some(wanted), Some(old)) = (&write.rotation_policy_id, &assignment)
+            && old.policy_id != *wanted
+        {
+            self.may_move(caller, write).await?;
+        }
         let answers = self.answered_by(caller, write, assignment.as_ref()).await?;
         Ok(Before {
             head,
@@ -173,6 +178,22 @@ impl Vault {
             policy,
             answers,
         })
+    }
+
+    /// Attaching a policy goes with writing; taking a secret away from the policy it has does
+    /// not: that needs the right to rotate, or to administer.
+    async fn may_move(&self, caller: &Caller, write: &SecretWrite) -> Result<(), VaultError> {
+        let scopes = caller.principal.scopes;
+        if scopes.contains(Scope::Admin) {
+            return Ok(());
+        }
+        if !scopes.contains(Scope::SecretsRotate) {
+            return Err(VaultError::Scope(Scope::SecretsRotate));
+        }
+        self.decision(caller, Permission::Rotate, &write.path, self.now())
+            .await?
+            .map(|_| ())
+            .map_err(VaultError::Denied)
     }
 
     /// The rotation that waits for a value of this secret, if the caller may answer it.
@@ -288,6 +309,7 @@ impl Vault {
             version: Some(number),
             old_version: (old_version > 0).then_some(old_version),
             is_rotation: Some(rotation.is_some()),
+            rotation_policy_id: write.rotation_policy_id.clone(),
             rotation_id: rotation.as_ref().map(|rotation| rotation.id.clone()),
             ..AuditExtra::default()
         };
@@ -373,23 +395,14 @@ fn next_assignment(
     let attach = write.rotation_policy_id.as_ref().and(policy);
     match (&before.assignment, attach) {
         (Some(old), Some(policy)) if old.policy_id != policy.id => {
-            let fresh = Assignment::new(
-                head.tenant.clone(),
-                head.path.clone(),
-                policy,
-                caller.identity().clone(),
-                now,
-            );
-            // A rotation that waits keeps waiting: it carries what it needs of its own policy.
-            let open_rotation = if answered {
-                None
+            let moved = old.moved(policy, caller.identity().clone(), now);
+            Some(if answered {
+                Assignment {
+                    revision: moved.revision,
+                    ..moved.rotated(Some(policy), now)
+                }
             } else {
-                old.open_rotation.clone()
-            };
-            Some(Assignment {
-                revision: old.revision + 1,
-                open_rotation,
-                ..fresh
+                moved
             })
         }
         (Some(old), _) if answered => Some(old.rotated(policy, now)),

@@ -1,12 +1,16 @@
 //! The engine as a whole: real store, real keyring, a clock moved by hand, scripted receivers.
 //! One file per capability; [`world`] builds what every test stands on.
 
+#![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
+
 mod ageing;
 mod deletion;
 mod faults;
 mod ninety_days;
 mod races;
+mod receivers;
 mod revocation;
 mod rotation_endings;
+mod secrecy;
 mod simulation;
 mod world;

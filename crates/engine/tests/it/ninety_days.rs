@@ -5,9 +5,10 @@ use scaivault_core::access::Permission;
 use scaivault_core::delivery::{AttemptError, DeliveryState};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::Scope;
-use scaivault_core::ports::{Op, Record, RotationReads, Store, Unit, UnitName};
+use scaivault_core::ports::{Op, Record, RotationReads, SecretReads, Store, Unit, UnitName};
 use scaivault_core::rotation::{FailureKind, Phase, Reason, Trigger};
-use scaivault_core::secret::VersionState;
+use scaivault_core::seal::Sealed;
+use scaivault_core::secret::{SealedVersion, Version, VersionState};
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{RotationPolicyChange, SecretWrite, VaultError, default_tenant};
 use scaivault_testkit::Reply;
@@ -348,6 +349,61 @@ async fn the_server_makes_the_value_itself() {
 }
 
 #[tokio::test]
+async fn a_value_with_nothing_to_make_is_parked_at_once() {
+    let w = World::new().await;
+    w.hear_all().await;
+    let mut draft = ninety_days("auto");
+    draft.auto_generate = true;
+    draft.warn_before.clear();
+    let policy = w.policy(draft).await;
+    w.put("app/other", "value").await;
+    w.put(SECRET, "first").await;
+    w.break_value(SECRET, "app/other").await;
+    w.assign(&policy.id, SECRET).await;
+    w.live(DAY * 91).await;
+    let parked = w.rotations(SECRET).await.pop().unwrap();
+    assert_eq!(
+        (parked.phase, parked.reason),
+        (Phase::Parked, Some(Reason::NothingToGenerate))
+    );
+    assert_eq!(w.store.commits(UnitName::RotationFail), 0);
+    let failed = w.told_of(RECEIVER, EventType::RotationFailed);
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["error"], "nothing_to_generate");
+    assert_eq!(w.vault.tally().read().rotations_failed, 1);
+    assert_eq!(w.head(SECRET).await.unwrap().current_version, 1);
+    // A person writes one that opens and asks again.
+    w.put(SECRET, "another").await;
+    let again = w.vault.secret_rotate(&root(), &path(SECRET)).await.unwrap();
+    assert_eq!((again.id, again.phase), (parked.id, Phase::Draining));
+}
+
+/// Puts bytes that do not open in the place of the current value, past the vault.
+async fn damage(w: &World) {
+    let mut head = w.head(SECRET).await.unwrap();
+    let rows = SecretReads::version_list(&*w.sqlite, &head.tenant, &head.path).await;
+    let mut old = rows.unwrap().swap_remove(0);
+    let damaged = Version {
+        version: head.latest_version + 1,
+        revision: 1,
+        ..old.clone()
+    };
+    old.state = VersionState::Superseded;
+    old.revision += 1;
+    head.revision += 1;
+    head.latest_version = damaged.version;
+    head.current_version = damaged.version;
+    let unit = Unit::new(UnitName::SecretWrite)
+        .put(Record::Secret(head))
+        .put(Record::Version(old))
+        .op(Op::VersionInsert(SealedVersion {
+            version: damaged,
+            sealed: Sealed(vec![7; 200]),
+        }));
+    Store::commit(&*w.sqlite, unit).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_value_that_cannot_be_made_is_tried_eight_times_then_parked() {
     let w = World::new().await;
     w.hear_all().await;
@@ -355,12 +411,9 @@ async fn a_value_that_cannot_be_made_is_tried_eight_times_then_parked() {
     draft.auto_generate = true;
     draft.warn_before.clear();
     let policy = w.policy(draft).await;
-    let write = SecretWrite {
-        data: scaivault_core::plaintext::Plaintext::new(b"[\"not an object\"]".to_vec()),
-        ..write_of(SECRET, "")
-    };
-    w.vault.secret_write(&root(), write).await.unwrap();
+    w.put(SECRET, "first").await;
     w.assign(&policy.id, SECRET).await;
+    damage(&w).await;
     w.live(DAY * 91).await;
     let parked = w.rotations(SECRET).await.pop().unwrap();
     assert_eq!(
@@ -371,12 +424,30 @@ async fn a_value_that_cannot_be_made_is_tried_eight_times_then_parked() {
     let failed = w.told_of(RECEIVER, EventType::RotationFailed);
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0]["error"], "generate_failed");
-    assert_eq!(w.vault.tally().read().rotations_failed, 1);
-    assert_eq!(w.head(SECRET).await.unwrap().current_version, 1);
-    // A person writes an object and asks again.
-    w.put(SECRET, "an object").await;
-    let again = w.vault.secret_rotate(&root(), &path(SECRET)).await.unwrap();
-    assert_eq!((again.id, again.phase), (parked.id, Phase::Draining));
+    assert_eq!(w.head(SECRET).await.unwrap().current_version, 2);
+}
+
+#[tokio::test]
+async fn a_value_with_nothing_to_make_anew_is_parked_at_once() {
+    let w = World::new().await;
+    w.hear_all().await;
+    let mut draft = ninety_days("auto");
+    draft.auto_generate = true;
+    let policy = w.policy(draft).await;
+    let write = SecretWrite {
+        data: scaivault_core::plaintext::Plaintext::new(br#"{"host":"h","port":5}"#.to_vec()),
+        ..write_of(SECRET, "")
+    };
+    w.vault.secret_write(&root(), write).await.unwrap();
+    w.assign(&policy.id, SECRET).await;
+    let parked = w.vault.secret_rotate(&root(), &path(SECRET)).await.unwrap();
+    assert_eq!(
+        (parked.phase, parked.reason),
+        (Phase::Parked, Some(Reason::NothingToGenerate))
+    );
+    w.live(DAY).await;
+    assert_eq!(w.told_of(RECEIVER, EventType::RotationFailed).len(), 1);
+    assert_eq!(w.head(SECRET).await.unwrap().latest_version, 1);
 }
 
 #[tokio::test]

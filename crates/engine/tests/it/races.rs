@@ -196,8 +196,8 @@ async fn a_write_by_hand_is_never_overwritten_by_a_candidate() {
     w.put(AT, "by hand").await;
     stop.go();
     paused.await.unwrap();
+    w.clock.advance(PAST_ANY_HOLD);
     work(&slow).await;
-    println!("DBG {:?} now {}", w.rotations(AT).await, w.now());
     let rows = w.versions(AT).await;
     let states: Vec<_> = rows.iter().map(|row| (row.version, row.state)).collect();
     let expect = [

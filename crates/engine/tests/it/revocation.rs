@@ -225,23 +225,43 @@ async fn while_an_outcome_is_unknown_the_caches_are_passed_by() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_still_under_way_is_not_hidden_by_a_cache() {
-    // The answer to a revocation did not come in time; it is applied later. Until then a cache
-    // filled in between must not outlive it.
+async fn what_is_applied_after_its_caller_gave_up_holds_at_once() {
+    let w = World::new().await;
+    let (id, text) = token(&w).await;
+    w.vault.authenticate(&text, w.now()).await.unwrap();
+    w.watched.next_is_late(UnitName::TokenWrite);
+    let unknown = w.vault.token_revoke(&root(), &id).await.unwrap_err();
+    assert_eq!(unknown.code(), "service_unavailable");
+    // Asked in between, the token is still good; that must not be remembered.
+    w.vault.authenticate(&text, w.now()).await.unwrap();
+    w.vault.authenticate(&text, w.now()).await.unwrap();
+    w.watched.apply_late().await.unwrap();
+    let refused = w.vault.authenticate(&text, w.now()).await;
+    assert_eq!(refused.unwrap_err(), AuthError::Revoked);
+    // The next commit that comes through settles it: from then on it is remembered.
+    w.put(AT, "settles").await;
+    let refused = w.vault.authenticate(&text, w.now()).await;
+    assert_eq!(refused.unwrap_err(), AuthError::Revoked);
+}
+
+#[tokio::test]
+async fn a_reader_under_way_while_a_right_is_taken_caches_nothing_stale() {
     let w = World::new().await;
     let (guest, policy, binding) = warm(&w).await;
-    let stop = w.watched.stop_at(UnitName::BindingDelete);
-    let revoking = w.vault.clone();
-    let late =
-        tokio::spawn(async move { revoking.binding_delete(&root(), &policy, &binding).await });
+    // The reader has decided and waits for its audit row; the right goes away meanwhile.
+    let stop = w.watched.stop_at(UnitName::AuditOnly);
+    let (vault, slow) = (w.vault.clone(), guest.clone());
+    let reading = tokio::spawn(async move {
+        let read = vault.secret_read(&slow, &path(AT), None).await;
+        read.map(|_| ())
+    });
     stop.arrived().await;
-    assert_eq!(
-        w.read(&guest, AT, None).await.unwrap(),
-        "open",
-        "not revoked yet"
-    );
+    w.vault
+        .binding_delete(&root(), &policy, &binding)
+        .await
+        .unwrap();
     stop.go();
-    late.await.unwrap().unwrap();
+    reading.await.unwrap().unwrap();
     assert_shut(&w, &guest).await;
 }
 

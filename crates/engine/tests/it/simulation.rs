@@ -159,8 +159,8 @@ impl Sim {
             18..26 => self.read(at).await,
             26..32 => self.rotate(at).await,
             32..38 => self.attach(at).await,
-            38..40 => self.detach(at).await,
-            40..43 => self.change_policy().await,
+            38..41 => self.detach(at).await,
+            41..43 => self.change_policy().await,
             43..46 => self.delete(at).await,
             46..48 => self.undelete(at).await,
             48..50 => self.change_metadata(at).await,
@@ -257,7 +257,18 @@ impl Sim {
         self.note(format!("attach {at} to {policy}"), &done.map(|_| ()));
     }
 
+    /// Best where a candidate is in the making.
     async fn detach(&mut self, at: &'static str) {
+        let mut at = at;
+        for other in PATHS {
+            let rotations = self.w.rotations(other).await;
+            if rotations
+                .iter()
+                .any(|rotation| rotation.phase == Phase::Propagating)
+            {
+                at = other;
+            }
+        }
         if let Some(assignment) = self.w.assignment(at).await {
             let policy = assignment.policy_id;
             let done = self
@@ -359,6 +370,7 @@ impl Sim {
                 UnitName::AssignmentWrite,
                 UnitName::RotationOpen,
                 UnitName::RotationGenerate,
+                UnitName::RotationPromote,
                 UnitName::RotationPromote,
                 UnitName::RotationClose,
                 UnitName::RotationAnnounce,

@@ -20,13 +20,13 @@ use scaivault_core::ids::{BindingId, PolicyId, RotationId, RotationPolicyId, Web
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, AuditReads, Claims, Clock, Entropy, KeyReads, Record, RotationFilter,
+    AssignmentReads, AuditReads, Claims, Clock, Entropy, KeyReads, Op, Record, RotationFilter,
     RotationReads, SecretReads, Store, Unit, UnitName,
 };
 use scaivault_core::receiver::{Filters, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyPurpose, Place, Sealer};
-use scaivault_core::secret::{SecretHead, Version};
+use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::time::{Span, Timestamp};
 use scaivault_crypto::{Keyring, RootKey};
 use scaivault_engine::{
@@ -426,6 +426,31 @@ impl World {
     pub(crate) async fn assert_chain_verifies(&self) {
         let report = AuditReads::audit_verify(&*self.sqlite).await.unwrap();
         assert_eq!(report.first_bad, None);
+    }
+
+    /// Makes the current version one that does not open: its value is one of another secret.
+    pub(crate) async fn break_value(&self, at: &str, other: &str) {
+        let tenant = default_tenant();
+        let open = async |at: &str| {
+            let opened = SecretReads::secret_open(&*self.sqlite, &tenant, &path(at), None).await;
+            opened.unwrap().unwrap().1.unwrap()
+        };
+        let (row, other) = (open(at).await, open(other).await);
+        let version = Version {
+            revision: 1,
+            ..row.version
+        };
+        let unit = Unit::new(UnitName::Housekeeping)
+            .op(Op::VersionDelete {
+                tenant: tenant.clone(),
+                path: version.path.clone(),
+                version: version.version,
+            })
+            .op(Op::VersionInsert(SealedVersion {
+                version,
+                sealed: other.sealed,
+            }));
+        Store::commit(&*self.sqlite, unit).await.unwrap();
     }
 
     // ---- what was told ----------------------------------------------------------------------

@@ -31,7 +31,7 @@ const HEADER_LIST_MAX: u32 = 32 * 1_024;
 /// The other side of the socket, in every request's extensions. IPv4 is always written as IPv4,
 /// also when it came in over a socket of both families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PeerAddr(pub SocketAddr);
+pub struct PeerAddr(pub SocketAddr);
 
 /// What all connections of a listener share.
 pub(super) struct Shared {

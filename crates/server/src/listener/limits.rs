@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 /// Bounds of one listener.
 #[derive(Debug, Clone)]
-pub(crate) struct ListenerLimits {
+pub struct ListenerLimits {
     /// Open connections at once; one more is closed as soon as it is accepted.
     pub connections_max: usize,
     /// From the accepted connection to the end of the TLS handshake.
@@ -38,7 +38,7 @@ impl Default for ListenerLimits {
 
 /// Counts of one listener, readable and registrable while it runs. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ConnectionCounters {
+pub struct ConnectionCounters {
     /// Taken on.
     pub accepted: Counter,
     /// Closed at once because the listener was full.

@@ -18,7 +18,7 @@ mod patience;
 mod tests;
 mod tls;
 
-pub(crate) use accept::serve;
-pub(crate) use connection::PeerAddr;
-pub(crate) use limits::{ConnectionCounters, ListenerLimits};
-pub(crate) use tls::{TlsReload, load_tls};
+pub use accept::serve;
+pub use connection::PeerAddr;
+pub use limits::{ConnectionCounters, ListenerLimits};
+pub use tls::{TlsReload, load_tls};

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// Why the files cannot be used. Names the file, never its content.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsFileError {
+pub enum TlsFileError {
     /// Missing or not readable by this user.
     #[error("cannot read {}", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
@@ -43,7 +43,7 @@ pub(crate) enum TlsFileError {
 ///
 /// # Errors
 /// [`TlsFileError`] says which file and what is wrong.
-pub(crate) fn load_tls(
+pub fn load_tls(
     cert_file: &Path,
     key_file: &Path,
 ) -> Result<(TlsAcceptor, TlsReload), TlsFileError> {
@@ -68,7 +68,7 @@ pub(crate) fn load_tls(
 
 /// Reads the certificate and key files again. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct TlsReload {
+pub struct TlsReload {
     files: Files,
     current: Arc<Current>,
 }
@@ -79,7 +79,7 @@ impl TlsReload {
     ///
     /// # Errors
     /// [`TlsFileError`]; the certificate in use stays.
-    pub(crate) fn reload(&self) -> Result<(), TlsFileError> {
+    pub fn reload(&self) -> Result<(), TlsFileError> {
         self.current.0.store(self.files.read()?);
         Ok(())
     }

@@ -11,12 +11,20 @@ pub(crate) const LINK_BYTES: usize = 8;
 
 /// What the first row links to.
 pub(crate) fn genesis(chain: &str) -> Hash {
-    Sha256::new().chain_update(b"scaivault audit chain 1\0").chain_update(chain).finalize().into()
+    Sha256::new()
+        .chain_update(b"scaivault audit chain 1\0")
+        .chain_update(chain)
+        .finalize()
+        .into()
 }
 
 /// The hash after one more line.
 pub(crate) fn link(prev: &Hash, line: &[u8]) -> Hash {
-    Sha256::new().chain_update(prev).chain_update(line).finalize().into()
+    Sha256::new()
+        .chain_update(prev)
+        .chain_update(line)
+        .finalize()
+        .into()
 }
 
 /// What the code of a segment is made over. Every part has a fixed length, but for the name,

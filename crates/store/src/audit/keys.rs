@@ -42,7 +42,9 @@ pub(crate) fn row_keys(line: &[u8]) -> impl Iterator<Item = i64> {
     let named: Option<Named<'_>> = serde_json::from_slice(line).ok();
     let (identity, path) = named.map_or((None, None), |named| {
         let identity = identity_key(&named.tenant_id, &named.identity_id);
-        let path = named.secret_path.map(|path| path_key(&named.tenant_id, &path));
+        let path = named
+            .secret_path
+            .map(|path| path_key(&named.tenant_id, &path));
         (Some(identity), path)
     });
     identity.into_iter().chain(path)

@@ -24,7 +24,10 @@ const NAME_CHARS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 pub(crate) fn mint_chain(entropy: &dyn Entropy) -> String {
     let mut random = [0u8; CHAIN_CHARS];
     entropy.fill(&mut random);
-    random.iter().map(|byte| char::from(NAME_CHARS[usize::from(byte & 31)])).collect()
+    random
+        .iter()
+        .map(|byte| char::from(NAME_CHARS[usize::from(byte & 31)]))
+        .collect()
 }
 
 /// The id of the row at `seq`. Ids of one chain sort by place.
@@ -55,7 +58,10 @@ pub(crate) fn write_line(into: &mut Vec<u8>, chain: &str, seq: u64, tail: &[u8])
 /// Reads the place from a line of this chain; `None` when it does not begin as a line does.
 pub(crate) fn line_seq(line: &[u8], chain: &str) -> Option<u64> {
     let id = line.strip_prefix(PREFIX)?.strip_prefix(ID_PREFIX)?;
-    let digits = id.strip_prefix(chain.as_bytes())?.strip_prefix(b"_")?.get(..SEQ_DIGITS)?;
+    let digits = id
+        .strip_prefix(chain.as_bytes())?
+        .strip_prefix(b"_")?
+        .get(..SEQ_DIGITS)?;
     digits.iter().try_fold(0, |seq, digit| {
         let value = DIGITS.iter().position(|known| known == digit)?;
         Some(seq << 5 | u64::try_from(value).ok()?)
@@ -78,7 +84,10 @@ impl AuditLines {
     /// # Errors
     /// When a row has no JSON form; none that `core` can make is so.
     pub(crate) fn encode(rows: &[AuditRow]) -> Result<Self, serde_json::Error> {
-        let mut lines = Self { tails: Vec::with_capacity(rows.len() * 256), ..Self::default() };
+        let mut lines = Self {
+            tails: Vec::with_capacity(rows.len() * 256),
+            ..Self::default()
+        };
         for row in rows {
             let start = lines.tails.len();
             serde_json::to_writer(&mut lines.tails, row)?;
@@ -86,8 +95,16 @@ impl AuditLines {
             lines.tails[start] = b',';
             lines.tails.push(b'\n');
             let at = row.timestamp.as_micros();
-            lines.first_at = if lines.rows == 0 { at } else { lines.first_at.min(at) };
-            lines.last_at = if lines.rows == 0 { at } else { lines.last_at.max(at) };
+            lines.first_at = if lines.rows == 0 {
+                at
+            } else {
+                lines.first_at.min(at)
+            };
+            lines.last_at = if lines.rows == 0 {
+                at
+            } else {
+                lines.last_at.max(at)
+            };
             lines.rows += 1;
         }
         Ok(lines)
@@ -104,7 +121,9 @@ impl AuditLines {
 
     /// The tails, without their ends of line.
     pub(crate) fn tails(&self) -> impl Iterator<Item = &[u8]> {
-        self.tails.split_inclusive(|byte| *byte == b'\n').map(|line| &line[..line.len() - 1])
+        self.tails
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| &line[..line.len() - 1])
     }
 }
 

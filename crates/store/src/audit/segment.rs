@@ -48,8 +48,16 @@ impl SegmentBuilder {
             return;
         }
         let (first_at, last_at) = lines.times();
-        self.first_at = if self.rows == 0 { first_at } else { self.first_at.min(first_at) };
-        self.last_at = if self.rows == 0 { last_at } else { self.last_at.max(last_at) };
+        self.first_at = if self.rows == 0 {
+            first_at
+        } else {
+            self.first_at.min(first_at)
+        };
+        self.last_at = if self.rows == 0 {
+            last_at
+        } else {
+            self.last_at.max(last_at)
+        };
         for tail in lines.tails() {
             let start = self.body.len();
             write_line(&mut self.body, chain, self.first_seq + self.rows, tail);

@@ -36,13 +36,19 @@ impl<'a> Sieve<'a> {
 
     /// Whether rows of these times can be asked for.
     pub(crate) fn times(&self, first_at: i64, last_at: i64) -> bool {
-        self.filter.from.is_none_or(|from| last_at >= from.as_micros())
+        self.filter
+            .from
+            .is_none_or(|from| last_at >= from.as_micros())
             && self.filter.to.is_none_or(|to| first_at < to.as_micros())
     }
 
     /// The row, if it is asked for.
     pub(crate) fn row(&self, line: &[u8]) -> Result<Option<AuditRow>, Undecodable> {
-        if self.needles.iter().any(|needle| needle.find(line).is_none()) {
+        if self
+            .needles
+            .iter()
+            .any(|needle| needle.find(line).is_none())
+        {
             return Ok(None);
         }
         let row: AuditRow = serde_json::from_slice(line).map_err(|_| Undecodable)?;

@@ -30,9 +30,14 @@ impl<'a> Verifier<'a> {
     /// Before the first row. Without `mac` the codes are not checked.
     pub(crate) fn new(chain: String, mac: Option<&'a dyn ChainMac>) -> Self {
         let head = genesis(&chain);
-        Self { chain, mac, last_seq: 0, head, bad: None }
+        Self {
+            chain,
+            mac,
+            last_seq: 0,
+            head,
+            bad: None,
+        }
     }
-
 
     /// The next segment in order.
     pub(crate) fn segment(&mut self, segment: &Segment<'_>) -> Walk {
@@ -56,7 +61,10 @@ impl<'a> Verifier<'a> {
             return self.refuse_last(last, "edited");
         }
         let message = mac_message(&self.chain, segment.first_seq, last, &self.head);
-        if self.mac.is_some_and(|mac| !mac.verify(&message, segment.mac)) {
+        if self
+            .mac
+            .is_some_and(|mac| !mac.verify(&message, segment.mac))
+        {
             return self.refuse_last(last, "mac");
         }
         Walk::Continue(())
@@ -80,13 +88,19 @@ impl<'a> Verifier<'a> {
 
     /// Names a row the walk found outside the chain's order.
     pub(crate) fn refuse(&mut self, seq: u64, reason: &str) -> Walk {
-        self.bad = Some(BadRow { id: row_id(&self.chain, seq), reason: reason.to_owned() });
+        self.bad = Some(BadRow {
+            id: row_id(&self.chain, seq),
+            reason: reason.to_owned(),
+        });
         Walk::Break(())
     }
 
     /// Names a row of another chain.
     pub(crate) fn refuse_foreign(&mut self, chain: &str, seq: u64) -> Walk {
-        self.bad = Some(BadRow { id: row_id(chain, seq), reason: "inserted".to_owned() });
+        self.bad = Some(BadRow {
+            id: row_id(chain, seq),
+            reason: "inserted".to_owned(),
+        });
         Walk::Break(())
     }
 
@@ -98,7 +112,11 @@ impl<'a> Verifier<'a> {
 
     pub(crate) fn report(self) -> AuditReport {
         let head = self.head.iter().map(|byte| format!("{byte:02x}")).collect();
-        AuditReport { rows: self.last_seq, head, first_bad: self.bad }
+        AuditReport {
+            rows: self.last_seq,
+            head,
+            first_bad: self.bad,
+        }
     }
 
     fn lines(&mut self, segment: &Segment<'_>) -> Walk {

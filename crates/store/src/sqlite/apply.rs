@@ -57,18 +57,22 @@ pub(crate) fn apply(
         Op::Put(record) => put(conn, record, json),
         Op::Delete(record) => delete(conn, record),
         Op::VersionInsert(sealed) => version::insert(conn, sealed, json),
-        Op::VersionDelete { tenant, path, version } => {
-            version::remove(conn, tenant, path, *version)
-        }
+        Op::VersionDelete {
+            tenant,
+            path,
+            version,
+        } => version::remove(conn, tenant, path, *version),
         Op::SecretErase(head) => {
             memory.ledger.forget(&head.tenant, &head.path);
             secret::erase(conn, head)
         }
         Op::Emit(event) => event::emit(conn, event, json),
         Op::FanOutAdvance { from, to } => event::fan_out_advance(conn, *from, *to),
-        Op::AssignmentsWake { tenant, policy_id, at } => {
-            assignment::wake(conn, tenant, policy_id, *at)
-        }
+        Op::AssignmentsWake {
+            tenant,
+            policy_id,
+            at,
+        } => assignment::wake(conn, tenant, policy_id, *at),
         Op::BufferTrim { receiver, keep } => delivery::trim(conn, receiver, *keep),
         Op::EventsPrune { before } => {
             memory.prune = event::prune(conn, *before, memory.prune)?;

@@ -43,7 +43,11 @@ pub(crate) fn delete(conn: &Connection, assignment: &Assignment) -> Result<(), R
         conn,
         RecordKind::Assignment,
         "DELETE FROM assignment WHERE tenant = ?1 AND path = ?2 AND revision = ?3",
-        (assignment.tenant.as_str(), assignment.path.as_str(), int(assignment.revision)),
+        (
+            assignment.tenant.as_str(),
+            assignment.path.as_str(),
+            int(assignment.revision),
+        ),
     )
 }
 
@@ -77,7 +81,9 @@ pub(crate) fn claim(
                ORDER BY wake_at LIMIT ?2";
     let until = now.plus(hold);
     let mut claimed = Vec::new();
-    for (row, found) in super::next_work::due::<Assignment>(conn, sql, (now.as_micros(), limit(rows)))? {
+    for (row, found) in
+        super::next_work::due::<Assignment>(conn, sql, (now.as_micros(), limit(rows)))?
+    {
         let Some(mut assignment) = found else {
             super::next_work::set_aside(conn, TABLE, row, until)?;
             continue;
@@ -109,12 +115,19 @@ pub(crate) fn list(
     let sql = "SELECT tenant, path, doc FROM assignment
                WHERE tenant = ?1 AND policy_id = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
     let after = after.unwrap_or_default();
-    docs(conn, TABLE, sql, (tenant.as_str(), policy.as_str(), after, limit(rows)))
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), policy.as_str(), after, limit(rows)),
+    )
 }
 
 pub(crate) fn count(conn: &Connection, tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64> {
     let sql = "SELECT count(*) FROM assignment WHERE tenant = ?1 AND policy_id = ?2";
-    Ok(uint(number(conn, sql, (tenant.as_str(), policy.as_str()))?.unwrap_or(0)))
+    Ok(uint(
+        number(conn, sql, (tenant.as_str(), policy.as_str()))?.unwrap_or(0),
+    ))
 }
 
 pub(crate) fn due(
@@ -128,5 +141,10 @@ pub(crate) fn due(
                WHERE tenant = ?1 AND next_rotation_at < ?2 AND (?3 IS NULL OR policy_id = ?3)
                ORDER BY next_rotation_at LIMIT ?4";
     let policy = policy.map(RotationPolicyId::as_str);
-    docs(conn, TABLE, sql, (tenant.as_str(), until.as_micros(), policy, limit(rows)))
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), until.as_micros(), policy, limit(rows)),
+    )
 }

@@ -27,7 +27,10 @@ pub(crate) fn extend(conn: &Connection, chain: &str, rows_max: u64) -> Result<u6
         let first_seq: i64 = row.get(0)?;
         let count = uint(row.get(1)?);
         let body = row.get_ref(2)?.as_bytes().unwrap_or_default();
-        for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
             keys.extend(row_keys(line).map(|key| (key, first_seq)));
         }
         upto = uint(first_seq) + count.saturating_sub(1);

@@ -54,8 +54,16 @@ pub(crate) fn summary(conn: &Connection, filter: &AuditFilter) -> Read<AuditSumm
             None => drop(summary.by_action.insert(row.action.as_str().to_owned(), 1)),
         }
         *summary.by_identity.entry(row.identity_id).or_default() += 1;
-        summary.first_at = Some(summary.first_at.map_or(row.timestamp, |at| at.min(row.timestamp)));
-        summary.last_at = Some(summary.last_at.map_or(row.timestamp, |at| at.max(row.timestamp)));
+        summary.first_at = Some(
+            summary
+                .first_at
+                .map_or(row.timestamp, |at| at.min(row.timestamp)),
+        );
+        summary.last_at = Some(
+            summary
+                .last_at
+                .map_or(row.timestamp, |at| at.max(row.timestamp)),
+        );
         true
     };
     let mut below = None;
@@ -83,7 +91,13 @@ fn scan(
     let key = index_key(filter);
     let indexed = meta::read(&snapshot, meta::AUDIT_INDEXED)?;
     let below = below.unwrap_or(u64::MAX);
-    let mut scan = Scan { chain: &head.chain, sieve: Sieve::new(filter), below, looks, take };
+    let mut scan = Scan {
+        chain: &head.chain,
+        sieve: Sieve::new(filter),
+        below,
+        looks,
+        take,
+    };
     let tail_from = if key.is_some() { indexed } else { 0 };
     let tail = format!(
         "SELECT {COLUMNS} FROM audit_segment s
@@ -98,7 +112,11 @@ fn scan(
              WHERE k.key_hash = ?4 AND k.first_seq < ?2 AND k.first_seq <= ?3
              ORDER BY k.first_seq DESC"
         );
-        rest = scan.walk(&snapshot, &found, (&head.chain, int(below), int(indexed), key))?;
+        rest = scan.walk(
+            &snapshot,
+            &found,
+            (&head.chain, int(below), int(indexed), key),
+        )?;
     }
     snapshot.finish().map_err(unreadable)?;
     Ok(match rest {
@@ -112,7 +130,10 @@ fn index_key(filter: &AuditFilter) -> Option<i64> {
     let tenant = filter.tenant.as_ref()?;
     let path = filter.path.as_ref().map(SecretPath::as_str);
     let by_path = path.map(|path| path_key(tenant.as_str(), path));
-    let identity = filter.identity_id.as_deref().filter(|name| Identity::parse(name).is_ok());
+    let identity = filter
+        .identity_id
+        .as_deref()
+        .filter(|name| Identity::parse(name).is_ok());
     by_path.or_else(|| identity.map(|name| identity_key(tenant.as_str(), name)))
 }
 
@@ -135,12 +156,7 @@ enum Rest {
 }
 
 impl Scan<'_> {
-    fn walk(
-        &mut self,
-        conn: &Connection,
-        sql: &str,
-        params: impl rusqlite::Params,
-    ) -> Read<Rest> {
+    fn walk(&mut self, conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Read<Rest> {
         let mut statement = conn.prepare_cached(sql).map_err(unreadable)?;
         let mut found = statement.query(params).map_err(unreadable)?;
         while let Some(row) = found.next().map_err(unreadable)? {
@@ -164,9 +180,16 @@ impl Scan<'_> {
             return Ok(true);
         }
         let bad = || undecodable(TABLE, "body", row, 0);
-        let body = row.get_ref(5).map_err(unreadable)?.as_bytes().map_err(|_| bad())?;
-        let lines: Vec<&[u8]> =
-            body.strip_suffix(b"\n").unwrap_or(body).split(|byte| *byte == b'\n').collect();
+        let body = row
+            .get_ref(5)
+            .map_err(unreadable)?
+            .as_bytes()
+            .map_err(|_| bad())?;
+        let lines: Vec<&[u8]> = body
+            .strip_suffix(b"\n")
+            .unwrap_or(body)
+            .split(|byte| *byte == b'\n')
+            .collect();
         self.looks = self.looks.saturating_sub(lines.len() as u64);
         for (at, line) in lines.into_iter().enumerate().rev() {
             let seq = first_seq + at as u64;
@@ -176,7 +199,11 @@ impl Scan<'_> {
             let Some(row) = self.sieve.row(line).map_err(|_| bad())? else {
                 continue;
             };
-            let stored = StoredAuditRow { id: row_id(self.chain, seq), seq, row };
+            let stored = StoredAuditRow {
+                id: row_id(self.chain, seq),
+                seq,
+                row,
+            };
             if !(self.take)(stored) {
                 return Ok(false);
             }
@@ -184,3 +211,7 @@ impl Scan<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

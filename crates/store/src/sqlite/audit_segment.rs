@@ -42,7 +42,9 @@ pub(crate) fn segment<'a>(row: &'a Row<'_>) -> Read<Segment<'a>> {
     let number = |at| row.get::<_, i64>(at).map_err(unreadable);
     let blob = |at, column| {
         let value = row.get_ref(at).map_err(unreadable)?;
-        value.as_bytes().map_err(|_| undecodable(TABLE, column, row, 0))
+        value
+            .as_bytes()
+            .map_err(|_| undecodable(TABLE, column, row, 0))
     };
     Ok(Segment {
         first_seq: uint(number(1)?),

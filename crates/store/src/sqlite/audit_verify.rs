@@ -58,7 +58,11 @@ fn start(conn: &Connection) -> Read<Option<Start>> {
     let beyond = first_after(&snapshot, &head.chain, head.last_seq)?;
     let foreign = foreign(&snapshot, &head.chain)?;
     snapshot.finish().map_err(unreadable)?;
-    Ok(Some(Start { head, beyond, foreign }))
+    Ok(Some(Start {
+        head,
+        beyond,
+        foreign,
+    }))
 }
 
 fn walk_to(conn: &Connection, head: &Head, verifier: &mut Verifier<'_>) -> Read<Walk> {
@@ -71,8 +75,9 @@ fn walk_to(conn: &Connection, head: &Head, verifier: &mut Verifier<'_>) -> Read<
     let mut seen = i64::MIN;
     loop {
         let mut statement = conn.prepare_cached(&sql).map_err(unreadable)?;
-        let mut found =
-            statement.query((&head.chain, seen, int(head.last_seq))).map_err(unreadable)?;
+        let mut found = statement
+            .query((&head.chain, seen, int(head.last_seq)))
+            .map_err(unreadable)?;
         let before = seen;
         while let Some(row) = found.next().map_err(unreadable)? {
             seen = row.get(1).map_err(unreadable)?;

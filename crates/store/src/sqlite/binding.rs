@@ -35,7 +35,11 @@ pub(crate) fn delete(conn: &Connection, binding: &Binding) -> Result<(), Refusal
         conn,
         RecordKind::Binding,
         "DELETE FROM binding WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (binding.tenant.as_str(), binding.id.as_str(), int(binding.revision)),
+        (
+            binding.tenant.as_str(),
+            binding.id.as_str(),
+            int(binding.revision),
+        ),
     )
 }
 
@@ -44,11 +48,7 @@ pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &BindingId) -> Read
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn list(
-    conn: &Connection,
-    tenant: &TenantId,
-    policy: &PolicyId,
-) -> Read<Vec<Binding>> {
+pub(crate) fn list(conn: &Connection, tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>> {
     let sql = "SELECT tenant, id, doc FROM binding
                WHERE tenant = ?1 AND policy_id = ?2 ORDER BY id";
     docs(conn, TABLE, sql, (tenant.as_str(), policy.as_str()))

@@ -18,7 +18,12 @@ pub(crate) fn last_read(conn: &Connection, read: &ConsumerRead) -> rusqlite::Res
          WHERE tenant = ?1 AND path = ?2 AND version = ?3 AND consumer = ?4",
     )?
     .query_row(
-        (read.tenant.as_str(), read.path.as_str(), int(read.version), read.consumer.as_str()),
+        (
+            read.tenant.as_str(),
+            read.path.as_str(),
+            int(read.version),
+            read.consumer.as_str(),
+        ),
         |row| row.get(0),
     )
     .optional()
@@ -50,8 +55,7 @@ pub(crate) fn list(conn: &Connection, tenant: &TenantId, path: &SecretPath) -> R
         let name: String = row.get(1).map_err(unreadable)?;
         let time = |at| row.get(at).map(Timestamp::from_micros).map_err(unreadable);
         Ok(Consumer {
-            consumer: Identity::parse(&name)
-                .map_err(|_| undecodable(TABLE, "consumer", row, 0))?,
+            consumer: Identity::parse(&name).map_err(|_| undecodable(TABLE, "consumer", row, 0))?,
             version: uint(row.get(2).map_err(unreadable)?),
             first_read_at: time(3)?,
             last_read_at: time(4)?,

@@ -18,12 +18,19 @@ const TABLE: &str = "delivery";
 /// When it may be claimed: a pending delivery with a next attempt, behind its claim.
 fn free_at(delivery: &Delivery) -> Option<i64> {
     let due = due_at(delivery)?;
-    Some(delivery.claimed_until.map_or(due, |until| due.max(until.as_micros())))
+    Some(
+        delivery
+            .claimed_until
+            .map_or(due, |until| due.max(until.as_micros())),
+    )
 }
 
 fn due_at(delivery: &Delivery) -> Option<i64> {
     let pending = delivery.state == DeliveryState::Pending;
-    delivery.next_attempt_at.filter(|_| pending).map(Timestamp::as_micros)
+    delivery
+        .next_attempt_at
+        .filter(|_| pending)
+        .map(Timestamp::as_micros)
 }
 
 pub(crate) fn put(conn: &Connection, delivery: &Delivery, json: &str) -> Result<(), Refusal> {
@@ -69,7 +76,12 @@ pub(crate) fn put(conn: &Connection, delivery: &Delivery, json: &str) -> Result<
             "INSERT INTO delivery_waiting (free_at, row_id, receiver, event_position)
              VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute((free_at, row, delivery.receiver.as_str(), int(delivery.event_position)))?;
+        .execute((
+            free_at,
+            row,
+            delivery.receiver.as_str(),
+            int(delivery.event_position),
+        ))?;
     }
     Ok(())
 }
@@ -172,7 +184,12 @@ pub(crate) fn list(
                ORDER BY id DESC LIMIT ?5";
     let state = state.map(DeliveryState::as_str);
     let after = after.unwrap_or(PATHS_END);
-    docs(conn, TABLE, sql, (tenant.as_str(), receiver, after, state, limit(rows)))
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), receiver, after, state, limit(rows)),
+    )
 }
 
 /// To be called inside one read transaction.
@@ -199,7 +216,10 @@ pub(crate) fn stats(
     let dropped = "SELECT d.dropped FROM receiver_dropped d
                    JOIN subscription s ON s.id = d.receiver WHERE s.tenant = ?1 AND d.receiver = ?2";
     let dropped = number(conn, dropped, (tenant.as_str(), receiver))?.map_or(0, uint);
-    Ok(DeliveryStats { dropped, ..found.into_iter().next().unwrap_or_default() })
+    Ok(DeliveryStats {
+        dropped,
+        ..found.into_iter().next().unwrap_or_default()
+    })
 }
 
 /// Oldest event first.
@@ -217,5 +237,7 @@ pub(crate) fn unacked(
                  AND d.tenant = ?1 AND e.tenant = ?1
                ORDER BY d.event_position LIMIT ?4";
     let key = (tenant.as_str(), receiver.as_str(), int(after), limit(count));
-    rows(conn, sql, key, |row| Ok((decode(TABLE, row, 0)?, decode("event", row, 3)?)))
+    rows(conn, sql, key, |row| {
+        Ok((decode(TABLE, row, 0)?, decode("event", row, 3)?))
+    })
 }

@@ -50,7 +50,9 @@ pub(crate) fn claim(
             claimed.extend(claim_oldest(conn, &at, now, until)?);
         }
     }
-    let last = claimed.last().map_or(from, |delivery: &Delivery| delivery.receiver.as_str());
+    let last = claimed
+        .last()
+        .map_or(from, |delivery: &Delivery| delivery.receiver.as_str());
     let last = last.to_owned();
     Ok((claimed, last))
 }
@@ -137,7 +139,11 @@ fn postpone(
     row: i64,
     until: Timestamp,
 ) -> Result<(), Refusal> {
-    tracing::error!(table = "delivery", row, "due work passed over: its row does not decode");
+    tracing::error!(
+        table = "delivery",
+        row,
+        "due work passed over: its row does not decode"
+    );
     let until = until.as_micros();
     conn.prepare_cached("UPDATE delivery SET due_at = ?2, claimed_until = NULL WHERE row_id = ?1")?
         .execute((row, until))?;

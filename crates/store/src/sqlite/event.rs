@@ -23,20 +23,22 @@ pub(crate) fn emit(conn: &Connection, event: &Event, json: &str) -> Result<(), R
         None => 0,
         Some(path) => next_in_sequence(conn, &event.tenant, path)?,
     };
-    conn.prepare_cached("INSERT INTO event (tenant, id, sequence, at, doc) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute((
-            event.tenant.as_str(),
-            event.id.as_str(),
-            sequence,
-            event.at.as_micros(),
-            json,
-        ))
-        .map_err(|error| match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                Refusal::Failed("an event of this id is in the outbox already".to_owned())
-            }
-            _ => Refusal::Engine(error),
-        })?;
+    conn.prepare_cached(
+        "INSERT INTO event (tenant, id, sequence, at, doc) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((
+        event.tenant.as_str(),
+        event.id.as_str(),
+        sequence,
+        event.at.as_micros(),
+        json,
+    ))
+    .map_err(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => {
+            Refusal::Failed("an event of this id is in the outbox already".to_owned())
+        }
+        _ => Refusal::Engine(error),
+    })?;
     Ok(())
 }
 
@@ -85,8 +87,13 @@ pub(crate) fn prune(
          WHERE (at, position) > (?1, ?2) AND at < ?3 AND position <= ?4
          ORDER BY at, position LIMIT ?5",
     )?;
-    let mut found =
-        statement.query((mark.0, mark.1, before.as_micros(), int(fanned_out), PRUNE_LOOKS))?;
+    let mut found = statement.query((
+        mark.0,
+        mark.1,
+        before.as_micros(),
+        int(fanned_out),
+        PRUNE_LOOKS,
+    ))?;
     let mut gone = Vec::new();
     let mut looks = 0;
     let mut next = mark;
@@ -103,7 +110,8 @@ pub(crate) fn prune(
     for position in &gone {
         conn.prepare_cached("DELETE FROM delivery WHERE event_position = ?1")?
             .execute([position])?;
-        conn.prepare_cached("DELETE FROM event WHERE position = ?1")?.execute([position])?;
+        conn.prepare_cached("DELETE FROM event WHERE position = ?1")?
+            .execute([position])?;
     }
     let more = gone.len() == PRUNE_MAX || looks == PRUNE_LOOKS;
     Ok(if more { next } else { PRUNE_START })
@@ -129,5 +137,9 @@ pub(crate) fn fan_out_pending(conn: &Connection, count: usize) -> Read<(u64, Vec
 
 fn stored(row: &Row<'_>) -> Read<StoredEvent> {
     let number = |at| row.get(at).map(uint).map_err(unreadable);
-    Ok(StoredEvent { position: number(0)?, sequence: number(1)?, event: decode(TABLE, row, 2)? })
+    Ok(StoredEvent {
+        position: number(0)?,
+        sequence: number(1)?,
+        event: decode(TABLE, row, 2)?,
+    })
 }

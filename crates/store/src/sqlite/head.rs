@@ -27,7 +27,11 @@ pub(crate) fn read(conn: &Connection) -> Read<Option<Head>> {
     let mut found = rows(conn, sql, [], |row| {
         let chain: String = row.get(0).map_err(unreadable)?;
         let number = |at| row.get(at).map(uint).map_err(unreadable);
-        let bad = |column| ReadError::Undecodable { table: "store_head", column, row: "1".into() };
+        let bad = |column| ReadError::Undecodable {
+            table: "store_head",
+            column,
+            row: "1".into(),
+        };
         if chain.len() != CHAIN_CHARS {
             return Err(bad("chain"));
         }

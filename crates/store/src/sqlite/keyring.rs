@@ -31,5 +31,10 @@ pub(crate) fn delete(conn: &Connection, key: &KeyRecord) -> Result<(), Refusal> 
 
 /// By id.
 pub(crate) fn list(conn: &Connection) -> Read<Vec<KeyRecord>> {
-    docs(conn, TABLE, "SELECT 'keyring', id, doc FROM keyring ORDER BY id", [])
+    docs(
+        conn,
+        TABLE,
+        "SELECT 'keyring', id, doc FROM keyring ORDER BY id",
+        [],
+    )
 }

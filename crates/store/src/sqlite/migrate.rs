@@ -24,7 +24,10 @@ pub(crate) fn known() -> i64 {
 /// Brings the schema to the newest revision. Does nothing when it is there.
 pub(crate) fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let found = check(conn, path)?;
-    for (revision, sql) in (1..).zip(MIGRATIONS).skip_while(|(revision, _)| *revision <= found) {
+    for (revision, sql) in (1..)
+        .zip(MIGRATIONS)
+        .skip_while(|(revision, _)| *revision <= found)
+    {
         let script = format!(
             "BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};
              PRAGMA user_version = {revision};\nCOMMIT;"
@@ -43,12 +46,8 @@ pub(crate) fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
 /// The file's revision, once it is sure that this program may use the file.
 pub(crate) fn check(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let number = |pragma: &str| -> Result<i64, OpenError> {
-        conn.pragma_query_value(None, pragma, |row| row.get(0)).map_err(|error| {
-            match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
-                _ => OpenError::Engine(error),
-            }
-        })
+        conn.pragma_query_value(None, pragma, |row| row.get(0))
+            .map_err(|error| OpenError::engine(path, error))
     };
     let (found, application) = (number("user_version")?, number("application_id")?);
     let empty = number("page_count")? == 0;
@@ -56,7 +55,10 @@ pub(crate) fn check(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
         return Err(OpenError::Foreign(path.to_owned()));
     }
     if found > known() {
-        return Err(OpenError::Newer { found, known: known() });
+        return Err(OpenError::Newer {
+            found,
+            known: known(),
+        });
     }
     let tables: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))

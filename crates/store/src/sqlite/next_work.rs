@@ -33,8 +33,10 @@ pub(crate) fn set_aside(
     until: Timestamp,
 ) -> Result<(), Refusal> {
     tracing::error!(table, row, "due work passed over: its row does not decode");
-    conn.prepare_cached(&format!("UPDATE {table} SET claimed_until = ?2 WHERE rowid = ?1"))?
-        .execute((row, until.as_micros()))?;
+    conn.prepare_cached(&format!(
+        "UPDATE {table} SET claimed_until = ?2 WHERE rowid = ?1"
+    ))?
+    .execute((row, until.as_micros()))?;
     Ok(())
 }
 
@@ -61,10 +63,18 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
         "SELECT min(max(due_at, claimed_until)) FROM delivery INDEXED BY delivery_held
          WHERE claimed_until IS NOT NULL AND due_at IS NOT NULL",
     )?;
-    Ok(NextWork { assignment_at, rotation_at, delivery_at })
+    Ok(NextWork {
+        assignment_at,
+        rotation_at,
+        delivery_at,
+    })
 }
 
 fn earliest(conn: &Connection, free: &str, held: &str) -> Read<Option<Timestamp>> {
     let (free, held) = (number(conn, free, [])?, number(conn, held, [])?);
-    Ok(free.into_iter().chain(held).min().map(Timestamp::from_micros))
+    Ok(free
+        .into_iter()
+        .chain(held)
+        .min()
+        .map(Timestamp::from_micros))
 }

@@ -15,7 +15,14 @@ const TABLE: &str = "policy";
 
 pub(crate) fn put(conn: &Connection, policy: &AccessPolicy, json: &str) -> Result<(), Refusal> {
     let key = (policy.tenant.as_str(), policy.id.as_str());
-    let params = (key.0, key.1, int(policy.revision), &policy.name, policy.is_active, json);
+    let params = (
+        key.0,
+        key.1,
+        int(policy.revision),
+        &policy.name,
+        policy.is_active,
+        json,
+    );
     write(
         conn,
         policy.revision,
@@ -40,7 +47,11 @@ pub(crate) fn delete(conn: &Connection, policy: &AccessPolicy) -> Result<(), Ref
         conn,
         RecordKind::Policy,
         "DELETE FROM policy WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (policy.tenant.as_str(), policy.id.as_str(), int(policy.revision)),
+        (
+            policy.tenant.as_str(),
+            policy.id.as_str(),
+            int(policy.revision),
+        ),
     )
 }
 
@@ -63,7 +74,12 @@ pub(crate) fn list(
     let sql = "SELECT tenant, id, doc FROM policy
                WHERE tenant = ?1 AND id > ?2 AND (?3 OR is_active) ORDER BY id LIMIT ?4";
     let after = after.unwrap_or_default();
-    docs(conn, TABLE, sql, (tenant.as_str(), after, include_inactive, limit(rows)))
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), after, include_inactive, limit(rows)),
+    )
 }
 
 /// By policy and binding, each pair once. To be called inside one read transaction: it asks once
@@ -78,9 +94,17 @@ pub(crate) fn grants(
                WHERE b.tenant = ?1 AND b.identity = ?2";
     let mut found = Vec::new();
     for identity in identities.iter().collect::<BTreeSet<_>>() {
-        found.extend(rows(conn, sql, (tenant.as_str(), identity.as_str()), |row| {
-            Ok((decode::<AccessPolicy>(TABLE, row, 0)?, decode::<Binding>("binding", row, 3)?))
-        })?);
+        found.extend(rows(
+            conn,
+            sql,
+            (tenant.as_str(), identity.as_str()),
+            |row| {
+                Ok((
+                    decode::<AccessPolicy>(TABLE, row, 0)?,
+                    decode::<Binding>("binding", row, 3)?,
+                ))
+            },
+        )?);
     }
     found.sort_by(|(p1, b1), (p2, b2)| (&p1.id, &b1.id).cmp(&(&p2.id, &b2.id)));
     Ok(found)

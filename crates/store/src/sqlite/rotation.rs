@@ -45,7 +45,11 @@ pub(crate) fn delete(conn: &Connection, rotation: &Rotation) -> Result<(), Refus
         conn,
         RecordKind::Rotation,
         "DELETE FROM rotation WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (rotation.tenant.as_str(), rotation.id.as_str(), int(rotation.revision)),
+        (
+            rotation.tenant.as_str(),
+            rotation.id.as_str(),
+            int(rotation.revision),
+        ),
     )
 }
 
@@ -124,11 +128,21 @@ pub(crate) fn list(
          WHERE tenant = ?1 AND id < ?2 AND {} AND {}
            AND (?5 IS NULL OR phase IN (SELECT value FROM json_each(?5)))
          ORDER BY id DESC LIMIT ?6",
-        if filter.path.is_some() { "path = ?3" } else { "?3 IS NULL" },
-        if filter.policy_id.is_some() { "policy_id = ?4" } else { "?4 IS NULL" },
+        if filter.path.is_some() {
+            "path = ?3"
+        } else {
+            "?3 IS NULL"
+        },
+        if filter.policy_id.is_some() {
+            "policy_id = ?4"
+        } else {
+            "?4 IS NULL"
+        },
     );
     let phases: Vec<&str> = filter.phases.iter().copied().map(Phase::as_str).collect();
-    let phases = (!phases.is_empty()).then(|| super::apply::encode(&phases)).transpose();
+    let phases = (!phases.is_empty())
+        .then(|| super::apply::encode(&phases))
+        .transpose();
     let phases = phases.unwrap_or_default();
     docs(
         conn,

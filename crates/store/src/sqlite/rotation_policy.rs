@@ -12,7 +12,14 @@ const TABLE: &str = "rotation_policy";
 
 pub(crate) fn put(conn: &Connection, policy: &RotationPolicy, json: &str) -> Result<(), Refusal> {
     let key = (policy.tenant.as_str(), policy.id.as_str());
-    let params = (key.0, key.1, int(policy.revision), &policy.name, policy.is_active, json);
+    let params = (
+        key.0,
+        key.1,
+        int(policy.revision),
+        &policy.name,
+        policy.is_active,
+        json,
+    );
     write(
         conn,
         policy.revision,
@@ -37,7 +44,11 @@ pub(crate) fn delete(conn: &Connection, policy: &RotationPolicy) -> Result<(), R
         conn,
         RecordKind::RotationPolicy,
         "DELETE FROM rotation_policy WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (policy.tenant.as_str(), policy.id.as_str(), int(policy.revision)),
+        (
+            policy.tenant.as_str(),
+            policy.id.as_str(),
+            int(policy.revision),
+        ),
     )
 }
 
@@ -60,5 +71,10 @@ pub(crate) fn list(
     let sql = "SELECT tenant, id, doc FROM rotation_policy
                WHERE tenant = ?1 AND id > ?2 AND (is_active OR NOT ?3) ORDER BY id LIMIT ?4";
     let after = after.unwrap_or_default();
-    docs(conn, TABLE, sql, (tenant.as_str(), after, active_only, limit(rows)))
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), after, active_only, limit(rows)),
+    )
 }

@@ -37,7 +37,10 @@ pub(crate) fn decode<T: DeserializeOwned>(
     row: &Row<'_>,
     first: usize,
 ) -> Read<T> {
-    let text = row.get_ref(first + 2).ok().and_then(|value| value.as_str().ok());
+    let text = row
+        .get_ref(first + 2)
+        .ok()
+        .and_then(|value| value.as_str().ok());
     text.and_then(|text| serde_json::from_str(text).ok())
         .ok_or_else(|| undecodable(table, "doc", row, first))
 }
@@ -54,7 +57,11 @@ pub(crate) fn undecodable(
         Ok(value) => value.as_str().unwrap_or("?").to_owned(),
         Err(_) => "?".to_owned(),
     };
-    ReadError::Undecodable { table, column, row: format!("{}/{}", key(first), key(first + 1)) }
+    ReadError::Undecodable {
+        table,
+        column,
+        row: format!("{}/{}", key(first), key(first + 1)),
+    }
 }
 
 /// Every row of a query, each made by `make`.
@@ -95,7 +102,11 @@ pub(crate) fn doc<T: DeserializeOwned>(
 
 /// One number.
 pub(crate) fn number(conn: &Connection, sql: &str, params: impl Params) -> Read<Option<i64>> {
-    Ok(rows(conn, sql, params, |row| row.get(0).map_err(unreadable))?.pop().flatten())
+    Ok(
+        rows(conn, sql, params, |row| row.get(0).map_err(unreadable))?
+            .pop()
+            .flatten(),
+    )
 }
 
 /// What writing one row came to.

@@ -12,8 +12,8 @@ use scaivault_core::secret::{SealedVersion, SecretHead, SecretType};
 use scaivault_core::time::Timestamp;
 
 use super::row::{
-    PATHS_END, Read, decode, delete_one, doc, docs, int, limit, rows, uint, undecodable, unreadable,
-    write,
+    PATHS_END, Read, decode, delete_one, doc, docs, int, limit, rows, uint, undecodable,
+    unreadable, write,
 };
 use crate::refusal::Refusal;
 
@@ -45,8 +45,10 @@ pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<()
         delete_tags(conn, head)?;
     }
     for tag in &head.metadata.tags {
-        conn.prepare_cached("INSERT OR IGNORE INTO secret_tag (tenant, path, tag) VALUES (?1, ?2, ?3)")?
-            .execute((head.tenant.as_str(), head.path.as_str(), tag))?;
+        conn.prepare_cached(
+            "INSERT OR IGNORE INTO secret_tag (tenant, path, tag) VALUES (?1, ?2, ?3)",
+        )?
+        .execute((head.tenant.as_str(), head.path.as_str(), tag))?;
     }
     Ok(())
 }
@@ -70,7 +72,8 @@ pub(crate) fn erase(conn: &Connection, head: &SecretHead) -> Result<(), Refusal>
         "DELETE FROM consumer WHERE tenant = ?1 AND path = ?2",
         "DELETE FROM assignment WHERE tenant = ?1 AND path = ?2",
     ] {
-        conn.prepare_cached(sql)?.execute((head.tenant.as_str(), head.path.as_str()))?;
+        conn.prepare_cached(sql)?
+            .execute((head.tenant.as_str(), head.path.as_str()))?;
     }
     Ok(())
 }
@@ -110,8 +113,16 @@ pub(crate) fn open(
                     return Ok((head, None));
                 }
                 let version = decode("version", row, 3)?;
-                let sealed = row.get(6).map_err(|_| undecodable("version", "sealed", row, 3))?;
-                Ok((head, Some(SealedVersion { version, sealed: Sealed(sealed) })))
+                let sealed = row
+                    .get(6)
+                    .map_err(|_| undecodable("version", "sealed", row, 3))?;
+                Ok((
+                    head,
+                    Some(SealedVersion {
+                        version,
+                        sealed: Sealed(sealed),
+                    }),
+                ))
             };
             Ok(opened())
         })
@@ -133,7 +144,14 @@ pub(crate) fn list(
     let until = format!("{}{PATHS_END}", filter.prefix);
     let secret_type = filter.secret_type.map(SecretType::as_str);
     let expires = filter.expires_before.map(Timestamp::as_micros);
-    let common = (tenant.as_str(), from, until, secret_type, expires, filter.include_deleted);
+    let common = (
+        tenant.as_str(),
+        from,
+        until,
+        secret_type,
+        expires,
+        filter.include_deleted,
+    );
     let (tenant, from, until, secret_type, expires, deleted) = &common;
     let count = limit(rows);
     match &filter.tag {
@@ -147,7 +165,16 @@ pub(crate) fn list(
                AND (?5 IS NULL OR s.expires_at <= ?5)
                AND (?6 OR s.recoverable_until IS NULL)
              ORDER BY t.path LIMIT ?7",
-            (tenant, from, until, secret_type, expires, deleted, count, tag),
+            (
+                tenant,
+                from,
+                until,
+                secret_type,
+                expires,
+                deleted,
+                count,
+                tag,
+            ),
         ),
         None if expires.is_some() => docs(
             conn,
@@ -198,8 +225,7 @@ pub(crate) fn counts(conn: &Connection) -> Read<BTreeMap<TenantId, u64>> {
 fn count_by_tenant(conn: &Connection, sql: &str) -> Read<Vec<(TenantId, u64)>> {
     rows(conn, sql, [], |row| {
         let tenant: String = row.get(0).map_err(unreadable)?;
-        let tenant =
-            TenantId::parse(&tenant).map_err(|_| undecodable(TABLE, "tenant", row, 0))?;
+        let tenant = TenantId::parse(&tenant).map_err(|_| undecodable(TABLE, "tenant", row, 0))?;
         Ok((tenant, uint(row.get(1).map_err(unreadable)?)))
     })
 }

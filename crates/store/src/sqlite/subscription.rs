@@ -21,7 +21,12 @@ pub(crate) fn put(
         "INSERT INTO subscription (tenant, id, revision, doc) VALUES (?1, ?2, ?3, ?4)",
         "UPDATE subscription SET revision = ?3, doc = ?4
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
-        (subscription.tenant.as_str(), subscription.id.as_str(), int(subscription.revision), json),
+        (
+            subscription.tenant.as_str(),
+            subscription.id.as_str(),
+            int(subscription.revision),
+            json,
+        ),
     )?
     .or_conflict(RecordKind::Subscription)
 }
@@ -32,7 +37,11 @@ pub(crate) fn delete(conn: &Connection, subscription: &Subscription) -> Result<(
         conn,
         RecordKind::Subscription,
         "DELETE FROM subscription WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (subscription.tenant.as_str(), subscription.id.as_str(), int(subscription.revision)),
+        (
+            subscription.tenant.as_str(),
+            subscription.id.as_str(),
+            int(subscription.revision),
+        ),
     )?;
     conn.prepare_cached("DELETE FROM receiver_dropped WHERE receiver = ?1")?
         .execute([subscription.id.as_str()])?;

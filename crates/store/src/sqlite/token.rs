@@ -35,7 +35,11 @@ pub(crate) fn delete(conn: &Connection, token: &Token) -> Result<(), Refusal> {
         conn,
         RecordKind::Token,
         "DELETE FROM token WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (token.tenant.as_str(), token.id.as_str(), int(token.revision)),
+        (
+            token.tenant.as_str(),
+            token.id.as_str(),
+            int(token.revision),
+        ),
     )
 }
 
@@ -57,5 +61,10 @@ pub(crate) fn list(
 ) -> Read<Vec<Token>> {
     let sql = "SELECT tenant, id, doc FROM token WHERE tenant = ?1 AND id > ?2
                ORDER BY id LIMIT ?3";
-    docs(conn, TABLE, sql, (tenant.as_str(), after.unwrap_or_default(), limit(rows)))
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), after.unwrap_or_default(), limit(rows)),
+    )
 }

@@ -17,7 +17,12 @@ pub(crate) fn put(conn: &Connection, webhook: &Webhook, json: &str) -> Result<()
         "INSERT INTO webhook (tenant, id, revision, doc) VALUES (?1, ?2, ?3, ?4)",
         "UPDATE webhook SET revision = ?3, doc = ?4
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
-        (webhook.tenant.as_str(), webhook.id.as_str(), int(webhook.revision), json),
+        (
+            webhook.tenant.as_str(),
+            webhook.id.as_str(),
+            int(webhook.revision),
+            json,
+        ),
     )?
     .or_conflict(RecordKind::Webhook)
 }
@@ -27,7 +32,11 @@ pub(crate) fn delete(conn: &Connection, webhook: &Webhook) -> Result<(), Refusal
         conn,
         RecordKind::Webhook,
         "DELETE FROM webhook WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
-        (webhook.tenant.as_str(), webhook.id.as_str(), int(webhook.revision)),
+        (
+            webhook.tenant.as_str(),
+            webhook.id.as_str(),
+            int(webhook.revision),
+        ),
     )
 }
 

@@ -17,7 +17,13 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn new(deadline: Instant) -> (Self, oneshot::Receiver<Outcome>) {
         let (caller, answer) = oneshot::channel();
-        (Self { caller: Some(caller), deadline }, answer)
+        (
+            Self {
+                caller: Some(caller),
+                deadline,
+            },
+            answer,
+        )
     }
 
     /// Answers, unless it was answered before.

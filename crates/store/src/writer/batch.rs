@@ -8,10 +8,10 @@ use std::time::Instant;
 use rusqlite::Connection;
 use scaivault_core::ports::{CommitError, Committed, Op};
 
+use super::Memory;
 use super::answer::Outcome;
 use super::queue::{Shared, Work};
-use super::settle::{Failure, Stage, Verdict};
-use super::Memory;
+use super::settle::{Failure, Verdict};
 use crate::audit::{SegmentBuilder, mac_message};
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
@@ -19,6 +19,9 @@ use crate::sqlite::apply::apply;
 use crate::sqlite::connect::Durability;
 use crate::sqlite::head::{self, Head};
 use crate::sqlite::{audit_segment, connect};
+
+/// Works left out of a batch before it is given up.
+const LEFT_OUT_MAX: usize = 3;
 
 /// How to open the writer's connection, again if need be.
 #[derive(Debug, Clone)]
@@ -55,13 +58,6 @@ pub(crate) struct Writer {
     pub(super) checkpoint_at: i32,
 }
 
-/// What a transaction did, for the counters.
-#[derive(Default)]
-struct Tally {
-    units: u64,
-    refused: u64,
-}
-
 impl Writer {
     pub(crate) fn new(
         shared: Arc<Shared>,
@@ -90,40 +86,60 @@ impl Writer {
     }
 
     /// Commits a batch; one outcome for each work, in order.
-    pub(super) fn commit_batch(&mut self, works: &mut Vec<Work>) -> Vec<Outcome> {
+    ///
+    /// A work at which the engine gives the whole transaction up, for want of space, is left out
+    /// and the rest tried again: it must not take its neighbours along.
+    pub(super) fn commit_batch(&mut self, works: &mut [Work]) -> Vec<Outcome> {
         let count = works.len();
-        let refuse = |error: CommitError| vec![Err(error); count];
-        if let Err(text) = self.make_sound() {
-            works.clear();
-            return refuse(CommitError::Unavailable(text));
-        }
-        let started = Instant::now();
-        let mut outcomes = Vec::with_capacity(count);
-        let mut next = self.head.clone();
-        match self.transact(works, &mut outcomes, &mut next) {
-            Ok(tally) => {
-                let rows = next.last_seq - self.head.last_seq;
-                self.head = next;
-                self.shared.counters.committed(tally.units, tally.refused, rows, started.elapsed());
-                *self.shared.trouble.lock() = None;
-                outcomes
+        let all = |error: CommitError| vec![Err(error); count];
+        let mut left_out = Vec::new();
+        loop {
+            if let Err(text) = self.make_sound() {
+                return all(CommitError::Unavailable(text));
             }
-            Err(failure) => match self.settle(&failure, &next) {
-                Verdict::Applied => outcomes,
-                Verdict::NotApplied(text) => refuse(CommitError::Unavailable(text)),
-                Verdict::Unknown => refuse(CommitError::Unknown),
-            },
+            let started = Instant::now();
+            let mut outcomes = Vec::with_capacity(count);
+            let mut next = self.head.clone();
+            let failure = match self.transact(works, &left_out, &mut outcomes, &mut next) {
+                Ok(()) => {
+                    self.committed(next, &outcomes, started);
+                    return outcomes;
+                }
+                Err(failure) => failure,
+            };
+            match (self.settle(&failure, &next), failure.culprit) {
+                (Verdict::Applied, _) => return outcomes,
+                (Verdict::Unknown, _) => return all(CommitError::Unknown),
+                (Verdict::NotApplied(text), Some(at))
+                    if left_out.len() < LEFT_OUT_MAX && !Failure::is_doubtful(&failure.error) =>
+                {
+                    left_out.push((at, CommitError::Unavailable(text)));
+                }
+                (Verdict::NotApplied(text), _) => return all(CommitError::Unavailable(text)),
+            }
         }
+    }
+
+    fn committed(&mut self, next: Head, outcomes: &[Outcome], started: Instant) {
+        let rows = next.last_seq - self.head.last_seq;
+        let units = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+        let refused = outcomes.len() as u64 - units;
+        self.head = next;
+        self.shared
+            .counters
+            .committed(units, refused, rows, started.elapsed());
+        *self.shared.trouble.lock() = None;
     }
 
     fn transact(
         &mut self,
-        works: &mut Vec<Work>,
+        works: &mut [Work],
+        left_out: &[(usize, CommitError)],
         outcomes: &mut Vec<Outcome>,
         next: &mut Head,
-    ) -> Result<Tally, Failure> {
+    ) -> Result<(), Failure> {
         let conn = self.conn.take().ok_or_else(Failure::closed)?;
-        let done = self.transact_on(&conn, works, outcomes, next);
+        let done = self.transact_on(&conn, works, left_out, outcomes, next);
         self.conn = Some(conn);
         done
     }
@@ -131,27 +147,28 @@ impl Writer {
     fn transact_on(
         &mut self,
         conn: &Connection,
-        works: &mut Vec<Work>,
+        works: &mut [Work],
+        left_out: &[(usize, CommitError)],
         outcomes: &mut Vec<Outcome>,
         next: &mut Head,
-    ) -> Result<Tally, Failure> {
+    ) -> Result<(), Failure> {
         let mac = self.shared.mac.read().clone();
-        let mut tally = Tally::default();
         self.segment.begin(self.head.last_seq, self.head.head);
         run(conn, "BEGIN IMMEDIATE").map_err(Failure::before_commit)?;
-        for work in works.drain(..) {
-            let outcome = match work {
-                Work::Unit(unit) => self.unit(conn, &unit, mac.is_some())?,
-                Work::Job(job) => {
-                    let done = in_savepoint(conn, &mut self.memory, job)?;
-                    done.map(|()| Committed::default()).map_err(Refusal::into_commit_error)
+        for (at, work) in works.iter_mut().enumerate() {
+            let refused = left_out.iter().find(|(out, _)| *out == at);
+            outcomes.push(match (refused, work) {
+                (Some((_, error)), _) => Err(error.clone()),
+                (None, Work::Unit(unit)) => self
+                    .unit(conn, unit, mac.is_some())
+                    .map_err(|failure| failure.by(at))?,
+                (None, Work::Job(job)) => {
+                    let done = in_savepoint(conn, &mut self.memory, job);
+                    let done = done.map_err(|failure| failure.by(at))?;
+                    done.map(|()| Committed::default())
+                        .map_err(Refusal::into_commit_error)
                 }
-            };
-            match outcome {
-                Ok(_) => tally.units += 1,
-                Err(_) => tally.refused += 1,
-            }
-            outcomes.push(outcome);
+            });
         }
         if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
             next.first_seq = self.segment.first_seq;
@@ -164,8 +181,7 @@ impl Writer {
         }
         next.batch += 1;
         head::write(conn, next).map_err(Failure::before_commit)?;
-        self.commit(conn).map_err(|error| Failure { error, stage: Stage::Commit })?;
-        Ok(tally)
+        self.commit(conn).map_err(Failure::at_commit)
     }
 
     /// Applies one unit. A refusal is its own; a failure is everybody's.
@@ -181,7 +197,9 @@ impl Writer {
         }
         if !unit.ops.is_empty() {
             let applied = in_savepoint(conn, &mut self.memory, |conn, memory| {
-                unit.ops.iter().try_for_each(|(op, json)| apply(conn, op, json, memory))
+                unit.ops
+                    .iter()
+                    .try_for_each(|(op, json)| apply(conn, op, json, memory))
             })?;
             if let Err(refusal) = applied {
                 tracing::debug!(unit = unit.name.as_str(), ?refusal, "unit refused");
@@ -189,10 +207,17 @@ impl Writer {
             }
         }
         for read in &unit.reads {
-            self.memory.ledger.record(conn, read).map_err(Failure::before_commit)?;
+            self.memory
+                .ledger
+                .record(conn, read)
+                .map_err(Failure::before_commit)?;
         }
         self.segment.push(&self.head.chain, &unit.audit);
-        let events = unit.ops.iter().filter(|(op, _)| matches!(op, Op::Emit(_))).count();
+        let events = unit
+            .ops
+            .iter()
+            .filter(|(op, _)| matches!(op, Op::Emit(_)))
+            .count();
         Ok(Ok(Committed { events }))
     }
 

@@ -39,7 +39,11 @@ impl Ledger {
 
     /// Commits one read: the first of its version at once, a later one when what is stored is
     /// older than the resolution.
-    pub(crate) fn record(&mut self, conn: &Connection, read: &ConsumerRead) -> rusqlite::Result<()> {
+    pub(crate) fn record(
+        &mut self,
+        conn: &Connection,
+        read: &ConsumerRead,
+    ) -> rusqlite::Result<()> {
         self.drop_erased();
         write_key(&mut self.key, read);
         let at = read.at.as_micros();
@@ -116,6 +120,8 @@ fn write_prefix(key: &mut Vec<u8>, tenant: &TenantId, path: &SecretPath) {
 }
 
 fn prefix_of(key: &[u8]) -> &[u8] {
-    let end = memchr::memchr_iter(0, key).nth(1).map_or(key.len(), |at| at + 1);
+    let end = memchr::memchr_iter(0, key)
+        .nth(1)
+        .map_or(key.len(), |at| at + 1);
     &key[..end]
 }

@@ -35,7 +35,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Self { ledger: Ledger::new(), prune: PRUNE_START, served: String::new() }
+        Self {
+            ledger: Ledger::new(),
+            prune: PRUNE_START,
+            served: String::new(),
+        }
     }
 
     /// After a failed transaction: what it left here may not be so.

@@ -11,15 +11,16 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use rusqlite::Connection;
 use scaivault_core::ports::CommitError;
 
-use super::answer::{Outcome, Reply};
 use super::Memory;
+use super::answer::{Outcome, Reply};
 use crate::chain_mac::ChainMac;
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
 use crate::stats::Counters;
 
-/// Work of another form than a unit: a claim, a probe. It gets its own savepoint.
-pub(crate) type Job = Box<dyn FnOnce(&Connection, &mut Memory) -> Result<(), Refusal> + Send>;
+/// Work of another form than a unit: a claim, a probe. It gets its own savepoint, and may be run
+/// again when the transaction it was in failed.
+pub(crate) type Job = Box<dyn FnMut(&Connection, &mut Memory) -> Result<(), Refusal> + Send>;
 
 pub(crate) enum Work {
     Unit(Prepared),
@@ -102,10 +103,15 @@ impl Shared {
             return Err(CommitError::Unavailable("the store is closed".to_owned()));
         }
         if queue.entries.len() >= self.queue_max {
-            return Err(CommitError::Unavailable("too many writes are waiting".to_owned()));
+            return Err(CommitError::Unavailable(
+                "too many writes are waiting".to_owned(),
+            ));
         }
         queue.entries.push_back(entry);
-        if queue.wanted.is_some_and(|wanted| queue.entries.len() >= wanted) {
+        if queue
+            .wanted
+            .is_some_and(|wanted| queue.entries.len() >= wanted)
+        {
             queue.wanted = None;
             drop(queue);
             self.wake.notify_one();
@@ -172,7 +178,11 @@ impl Shared {
     pub(crate) fn expire(&self, now: Instant) {
         let mut late = Vec::new();
         let mut queue = self.queue.lock();
-        if queue.entries.iter().any(|entry| entry.reply.deadline <= now) {
+        if queue
+            .entries
+            .iter()
+            .any(|entry| entry.reply.deadline <= now)
+        {
             let (kept, expired) = std::mem::take(&mut queue.entries)
                 .into_iter()
                 .partition(|entry| entry.reply.deadline > now);
@@ -184,7 +194,12 @@ impl Shared {
             let text = "the store did not get to it in time".to_owned();
             entry.reply.send(Err(CommitError::Unavailable(text)));
         }
-        for reply in self.flight.lock().iter_mut().filter(|reply| reply.deadline <= now) {
+        for reply in self
+            .flight
+            .lock()
+            .iter_mut()
+            .filter(|reply| reply.deadline <= now)
+        {
             reply.send(Err(CommitError::Unknown));
         }
     }

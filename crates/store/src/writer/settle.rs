@@ -28,6 +28,8 @@ pub(super) enum Stage {
 pub(super) struct Failure {
     pub(super) error: rusqlite::Error,
     pub(super) stage: Stage,
+    /// The work at which it failed, if at one.
+    pub(super) culprit: Option<usize>,
 }
 
 /// What became of it.
@@ -40,7 +42,27 @@ pub(super) enum Verdict {
 
 impl Failure {
     pub(super) fn before_commit(error: rusqlite::Error) -> Self {
-        Self { error, stage: Stage::Before }
+        Self {
+            error,
+            stage: Stage::Before,
+            culprit: None,
+        }
+    }
+
+    pub(super) fn at_commit(error: rusqlite::Error) -> Self {
+        Self {
+            error,
+            stage: Stage::Commit,
+            culprit: None,
+        }
+    }
+
+    /// It failed at this work.
+    pub(super) fn by(self, culprit: usize) -> Self {
+        Self {
+            culprit: Some(culprit),
+            ..self
+        }
     }
 
     pub(super) fn closed() -> Self {
@@ -76,7 +98,10 @@ impl Writer {
         self.shared.counters.failed();
         *self.shared.trouble.lock() = Some(text.clone());
         self.memory.clear();
-        let rolled_back = self.conn.as_ref().is_some_and(|conn| roll_back(conn).is_ok());
+        let rolled_back = self
+            .conn
+            .as_ref()
+            .is_some_and(|conn| roll_back(conn).is_ok());
         if rolled_back && !Failure::is_doubtful(&failure.error) {
             return Verdict::NotApplied(text);
         }
@@ -134,7 +159,10 @@ impl Writer {
         let Some(conn) = &self.conn else {
             return Err("the database is not open".to_owned());
         };
-        let next = Head { batch: self.head.batch + 1, ..self.head.clone() };
+        let next = Head {
+            batch: self.head.batch + 1,
+            ..self.head.clone()
+        };
         let written = run(conn, "BEGIN IMMEDIATE")
             .and_then(|()| head::write(conn, &next))
             .and_then(|()| self.commit(conn));
@@ -155,5 +183,9 @@ impl Writer {
 
 /// Ends the transaction, if one is open.
 pub(super) fn roll_back(conn: &Connection) -> rusqlite::Result<()> {
-    if conn.is_autocommit() { Ok(()) } else { run(conn, "ROLLBACK") }
+    if conn.is_autocommit() {
+        Ok(())
+    } else {
+        run(conn, "ROLLBACK")
+    }
 }

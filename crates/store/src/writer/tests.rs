@@ -11,9 +11,7 @@ use scaivault_core::ports::{
     Store, Unit, UnitName,
 };
 use scaivault_testkit::SeededEntropy;
-use scaivault_testkit::store_conformance::samples::{
-    T0, audit, event, path, read, secret, tenant,
-};
+use scaivault_testkit::store_conformance::samples::{T0, audit, event, path, read, secret, tenant};
 
 use super::fault::Fault;
 use crate::{ChainMac, SqliteOptions, SqliteStore};
@@ -22,7 +20,9 @@ struct Mac;
 
 impl ChainMac for Mac {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
-        let sum = message.iter().fold(7u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
+        let sum = message
+            .iter()
+            .fold(7u8, |sum, byte| sum.wrapping_mul(31) ^ byte);
         [sum; 32]
     }
 }
@@ -51,12 +51,18 @@ async fn holds(store: &SqliteStore, expect: &[u32]) {
         let name = path(&format!("app/s{n}"));
         let there = store.secret_find(&a, &name).await.unwrap().is_some();
         assert_eq!(there, expect.contains(&n), "{n}");
-        assert_eq!(store.consumer_list(&a, &name).await.unwrap().len(), usize::from(there));
+        assert_eq!(
+            store.consumer_list(&a, &name).await.unwrap().len(),
+            usize::from(there)
+        );
     }
     let (_, events) = store.fan_out_pending(99).await.unwrap();
     let sequences: Vec<u64> = events.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..=expect.len() as u64).collect::<Vec<_>>());
-    let page = store.audit_query(&AuditFilter::default(), None, 99).await.unwrap();
+    let page = store
+        .audit_query(&AuditFilter::default(), None, 99)
+        .await
+        .unwrap();
     assert_eq!(page.rows.len(), expect.len());
     let report = store.audit_verify().await.unwrap();
     assert_eq!((report.rows, report.first_bad), (expect.len() as u64, None));
@@ -88,7 +94,11 @@ async fn a_commit_that_took_effect_unseen_is_found_and_answered() {
     let store = open(SqliteOptions::temporary()).await;
     store.shared.faults.arm([Fault::Hidden, Fault::None]);
     assert_eq!(store.commit(unit(1)).await, Ok(Committed { events: 1 }));
-    assert_eq!(store.shared.faults.left(), 0, "a further write made sure of it");
+    assert_eq!(
+        store.shared.faults.left(),
+        0,
+        "a further write made sure of it"
+    );
     store.commit(unit(2)).await.unwrap();
     holds(&store, &[1, 2]).await;
 }
@@ -113,7 +123,10 @@ async fn while_nobody_can_know_the_answer_is_unknown() {
 async fn a_full_disk_refuses_and_serves_again_when_there_is_space() {
     let store = open(SqliteOptions::temporary()).await;
     store.commit(unit(1)).await.unwrap();
-    store.shared.faults.arm([Fault::Full, Fault::Full, Fault::Full]);
+    store
+        .shared
+        .faults
+        .arm([Fault::Full, Fault::Full, Fault::Full]);
     assert!(unavailable(&store.commit(unit(2)).await));
     assert!(unavailable(&store.commit(unit(2)).await));
     let health = store.health().await;
@@ -155,7 +168,9 @@ async fn a_hanging_disk_is_waited_for_only_so_long() {
     let refused = store.commit(unit(4)).await;
     assert_eq!(
         refused,
-        Err(CommitError::Unavailable("too many writes are waiting".into()))
+        Err(CommitError::Unavailable(
+            "too many writes are waiting".into()
+        ))
     );
     // What waits is withdrawn, what was taken may or may not be applied.
     for answer in waiting {
@@ -166,7 +181,13 @@ async fn a_hanging_disk_is_waited_for_only_so_long() {
     let health = store.health().await;
     assert!(health.trouble.is_some());
     // Reads are served meanwhile.
-    assert_eq!(store.secret_find(&tenant("a"), &path("app/s1")).await.unwrap(), None);
+    assert_eq!(
+        store
+            .secret_find(&tenant("a"), &path("app/s1"))
+            .await
+            .unwrap(),
+        None
+    );
     go_on.send(()).unwrap();
     let after = Unit::new(UnitName::SecretWrite);
     while store.commit(after.clone()).await.is_err() {}
@@ -227,7 +248,8 @@ async fn the_ledger_is_written_again_after_a_failure() {
     let store = open(SqliteOptions::temporary()).await;
     let reads = |secs| {
         let mut unit = Unit::audit_only(audit(&tenant("a"), secs, "user:x", None));
-        unit.reads.push(read(&tenant("a"), "app/s", 1, "user:x", secs));
+        unit.reads
+            .push(read(&tenant("a"), "app/s", 1, "user:x", secs));
         unit
     };
     for fault in [Fault::Lost, Fault::Full] {
@@ -235,7 +257,10 @@ async fn the_ledger_is_written_again_after_a_failure() {
         assert!(store.commit(reads(0)).await.is_err());
     }
     store.commit(reads(1)).await.unwrap();
-    let found = store.consumer_list(&tenant("a"), &path("app/s")).await.unwrap();
+    let found = store
+        .consumer_list(&tenant("a"), &path("app/s"))
+        .await
+        .unwrap();
     assert_eq!(found[0].first_read_at.as_secs(), T0.as_secs() + 1);
 }
 
@@ -244,7 +269,10 @@ async fn claims_are_handed_out_only_when_durable() {
     let store = open(SqliteOptions::temporary()).await;
     let policy = scaivault_testkit::store_conformance::samples::rotation_policy(&tenant("a"), "1");
     let row = scaivault_testkit::store_conformance::samples::assignment(&policy, "s", Some(T0));
-    store.commit(Unit::new(UnitName::AssignmentWrite).put(Record::Assignment(row))).await.unwrap();
+    store
+        .commit(Unit::new(UnitName::AssignmentWrite).put(Record::Assignment(row)))
+        .await
+        .unwrap();
     store.shared.faults.arm([Fault::Lost]);
     let hold = Duration::from_secs(60);
     assert!(store.assignment_claim(T0, hold, 9).await.is_err());
@@ -266,13 +294,13 @@ async fn audit_rows_are_refused_before_the_chain_is_started() {
 }
 
 /// Makes the next commit hang; those after it meet the given faults.
-fn hang(
-    store: &SqliteStore,
-    then: impl IntoIterator<Item = Fault>,
-) -> (Receiver<()>, Sender<()>) {
+fn hang(store: &SqliteStore, then: impl IntoIterator<Item = Fault>) -> (Receiver<()>, Sender<()>) {
     let (hanging, hangs) = channel();
     let (go_on, told) = channel();
-    store.shared.faults.arm([Fault::Hang(hanging, told)].into_iter().chain(then));
+    store
+        .shared
+        .faults
+        .arm([Fault::Hang(hanging, told)].into_iter().chain(then));
     (hangs, go_on)
 }
 

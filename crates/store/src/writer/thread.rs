@@ -62,12 +62,13 @@ impl Writer {
             Ok(outcomes) => self.shared.answer(outcomes.into_iter()),
             Err(_) => {
                 tracing::error!("the store's writer panicked; it goes on with a new connection");
-                works.clear();
                 self.memory.clear();
                 self.distrust();
-                self.shared.answer(std::iter::repeat_n(Err(CommitError::Unknown), count));
+                self.shared
+                    .answer(std::iter::repeat_n(Err(CommitError::Unknown), count));
             }
         }
+        works.clear();
         let patience = (started.elapsed() / GATHER_SHARE).min(GATHER_MAX);
         (count > 1).then(|| (count - count / 4, patience))
     }

@@ -22,15 +22,20 @@ impl Watch {
         let every = (shared.commit_timeout() / 8).clamp(Duration::from_millis(1), LATE_MAX);
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("store-watch".to_owned()).spawn(move || {
-            let (flag, bell) = &*stopped;
-            let mut over = flag.lock();
-            while !*over {
-                bell.wait_for(&mut over, every);
-                shared.expire(Instant::now());
-            }
-        })?;
-        Ok(Self { stop, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("store-watch".to_owned())
+            .spawn(move || {
+                let (flag, bell) = &*stopped;
+                let mut over = flag.lock();
+                while !*over {
+                    bell.wait_for(&mut over, every);
+                    shared.expire(Instant::now());
+                }
+            })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 

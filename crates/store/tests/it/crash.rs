@@ -24,7 +24,13 @@ pub(crate) fn child(role: &str, file: &Path) -> Command {
     command
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::as_child", "--ignored", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "crash::as_child",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(ROLE, role)
         .env(FILE, file)
         .stdout(Stdio::piped())
@@ -35,7 +41,10 @@ pub(crate) fn child(role: &str, file: &Path) -> Command {
 /// Reads the child's output up to this line.
 pub(crate) fn wait_for_line(child: &mut Child, line: &str) {
     let output = BufReader::new(child.stdout.as_mut().unwrap());
-    assert!(output.lines().any(|read| read.unwrap() == line), "the child did not say {line}");
+    assert!(
+        output.lines().any(|read| read.unwrap().ends_with(line)),
+        "the child did not say {line}"
+    );
 }
 
 fn say(text: &str) {
@@ -50,7 +59,10 @@ fn as_child() {
     let (Ok(role), Ok(file)) = (std::env::var(ROLE), std::env::var(FILE)) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
     runtime.block_on(async {
         match role.as_str() {
             "hold" => hold(&PathBuf::from(file)).await,
@@ -86,7 +98,10 @@ async fn write_for_ever(file: &Path) {
         let store = Arc::clone(&store);
         tasks.spawn(async move {
             for n in 0.. {
-                store.commit(numbered(task, round * 1_000 + n)).await.unwrap();
+                store
+                    .commit(numbered(task, round * 1_000 + n))
+                    .await
+                    .unwrap();
                 say(&format!("{task} {}", round * 1_000 + n));
             }
         });
@@ -108,7 +123,8 @@ async fn a_killed_process_loses_nothing_it_answered() {
         for line in output.lines() {
             let line = line.unwrap();
             let mut words = line.split(' ').map(str::parse::<u64>);
-            if let (Some(Ok(task)), Some(Ok(n)), None) = (words.next(), words.next(), words.next()) {
+            if let (Some(Ok(task)), Some(Ok(n)), None) = (words.next(), words.next(), words.next())
+            {
                 answered.push((task, n));
                 lines_left -= 1;
             }
@@ -122,7 +138,10 @@ async fn a_killed_process_loses_nothing_it_answered() {
         let a = tenant("a");
         for (task, n) in &answered {
             let name = path(&format!("app/{task}/{n}"));
-            assert!(store.secret_find(&a, &name).await.unwrap().is_some(), "{name} was answered");
+            assert!(
+                store.secret_find(&a, &name).await.unwrap().is_some(),
+                "{name} was answered"
+            );
         }
         let there = store.secret_counts().await.unwrap()[&a];
         assert!(there >= answered.len() as u64);
@@ -141,7 +160,10 @@ async fn write_against_a_limit(file: &Path) {
     let a = tenant("a");
     let mut fate = Vec::new();
     let free = getrlimit(Resource::Fsize);
-    let limit = |bytes| Rlimit { current: bytes, maximum: free.maximum };
+    let limit = |bytes| Rlimit {
+        current: bytes,
+        maximum: free.maximum,
+    };
     for n in 0..600 {
         if n == 20 {
             setrlimit(Resource::Fsize, limit(Some(400_000))).unwrap();
@@ -155,12 +177,25 @@ async fn write_against_a_limit(file: &Path) {
     let failed = fate.iter().filter(|answer| answer.is_err()).count();
     assert!(failed > 100, "the limit was met: {failed}");
     assert!(fate[499].is_err());
-    let unknown = fate.iter().filter(|answer| **answer == Err(CommitError::Unknown)).count();
-    assert!(unknown <= 1, "only the first that failed may be in doubt: {unknown}");
-    assert!(fate[500..].iter().all(Result::is_ok), "it serves again without a hand");
+    let unknown = fate
+        .iter()
+        .filter(|answer| **answer == Err(CommitError::Unknown))
+        .count();
+    assert!(
+        unknown <= 1,
+        "only the first that failed may be in doubt: {unknown}"
+    );
+    assert!(
+        fate[500..].iter().all(Result::is_ok),
+        "it serves again without a hand"
+    );
     let mut there = 0;
     for (n, answer) in fate.iter().enumerate() {
-        let found = store.secret_find(&a, &path(&format!("app/0/{n}"))).await.unwrap().is_some();
+        let found = store
+            .secret_find(&a, &path(&format!("app/0/{n}")))
+            .await
+            .unwrap()
+            .is_some();
         there += u64::from(found);
         match answer {
             Ok(_) => assert!(found, "{n} was answered"),
@@ -181,8 +216,14 @@ async fn write_against_a_limit(file: &Path) {
 fn a_disk_that_refuses_is_survived() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.db");
-    let output = child("limit", &file).stderr(Stdio::piped()).output().unwrap();
+    let output = child("limit", &file)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(said.lines().any(|line| line.ends_with("recovered")), "{said}\n{error}");
+    assert!(
+        said.lines().any(|line| line.ends_with("recovered")),
+        "{said}\n{error}"
+    );
 }

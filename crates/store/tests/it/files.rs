@@ -25,7 +25,10 @@ async fn files_are_for_their_owner_alone() {
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let file = directory.path().join("store.db");
     let store = at(&file).await;
-    store.commit(Unit::audit_only(audit(&tenant("a"), 0, "user:x", None))).await.unwrap();
+    store
+        .commit(Unit::audit_only(audit(&tenant("a"), 0, "user:x", None)))
+        .await
+        .unwrap();
     let mut seen = Vec::new();
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         let path = entry.unwrap().path();
@@ -33,14 +36,24 @@ async fn files_are_for_their_owner_alone() {
         seen.push(path.file_name().unwrap().to_str().unwrap().to_owned());
     }
     seen.sort();
-    assert_eq!(seen, ["store.db", "store.db-shm", "store.db-wal", "store.db.lock"]);
-    assert_eq!(mode(directory.path()), 0o755, "the directory is left as it is");
+    assert_eq!(
+        seen,
+        ["store.db", "store.db-shm", "store.db-wal", "store.db.lock"]
+    );
+    assert_eq!(
+        mode(directory.path()),
+        0o755,
+        "the directory is left as it is"
+    );
     drop(store);
     // A file that came with a wider mode (a restored backup) is narrowed.
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     drop(at(&file).await);
     assert_eq!(mode(&file), 0o600);
-    assert!(!directory.path().join("store.db-wal").exists(), "closing tidies the log away");
+    assert!(
+        !directory.path().join("store.db-wal").exists(),
+        "closing tidies the log away"
+    );
 }
 
 #[tokio::test]
@@ -50,10 +63,20 @@ async fn a_second_writer_is_refused() {
     let store = at(&file).await;
     let refused = open(&file).unwrap_err();
     assert!(matches!(&refused, OpenError::Locked(path) if *path == file));
-    assert!(refused.to_string().starts_with("another scaivault process has this store open"));
+    assert!(
+        refused
+            .to_string()
+            .starts_with("another scaivault process has this store open")
+    );
     // The first is not disturbed, and looking from outside is allowed.
-    store.commit(Unit::audit_only(audit(&tenant("a"), 0, "user:x", None))).await.unwrap();
-    let report = OfflineStore::open(&file).unwrap().audit_verify(Some(&TestMac(1))).unwrap();
+    store
+        .commit(Unit::audit_only(audit(&tenant("a"), 0, "user:x", None)))
+        .await
+        .unwrap();
+    let report = OfflineStore::open(&file)
+        .unwrap()
+        .audit_verify(Some(&TestMac(1)))
+        .unwrap();
     assert_eq!((report.rows, report.first_bad), (1, None));
     drop(store);
     drop(open(&file).unwrap());
@@ -77,10 +100,25 @@ async fn a_newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.db");
     drop(at(&file).await);
-    Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
     let refused = open(&file).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 99, known: 1 }), "{refused}");
-    assert!(matches!(OfflineStore::open(&file), Err(OpenError::Newer { .. })));
+    assert!(
+        matches!(
+            refused,
+            OpenError::Newer {
+                found: 99,
+                known: 1
+            }
+        ),
+        "{refused}"
+    );
+    assert!(matches!(
+        OfflineStore::open(&file),
+        Err(OpenError::Newer { .. })
+    ));
 }
 
 #[test]
@@ -88,28 +126,47 @@ fn other_files_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("other.db");
     let conn = Connection::open(&file).unwrap();
-    conn.execute_batch("CREATE TABLE people (name TEXT)").unwrap();
+    conn.execute_batch("CREATE TABLE people (name TEXT)")
+        .unwrap();
     drop(conn);
+    let before = (std::fs::read(&file).unwrap(), mode(&file));
     assert!(matches!(open(&file), Err(OpenError::Foreign(_))));
-    assert!(matches!(OfflineStore::open(&file), Err(OpenError::Foreign(_))));
+    assert!(matches!(
+        OfflineStore::open(&file),
+        Err(OpenError::Foreign(_))
+    ));
+    assert_eq!(
+        (std::fs::read(&file).unwrap(), mode(&file)),
+        before,
+        "it is left as it was"
+    );
     let conn = Connection::open(&file).unwrap();
     conn.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(conn);
     assert!(matches!(open(&file), Err(OpenError::Foreign(_))));
 
     let file = directory.path().join("note.txt");
-    std::fs::write(&file, "this is no database at all, and long enough to be looked at\n".repeat(9))
-        .unwrap();
+    std::fs::write(
+        &file,
+        "this is no database at all, and long enough to be looked at\n".repeat(9),
+    )
+    .unwrap();
     let refused = open(&file).unwrap_err();
     assert!(matches!(refused, OpenError::Foreign(_)), "{refused:?}");
 
     let file = directory.path().join("nowhere").join("store.db");
     assert!(matches!(open(&file), Err(OpenError::File(..))));
-    assert!(matches!(OfflineStore::open(&file), Err(OpenError::File(..))));
+    assert!(matches!(
+        OfflineStore::open(&file),
+        Err(OpenError::File(..))
+    ));
 
     let file = directory.path().join("empty.db");
     std::fs::write(&file, "").unwrap();
-    assert!(matches!(OfflineStore::open(&file), Err(OpenError::Older { found: 0, known: 1 })));
+    assert!(matches!(
+        OfflineStore::open(&file),
+        Err(OpenError::Older { found: 0, known: 1 })
+    ));
     drop(open(&file).unwrap());
     assert!(OfflineStore::open(&file).is_ok());
 }
@@ -121,11 +178,17 @@ async fn keys_are_written_and_read_before_the_chain_starts() {
     let file = directory.path().join("store.db");
     let store = open(&file).unwrap();
     assert_eq!(store.key_list().await.unwrap(), []);
-    store.commit(Unit::new(UnitName::KeyringWrite).put(Record::Key(key("1")))).await.unwrap();
+    store
+        .commit(Unit::new(UnitName::KeyringWrite).put(Record::Key(key("1"))))
+        .await
+        .unwrap();
     drop(store);
     let store = open(&file).unwrap();
     assert_eq!(store.key_list().await.unwrap(), [key("1")]);
-    assert_eq!(OfflineStore::open(&file).unwrap().keys().unwrap(), [key("1")]);
+    assert_eq!(
+        OfflineStore::open(&file).unwrap().keys().unwrap(),
+        [key("1")]
+    );
 }
 
 /// A row that does not decode is named, and is in nobody's way.
@@ -144,12 +207,21 @@ async fn a_damaged_row_is_named() {
     for n in 1..=3 {
         let name = n.to_string();
         unit = unit
-            .put(Record::Assignment(assignment(&policy, &format!("s/{n}"), Some(T0))))
+            .put(Record::Assignment(assignment(
+                &policy,
+                &format!("s/{n}"),
+                Some(T0),
+            )))
             .put(Record::Rotation(rotation(&policy, &name, "s", Some(T0))))
             .put(Record::Delivery(delivery(&a, &name, "wh_1", n, Some(T0))));
     }
     store.commit(unit).await.unwrap();
     let conn = Connection::open(&file).unwrap();
+    let whole: String = conn
+        .query_row("SELECT doc FROM assignment WHERE path = 's/1'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
     conn.execute_batch(
         "UPDATE secret SET doc = '{}';
          UPDATE assignment SET doc = 'x' WHERE path = 's/1';
@@ -158,14 +230,25 @@ async fn a_damaged_row_is_named() {
     )
     .unwrap();
     let read = store.secret_find(&a, &path("app/db")).await;
-    let expect =
-        ReadError::Undecodable { table: "secret", column: "doc", row: "tnt_a/app/db".into() };
+    let expect = ReadError::Undecodable {
+        table: "secret",
+        column: "doc",
+        row: "tnt_a/app/db".into(),
+    };
     assert_eq!(read, Err(expect));
     let hold = std::time::Duration::from_secs(60);
     assert_eq!(store.assignment_claim(T0, hold, 9).await.unwrap().len(), 2);
     assert_eq!(store.rotation_claim(T0, hold, 9).await.unwrap().len(), 2);
-    assert_eq!(store.delivery_claim(T0, hold, &[], 9).await.unwrap()[0].event_position, 2);
+    assert_eq!(
+        store.delivery_claim(T0, hold, &[], 9).await.unwrap()[0].event_position,
+        2
+    );
     // The damage is not forgotten: once mended, the row is due again.
-    conn.execute_batch("UPDATE assignment SET doc = (SELECT doc FROM assignment WHERE path = 's/2')")
+    conn.execute("UPDATE assignment SET doc = ?1 WHERE path = 's/1'", [whole])
         .unwrap();
+    let later = scaivault_testkit::store_conformance::samples::at(60);
+    assert_eq!(
+        store.assignment_claim(later, hold, 9).await.unwrap().len(),
+        3
+    );
 }

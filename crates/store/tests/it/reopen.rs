@@ -27,10 +27,26 @@ async fn everything_answered_is_there_again() {
             .op(Op::VersionInsert(sealed(&a, &name, 1)))
             .put(Record::Key(key(&round.to_string())))
             .emit(event(&a, &round.to_string(), Some("app/all")))
-            .put(Record::Assignment(assignment(&policy, &name, Some(time(9)))))
-            .put(Record::Delivery(delivery(&a, &round.to_string(), "wh_1", round, Some(T0))))
+            .put(Record::Assignment(assignment(
+                &policy,
+                &name,
+                Some(time(9)),
+            )))
+            .put(Record::Delivery(delivery(
+                &a,
+                &round.to_string(),
+                "wh_1",
+                round,
+                Some(T0),
+            )))
             .audited(audit(&a, 0, "user:x", Some(&name)));
-        unit.reads.push(read(&a, "app/all", 1, "sa:x", i64::try_from(round).unwrap() * 60));
+        unit.reads.push(read(
+            &a,
+            "app/all",
+            1,
+            "sa:x",
+            i64::try_from(round).unwrap() * 60,
+        ));
         store.commit(unit).await.unwrap();
         for seen in 0..=round {
             let of = path(&format!("app/s{seen}"));
@@ -42,27 +58,60 @@ async fn everything_answered_is_there_again() {
         assert_eq!(events.last().unwrap().sequence, round + 1);
         let ledger = store.consumer_list(&a, &path("app/all")).await.unwrap();
         assert_eq!(ledger[0].first_read_at, T0);
-        assert_eq!(ledger[0].last_read_at, time(i64::try_from(round).unwrap() * 60));
+        assert_eq!(
+            ledger[0].last_read_at,
+            time(i64::try_from(round).unwrap() * 60)
+        );
         let report = store.audit_verify().await.unwrap();
         assert_eq!((report.rows, report.first_bad), (round + 1, None));
-        let page = store.audit_query(&AuditFilter::default(), None, 99).await.unwrap();
+        let page = store
+            .audit_query(&AuditFilter::default(), None, 99)
+            .await
+            .unwrap();
         assert_eq!(page.rows[0].seq, round + 1);
-        assert!(page.rows.windows(2).all(|pair| pair[0].id[..11] == pair[1].id[..11]));
+        assert!(
+            page.rows
+                .windows(2)
+                .all(|pair| pair[0].id[..11] == pair[1].id[..11])
+        );
     }
     // Queues of due work, too: held ones are held, free ones are free, in order.
     let store = at(&file).await;
     let hold = Duration::from_secs(60);
-    assert_eq!(store.assignment_claim(time(9), hold, 2).await.unwrap().len(), 2);
-    assert_eq!(store.delivery_claim(T0, hold, &[], 9).await.unwrap()[0].event_position, 0);
+    assert_eq!(
+        store
+            .assignment_claim(time(9), hold, 2)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(
+        store.delivery_claim(T0, hold, &[], 9).await.unwrap()[0].event_position,
+        0
+    );
     drop(store);
     let store = at(&file).await;
-    assert_eq!(store.assignment_claim(time(9), hold, 9).await.unwrap().len(), 3);
+    assert_eq!(
+        store
+            .assignment_claim(time(9), hold, 9)
+            .await
+            .unwrap()
+            .len(),
+        3
+    );
     assert_eq!(store.delivery_claim(T0, hold, &[], 9).await.unwrap(), []);
     let next = store.next_work().await.unwrap();
-    let expect =
-        NextWork { assignment_at: Some(time(69)), rotation_at: None, delivery_at: Some(T0) };
+    let expect = NextWork {
+        assignment_at: Some(time(69)),
+        rotation_at: None,
+        delivery_at: Some(T0),
+    };
     assert_eq!(next, expect);
-    assert_eq!(store.delivery_claim(time(60), hold, &[], 9).await.unwrap()[0].revision, 3);
+    assert_eq!(
+        store.delivery_claim(time(60), hold, &[], 9).await.unwrap()[0].revision,
+        3
+    );
 }
 
 #[tokio::test]
@@ -74,13 +123,31 @@ async fn dropped_counts_are_kept_until_the_subscription_goes() {
     let store = at(&file).await;
     let mut unit = Unit::new(UnitName::FanOut).put(Record::Subscription(feed.clone()));
     for n in 0..4 {
-        unit = unit.put(Record::Delivery(delivery(&a, &n.to_string(), "sub_1", n, None)));
+        unit = unit.put(Record::Delivery(delivery(
+            &a,
+            &n.to_string(),
+            "sub_1",
+            n,
+            None,
+        )));
     }
-    store.commit(unit.op(Op::BufferTrim { receiver: "sub_1".into(), keep: 1 })).await.unwrap();
+    store
+        .commit(unit.op(Op::BufferTrim {
+            receiver: "sub_1".into(),
+            keep: 1,
+        }))
+        .await
+        .unwrap();
     drop(store);
     let store = at(&file).await;
-    assert_eq!(store.delivery_stats(&a, "sub_1", T0).await.unwrap().dropped, 3);
+    assert_eq!(
+        store.delivery_stats(&a, "sub_1", T0).await.unwrap().dropped,
+        3
+    );
     let delete = Unit::new(UnitName::SubscriptionDelete).op(Op::Delete(Record::Subscription(feed)));
     store.commit(delete).await.unwrap();
-    assert_eq!(store.delivery_stats(&a, "sub_1", T0).await.unwrap().dropped, 0);
+    assert_eq!(
+        store.delivery_stats(&a, "sub_1", T0).await.unwrap().dropped,
+        0
+    );
 }

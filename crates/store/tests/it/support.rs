@@ -15,7 +15,9 @@ impl ChainMac for TestMac {
         let mut code = [0; 32];
         for (at, slot) in code.iter_mut().enumerate() {
             for byte in message.iter().chain(&[at.to_le_bytes()[0]]) {
-                state = (state ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3).rotate_left(7);
+                state = (state ^ u64::from(*byte))
+                    .wrapping_mul(0x100_0000_01b3)
+                    .rotate_left(7);
             }
             *slot = state.to_le_bytes()[3];
         }

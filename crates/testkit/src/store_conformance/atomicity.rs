@@ -116,7 +116,7 @@ pub async fn a_failed_unit_does_not_touch_its_neighbours(store: Subject) {
     let a = tenant("a");
     let one = |n: usize| {
         let mut head = secret(&a, &format!("app/s{n}"));
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             head.revision = 5; // no such row: a conflict
         }
         let row = audit(

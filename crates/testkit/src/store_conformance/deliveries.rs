@@ -198,7 +198,7 @@ pub async fn done_deliveries_leave_the_queue(store: Subject) {
     assert_eq!(store.next_work().await.unwrap().delivery_at, None);
     // One that waits can be deleted, too.
     let waiting = due("wh_1", 4, 500);
-    put_all(&store, &[waiting.clone()]).await;
+    put_all(&store, std::slice::from_ref(&waiting)).await;
     commit(&store, [Op::Delete(Record::Delivery(waiting))]).await;
     assert_eq!(claim(&store, 1_000_000, &[], 9).await, []);
 }

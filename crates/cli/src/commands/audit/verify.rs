@@ -33,7 +33,10 @@ impl Verify {
         let Some(database) = self.database else {
             anyhow::bail!("--database names the file to check");
         };
-        let report = verify(&VerifyArgs { database, key_file: self.key_file })?;
+        let report = verify(&VerifyArgs {
+            database,
+            key_file: self.key_file,
+        })?;
         let result = AuditVerify {
             valid: report.first_bad.is_none(),
             rows: report.rows,

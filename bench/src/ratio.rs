@@ -1,0 +1,35 @@
+//! Figures of several rounds: the middle one, and how far they lie apart.
+
+/// The median, and the least and the most.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    /// Of one value or more.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match values.len() % 2 {
+            _ if values.is_empty() => f64::NAN,
+            0 => f64::midpoint(values[middle - 1], values[middle]),
+            _ => values[middle],
+        };
+        let (min, max) = (values.first(), values.last());
+        Self {
+            median,
+            min: min.copied().unwrap_or(f64::NAN),
+            max: max.copied().unwrap_or(f64::NAN),
+        }
+    }
+
+    /// `0.52 (0.49–0.55)`
+    pub(crate) fn show(&self, decimals: usize) -> String {
+        let Self { median, min, max } = self;
+        format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
+    }
+}

@@ -1,0 +1,118 @@
+//! HTTP/1.1 by hand, as little of it as a load generator needs: requests are bytes made
+//! beforehand, of an answer only the status and the length are looked at.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use memchr::memmem;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A request as it goes over the wire.
+pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
+    let mut text = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+         user-agent: scaivault-bench\r\n"
+    );
+    if !body.is_empty() {
+        let length = body.len();
+        text.push_str(&format!(
+            "content-type: application/json\r\ncontent-length: {length}\r\n"
+        ));
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    text.into_bytes()
+}
+
+/// One connection that is kept open.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// What came back; lives in the connection's buffer.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            buffer: vec![0; 16 * 1_024],
+        })
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+        self.stream.write_all(request).await?;
+        let mut filled = 0;
+        loop {
+            if filled == self.buffer.len() {
+                self.buffer.resize(2 * filled, 0);
+            }
+            let read = self.stream.read(&mut self.buffer[filled..]).await?;
+            if read == 0 {
+                bail!("the server closed the connection");
+            }
+            filled += read;
+            if let Some(head) = Head::of(&self.buffer[..filled])?
+                && filled >= head.length + head.body
+            {
+                let body = &self.buffer[head.length..head.length + head.body];
+                return Ok(Answer {
+                    status: head.status,
+                    body,
+                });
+            }
+        }
+    }
+
+    /// The same, where only success will do.
+    pub(crate) async fn ask_well(&mut self, request: &[u8]) -> Result<&[u8]> {
+        let answer = self.ask(request).await?;
+        if !(200..300).contains(&answer.status) {
+            bail!(
+                "answer {}: {}",
+                answer.status,
+                String::from_utf8_lossy(answer.body)
+            );
+        }
+        Ok(answer.body)
+    }
+}
+
+struct Head {
+    status: u16,
+    length: usize,
+    body: usize,
+}
+
+impl Head {
+    /// `None` while it is not complete.
+    fn of(bytes: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = &bytes[..end];
+        let status = number(head.get(9..).unwrap_or_default());
+        let name = b"\r\ncontent-length: ";
+        let at = memmem::find(head, name).context("an answer without content-length")?;
+        let body = number(&head[at + name.len()..]);
+        Ok(Some(Self {
+            status: u16::try_from(status)?,
+            length: end + 4,
+            body,
+        }))
+    }
+}
+
+/// The digits at the start.
+fn number(bytes: &[u8]) -> usize {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}

@@ -1,0 +1,215 @@
+//! What each change means.
+
+use scaivault_core::consumer::{Consumer, ConsumerRead, LEDGER_RESOLUTION};
+use scaivault_core::delivery::DeliveryState;
+use scaivault_core::event::{Event, StoredEvent};
+use scaivault_core::ports::{CommitError, Op, Record, RecordKind};
+use scaivault_core::secret::{SealedVersion, SecretHead};
+use scaivault_core::time::Timestamp;
+
+use super::State;
+use super::table::{Row, version_key};
+
+type Applied = Result<(), CommitError>;
+
+impl State {
+    pub(super) fn apply(&mut self, op: &Op) -> Applied {
+        match op {
+            Op::Put(record) => self.put(record),
+            Op::Delete(record) => self.delete(record),
+            Op::VersionInsert(sealed) => self.insert(sealed),
+            Op::VersionDelete {
+                tenant,
+                path,
+                version,
+            } => {
+                let key = (tenant.to_string(), version_key(path.as_str(), *version));
+                self.versions.0.remove(&key);
+                self.values.remove(&key);
+                Ok(())
+            }
+            Op::SecretErase(head) => self.erase(head),
+            Op::Emit(event) => {
+                self.emit(event);
+                Ok(())
+            }
+            Op::FanOutAdvance { from, to } if self.fan_out == *from => {
+                self.fan_out = *to;
+                Ok(())
+            }
+            Op::FanOutAdvance { .. } => Err(CommitError::Conflict(RecordKind::Delivery)),
+            Op::AssignmentsWake {
+                tenant,
+                policy_id,
+                at,
+            } => {
+                for row in self.assignments.0.values_mut() {
+                    if row.tenant == *tenant && row.policy_id == *policy_id {
+                        (row.wake_at, row.claimed_until) = (Some(*at), None);
+                        row.revision += 1;
+                    }
+                }
+                Ok(())
+            }
+            Op::BufferTrim { receiver, keep } => {
+                self.trim(receiver, *keep);
+                Ok(())
+            }
+            Op::EventsPrune { before } => {
+                self.prune(*before);
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, record: &Record) -> Applied {
+        match record {
+            Record::Secret(row) => self.secrets.put(row),
+            Record::Version(row) if row.revision <= 1 => {
+                Err(CommitError::Conflict(RecordKind::Version))
+            }
+            Record::Version(row) => self.versions.put(row),
+            Record::Policy(row) => self
+                .policies
+                .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
+            Record::Binding(row) => self.bindings.put(row),
+            Record::Token(row) => self.tokens.put_unique(row, "hash", |row| row.hash),
+            Record::RotationPolicy(row) => self
+                .rotation_policies
+                .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
+            Record::Assignment(row) => self.assignments.put(row),
+            Record::Rotation(row) => self.rotations.put(row),
+            Record::Webhook(row) => self.webhooks.put(row),
+            Record::Subscription(row) => self.subscriptions.put(row),
+            Record::Delivery(row) => self.deliveries.put(row),
+            Record::Key(row) => self.keys.put(row),
+        }
+    }
+
+    fn delete(&mut self, record: &Record) -> Applied {
+        match record {
+            Record::Secret(row) => self.secrets.delete(row),
+            Record::Version(row) => {
+                self.versions.delete(row)?;
+                self.values.remove(&row.key());
+                Ok(())
+            }
+            Record::Policy(row) => self.policies.delete(row),
+            Record::Binding(row) => self.bindings.delete(row),
+            Record::Token(row) => self.tokens.delete(row),
+            Record::RotationPolicy(row) => self.rotation_policies.delete(row),
+            Record::Assignment(row) => self.assignments.delete(row),
+            Record::Rotation(row) => self.rotations.delete(row),
+            Record::Webhook(row) => self.webhooks.delete(row),
+            Record::Subscription(row) => {
+                self.subscriptions.delete(row)?;
+                self.dropped.remove(row.id.as_str());
+                Ok(())
+            }
+            Record::Delivery(row) => self.deliveries.delete(row),
+            Record::Key(row) => self.keys.delete(row),
+        }
+    }
+
+    fn insert(&mut self, sealed: &SealedVersion) -> Applied {
+        if sealed.version.revision != 1 {
+            return Err(CommitError::Conflict(RecordKind::Version));
+        }
+        self.versions.put(&sealed.version)?;
+        self.values
+            .insert(sealed.version.key(), sealed.sealed.clone());
+        Ok(())
+    }
+
+    fn erase(&mut self, head: &SecretHead) -> Applied {
+        self.secrets.delete(head)?;
+        let of =
+            |tenant: &str, path: &str| tenant == head.tenant.as_str() && path == head.path.as_str();
+        let gone =
+            |row: &scaivault_core::secret::Version| of(row.tenant.as_str(), row.path.as_str());
+        self.values
+            .retain(|key, _| !self.versions.0.get(key).is_some_and(gone));
+        self.versions.0.retain(|_, row| !gone(row));
+        self.assignments.0.retain(|key, _| !of(&key.0, &key.1));
+        self.ledger.retain(|(key, _)| !of(&key.0, &key.1));
+        Ok(())
+    }
+
+    fn emit(&mut self, event: &Event) {
+        self.last_position += 1;
+        let sequence = event.path.as_ref().map_or(0, |path| {
+            let key = (event.tenant.to_string(), path.to_string());
+            let last = self.sequences.entry(key).or_default();
+            *last += 1;
+            *last
+        });
+        let position = self.last_position;
+        self.events.insert(
+            position,
+            StoredEvent {
+                position,
+                sequence,
+                event: event.clone(),
+            },
+        );
+    }
+
+    fn trim(&mut self, receiver: &str, keep: u32) {
+        let mut unacked: Vec<_> = self
+            .deliveries
+            .0
+            .values()
+            .filter(|row| row.receiver.as_str() == receiver)
+            .filter(|row| row.state == DeliveryState::Pending && row.next_attempt_at.is_none())
+            .map(|row| (row.event_position, row.key()))
+            .collect();
+        unacked.sort();
+        let gone = unacked
+            .len()
+            .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+        for (_, key) in unacked.drain(..gone) {
+            self.deliveries.0.remove(&key);
+            *self.dropped.entry(receiver.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn prune(&mut self, before: Timestamp) {
+        let pending = |position: u64| {
+            let mut rows = self.deliveries.0.values();
+            rows.any(|row| row.event_position == position && row.state == DeliveryState::Pending)
+        };
+        let gone: Vec<u64> = self
+            .events
+            .values()
+            .filter(|event| event.event.at < before && event.position <= self.fan_out)
+            .map(|event| event.position)
+            .filter(|position| !pending(*position))
+            .collect();
+        self.events.retain(|position, _| !gone.contains(position));
+        self.deliveries
+            .0
+            .retain(|_, row| !gone.contains(&row.event_position));
+    }
+
+    pub(super) fn record(&mut self, read: &ConsumerRead) {
+        let key = (read.tenant.to_string(), read.path.to_string());
+        let line = self.ledger.iter_mut().find(|(of, line)| {
+            *of == key && line.version == read.version && line.consumer == read.consumer
+        });
+        match line {
+            Some((_, line)) if read.at.since(line.last_read_at) >= LEDGER_RESOLUTION => {
+                line.last_read_at = read.at;
+            }
+            Some(_) => {}
+            None => self.ledger.push((
+                key,
+                Consumer {
+                    consumer: read.consumer.clone(),
+                    version: read.version,
+                    first_read_at: read.at,
+                    last_read_at: read.at,
+                },
+            )),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Rows by tenant and key, written by revision.
+
+use std::collections::BTreeMap;
+
+use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::delivery::Delivery;
+use scaivault_core::identity::Token;
+use scaivault_core::ids::TenantId;
+use scaivault_core::ports::{CommitError, RecordKind};
+use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::seal::KeyRecord;
+use scaivault_core::secret::{SecretHead, Version};
+
+/// What a table needs to know of its rows.
+pub(super) trait Row: Clone {
+    const KIND: RecordKind;
+    fn key(&self) -> (String, String);
+    fn revision(&self) -> u64;
+}
+
+#[derive(Clone)]
+pub(super) struct Table<R>(pub(super) BTreeMap<(String, String), R>);
+
+impl<R> Default for Table<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R: Row> Table<R> {
+    pub(super) fn find(&self, tenant: &TenantId, key: &str) -> Option<R> {
+        self.0.get(&(tenant.to_string(), key.to_owned())).cloned()
+    }
+
+    /// A tenant's rows, by key.
+    pub(super) fn of<'a>(&'a self, tenant: &'a TenantId) -> impl DoubleEndedIterator<Item = &'a R> {
+        self.0
+            .iter()
+            .filter(|(key, _)| key.0 == tenant.as_str())
+            .map(|(_, row)| row)
+    }
+
+    /// Writes the row behind the one it follows.
+    pub(super) fn put(&mut self, row: &R) -> Result<(), CommitError> {
+        let stored = self.0.get(&row.key()).map_or(0, Row::revision);
+        if row.revision().checked_sub(1) != Some(stored) {
+            return Err(CommitError::Conflict(R::KIND));
+        }
+        self.0.insert(row.key(), row.clone());
+        Ok(())
+    }
+
+    /// The same where another row must not have `field`.
+    pub(super) fn put_unique<F: PartialEq>(
+        &mut self,
+        row: &R,
+        name: &'static str,
+        field: impl Fn(&R) -> F,
+    ) -> Result<(), CommitError> {
+        let stored = self.0.get(&row.key()).map_or(0, Row::revision);
+        let taken = |other: &R| other.key() != row.key() && field(other) == field(row);
+        if row.revision().checked_sub(1) == Some(stored) && self.0.values().any(taken) {
+            return Err(CommitError::Duplicate(R::KIND, name));
+        }
+        self.put(row)
+    }
+
+    /// Removes the row with this very revision.
+    pub(super) fn delete(&mut self, row: &R) -> Result<(), CommitError> {
+        match self.0.get(&row.key()) {
+            Some(stored) if stored.revision() == row.revision() => {
+                self.0.remove(&row.key());
+                Ok(())
+            }
+            _ => Err(CommitError::Conflict(R::KIND)),
+        }
+    }
+}
+
+/// The key of a version.
+pub(super) fn version_key(path: &str, version: u64) -> String {
+    format!("{path} {version:020}")
+}
+
+macro_rules! rows {
+    ($($row:ident = $kind:ident by |$it:ident| $tenant:expr, $key:expr;)*) => {$(
+        impl Row for $row {
+            const KIND: RecordKind = RecordKind::$kind;
+
+            fn key(&self) -> (String, String) {
+                let $it = self;
+                ($tenant.to_string(), $key.to_string())
+            }
+
+            fn revision(&self) -> u64 {
+                self.revision
+            }
+        }
+    )*};
+}
+
+rows! {
+    SecretHead = Secret by |row| row.tenant, row.path;
+    Version = Version by |row| row.tenant, version_key(row.path.as_str(), row.version);
+    AccessPolicy = Policy by |row| row.tenant, row.id;
+    Binding = Binding by |row| row.tenant, row.id;
+    Token = Token by |row| row.tenant, row.id;
+    RotationPolicy = RotationPolicy by |row| row.tenant, row.id;
+    Assignment = Assignment by |row| row.tenant, row.path;
+    Rotation = Rotation by |row| row.tenant, row.id;
+    Webhook = Webhook by |row| row.tenant, row.id;
+    Subscription = Subscription by |row| row.tenant, row.id;
+    Delivery = Delivery by |row| row.tenant, row.id;
+    KeyRecord = Key by |row| "", row.id;
+}
