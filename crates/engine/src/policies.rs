@@ -113,7 +113,8 @@ impl Vault {
         Ok(policy)
     }
 
-    /// Changes a policy; bindings stay.
+    /// Changes a policy and answers with it and its bindings, which stay. Needs no right to read
+    /// policies: whoever may write one may see what became of it.
     ///
     /// # Errors
     /// [`VaultError::NotFound`], [`VaultError::NameExists`].
@@ -122,11 +123,14 @@ impl Vault {
         caller: &Caller,
         id: &PolicyId,
         draft: PolicyDraft,
-    ) -> Result<AccessPolicy, VaultError> {
+    ) -> Result<(AccessPolicy, Vec<Binding>), VaultError> {
         self.require(caller, Scope::PoliciesWrite, Action::PolicyUpdate)
             .await?;
         for _ in 0..RACES_MAX {
             let mut policy = self.policy_of(caller, id).await?;
+            // Read before the commit, so that nothing can fail between it and the answer. A
+            // binding made meanwhile changes the policy's number and with it loses the race.
+            let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
             let now = self.now();
             policy.revision += 1;
             policy.updated_at = now;
@@ -137,7 +141,7 @@ impl Vault {
             policy.is_active = draft.is_active.unwrap_or(policy.is_active);
             let unit = self.policy_unit(caller, &policy, Action::PolicyUpdate, now);
             match self.commit(unit).await {
-                Ok(_) => return Ok(policy),
+                Ok(_) => return Ok((policy, bindings)),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
