@@ -85,7 +85,6 @@ codes! {
     AssignmentNotFound = 404, "assignment_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
     MethodNotAllowed = 405, "method_not_allowed";
-    RequestTimeout = 408, "request_timeout";
     SecretExists = 409, "secret_exists";
     NameExists = 409, "name_exists";
     VersionConflict = 409, "version_conflict";

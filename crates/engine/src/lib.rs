@@ -13,6 +13,7 @@ mod access;
 mod audit;
 mod cache;
 mod caller;
+mod cursor;
 mod delivery;
 mod error;
 mod events;

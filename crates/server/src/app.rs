@@ -1,11 +1,14 @@
 //! What every request needs: the vault, the limits, the figures.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use parking_lot::Mutex;
 use scaivault_core::access::Cidr;
+use scaivault_core::ids::TenantId;
+use scaivault_core::ports::StoreHealth;
 use scaivault_engine::{TallyReading, Vault};
 use scaivault_store::SqliteStore;
 
@@ -14,6 +17,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::rate_limit::RateLimiter;
+use crate::recent::Recent;
 
 /// Settings of the HTTP surface.
 pub(crate) struct HttpSettings {
@@ -28,6 +32,11 @@ pub(crate) struct HttpSettings {
     /// How long a client may wait in one poll.
     pub(crate) poll_max: Duration,
 }
+
+/// How old a probe of the store may be that is told as news.
+pub(crate) const PROBE_AGE_MAX: Duration = Duration::from_secs(1);
+/// The same for the numbers of secrets.
+pub(crate) const COUNTS_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// The longest a client may wait in one poll.
 const POLL_MAX: Duration = Duration::from_secs(60);
@@ -58,6 +67,10 @@ pub(crate) struct App {
     pub(crate) document: Bytes,
     /// Turns true when the server is to stop: whoever waits answers at once.
     pub(crate) stopping: watch::Sender<bool>,
+    /// Whether the store serves, as last seen. Anybody may ask, and each look is a durable write.
+    pub(crate) probe: Recent<Probed>,
+    /// Secrets by tenant, as last counted: a scan.
+    pub(crate) secret_counts: Recent<Option<BTreeMap<TenantId, u64>>>,
     /// What the counters were told last.
     pub(crate) told: Mutex<(TallyReading, u64)>,
 }
@@ -83,12 +96,43 @@ impl App {
         }
         let queued = i64::try_from(stats.queue_len).unwrap_or(i64::MAX);
         self.metrics.store_queue_depth.set(queued);
-        if let Ok(counts) = self.vault.store().secret_counts().await {
-            for (tenant, count) in counts {
-                self.metrics.tenant(tenant.as_str()).set_secrets(count);
-            }
+        let vault = self.vault.clone();
+        let count = async move { vault.store().secret_counts().await.ok() };
+        let counts = self.secret_counts.get(Option::is_some, count).await;
+        for (tenant, count) in counts.flatten().into_iter().flatten() {
+            self.metrics.tenant(tenant.as_str()).set_secrets(count);
         }
     }
+
+    /// What keeps the store from serving, at most [`PROBE_AGE_MAX`] ago. A transaction that
+    /// failed since outdates good news.
+    pub(crate) async fn store_trouble(&self) -> Option<String> {
+        let (vault, store) = (self.vault.clone(), self.store.clone());
+        let look = async move {
+            let failed_before = store.stats().commits_failed;
+            Probed {
+                health: vault.store().health().await,
+                failed_before,
+            }
+        };
+        let failed = self.store.stats().commits_failed;
+        let holds =
+            |probed: &Probed| probed.health.trouble.is_some() || probed.failed_before == failed;
+        let Some(probed) = self.probe.get(holds, look).await else {
+            return Some("the store could not be looked at".to_owned());
+        };
+        let bytes = i64::try_from(probed.health.bytes).unwrap_or(i64::MAX);
+        self.metrics.store_bytes.set(bytes);
+        probed.health.trouble
+    }
+}
+
+/// A look at the store.
+#[derive(Clone)]
+pub(crate) struct Probed {
+    health: StoreHealth,
+    /// Transactions that had failed when it began.
+    failed_before: u64,
 }
 
 /// As routes hold it.

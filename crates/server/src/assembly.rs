@@ -14,13 +14,14 @@ use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
 
 use tokio::sync::watch;
 
-use crate::app::{App, HttpSettings, Shared};
+use crate::app::{App, COUNTS_AGE_MAX, HttpSettings, PROBE_AGE_MAX, Shared};
 use crate::clock::SystemClock;
 use crate::config::StoreSection;
 use crate::egress::{EgressPolicy, GuardedCourier};
 use crate::layer::outermost;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Limits, RateLimiter};
+use crate::recent::Recent;
 use crate::{openapi, routes};
 
 /// The audit chain's heads are authenticated by a key of the keyring.
@@ -119,6 +120,8 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         metrics: Arc::new(Metrics::new()),
         settings,
         stopping: watch::Sender::new(false),
+        probe: Recent::new(PROBE_AGE_MAX),
+        secret_counts: Recent::new(COUNTS_AGE_MAX),
         told: Mutex::default(),
     });
     let router = routes::router()

@@ -43,6 +43,9 @@ pub(crate) async fn outermost(
         in_time(&app, request, next).await
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if let Some(cause) = &problem.cause {
+            tracing::error!(request_id = %passage.request_id, error = %cause, "internal error");
+        }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.render(&passage.request_id);
         if let Some(allow) = allow {
@@ -75,11 +78,19 @@ pub(crate) async fn outermost(
 async fn in_time(app: &App, request: Request, next: Next) -> Response {
     match tokio::time::timeout(app.settings.request_timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(
-            ErrorCode::RequestTimeout,
-            "the request took too long; whether it took effect is not known",
+        Err(_) => too_long().into_response(),
+    }
+}
+
+/// Not 408, which clients and proxies repeat blindly; and no `Retry-After`, which asks for it.
+fn too_long() -> Problem {
+    Problem {
+        retry_after_s: None,
+        ..Problem::new(
+            ErrorCode::ServiceUnavailable,
+            "the request took too long; whether it took effect is not known: read before trying \
+             again",
         )
-        .into_response(),
     }
 }
 
@@ -97,4 +108,17 @@ fn rate_headers(headers: &mut HeaderMap, verdict: &Verdict) {
     headers.insert(RATE_LIMIT, HeaderValue::from(verdict.limit));
     headers.insert(RATE_REMAINING, HeaderValue::from(verdict.remaining));
     headers.insert(RATE_RESET, HeaderValue::from(verdict.reset_at_unix_s));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_cut_short_does_not_ask_to_be_repeated() {
+        let problem = too_long();
+        assert_eq!(problem.code.status(), 503);
+        assert!(problem.message.contains("not known"));
+        assert_eq!(problem.retry_after_s, None);
+    }
 }

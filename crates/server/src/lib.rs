@@ -7,6 +7,7 @@ mod call;
 mod clock;
 pub mod commands;
 mod config;
+mod cursor;
 mod dispatcher;
 mod egress;
 mod fields;
@@ -20,6 +21,7 @@ mod openapi;
 mod problem;
 mod query;
 mod rate_limit;
+mod recent;
 mod routes;
 
 pub use clock::SystemClock;

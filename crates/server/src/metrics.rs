@@ -52,16 +52,10 @@ pub(crate) struct Metrics {
     pub connections: ConnectionCounters,
     /// Rows written to the audit chain.
     pub audit_rows: Counter,
-    /// Deliveries waiting to be sent.
-    pub webhook_queue_depth: Gauge,
-    /// Rotations due or under way.
-    pub rotation_queue_depth: Gauge,
     /// Units of work waiting for the store's writer.
     pub store_queue_depth: Gauge,
-    /// Size of the database file.
+    /// Size of the store's files, as last looked at.
     pub store_bytes: Gauge,
-    /// One unit of work, from handing over to durable.
-    pub db_latency: DurationHistogram,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -133,11 +127,8 @@ impl Metrics {
             tenants: Tenants::default(),
             connections: ConnectionCounters::default(),
             audit_rows: Counter::default(),
-            webhook_queue_depth: Gauge::default(),
-            rotation_queue_depth: Gauge::default(),
             store_queue_depth: Gauge::default(),
             store_bytes: Gauge::default(),
-            db_latency: DurationHistogram::default(),
         };
         metrics.register();
         metrics
@@ -169,10 +160,6 @@ impl Metrics {
             "Rows written to the audit chain",
             self.audit_rows.clone(),
         );
-        let depth = self.webhook_queue_depth.clone();
-        registry.register("webhook_queue_depth", "Deliveries waiting", depth);
-        let depth = self.rotation_queue_depth.clone();
-        registry.register("rotation_queue_depth", "Rotations due or under way", depth);
         let depth = self.store_queue_depth.clone();
         registry.register(
             "store_queue_depth",
@@ -181,13 +168,8 @@ impl Metrics {
         );
         registry.register(
             "store_bytes",
-            "Size of the database file",
+            "Size of the store's files",
             self.store_bytes.clone(),
-        );
-        registry.register(
-            "db_latency_seconds",
-            "Time to commit",
-            self.db_latency.clone(),
         );
     }
 
@@ -302,8 +284,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use scaivault_core::secret::SecretType;
 
     use super::*;
@@ -344,8 +324,7 @@ mod tests {
         tenant.secret_written();
         tenant.set_secrets(7);
         metrics.connections.refused.inc();
-        metrics.webhook_queue_depth.set(3);
-        metrics.db_latency.observe(Duration::from_millis(3));
+        metrics.store_bytes.set(4_096);
         check(
             &metrics,
             &[
@@ -361,12 +340,8 @@ mod tests {
                 r#"scaivault_secret_writes_total{tenant="tnt_a"} 1"#,
                 r#"scaivault_secrets_total{tenant="tnt_a"} 7"#,
                 "scaivault_connections_refused_total 1",
-                "scaivault_webhook_queue_depth 3",
-                "scaivault_db_latency_seconds_count 1",
-                "scaivault_db_latency_seconds_sum 0.003",
-                r#"scaivault_db_latency_seconds_bucket{le="0.0025"} 0"#,
-                r#"scaivault_db_latency_seconds_bucket{le="0.005"} 1"#,
-                r#"scaivault_db_latency_seconds_bucket{le="+Inf"} 1"#,
+                "scaivault_store_bytes 4096",
+                r#"scaivault_request_duration_seconds_bucket{le="+Inf",method="GET",path_category="secrets"} 2"#,
                 "# EOF",
             ],
         );

@@ -22,6 +22,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after_s: Option<u64>,
     /// With 405: the methods there are.
     pub(crate) allow: Option<&'static str>,
+    /// For the log alone: what is behind an internal error.
+    pub(crate) cause: Option<String>,
 }
 
 impl Problem {
@@ -33,6 +35,7 @@ impl Problem {
             details: None,
             retry_after_s,
             allow: None,
+            cause: None,
         }
     }
 
@@ -124,13 +127,13 @@ impl From<VaultError> for Problem {
             VaultError::VersionConflict { current } => {
                 Self::new(code, error.to_string()).with(json!({ "current_version": current }))
             }
-            VaultError::Internal(ref why) => {
-                tracing::error!(error = %why, "internal error");
-                Self::new(
+            VaultError::Internal(why) => Self {
+                cause: Some(why),
+                ..Self::new(
                     code,
                     "internal error: the server's log has more under this request id",
                 )
-            }
+            },
             other => Self::new(code, other.to_string()),
         }
     }
@@ -214,5 +217,12 @@ mod tests {
             let expect = error.code();
             assert_eq!(Problem::from(error).code.as_str(), expect);
         }
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_error_stays_inside() {
+        let problem = Problem::from(VaultError::Internal("row 7 of secrets".into()));
+        assert_eq!(problem.cause.as_deref(), Some("row 7 of secrets"));
+        assert!(!problem.message.contains("row 7") && problem.details.is_none());
     }
 }

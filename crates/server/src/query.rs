@@ -1,7 +1,5 @@
-//! Query strings and cursors.
+//! Query strings.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
 use scaivault_api::ErrorCode;
 use scaivault_core::time::Timestamp;
@@ -98,13 +96,6 @@ impl Query {
             .and_then(|limit| usize::try_from(limit).ok())
             .unwrap_or(LIMIT_DEFAULT))
     }
-
-    /// The place a cursor names, if one is given and of this list.
-    pub(crate) fn cursor(&self, list: &str) -> Result<Option<String>, Problem> {
-        self.text("cursor")
-            .map(|text| cursor_place(text, list))
-            .transpose()
-    }
 }
 
 fn bad(name: &str, why: &str) -> Problem {
@@ -126,44 +117,6 @@ fn decode(text: &str) -> Result<String, Problem> {
                 "the query string is not valid UTF-8",
             )
         })
-}
-
-/// An opaque cursor: which list it belongs to and where to go on.
-pub(crate) fn cursor(list: &str, place: &str) -> String {
-    let json = serde_json::json!({ "l": list, "p": place }).to_string();
-    URL_SAFE_NO_PAD.encode(json)
-}
-
-fn cursor_place(text: &str, list: &str) -> Result<String, Problem> {
-    let place = || -> Option<String> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        let place = value.get("p")?.as_str()?;
-        (value.get("l")?.as_str()? == list && place.len() <= 600).then(|| place.to_owned())
-    };
-    place().ok_or_else(|| {
-        Problem::new(
-            ErrorCode::InvalidCursor,
-            "the cursor is not one this list gave out",
-        )
-    })
-}
-
-/// Cuts one row more than the page off, and the cursor that goes on after the last row.
-pub(crate) fn page<T>(
-    mut rows: Vec<T>,
-    limit: usize,
-    list: &str,
-    place: impl Fn(&T) -> &str,
-) -> (Vec<T>, Option<String>) {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = if more {
-        rows.last().map(|row| cursor(list, place(row)))
-    } else {
-        None
-    };
-    (rows, next)
 }
 
 #[cfg(test)]
@@ -195,23 +148,5 @@ mod tests {
                 .flag("flag")
                 .is_err()
         );
-    }
-
-    #[test]
-    fn cursors_belong_to_their_list() {
-        let text = format!("cursor={}", cursor("policies", "pol_1"));
-        let query = Query::parse(Some(&text)).unwrap();
-        assert_eq!(query.cursor("policies").unwrap().as_deref(), Some("pol_1"));
-        assert_eq!(
-            query.cursor("tokens").unwrap_err().code,
-            ErrorCode::InvalidCursor
-        );
-        for bad in ["cursor=x", "cursor=e30", "cursor=%00"] {
-            let query = Query::parse(Some(bad)).unwrap();
-            assert_eq!(
-                query.cursor("policies").unwrap_err().code,
-                ErrorCode::InvalidCursor
-            );
-        }
     }
 }

@@ -23,18 +23,19 @@ impl OfflineStore {
     /// [`OpenError`]; [`OpenError::Older`] when it needs a migration first.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         std::fs::metadata(path).map_err(|error| OpenError::File(path.to_owned(), error))?;
-        let conn = connect::reader(path).map_err(|error| OpenError::engine(path, error))?;
-        let (conn, found) = match migrate::check(&conn, path) {
-            // No log and no way to make its index: nobody has the store open, read it as it is.
-            Err(OpenError::Engine(error))
-                if cannot_open(&error) && !beside(path, "-wal").exists() =>
-            {
-                let conn = connect::immutable(path).map_err(OpenError::Engine)?;
-                let found = migrate::check(&conn, path)?;
-                (conn, found)
+        let looked = connect::reader(path).and_then(|conn| {
+            conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(conn)
+        });
+        let conn = match looked {
+            // No log, and no way to make its index: nobody has the store open, read it as it is.
+            Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
+                connect::immutable(path)
             }
-            checked => (conn, checked?),
+            looked => looked,
         };
+        let conn = conn.map_err(|error| OpenError::engine(path, error))?;
+        let found = migrate::check(&conn, path)?;
         let known = migrate::known();
         if found < known {
             return Err(OpenError::Older { found, known });

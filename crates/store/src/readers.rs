@@ -2,7 +2,8 @@
 //! thread goes from read to read without sleeping, and a stalled disk stalls these threads alone,
 //! never the caller's runtime.
 //!
-//! There are two lanes, so that reads which walk many rows do not hold back those of a few.
+//! There are three lanes, so that reads which walk many rows do not hold back those of a few, and
+//! those which walk all rows hold back nobody.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use crate::sqlite::row::{Read, unreadable};
 
 /// Threads for reads that walk many rows.
 const SLOW_READERS: usize = 2;
+/// Threads for reads that walk all rows, for minutes perhaps.
+const ENDLESS_READERS: usize = 2;
 
 /// A read with its answer's way back. Returns whether the connection may be used again.
 type Job = Box<dyn FnOnce(Read<&Connection>) -> bool + Send>;
@@ -26,6 +29,7 @@ type Job = Box<dyn FnOnce(Read<&Connection>) -> bool + Send>;
 pub(crate) struct Readers {
     quick: Arc<Lane>,
     slow: Arc<Lane>,
+    endless: Arc<Lane>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -45,22 +49,24 @@ struct Queue {
 impl Readers {
     /// Starts the threads; connections are opened when first needed.
     pub(crate) fn start(path: PathBuf, quick: usize) -> std::io::Result<Self> {
-        let mut readers = Self {
-            quick: Arc::default(),
-            slow: Arc::default(),
-            threads: Vec::new(),
+        let mut threads = Vec::new();
+        let mut lane = |count: usize| -> std::io::Result<Arc<Lane>> {
+            let lane = Arc::<Lane>::default();
+            for _ in 0..count {
+                let (lane, path) = (Arc::clone(&lane), path.clone());
+                let thread = std::thread::Builder::new().name("store-reader".to_owned());
+                threads.push(thread.spawn(move || lane.run(&path))?);
+            }
+            Ok(lane)
         };
-        for n in 0..quick.max(1) + SLOW_READERS {
-            let lane = if n < SLOW_READERS {
-                &readers.slow
-            } else {
-                &readers.quick
-            };
-            let (lane, path) = (Arc::clone(lane), path.clone());
-            let thread = std::thread::Builder::new().name("store-reader".to_owned());
-            readers.threads.push(thread.spawn(move || lane.run(&path))?);
-        }
-        Ok(readers)
+        let (quick, slow) = (lane(quick.max(1))?, lane(SLOW_READERS)?);
+        let endless = lane(ENDLESS_READERS)?;
+        Ok(Self {
+            quick,
+            slow,
+            endless,
+            threads,
+        })
     }
 
     /// Runs a read of a few rows: one statement, or several that need not agree with each other.
@@ -87,10 +93,19 @@ impl Readers {
         self.slow.read(body).await
     }
 
+    /// Runs a read that walks all rows.
+    pub(crate) async fn read_all<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        self.endless.read(body).await
+    }
+
     /// Refuses further reads, lets those waiting finish and closes the connections.
     pub(crate) fn close(&mut self) {
         self.quick.close();
         self.slow.close();
+        self.endless.close();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -177,14 +177,14 @@ impl AuditReads for SqliteStore {
     async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary> {
         let filter = filter.clone();
         self.readers
-            .read_many(move |conn| audit_read::summary(conn, &filter))
+            .read_all(move |conn| audit_read::summary(conn, &filter))
             .await
     }
 
     async fn audit_verify(&self) -> Read<AuditReport> {
         let mac = self.shared.mac.read().clone();
         self.readers
-            .read_many(move |conn| audit_verify::verify(conn, mac.as_deref()))
+            .read_all(move |conn| audit_verify::verify(conn, mac.as_deref()))
             .await
     }
 }

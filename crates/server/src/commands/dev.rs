@@ -48,6 +48,15 @@ pub fn dev(args: DevArgs) -> Result<()> {
     {
         bail!("--root-token has at least 8 printable characters without spaces");
     }
+    if let Some(token) = &args.root_token
+        && scaivault_crypto::token::looks_like_token(token)
+        && !scaivault_crypto::token::is_well_formed(token)
+    {
+        bail!(
+            "--root-token looks like a token of ScaiVault, but is mistyped: its checksum does not \
+             fit. Take another form, or a token as it was printed"
+        );
+    }
     let config = Config::load(None, &environment())?;
     logging::init(config.log.level, config.log.format, Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

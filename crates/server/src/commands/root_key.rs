@@ -51,19 +51,21 @@ pub(super) fn of_records(provider: &KmsProvider, records: &[KeyRecord]) -> Resul
             bail!("this store was initialised with a key file: set KMS_PROVIDER=local")
         }
         (KmsProvider::Passphrase { passphrase_file }, Some(record)) => {
-            let params: PassphraseParams = serde_json::from_slice(&record.wrapped.0)
-                .context("the passphrase parameters in the store do not decode")?;
-            let root = passphrase::load(&read_passphrase(passphrase_file)?, &params)?;
-            if root.fingerprint() != record.parent {
-                bail!(
-                    "the passphrase in {} is wrong: it is not the one this store was \
-                     initialised with",
-                    passphrase_file.display()
-                );
-            }
-            Ok(root)
+            of_passphrase(&read_passphrase(passphrase_file)?, record)
+                .with_context(|| format!("with the passphrase in {}", passphrase_file.display()))
         }
     }
+}
+
+/// The root key that this passphrase and the stored parameters give, if it is the store's.
+pub(super) fn of_passphrase(typed: &Plaintext, derivation: &KeyRecord) -> Result<RootKey> {
+    let params: PassphraseParams = serde_json::from_slice(&derivation.wrapped.0)
+        .context("the passphrase parameters in the store do not decode")?;
+    let root = passphrase::load(typed, &params)?;
+    if root.fingerprint() != derivation.parent {
+        bail!("the passphrase is wrong: it is not the one this store was initialised with");
+    }
+    Ok(root)
 }
 
 /// The passphrase from its file; the line end does not belong to it.

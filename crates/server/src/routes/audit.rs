@@ -10,17 +10,18 @@ use axum::routing::get;
 use scaivault_api::ErrorCode;
 use scaivault_api::audit as wire;
 use scaivault_core::audit::{Action, AuditFilter, StoredAuditRow};
-use scaivault_core::ports::{AuditPage, AuditSummary};
+use scaivault_core::ports::AuditSummary;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::Caller;
 
 use crate::app::{App, Shared};
 use crate::body::json_response;
 use crate::call::Call;
+use crate::cursor::{self, Cursors};
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::{Query, cursor};
+use crate::query::Query;
 use crate::rate_limit::Category;
 
 const LIST: &str = "audit";
@@ -39,8 +40,7 @@ async fn logs(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
     let caller = call.enter(&app, Category::Audit).await?;
     let query = Query::parse(uri.query())?;
     let filter = filter(&query)?;
-    let page = rows(&app, &caller, &query, filter).await?;
-    let (logs, cursor) = page_view(page);
+    let (logs, cursor) = rows(&app, &caller, &query, filter).await?;
     let has_more = cursor.is_some();
     Ok(json_response(
         StatusCode::OK,
@@ -95,8 +95,7 @@ async fn trail(
         ..filter.clone()
     };
     let counts = app.vault.audit_counts(caller, recent.clone()).await?;
-    let page = rows(app, caller, query, filter).await?;
-    let (logs, cursor) = page_view(page);
+    let (logs, cursor) = rows(app, caller, query, filter).await?;
     let has_more = cursor.is_some();
     let summary = summary_view(counts, recent.from, Some(now));
     Ok(json_response(
@@ -142,20 +141,17 @@ async fn rows(
     caller: &Caller,
     query: &Query,
     filter: AuditFilter,
-) -> Result<AuditPage, Problem> {
+) -> Result<(Vec<wire::AuditRow>, Option<String>), Problem> {
     let limit = query.limit()?;
-    let below = query
-        .cursor(LIST)?
-        .map(|place| {
-            place.parse().map_err(|_| {
-                Problem::new(
-                    ErrorCode::InvalidCursor,
-                    "the cursor is not one this list gave out",
-                )
-            })
-        })
+    let cursors = Cursors::of(app, caller, LIST);
+    let below = cursors
+        .after(query)?
+        .map(|place| place.parse().map_err(|_| cursor::invalid()))
         .transpose()?;
-    Ok(app.vault.audit_logs(caller, filter, below, limit).await?)
+    let page = app.vault.audit_logs(caller, filter, below, limit).await?;
+    let next = page.next.map(|place| cursors.at(&place.to_string()));
+    let rows = page.rows.into_iter().map(row_view).collect();
+    Ok((rows, next.transpose()?))
 }
 
 fn filter(query: &Query) -> Result<AuditFilter, Problem> {
@@ -195,11 +191,6 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
         source_ip: query.text("source_ip").map(str::to_owned),
         request_id: query.text("request_id").map(str::to_owned),
     })
-}
-
-fn page_view(page: AuditPage) -> (Vec<wire::AuditRow>, Option<String>) {
-    let next = page.next.map(|place| cursor(LIST, &place.to_string()));
-    (page.rows.into_iter().map(row_view).collect(), next)
 }
 
 fn row_view(stored: StoredAuditRow) -> wire::AuditRow {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod policies;
+mod rotation_policies;
 mod rotations;
 mod secret_value;
 mod secrets;
@@ -24,6 +25,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(secrets::routes())
         .merge(policies::routes())
         .merge(tokens::routes())
+        .merge(rotation_policies::routes())
         .merge(rotations::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
@@ -38,6 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     let mut all = secrets::operations();
     all.extend(policies::operations());
     all.extend(tokens::operations());
+    all.extend(rotation_policies::operations());
     all.extend(rotations::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());

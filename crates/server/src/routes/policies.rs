@@ -18,10 +18,11 @@ use super::id_in_path;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
+use crate::cursor::Cursors;
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::{Query, page};
+use crate::query::Query;
 use crate::rate_limit::Category;
 
 const LIST: &str = "policies";
@@ -42,7 +43,8 @@ pub(super) fn routes() -> Router<Shared> {
 async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Policy).await?;
     let query = Query::parse(uri.query())?;
-    let (limit, after) = (query.limit()?, query.cursor(LIST)?);
+    let cursors = Cursors::of(&app, &caller, LIST);
+    let (limit, after) = (query.limit()?, cursors.after(&query)?);
     if let Some(scope) = query.text("scope") {
         check_scope(Some(scope))?;
     }
@@ -51,7 +53,7 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
         .vault
         .policy_list(&caller, inactive, after.as_deref(), limit + 1)
         .await?;
-    let (rows, cursor) = page(rows, limit, LIST, |(policy, _)| policy.id.as_str());
+    let (rows, cursor) = cursors.page(rows, limit, |(policy, _)| policy.id.as_str())?;
     let policies = rows
         .iter()
         .map(|(policy, bindings)| item_view(policy, *bindings))
@@ -100,8 +102,7 @@ async fn replace(
     let caller = call.enter(&app, Category::Policy).await?;
     let id = id_in_path!(PolicyId, id, PolicyNotFound)?;
     let draft = draft(read(&app, body).await?)?;
-    app.vault.policy_change(&caller, &id, draft).await?;
-    let (policy, bindings) = app.vault.policy_details(&caller, &id).await?;
+    let (policy, bindings) = app.vault.policy_change(&caller, &id, draft).await?;
     Ok(json_response(
         StatusCode::OK,
         &policy_view(&policy, &bindings),
@@ -126,8 +127,7 @@ async fn change(
         rules: patch.rules.map(rules).transpose()?,
         is_active: patch.is_active,
     };
-    app.vault.policy_change(&caller, &id, draft).await?;
-    let (policy, bindings) = app.vault.policy_details(&caller, &id).await?;
+    let (policy, bindings) = app.vault.policy_change(&caller, &id, draft).await?;
     Ok(json_response(
         StatusCode::OK,
         &policy_view(&policy, &bindings),

@@ -16,10 +16,11 @@ use super::id_in_path;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
+use crate::cursor::Cursors;
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::{Query, page};
+use crate::query::Query;
 use crate::rate_limit::Category;
 
 const LIST: &str = "tokens";
@@ -86,12 +87,13 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
 async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Auth).await?;
     let query = Query::parse(uri.query())?;
-    let (limit, after) = (query.limit()?, query.cursor(LIST)?);
+    let cursors = Cursors::of(&app, &caller, LIST);
+    let (limit, after) = (query.limit()?, cursors.after(&query)?);
     let rows = app
         .vault
         .token_list(&caller, after.as_deref(), limit + 1)
         .await?;
-    let (rows, cursor) = page(rows, limit, LIST, |token| token.id.as_str());
+    let (rows, cursor) = cursors.page(rows, limit, |token| token.id.as_str())?;
     let now = app.vault.now();
     let tokens = rows.iter().map(|token| token_view(token, now)).collect();
     let has_more = cursor.is_some();

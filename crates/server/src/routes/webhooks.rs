@@ -19,10 +19,11 @@ use super::id_in_path;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
+use crate::cursor::Cursors;
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::{Query, page};
+use crate::query::Query;
 use crate::rate_limit::Category;
 
 const DELIVERIES: &str = "deliveries";
@@ -162,7 +163,8 @@ async fn deliveries(
     let caller = call.enter(&app, Category::Webhook).await?;
     let id = id_in_path!(WebhookId, id, WebhookNotFound)?;
     let query = Query::parse(uri.query())?;
-    let (limit, after) = (query.limit()?, query.cursor(DELIVERIES)?);
+    let cursors = Cursors::of(&app, &caller, DELIVERIES);
+    let (limit, after) = (query.limit()?, cursors.after(&query)?);
     let state = query
         .text("status")
         .map(|text| {
@@ -178,7 +180,7 @@ async fn deliveries(
         .vault
         .delivery_list(&caller, &id, state, after.as_deref(), limit + 1)
         .await?;
-    let (rows, cursor) = page(rows, limit, DELIVERIES, |row| row.id.as_str());
+    let (rows, cursor) = cursors.page(rows, limit, |row| row.id.as_str())?;
     let deliveries = rows.iter().map(delivery_view).collect();
     let has_more = cursor.is_some();
     Ok(json_response(

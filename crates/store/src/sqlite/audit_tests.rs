@@ -104,6 +104,7 @@ proptest! {
     ) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("store.db");
+        crate::files::make_private(&file).unwrap();
         let (conn, _) = connect::writer(&file, Durability::None, None).unwrap();
         let rows = chain(&conn, &sizes);
         for step in 0..=reach.len() {
@@ -137,6 +138,7 @@ proptest! {
 fn a_trail_is_found_without_a_look_at_other_segments() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.db");
+    crate::files::make_private(&file).unwrap();
     let (conn, _) = connect::writer(&file, Durability::None, None).unwrap();
     chain(&conn, &[1; 300]);
     let looked = |looks| {

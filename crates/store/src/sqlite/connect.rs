@@ -24,25 +24,30 @@ pub(crate) enum Durability {
     None,
 }
 
-/// The writer's connection, and the length of the write-ahead log in pages after each commit.
+/// The writer's connection to a file that is there (it may be empty), and the length of the write-ahead log in pages after each commit.
 pub(crate) fn writer(
     path: &Path,
     durability: Durability,
     max_bytes: Option<u64>,
 ) -> rusqlite::Result<(Connection, Arc<AtomicI32>)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     guard(&conn)?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |r| r.get(0))?;
-    debug_assert_eq!(mode, "wal");
+    if mode != "wal" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        let text = "the file system does not support a write-ahead log".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(code, Some(text)));
+    }
     let synchronous = match durability {
         Durability::Full => "FULL",
         Durability::None => "OFF",
     };
     conn.pragma_update(None, "synchronous", synchronous)?;
     conn.pragma_update(None, "foreign_keys", false)?;
+    // What is deleted is overwritten: a purged value, sealed as it is, must not wait in a free page
+    // for the day its key is lost. It costs what the deleted bytes cost to write, which is nothing
+    // measurable beside the sync.
     conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     conn.pragma_update(None, "cache_size", -32_768)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
@@ -111,4 +116,36 @@ fn guard(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_name_opens_read_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a b%20?mode=rw#ü.db");
+        std::fs::write(&file, "").unwrap();
+        let (conn, _) = writer(&file, Durability::Full, None).unwrap();
+        conn.execute_batch("CREATE TABLE t (n INTEGER)").unwrap();
+        drop(conn);
+        for open in [reader, immutable] {
+            let conn = open(&file).unwrap();
+            let tables = "SELECT count(*) FROM t";
+            assert_eq!(
+                conn.query_row(tables, [], |row| row.get::<_, i64>(0)),
+                Ok(0)
+            );
+            assert!(conn.execute_batch("CREATE TABLE u (n INTEGER)").is_err());
+        }
+    }
+
+    #[test]
+    fn no_file_is_made_where_none_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("none.db");
+        assert!(writer(&file, Durability::Full, None).is_err());
+        assert!(!file.exists());
+    }
 }

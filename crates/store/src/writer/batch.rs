@@ -128,6 +128,7 @@ impl Writer {
         self.shared
             .counters
             .committed(units, refused, rows, started.elapsed());
+        self.shared.counters.unindexed(self.index_lag());
         *self.shared.trouble.lock() = None;
     }
 

@@ -17,13 +17,16 @@ use crate::sqlite::audit_index;
 const BATCH_MAX: usize = 1_024;
 /// Pages of the log that make a checkpoint worth its syncs: 16 MiB.
 pub(super) const CHECKPOINT_PAGES: i32 = 4_096;
+/// Pages past which readers are waited for, so that the log can begin anew: 64 MiB. Below that
+/// it begins anew whenever no read is under way for an instant.
+const RESTART_PAGES: i32 = 16_384;
 /// The index is extended when the queue was empty for this long …
 const IDLE: Duration = Duration::from_millis(20);
 /// … and at least so many rows are missing from it: below that, reading them is cheaper.
 const INDEX_LAG_MIN: u64 = 2_000;
 /// Past so many missing rows the index is extended under load, too, in small steps.
 const INDEX_LAG_MAX: u64 = 500_000;
-const INDEX_ROWS_IDLE: u64 = 20_000;
+const INDEX_ROWS_IDLE: u64 = 5_000;
 const INDEX_ROWS_FORCED: u64 = 4_000;
 /// The longest wait for the callers of the last batch to come again, and its share of the time
 /// that batch took.
@@ -40,15 +43,25 @@ impl Writer {
             let shared = std::sync::Arc::clone(&self.shared);
             match shared.take(&mut works, BATCH_MAX, gather.take(), idle) {
                 Taken::Closed => return,
-                Taken::Idle => self.extend_index(INDEX_ROWS_IDLE),
+                Taken::Idle => self.tidy(|writer| writer.extend_index(INDEX_ROWS_IDLE)),
                 Taken::Batch => {
                     gather = self.serve(&mut works);
-                    if self.index_wants(INDEX_LAG_MAX) {
-                        self.extend_index(INDEX_ROWS_FORCED);
-                    }
-                    self.checkpoint();
+                    self.tidy(|writer| {
+                        if writer.index_wants(INDEX_LAG_MAX) {
+                            writer.extend_index(INDEX_ROWS_FORCED);
+                        }
+                        writer.checkpoint();
+                    });
                 }
             }
+        }
+    }
+
+    /// Does work nobody waits for.
+    fn tidy(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            tracing::error!("the store's writer panicked; it goes on with a new connection");
+            self.distrust();
         }
     }
 
@@ -73,7 +86,7 @@ impl Writer {
         (count > 1).then(|| (count - count / 4, patience))
     }
 
-    fn index_lag(&self) -> u64 {
+    pub(super) fn index_lag(&self) -> u64 {
         self.head.last_seq.saturating_sub(self.indexed)
     }
 
@@ -113,28 +126,31 @@ impl Writer {
     /// runs after the answers. What readers still look at stays for the next time.
     fn checkpoint(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < CHECKPOINT_PAGES {
+            self.checkpoint_at = CHECKPOINT_PAGES;
+        }
         if pages < self.checkpoint_at {
-            if pages < CHECKPOINT_PAGES {
-                self.checkpoint_at = CHECKPOINT_PAGES;
-            }
             return;
         }
         let Some(conn) = &self.conn else {
             return;
         };
-        let done = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-            Ok(row.get::<_, i32>(1)? == row.get::<_, i32>(2)?)
-        });
-        match done {
-            Ok(true) => self.checkpoint_at = CHECKPOINT_PAGES,
-            Ok(false) => self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES),
-            Err(error) => {
-                tracing::error!(%error, "the write-ahead log was not brought into the database");
-                *self.shared.trouble.lock() = Some(error.to_string());
-                self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
-                if Failure::is_doubtful(&error) {
-                    self.distrust();
-                }
+        let restart = pages >= RESTART_PAGES;
+        let sql = match restart {
+            true => "PRAGMA wal_checkpoint(RESTART)",
+            false => "PRAGMA wal_checkpoint(PASSIVE)",
+        };
+        let stuck = conn.query_row(sql, [], |row| row.get::<_, bool>(0));
+        // A read that does not end, from outside perhaps, is waited for ever more rarely.
+        self.checkpoint_at = match stuck {
+            Ok(true) if restart => pages.saturating_mul(2),
+            _ => pages.saturating_add(CHECKPOINT_PAGES),
+        };
+        if let Err(error) = stuck {
+            tracing::error!(%error, "the write-ahead log was not brought into the database");
+            *self.shared.trouble.lock() = Some(error.to_string());
+            if Failure::is_doubtful(&error) {
+                self.distrust();
             }
         }
     }

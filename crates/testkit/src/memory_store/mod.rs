@@ -6,6 +6,7 @@ mod apply;
 mod claims;
 mod reads;
 mod table;
+mod trail_reads;
 
 use std::collections::BTreeMap;
 

@@ -78,6 +78,26 @@ impl<R: Row> Table<R> {
     }
 }
 
+/// Rows whose key is behind `after`.
+pub(super) fn page<'a, R: Row + 'a>(
+    rows: impl Iterator<Item = &'a R>,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<R> {
+    let behind = |row: &&R| after.is_none_or(|after| row.key().1.as_str() > after);
+    rows.filter(behind).take(limit).cloned().collect()
+}
+
+/// Rows whose key is below `after`, the greatest first.
+pub(super) fn page_down<'a, R: Row + 'a>(
+    rows: impl DoubleEndedIterator<Item = &'a R>,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<R> {
+    let below = |row: &&R| after.is_none_or(|after| row.key().1.as_str() < after);
+    rows.rev().filter(below).take(limit).cloned().collect()
+}
+
 /// The key of a version.
 pub(super) fn version_key(path: &str, version: u64) -> String {
     format!("{path} {version:020}")

@@ -21,8 +21,10 @@ pub mod grants;
 pub mod isolation;
 pub mod ledger;
 pub mod lists;
+mod pages;
 pub mod revisions;
 pub mod samples;
+pub mod secret_lists;
 pub mod secrets;
 
 use std::future::Future;
@@ -77,9 +79,9 @@ macro_rules! store_conformance {
                 versions_are_listed_newest_first removing_an_absent_version_succeeds
                 erasing_removes_all_but_the_sequence erasing_needs_the_right_revision
                 deleted_secrets_become_purgeable secrets_are_counted_per_tenant;
-            lists: secrets_by_path secrets_by_prefix secrets_by_tag secrets_by_type
-                secrets_by_end secrets_without_deleted secrets_by_everything policies_by_id
-                bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
+            secret_lists: secrets_by_path secrets_by_prefix secrets_by_tag secrets_by_type
+                secrets_by_end secrets_without_deleted secrets_by_everything;
+            lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
                 assignments_by_path assignments_due_soonest_first rotations_newest_first
                 rotations_by_filter webhooks_and_subscriptions_by_id keys_by_id
                 records_come_back_as_they_were;
