@@ -6,7 +6,7 @@
 //! * [`FaultyStore`]: loses a unit, or its answer, at the commit a test names.
 //! * [`WatchedStore`]: shows a test every unit, or stops one.
 //! * [`ScriptedCourier`]: receivers that answer, refuse, or stay silent as a test says.
-//! * [`store_conformance`]: what every storage engine must do, and sample rows to store.
+//! * [`mod@store_conformance`]: what every storage engine must do, and sample rows to store.
 //!
 //! A new fake is one file with its tests, and one line here.
 

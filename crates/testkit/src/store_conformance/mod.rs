@@ -3,7 +3,7 @@
 //! An engine passes by one call, with an async function that opens an empty store whose audit
 //! chain is started:
 //!
-//! ```ignore
+//! ```text
 //! async fn open() -> std::sync::Arc<dyn scaivault_core::ports::Store> { … }
 //! scaivault_testkit::store_conformance!(open);
 //! ```
