@@ -110,6 +110,12 @@ ids! {
     RotationPolicyId = "rot_";
     /// One rotation of one secret.
     RotationId = "rtn_";
+    /// A system whose credentials are rotated.
+    TargetId = "tgt_";
+    /// A run of many rotations in order.
+    CampaignId = "cmp_";
+    /// Something at a target that is still to be removed.
+    DebtId = "dbt_";
     /// A webhook.
     WebhookId = "wh_";
     /// A subscription.

@@ -19,4 +19,5 @@ pub mod receiver;
 pub mod rotation;
 pub mod seal;
 pub mod secret;
+pub mod target;
 pub mod time;

@@ -2,12 +2,17 @@
 //! Core and engine know nothing else of the world, so the whole of them runs under simulation.
 
 mod clock;
+mod connector;
 mod courier;
 mod entropy;
 mod store;
 mod unit;
 
 pub use clock::Clock;
+pub use connector::{
+    Call, Candidate, Check, Connector, Connectors, Descriptor, Effect, FieldProblem, Login,
+    Missing, NewField, Reach, Refusal, Residue, Sessions,
+};
 pub use courier::{Courier, Parcel};
 pub use entropy::Entropy;
 pub use store::{

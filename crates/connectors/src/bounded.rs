@@ -1,0 +1,113 @@
+//! A connector whose calls end in time. A call that does not is cut, and its outcome is unknown:
+//! it may have been made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{
+    Call, Candidate, Check, Connector, Descriptor, Effect, Entropy, FieldProblem, Login, Residue,
+    Sessions,
+};
+use scaivault_core::target::{Overlap, Trouble, TroubleKind};
+use serde_json::{Map, Value};
+
+/// The decorator.
+pub struct Bounded {
+    inner: Arc<dyn Connector>,
+    limit: Duration,
+}
+
+impl Bounded {
+    /// `inner` with `limit` for each call.
+    pub fn new(inner: Arc<dyn Connector>, limit: Duration) -> Self {
+        Self { inner, limit }
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = T>, cut: impl FnOnce(Trouble) -> T) -> T {
+        match tokio::time::timeout(self.limit, call).await {
+            Ok(answer) => answer,
+            Err(_) => cut(TroubleKind::TimedOut.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl Connector for Bounded {
+    fn descriptor(&self) -> Descriptor {
+        self.inner.descriptor()
+    }
+
+    fn check_settings(&self, settings: &Map<String, Value>) -> Vec<FieldProblem> {
+        self.inner.check_settings(settings)
+    }
+
+    fn check_account(&self, account: &Map<String, Value>, overlap: Overlap) -> Vec<FieldProblem> {
+        self.inner.check_account(account, overlap)
+    }
+
+    async fn check(&self, call: &Call<'_>) -> Result<Check, Trouble> {
+        self.within(self.inner.check(call), Err).await
+    }
+
+    fn candidate(
+        &self,
+        call: &Call<'_>,
+        current: Option<&Plaintext>,
+        entropy: &dyn Entropy,
+    ) -> Result<Candidate, Trouble> {
+        self.inner.candidate(call, current, entropy)
+    }
+
+    async fn apply(
+        &self,
+        call: &Call<'_>,
+        candidate: Option<&Plaintext>,
+        current: Option<&Plaintext>,
+    ) -> Effect {
+        let made = self.inner.apply(call, candidate, current);
+        self.within(made, Effect::Unknown).await
+    }
+
+    async fn login(&self, call: &Call<'_>, credential: &Plaintext) -> Login {
+        let made = self.inner.login(call, credential);
+        self.within(made, Login::Unknown).await
+    }
+
+    async fn sessions(&self, call: &Call<'_>, credential: &Plaintext) -> Sessions {
+        let made = self.inner.sessions(call, credential);
+        self.within(made, Sessions::Unknown).await
+    }
+
+    async fn retire(&self, call: &Call<'_>, dead: &Plaintext, keep: Option<&Plaintext>) -> Effect {
+        let made = self.inner.retire(call, dead, keep);
+        self.within(made, Effect::Unknown).await
+    }
+
+    async fn residue(&self, call: &Call<'_>) -> Residue {
+        self.within(self.inner.residue(call), Residue::Unknown)
+            .await
+    }
+
+    async fn clear(&self, call: &Call<'_>) -> Effect {
+        self.within(self.inner.clear(call), Effect::Unknown).await
+    }
+
+    async fn apply_manager(&self, call: &Call<'_>, candidate: &Plaintext) -> Effect {
+        let made = self.inner.apply_manager(call, candidate);
+        self.within(made, Effect::Unknown).await
+    }
+
+    fn rehearsal_account(&self, call: &Call<'_>) -> Option<Map<String, Value>> {
+        self.inner.rehearsal_account(call)
+    }
+
+    async fn remove(&self, call: &Call<'_>) -> Effect {
+        self.within(self.inner.remove(call), Effect::Unknown).await
+    }
+
+    async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+        self.within(self.inner.sweep(call), Err).await
+    }
+}

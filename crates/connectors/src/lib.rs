@@ -1,0 +1,21 @@
+//! Connectors: one directory is one kind of target, spoken to through the port
+//! [`scaivault_core::ports::Connector`].
+//!
+//! A connector knows the words of one system and nothing of rotation order, retries or storage:
+//! those are the engine's. To add one: a module here, a line in [`registry`], a conformance call
+//! in `tests/it`, a page in `docs/connectors/`.
+
+mod bounded;
+#[cfg(feature = "http_key")]
+pub mod http_key;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgresql")]
+pub mod postgresql;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod registry;
+mod value;
+
+pub use bounded::Bounded;
+pub use registry::Registry;
