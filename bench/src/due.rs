@@ -164,6 +164,7 @@ fn assignment(number: usize, is_due: bool) -> Result<Assignment> {
     };
     let at = Timestamp::from_secs(at);
     Ok(Assignment {
+        attached: None,
         tenant: tenant()?,
         path: SecretPath::parse(&format!(
             "apps/service-{:03}/database-{number:07}",

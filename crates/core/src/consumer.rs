@@ -29,6 +29,26 @@ pub struct ConsumerRead {
     pub at: Timestamp,
 }
 
+/// What a consumer says about a version it holds, as it is committed. Without a read before, the
+/// report counts as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerReport {
+    /// Owner of the secret.
+    pub tenant: TenantId,
+    /// The secret.
+    pub path: SecretPath,
+    /// Which version.
+    pub version: u64,
+    /// Who says it.
+    pub consumer: Identity,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it works with it.
+    pub applied: bool,
+    /// What it says, for people.
+    pub detail: Option<String>,
+}
+
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumer {
@@ -40,4 +60,13 @@ pub struct Consumer {
     pub first_read_at: Timestamp,
     /// Last read of it, at most [`LEDGER_RESOLUTION`] late.
     pub last_read_at: Timestamp,
+    /// When it said that it uses this version.
+    #[serde(default)]
+    pub applied_at: Option<Timestamp>,
+    /// When it said that it fails with it.
+    #[serde(default)]
+    pub failed_at: Option<Timestamp>,
+    /// What it said about that, for people; printable text, cut.
+    #[serde(default)]
+    pub detail: Option<String>,
 }

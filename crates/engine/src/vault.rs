@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
-    Clock, CommitError, Committed, Courier, Entropy, Op, Record, Store, Unit,
+    Clock, CommitError, Committed, Connectors, Courier, Entropy, Op, Record, Store, Unit,
 };
 use scaivault_core::seal::Sealer;
 use scaivault_core::time::Timestamp;
@@ -35,6 +35,8 @@ pub struct VaultPorts {
     pub entropy: Arc<dyn Entropy>,
     /// The way out.
     pub courier: Arc<dyn Courier>,
+    /// What speaks to targets.
+    pub connectors: Arc<dyn Connectors>,
 }
 
 /// The engine.
@@ -44,6 +46,7 @@ pub struct Vault {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) courier: Arc<dyn Courier>,
+    pub(crate) connectors: Arc<dyn Connectors>,
     pub(crate) caches: Caches,
     pub(crate) signals: Signals,
     pub(crate) tally: Tally,
@@ -59,6 +62,7 @@ impl Vault {
             clock: ports.clock,
             entropy: ports.entropy,
             courier: ports.courier,
+            connectors: ports.connectors,
             caches: Caches::default(),
             signals: Signals::default(),
             tally: Tally::default(),
@@ -164,6 +168,7 @@ impl Touched {
                 self.secrets.push((tenant.clone(), path.clone()));
             }
             Op::SecretErase(head) => self.secrets.push((head.tenant.clone(), head.path.clone())),
+            Op::ConsumerReport(_) => {}
             Op::Emit(_) => self.outbox = true,
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
@@ -185,7 +190,7 @@ impl Touched {
             }
             Record::Rotation(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
-            Record::RotationPolicy(_) | Record::Key(_) => {}
+            Record::RotationPolicy(_) | Record::Target(_) | Record::Key(_) => {}
         }
     }
 

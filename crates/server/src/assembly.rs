@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use axum::Router;
 use parking_lot::Mutex;
+use scaivault_connectors::Registry;
 use scaivault_core::ports::{Clock, Entropy, KeyReads, Record, Store, Unit, UnitName};
 use scaivault_core::seal::KeyPurpose;
 use scaivault_crypto::keyring::Keyring;
@@ -90,6 +91,7 @@ pub(crate) async fn open_vault(
         clock,
         entropy: entropy as Arc<dyn Entropy>,
         courier: Arc::new(GuardedCourier::new(egress)?),
+        connectors: Arc::new(Registry::of(Vec::new())),
     }));
     vault.server_started().await?;
     Ok(Opened { vault, store })

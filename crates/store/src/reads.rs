@@ -11,24 +11,25 @@ use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TenantId, TokenId, WebhookId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, PolicyReads, ReceiverReads, RotationFilter,
-    RotationPolicyReads, RotationReads, SecretFilter, SecretReads, TokenReads,
+    RotationPolicyReads, RotationReads, SecretFilter, SecretReads, TargetReads, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::target::Target;
 use scaivault_core::time::Timestamp;
 
 use crate::sqlite::row::Read;
 use crate::sqlite::{
     assignment, audit_read, audit_verify, binding, consumer, delivery, event, keyring, policy,
-    rotation, rotation_policy, secret, subscription, token, version, webhook,
+    rotation, rotation_policy, secret, subscription, target, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -120,6 +121,15 @@ reads! {
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Rotation>
             = read_many |conn| rotation::list(conn, &tenant, &filter, after.as_deref(), limit);
     }
+    TargetReads {
+        fn target_find(tenant: &TenantId = tenant.clone(), id: &TargetId = id.clone())
+            -> Option<Target> = read |conn| target::find(conn, &tenant, &id);
+        fn target_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
+            -> Option<Target> = read |conn| target::named(conn, &tenant, &name);
+        fn target_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Target>
+            = read |conn| target::list(conn, &tenant, after.as_deref(), limit);
+    }
     ReceiverReads {
         fn webhook_find(tenant: &TenantId = tenant.clone(), id: &WebhookId = id.clone())
             -> Option<Webhook> = read |conn| webhook::find(conn, &tenant, &id);
@@ -154,6 +164,10 @@ reads! {
     ConsumerReads {
         fn consumer_list(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
             -> Vec<Consumer> = read |conn| consumer::list(conn, &tenant, &path);
+        fn consumer_reads(tenant: &TenantId = tenant.clone(), who: &Identity = who.clone(),
+            after: Option<&str> = after.map(str::to_owned), paths: usize)
+            -> Vec<(SecretPath, Consumer)>
+            = read_many |conn| consumer::reads(conn, &tenant, &who, after.as_deref(), paths);
     }
     KeyReads {
         fn key_list() -> Vec<KeyRecord> = read |conn| keyring::list(conn);

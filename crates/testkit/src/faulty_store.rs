@@ -18,19 +18,20 @@ use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TenantId, TokenId, WebhookId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
     ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, SecretFilter,
-    SecretReads, Store, StoreHealth, TokenReads, Unit, UnitName,
+    SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::target::Target;
 use scaivault_core::time::Timestamp;
 
 /// What is lost.
@@ -212,6 +213,11 @@ forward! {
             tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize
         ) -> Read<Vec<Rotation>>;
     }
+    TargetReads {
+        fn target_find(tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
+        fn target_named(tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+        fn target_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Target>>;
+    }
     ReceiverReads {
         fn webhook_find(tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>>;
         fn webhook_list(tenant: &TenantId) -> Read<Vec<Webhook>>;
@@ -235,6 +241,8 @@ forward! {
     }
     ConsumerReads {
         fn consumer_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Consumer>>;
+        fn consumer_reads(tenant: &TenantId, who: &Identity, after: Option<&str>, paths: usize)
+            -> Read<Vec<(SecretPath, Consumer)>>;
     }
     AuditReads {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;

@@ -6,6 +6,7 @@
 //! * [`FaultyStore`]: loses a unit, or its answer, at the commit a test names.
 //! * [`WatchedStore`]: shows a test every unit, or stops one.
 //! * [`ScriptedCourier`]: receivers that answer, refuse, or stay silent as a test says.
+//! * [`ScriptedTarget`]: accounts of a target in memory, late, lost and refused changes.
 //! * [`mod@store_conformance`]: what every storage engine must do, and sample rows to store.
 //!
 //! A new fake is one file with its tests, and one line here.
@@ -15,6 +16,7 @@ mod entropy;
 mod faulty_store;
 mod memory_store;
 mod scripted_courier;
+mod scripted_target;
 #[allow(clippy::unwrap_used, reason = "a conformance suite is a test")]
 pub mod store_conformance;
 mod watched_store;
@@ -24,4 +26,5 @@ pub use entropy::SeededEntropy;
 pub use faulty_store::{Fault, FaultyStore, When};
 pub use memory_store::MemoryStore;
 pub use scripted_courier::{Received, Reply, ScriptedCourier};
+pub use scripted_target::{Luck, SCRIPTED, ScriptedTarget};
 pub use watched_store::{Stop, WatchedStore};

@@ -19,6 +19,6 @@ pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, Read, ReadError, ReceiverReads,
     RotationFilter, RotationPolicyReads, RotationReads, SecretFilter, SecretReads, Store,
-    StoreHealth, TokenReads,
+    StoreHealth, TargetReads, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

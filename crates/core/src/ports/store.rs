@@ -17,13 +17,14 @@ use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
     BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TenantId, TokenId, WebhookId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::rotation::{Assignment, Phase, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, SecretType, Version};
+use crate::target::Target;
 use crate::time::Timestamp;
 
 /// A read failed.
@@ -204,6 +205,22 @@ pub trait RotationReads {
     ) -> Read<Vec<Rotation>>;
 }
 
+/// Targets.
+#[async_trait]
+pub trait TargetReads {
+    /// One target.
+    async fn target_find(&self, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
+    /// By its name.
+    async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+    /// Targets by id.
+    async fn target_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Target>>;
+}
+
 /// Webhooks and subscriptions.
 #[async_trait]
 pub trait ReceiverReads {
@@ -280,6 +297,15 @@ pub trait DeliveryReads {
 pub trait ConsumerReads {
     /// Who read which version, by version (newest first) and consumer.
     async fn consumer_list(&self, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Consumer>>;
+    /// What one identity read: the path and its line, by path and version (newest first), after
+    /// `after` (a path; lines of one path are never split over pages).
+    async fn consumer_reads(
+        &self,
+        tenant: &TenantId,
+        who: &Identity,
+        after: Option<&str>,
+        paths: usize,
+    ) -> Read<Vec<(SecretPath, Consumer)>>;
 }
 
 /// A page of audit rows.
@@ -396,6 +422,7 @@ pub trait Store:
     + RotationPolicyReads
     + AssignmentReads
     + RotationReads
+    + TargetReads
     + ReceiverReads
     + EventReads
     + DeliveryReads

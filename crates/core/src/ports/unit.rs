@@ -13,7 +13,7 @@
 
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
-use crate::consumer::ConsumerRead;
+use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::identity::Token;
@@ -23,6 +23,7 @@ use crate::receiver::{Subscription, Webhook};
 use crate::rotation::{Assignment, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, Version};
+use crate::target::Target;
 use crate::time::Timestamp;
 
 macro_rules! unit_names {
@@ -74,6 +75,15 @@ unit_names! {
     RotationPark = "rotation_park";
     RotationWait = "rotation_wait";
     RotationFail = "rotation_fail";
+    RotationPlan = "rotation_plan";
+    RotationSend = "rotation_send";
+    RotationSent = "rotation_sent";
+    RotationLook = "rotation_look";
+    RotationEnter = "rotation_enter";
+    RotationStepBack = "rotation_step_back";
+    RotationDemote = "rotation_demote";
+    RotationFinish = "rotation_finish";
+    TargetWrite = "target_write";
     WebhookWrite = "webhook_write";
     WebhookDelete = "webhook_delete";
     SubscriptionWrite = "subscription_write";
@@ -104,6 +114,8 @@ pub enum Record {
     Assignment(Assignment),
     /// A rotation.
     Rotation(Rotation),
+    /// A target.
+    Target(Target),
     /// A webhook.
     Webhook(Webhook),
     /// A subscription.
@@ -126,6 +138,7 @@ pub enum RecordKind {
     RotationPolicy,
     Assignment,
     Rotation,
+    Target,
     Webhook,
     Subscription,
     Delivery,
@@ -144,6 +157,7 @@ impl Record {
             Self::RotationPolicy(_) => RecordKind::RotationPolicy,
             Self::Assignment(_) => RecordKind::Assignment,
             Self::Rotation(_) => RecordKind::Rotation,
+            Self::Target(_) => RecordKind::Target,
             Self::Webhook(_) => RecordKind::Webhook,
             Self::Subscription(_) => RecordKind::Subscription,
             Self::Delivery(_) => RecordKind::Delivery,
@@ -173,6 +187,8 @@ pub enum Op {
     /// Remove a secret with all versions, its ledger and its assignment; the head must have this
     /// very `revision`.
     SecretErase(SecretHead),
+    /// Note in the ledger what a consumer says of a version it holds.
+    ConsumerReport(ConsumerReport),
     /// Put an event into the outbox, with the next sequence number of its path.
     Emit(Event),
     /// Move the fan-out mark from one outbox position to another; refused when it is not there.

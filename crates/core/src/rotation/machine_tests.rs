@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::identity::Identity;
+use crate::ids::{RotationId, RotationPolicyId, TenantId};
+use crate::path::SecretPath;
+use crate::rotation::{RotationPolicy, Rules, Trigger};
+use crate::time::Span;
 
 const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -14,6 +19,7 @@ fn policy(auto_generate: bool) -> RotationPolicy {
         grace_period: Span::parse("48h").unwrap(),
         warn_before: Vec::new(),
         auto_generate,
+        rules: Rules::default(),
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,
@@ -38,10 +44,11 @@ fn at(hours: u64) -> Timestamp {
     T0.plus(std::time::Duration::from_secs(hours * 3_600))
 }
 
-const fn seen(current: u64, candidate: Option<VersionState>) -> Observed {
+fn seen(current: u64, candidate: Option<VersionState>) -> Observed {
     Observed {
         current_version: Some(current),
         candidate,
+        ..Observed::default()
     }
 }
 
@@ -49,12 +56,12 @@ const fn seen(current: u64, candidate: Option<VersionState>) -> Observed {
 fn event_driven_waits_then_is_overdue_and_a_late_write_still_answers() {
     let rotation = opened(false);
     assert_eq!(
-        decide(&rotation, seen(1, None), at(47)),
+        decide(&rotation, &seen(1, None), at(47)),
         Step::Wait(Some(at(48)))
     );
-    assert_eq!(decide(&rotation, seen(1, None), at(48)), Step::Overdue);
+    assert_eq!(decide(&rotation, &seen(1, None), at(48)), Step::Overdue);
     let parked = rotation.parked(Reason::Overdue, at(48));
-    assert_eq!(decide(&parked, seen(1, None), at(500)), Step::Wait(None));
+    assert_eq!(decide(&parked, &seen(1, None), at(500)), Step::Wait(None));
     assert!(parked.awaits_value());
     let answered = parked.promoted(2, 1, at(60));
     assert_eq!(
@@ -67,19 +74,19 @@ fn event_driven_waits_then_is_overdue_and_a_late_write_still_answers() {
 #[test]
 fn generated_value_commits_the_candidate_alone_then_promotes_then_closes() {
     let rotation = opened(true);
-    assert_eq!(decide(&rotation, seen(1, None), T0), Step::Generate);
+    assert_eq!(decide(&rotation, &seen(1, None), T0), Step::Generate);
     let pending = rotation.generated(2, 1, T0);
     assert_eq!(
-        decide(&pending, seen(1, Some(VersionState::Pending)), T0),
+        decide(&pending, &seen(1, Some(VersionState::Pending)), T0),
         Step::Promote
     );
     let draining = pending.promoted(2, 1, T0);
     assert_eq!(
-        decide(&draining, seen(2, Some(VersionState::Current)), at(1)),
+        decide(&draining, &seen(2, Some(VersionState::Current)), at(1)),
         Step::Wait(Some(at(48)))
     );
     assert_eq!(
-        decide(&draining, seen(2, Some(VersionState::Current)), at(48)),
+        decide(&draining, &seen(2, Some(VersionState::Current)), at(48)),
         Step::Close
     );
     assert_eq!(draining.completed(at(48)).phase.status(), "success");
@@ -89,7 +96,7 @@ fn generated_value_commits_the_candidate_alone_then_promotes_then_closes() {
 fn a_value_written_by_hand_in_between_is_never_overwritten() {
     let pending = opened(true).generated(2, 1, T0);
     let observed = seen(3, Some(VersionState::Pending));
-    assert_eq!(decide(&pending, observed, T0), Step::Withdraw);
+    assert_eq!(decide(&pending, &observed, T0), Step::Withdraw);
     let again = pending.withdrawn(3, T0);
     assert_eq!(
         (again.phase, again.from_version, again.to_version),
@@ -98,7 +105,7 @@ fn a_value_written_by_hand_in_between_is_never_overwritten() {
     let mut often = pending;
     often.withdrawals = WITHDRAWALS_MAX;
     assert_eq!(
-        decide(&often, observed, T0),
+        decide(&often, &observed, T0),
         Step::Abandon(Reason::ChangedByHand)
     );
 }
@@ -107,10 +114,7 @@ fn a_value_written_by_hand_in_between_is_never_overwritten() {
 fn asked_for_again_it_goes_on_with_the_candidate_it_has() {
     let pending = opened(true).generated(2, 1, T0);
     let again = pending.announced_again(&policy(true), at(1));
-    assert_eq!(
-        (again.phase, again.to_version),
-        (Phase::Propagating, Some(2))
-    );
+    assert_eq!((again.phase, again.to_version), (Phase::Verifying, Some(2)));
     assert_eq!(
         (again.wake_at, again.revision),
         (Some(at(1)), pending.revision + 1)
@@ -122,10 +126,7 @@ fn asked_for_again_it_goes_on_with_the_candidate_it_has() {
 
 #[test]
 fn a_deleted_secret_ends_every_open_rotation() {
-    let gone = Observed {
-        current_version: None,
-        candidate: None,
-    };
+    let gone = Observed::default();
     for phase in Phase::ALL {
         let mut rotation = opened(false);
         rotation.phase = phase;
@@ -134,7 +135,7 @@ fn a_deleted_secret_ends_every_open_rotation() {
         } else {
             Step::Abandon(Reason::SecretDeleted)
         };
-        assert_eq!(decide(&rotation, gone, T0), expect, "{phase:?}");
+        assert_eq!(decide(&rotation, &gone, T0), expect, "{phase:?}");
     }
 }
 
@@ -163,6 +164,7 @@ fn perform(rotation: &Rotation, step: Step, versions: &mut (u64, u64), now: Time
         Step::Close => rotation.completed(now),
         Step::Abandon(reason) => rotation.abandoned(reason, now),
         Step::Wait(until) => rotation.waiting(until),
+        other => panic!("{other:?} is for targets"),
     }
 }
 
@@ -184,7 +186,7 @@ proptest! {
             let candidate = rotation.to_version.map(|version| {
                 if version == versions.0 { VersionState::Current } else { VersionState::Pending }
             });
-            let step = decide(rotation, seen(versions.0, candidate), now);
+            let step = decide(rotation, &seen(versions.0, candidate), now);
             if step == Step::Close {
                 assert!(rotation.grace_ends_at.is_some_and(|end| end <= now));
             }

@@ -1,12 +1,24 @@
 //! Rotation: the policy that says when, the schedule of each secret, and the state machine of
 //! one rotation. Everything here is a pure function of what is stored and the time given.
 
+mod at_target;
+mod drain;
 mod machine;
+mod outcomes;
+mod phase;
 mod policy;
+mod reason;
+mod record;
+mod rules;
 mod schedule;
 
-pub use machine::{
-    Failure, FailureKind, Observed, Phase, Reason, Rotation, Step, Strategy, Trigger, decide,
-};
+pub use at_target::{AtTarget, Attached, InFlight};
+pub use drain::{Standing, Wanted, standing};
+pub use machine::{Effect, Look, Observed, Step, decide};
+pub use outcomes::{EffectOutcome, Jitter};
+pub use phase::{Phase, Strategy, Trigger};
 pub use policy::{GRACE_DEFAULT, RotationPolicy};
+pub use reason::{Failure, FailureKind, Reason};
+pub use record::Rotation;
+pub use rules::{OnDeadline, OnFailure, Rules, Which};
 pub use schedule::{Assignment, Due, schedule};

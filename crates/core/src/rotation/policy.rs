@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::Strategy;
+use super::phase::Strategy;
+use super::rules::Rules;
 use crate::ids::{RotationPolicyId, TenantId, WebhookId};
 use crate::time::{Span, Timestamp};
 
@@ -28,6 +29,9 @@ pub struct RotationPolicy {
     pub warn_before: Vec<Span>,
     /// The server writes the new value itself.
     pub auto_generate: bool,
+    /// For secrets attached to a target.
+    #[serde(default)]
+    pub rules: Rules,
     /// Webhooks that get this policy's rotation events whatever their own path filter says.
     pub webhook_ids: Vec<WebhookId>,
     /// Inactive: the schedule stands still, attachments stay.

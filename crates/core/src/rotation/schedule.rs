@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::at_target::Attached;
 use super::policy::RotationPolicy;
 use crate::identity::Identity;
 use crate::ids::{RotationId, RotationPolicyId, TenantId};
@@ -17,6 +18,9 @@ pub struct Assignment {
     pub path: SecretPath,
     /// The policy.
     pub policy_id: RotationPolicyId,
+    /// The target that is told, if there is one.
+    #[serde(default)]
+    pub attached: Option<Attached>,
     /// When it was attached; the first interval counts from here.
     pub assigned_at: Timestamp,
     /// By whom.
@@ -95,6 +99,7 @@ impl Assignment {
             tenant,
             path,
             policy_id: policy.id.clone(),
+            attached: None,
             assigned_at: now,
             assigned_by: by,
             last_rotated_at: None,
@@ -139,6 +144,27 @@ impl Assignment {
             next.next_rotation_at = now.plus(policy.interval.duration());
             next.wake_at = next.wake_from(policy, now);
         }
+        next
+    }
+
+    /// The row after a rotation at a target made its new value current: the next interval counts
+    /// from `now`, and begins when the rotation has ended.
+    #[must_use]
+    pub fn promoted(&self, policy: Option<&RotationPolicy>, now: Timestamp) -> Self {
+        let open_rotation = self.open_rotation.clone();
+        Self {
+            open_rotation,
+            wake_at: None,
+            ..self.rotated(policy, now)
+        }
+    }
+
+    /// The row after a rotation at a target has ended.
+    #[must_use]
+    pub fn released(&self, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.open_rotation = None;
+        next.wake_at = Some(now);
         next
     }
 
@@ -209,6 +235,7 @@ mod tests {
             grace_period: Span::parse("48h").unwrap(),
             warn_before: warn.iter().map(|text| Span::parse(text).unwrap()).collect(),
             auto_generate: false,
+            rules: crate::rotation::Rules::default(),
             webhook_ids: Vec::new(),
             is_active: true,
             created_at: T0,

@@ -126,7 +126,7 @@ impl Vault {
             AssignmentReads::assignment_due(&*self.store, tenant, until, policy, limit).await?;
         let waiting = RotationFilter {
             policy_id: policy.cloned(),
-            phases: vec![Phase::Generating, Phase::Propagating, Phase::Parked],
+            phases: vec![Phase::Generating, Phase::Verifying, Phase::Parked],
             ..RotationFilter::default()
         };
         for rotation in

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::Entropy;
+use scaivault_core::ports::{Entropy, NewField};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -72,6 +72,50 @@ pub(super) fn regenerate(current: &Plaintext, entropy: &dyn Entropy) -> Option<P
     }
     if !fields.iter().any(|(name, _)| *name == chosen) {
         put(&chosen, fresh.expose(), true)?;
+    }
+    out.push(b'}');
+    Some(Plaintext::new(out))
+}
+
+/// The current object with these fields replaced, or added at its end; every other field keeps its
+/// bytes and its place. Without a current value: these fields alone. `None` when the current value
+/// is no object, or a new field is no UTF-8 text.
+pub(super) fn replaced(current: Option<&Plaintext>, new: &[NewField]) -> Option<Plaintext> {
+    let empty = Plaintext::new(b"{}".to_vec());
+    let current = current.unwrap_or(&empty);
+    let Fields(fields) = serde_json::from_slice(current.expose()).ok()?;
+    // Room for everything from the start: a growing buffer would leave copies behind. JSON writes
+    // at most six bytes for one of a text.
+    let room: usize = new
+        .iter()
+        .map(|field| 6 * field.value.len() + field.name.len() + 8)
+        .sum();
+    let mut out = Vec::with_capacity(current.len() + room + 2);
+    out.push(b'{');
+    let begin = |out: &mut Vec<u8>, name: &str| -> Option<()> {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut *out, name).ok()?;
+        out.push(b':');
+        Some(())
+    };
+    let text = |out: &mut Vec<u8>, value: &Plaintext| -> Option<()> {
+        let value = std::str::from_utf8(value.expose()).ok()?;
+        serde_json::to_writer(out, value).ok()
+    };
+    for (name, value) in &fields {
+        begin(&mut out, name)?;
+        match new.iter().find(|field| field.name == *name) {
+            Some(field) => text(&mut out, &field.value)?,
+            None => out.extend_from_slice(value.get().as_bytes()),
+        }
+    }
+    for field in new {
+        if !fields.iter().any(|(name, _)| *name == field.name) {
+            begin(&mut out, &field.name)?;
+            text(&mut out, &field.value)?;
+        }
     }
     out.push(b'}');
     Some(Plaintext::new(out))
@@ -161,6 +205,21 @@ mod tests {
             "client_secret",
         );
         check("{}", "value");
+    }
+
+    #[test]
+    fn given_fields_are_replaced_or_added_and_nothing_else_moves() {
+        let new = |name: &str, value: &str| NewField::new(name, Plaintext::new(value.into()));
+        let current = Plaintext::new(br#"{"port":5432.0,"username":"a","x":[1, 2]}"#.to_vec());
+        let fields = [new("username", "b\"\\"), new("password", "p")];
+        let made = replaced(Some(&current), &fields).unwrap();
+        let text = std::str::from_utf8(made.expose()).unwrap();
+        let expect = r#"{"port":5432.0,"username":"b\"\\","x":[1, 2],"password":"p"}"#;
+        assert_eq!(text, expect);
+        let first = replaced(None, &fields).unwrap();
+        let first: Map<String, Value> = serde_json::from_slice(first.expose()).unwrap();
+        assert_eq!(first.len(), 2);
+        assert!(replaced(Some(&Plaintext::new(b"[]".to_vec())), &fields).is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rotation: policies, attachments, opening a rotation, and the worker that carries it on.
 
 mod assignments;
+mod at_target;
 mod candidate;
 mod open;
 mod policies;

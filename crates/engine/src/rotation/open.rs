@@ -8,8 +8,8 @@ use scaivault_core::identity::Scope;
 use scaivault_core::ids::{RotationId, RotationPolicyId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Record, RotationPolicyReads, RotationReads, SecretReads, Unit,
-    UnitName,
+    AssignmentReads, CommitError, Record, RotationFilter, RotationPolicyReads, RotationReads,
+    SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Strategy, Trigger};
 use scaivault_core::secret::SecretHead;
@@ -20,6 +20,9 @@ use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::events;
 use crate::vault::Vault;
+
+/// Earlier rotations whose epochs are looked at: their ids sort by a clock that may have jumped.
+const FENCE_LOOK: usize = 16;
 
 /// Secrets that one request for a policy rotates at most.
 const POLICY_ROTATE_MAX: usize = 500;
@@ -182,6 +185,13 @@ impl Vault {
             head.current_version,
             now,
         );
+        let rotation = match &assignment.attached {
+            Some(attached) => {
+                let fence = self.next_fence(head, now).await?;
+                rotation.at_target(attached.clone(), policy.rules.clone(), false, fence)
+            }
+            None => rotation,
+        };
         let rotation = claimed(rotation, now);
         let unit = Unit::new(UnitName::RotationOpen)
             .put(Record::Rotation(rotation.clone()))
@@ -193,6 +203,22 @@ impl Vault {
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
         self.commit(unit).await?;
         Ok(rotation)
+    }
+
+    /// Above every epoch that an earlier rotation of the secret can have left at the target. The
+    /// clock alone would not do: it may have been set back.
+    async fn next_fence(&self, head: &SecretHead, now: Timestamp) -> Result<u64, CommitError> {
+        let filter = RotationFilter {
+            path: Some(head.path.clone()),
+            ..RotationFilter::default()
+        };
+        let rows =
+            RotationReads::rotation_list(&*self.store, &head.tenant, &filter, None, FENCE_LOOK)
+                .await
+                .map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        let above = rows.iter().map(|row| row.epoch().saturating_add(1)).max();
+        let clock = u64::try_from(now.as_micros()).unwrap_or(0);
+        Ok(clock.max(above.unwrap_or(0)))
     }
 
     async fn announce_again(
@@ -233,7 +259,7 @@ impl Vault {
             Strategy::EventDriven => {
                 unit.emit(self.event(caller, events::due_now(head, rotation, due_at), now))
             }
-            Strategy::GeneratedValue => unit,
+            Strategy::GeneratedValue | Strategy::Target => unit,
         }
     }
 }
@@ -243,7 +269,8 @@ impl Vault {
 fn claimed(rotation: Rotation, now: Timestamp) -> Rotation {
     let claimed_until = match rotation.strategy {
         Strategy::GeneratedValue => Some(now.plus(HOLD)),
-        Strategy::EventDriven => None,
+        // What a target has to be told is the scheduler's: a request does not wait for it.
+        Strategy::EventDriven | Strategy::Target => None,
     };
     Rotation {
         claimed_until,

@@ -6,7 +6,7 @@ use scaivault_core::ids::{RotationPolicyId, WebhookId};
 use scaivault_core::ports::{
     AssignmentReads, CommitError, Op, ReceiverReads, Record, RotationPolicyReads, Unit, UnitName,
 };
-use scaivault_core::rotation::{Reason, RotationPolicy};
+use scaivault_core::rotation::{Reason, RotationPolicy, Rules};
 use scaivault_core::time::Span;
 
 use crate::caller::Caller;
@@ -23,6 +23,7 @@ pub struct RotationPolicyDraft {
     pub grace_period: Span,
     pub warn_before: Vec<Span>,
     pub auto_generate: bool,
+    pub rules: Rules,
     pub webhook_ids: Vec<WebhookId>,
 }
 
@@ -36,6 +37,7 @@ pub struct RotationPolicyChange {
     pub grace_period: Option<Span>,
     pub warn_before: Option<Vec<Span>>,
     pub auto_generate: Option<bool>,
+    pub rules: Option<Rules>,
     pub webhook_ids: Option<Vec<WebhookId>>,
     pub is_active: Option<bool>,
 }
@@ -66,6 +68,7 @@ impl Vault {
             grace_period: draft.grace_period,
             warn_before: draft.warn_before,
             auto_generate: draft.auto_generate,
+            rules: draft.rules,
             webhook_ids: draft.webhook_ids,
             is_active: true,
             created_at: now,
@@ -111,6 +114,7 @@ impl Vault {
             policy.grace_period = change.grace_period.unwrap_or(policy.grace_period);
             policy.warn_before = change.warn_before.unwrap_or(policy.warn_before);
             policy.auto_generate = change.auto_generate.unwrap_or(policy.auto_generate);
+            policy.rules = change.rules.unwrap_or(policy.rules);
             policy.webhook_ids = change.webhook_ids.unwrap_or(policy.webhook_ids);
             policy.is_active = change.is_active.unwrap_or(policy.is_active);
             let extra = AuditExtra {

@@ -8,7 +8,9 @@ use scaivault_core::ports::{
     AssignmentReads, Op, Record, RotationFilter, RotationPolicyReads, RotationReads, SecretReads,
     Unit, UnitName,
 };
-use scaivault_core::rotation::{Assignment, FailureKind, Observed, Phase, Reason, Rotation, Step};
+use scaivault_core::rotation::{
+    Assignment, AtTarget, FailureKind, Observed, Phase, Reason, Rotation, Step,
+};
 use scaivault_core::seal::{Place, SealError, Sealer};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
@@ -35,10 +37,15 @@ impl Vault {
         &self,
         rotation: &Rotation,
         step: Step,
-        observed: Observed,
+        observed: &Observed,
     ) -> Result<Rotation, StepError> {
         let now = self.now();
         let caller = Caller::system(rotation.tenant.clone(), WORKER, now);
+        if let Some(at) = &rotation.at_target {
+            return self
+                .perform_at_target(&caller, rotation, at, step, now)
+                .await;
+        }
         match step {
             Step::Generate => self.generate(&caller, rotation, now).await,
             Step::Promote => self.promote(&caller, rotation, now).await,
@@ -67,7 +74,57 @@ impl Vault {
             Step::Abandon(reason) => self.abandon(&caller, rotation, reason, now).await,
             Step::Park(reason) => self.park(&caller, rotation, reason, now).await,
             Step::Wait(until) => Ok(rotation.waiting(until)),
+            Step::Send(_)
+            | Step::Look(_)
+            | Step::Verify
+            | Step::Enter(_)
+            | Step::Force
+            | Step::Alert
+            | Step::StepBack(_)
+            | Step::Demote
+            | Step::Finish
+            | Step::Resume => {
+                let reason = Reason::PhaseWithoutStep;
+                self.park(&caller, rotation, reason, now).await
+            }
         }
+    }
+
+    async fn perform_at_target(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        at: &AtTarget,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<Rotation, StepError> {
+        let (name, next) = match step {
+            Step::Generate => return self.target_plan(caller, rotation, at, now).await,
+            Step::Send(effect) => {
+                return self.target_send(caller, rotation, at, effect, now).await;
+            }
+            Step::Look(look) => return self.target_look(caller, rotation, at, look, now).await,
+            Step::Verify => return self.target_verify(caller, rotation, at, now).await,
+            Step::Demote => return self.target_demote(caller, rotation, now).await,
+            Step::Finish => return self.target_finish(caller, rotation, now).await,
+            Step::Close => return self.target_complete(caller, rotation, now).await,
+            Step::Abandon(reason) => return self.abandon(caller, rotation, reason, now).await,
+            Step::Park(reason) => return self.target_park(caller, rotation, reason, now).await,
+            Step::Enter(phase) => (UnitName::RotationEnter, rotation.entered(phase, now)),
+            Step::Force => (UnitName::RotationEnter, rotation.forced(now)),
+            Step::Alert => (UnitName::RotationEnter, rotation.alerted(now)),
+            Step::StepBack(reason) => (
+                UnitName::RotationStepBack,
+                rotation.stepped_back(reason, now),
+            ),
+            Step::Resume => (UnitName::RotationEnter, rotation.resumed(false, now)),
+            Step::Wait(until) => return Ok(rotation.waiting(until)),
+            Step::Promote | Step::Withdraw | Step::Overdue => {
+                let reason = Reason::PhaseWithoutStep;
+                return self.target_park(caller, rotation, reason, now).await;
+            }
+        };
+        self.target_go(name, caller, rotation, next).await
     }
 
     /// Makes the candidate and commits it alone, before anything else happens anywhere.
@@ -385,7 +442,10 @@ impl Vault {
         })
     }
 
-    async fn head_of(&self, rotation: &Rotation) -> Result<Option<SecretHead>, StepError> {
+    pub(super) async fn head_of(
+        &self,
+        rotation: &Rotation,
+    ) -> Result<Option<SecretHead>, StepError> {
         Ok(
             SecretReads::secret_find(&*self.store, &rotation.tenant, &rotation.path)
                 .await?
@@ -394,14 +454,23 @@ impl Vault {
     }
 
     /// The attachment, if it points at this rotation.
-    async fn assignment_of(&self, rotation: &Rotation) -> Result<Option<Assignment>, StepError> {
+    pub(super) async fn assignment_of(
+        &self,
+        rotation: &Rotation,
+    ) -> Result<Option<Assignment>, StepError> {
         let found =
             AssignmentReads::assignment_find(&*self.store, &rotation.tenant, &rotation.path)
                 .await?;
         Ok(found.filter(|assignment| assignment.open_rotation.as_ref() == Some(&rotation.id)))
     }
 
-    fn step_unit(&self, name: UnitName, caller: &Caller, next: &Rotation, now: Timestamp) -> Unit {
+    pub(super) fn step_unit(
+        &self,
+        name: UnitName,
+        caller: &Caller,
+        next: &Rotation,
+        now: Timestamp,
+    ) -> Unit {
         let extra = AuditExtra {
             version: next.to_version,
             old_version: Some(next.from_version),
@@ -417,7 +486,7 @@ impl Vault {
             .audited(row)
     }
 
-    fn failed_event(
+    pub(super) fn failed_event(
         &self,
         caller: &Caller,
         next: &Rotation,

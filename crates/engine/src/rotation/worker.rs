@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::ports::{
-    Claims, CommitError, Op, Record, RotationPolicyReads, SecretReads, Unit, UnitName,
+    Claims, CommitError, ConsumerReads, Op, Record, RotationPolicyReads, SecretReads, Unit,
+    UnitName,
 };
 use scaivault_core::rotation::{
-    Assignment, Due, Observed, Reason, Rotation, RotationPolicy, Step, Trigger, decide, schedule,
+    Assignment, Due, Observed, Reason, Rotation, RotationPolicy, Standing, Step, Trigger, decide,
+    schedule, standing,
 };
 use scaivault_core::time::Span;
 
@@ -136,7 +138,7 @@ impl Vault {
         for _ in 0..STEPS_MAX {
             let now = self.now();
             let observed = self.observe(&rotation).await?;
-            let step = decide(&rotation, observed, now);
+            let step = decide(&rotation, &observed, now);
             if let Step::Wait(wake_at) = step {
                 if rotation.wake_at != wake_at || rotation.claimed_until.is_some() {
                     let unit = Unit::new(UnitName::RotationWait)
@@ -145,7 +147,7 @@ impl Vault {
                 }
                 return Ok(());
             }
-            rotation = self.perform(&rotation, step, observed).await?;
+            rotation = self.perform(&rotation, step, &observed).await?;
         }
         Ok(())
     }
@@ -167,7 +169,20 @@ impl Vault {
         Ok(Observed {
             current_version: head.map(|head| head.current_version),
             candidate,
+            standing: self.standing_of(rotation).await?,
+            waits_for_turn: false,
         })
+    }
+
+    /// Where the consumers of a rotation at a target stand.
+    async fn standing_of(&self, rotation: &Rotation) -> Result<Standing, StepError> {
+        let Some(at) = &rotation.at_target else {
+            return Ok(Standing::default());
+        };
+        let (tenant, path) = (&rotation.tenant, &rotation.path);
+        let ledger = ConsumerReads::consumer_list(&*self.store, tenant, path).await?;
+        let now = self.now();
+        Ok(standing(&ledger, rotation.wanted(at), &at.rules, now))
     }
 }
 

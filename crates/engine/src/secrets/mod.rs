@@ -12,5 +12,5 @@ pub use browse::SecretDetails;
 pub use delete::Deleted;
 pub use metadata::MetadataChange;
 pub use read::ReadSecret;
-pub(crate) use write::DATA_PLACE_KIND;
+pub(crate) use write::{DATA_PLACE_KIND, data_place};
 pub use write::{SecretWrite, Written};

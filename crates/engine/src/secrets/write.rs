@@ -28,6 +28,17 @@ use crate::vault::Vault;
 /// The sealing place of values.
 pub(crate) const DATA_PLACE_KIND: &str = "secret";
 
+/// The place of one version of a secret.
+pub(crate) fn data_place(head: &SecretHead, version: u64) -> Place<'_> {
+    Place {
+        tenant: &head.tenant,
+        kind: DATA_PLACE_KIND,
+        path: head.path.as_str(),
+        version,
+        field: "data",
+    }
+}
+
 /// What to write. Absent parts keep what the secret has.
 pub struct SecretWrite {
     /// Where.

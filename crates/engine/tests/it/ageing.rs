@@ -102,7 +102,7 @@ async fn a_candidate_stays_and_is_seen_by_nobody() {
     let rotation = w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
     assert_eq!(
         (rotation.phase, rotation.to_version),
-        (Phase::Propagating, Some(2))
+        (Phase::Verifying, Some(2))
     );
     assert_eq!(numbers(&w).await, [2, 1]);
     let unseen = w.read(&root(), AT, Some(2)).await.unwrap_err();

@@ -332,7 +332,7 @@ fn generated(life: &mut Life) -> Story<'_> {
             .arm(UnitName::RotationPromote, When::Every, Fault::Unit);
         life.rotate("app/made", |all| all.len() == 3).await;
         for _ in 0..10 {
-            if life.w.rotations("app/made").await[2].phase == Phase::Propagating {
+            if life.w.rotations("app/made").await[2].phase == Phase::Verifying {
                 break;
             }
             life.w.restart();

@@ -13,4 +13,5 @@ mod revocation;
 mod rotation_endings;
 mod secrecy;
 mod simulation;
+mod targets;
 mod world;

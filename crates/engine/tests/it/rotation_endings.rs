@@ -23,7 +23,7 @@ async fn with_candidate(w: &World) -> Rotation {
     w.store
         .arm(UnitName::RotationPromote, When::Every, Fault::Unit);
     let rotation = w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
-    assert_eq!(rotation.phase, Phase::Propagating);
+    assert_eq!(rotation.phase, Phase::Verifying);
     w.store.disarm();
     rotation
 }

@@ -264,7 +264,7 @@ impl Sim {
             let rotations = self.w.rotations(other).await;
             if rotations
                 .iter()
-                .any(|rotation| rotation.phase == Phase::Propagating)
+                .any(|rotation| rotation.phase == Phase::Verifying)
             {
                 at = other;
             }
@@ -562,7 +562,7 @@ impl Sim {
             .collect();
         let owned: Vec<u64> = waiting
             .iter()
-            .filter(|rotation| rotation.phase == Phase::Propagating)
+            .filter(|rotation| rotation.phase == Phase::Verifying)
             .filter_map(|rotation| rotation.to_version)
             .collect();
         assert_eq!(pending, owned, "candidates of {at} and their rotation");

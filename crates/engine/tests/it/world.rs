@@ -34,7 +34,9 @@ use scaivault_engine::{
     VaultPorts, WebhookDraft, Written, default_tenant,
 };
 use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
-use scaivault_testkit::{FaultyStore, ManualClock, ScriptedCourier, SeededEntropy, WatchedStore};
+use scaivault_testkit::{
+    FaultyStore, ManualClock, ScriptedCourier, ScriptedTarget, SeededEntropy, WatchedStore,
+};
 use serde_json::{Value, json};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
@@ -52,6 +54,7 @@ const ROUNDS_MAX: usize = 2_000;
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) courier: Arc<ScriptedCourier>,
+    pub(crate) target: Arc<ScriptedTarget>,
     pub(crate) entropy: Arc<SeededEntropy>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) sqlite: Arc<SqliteStore>,
@@ -147,6 +150,7 @@ pub(crate) fn ninety_days(name: &str) -> RotationPolicyDraft {
         grace_period: span("48h"),
         warn_before: vec![span("7d"), span("1d")],
         auto_generate: false,
+        rules: scaivault_core::rotation::Rules::default(),
         webhook_ids: Vec::new(),
     }
 }
@@ -172,16 +176,19 @@ impl World {
         let watched = Arc::new(WatchedStore::new(script.clone()));
         let store = Arc::new(FaultyStore::new(watched.clone()));
         let courier = Arc::new(ScriptedCourier::new(clock.clone()));
+        let target = Arc::new(ScriptedTarget::default());
         let vault = Arc::new(Vault::new(VaultPorts {
             store: store.clone(),
             keyring: keyring.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             courier: courier.clone(),
+            connectors: target.clone(),
         }));
         Self {
             clock,
             courier,
+            target,
             entropy,
             keyring,
             sqlite,
@@ -201,6 +208,7 @@ impl World {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             courier: self.courier.clone(),
+            connectors: self.target.clone(),
         }))
     }
 

@@ -9,7 +9,7 @@ use axum::routing::{delete, get, post};
 use scaivault_api::ErrorCode;
 use scaivault_api::rotation as wire;
 use scaivault_core::ids::{RotationPolicyId, WebhookId};
-use scaivault_core::rotation::{Assignment, GRACE_DEFAULT, RotationPolicy};
+use scaivault_core::rotation::{Assignment, GRACE_DEFAULT, RotationPolicy, Rules};
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{Caller, RotationPolicyChange, RotationPolicyDraft};
 
@@ -86,6 +86,7 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
             .transpose()?
             .unwrap_or_default(),
         auto_generate: body.auto_generate.unwrap_or(false),
+        rules: Rules::default(),
         webhook_ids: webhook_ids(body.webhook_ids.unwrap_or_default())?,
     };
     let policy = app.vault.rotation_policy_create(&caller, draft).await?;
@@ -133,6 +134,7 @@ async fn change(
         grace_period: optional_span(body.grace_period, "grace_period")?,
         warn_before: body.warn_before.map(fields::warn_before).transpose()?,
         auto_generate: body.auto_generate,
+        rules: None,
         webhook_ids: body.webhook_ids.map(webhook_ids).transpose()?,
         is_active: None,
     };

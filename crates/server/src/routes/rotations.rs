@@ -208,6 +208,7 @@ pub(super) fn rotation_view(rotation: &Rotation) -> wire::Rotation {
         strategy: match rotation.strategy {
             Strategy::EventDriven => "event_driven",
             Strategy::GeneratedValue => "generated_value",
+            Strategy::Target => "target",
         }
         .to_owned(),
         trigger: match rotation.trigger {

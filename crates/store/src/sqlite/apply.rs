@@ -5,8 +5,8 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, delivery, event, keyring, policy, rotation, rotation_policy, secret,
-    subscription, token, version, webhook,
+    assignment, binding, consumer, delivery, event, keyring, policy, rotation, rotation_policy,
+    secret, subscription, target, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -28,6 +28,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::RotationPolicy(row) => encode(row),
             Record::Assignment(row) => encode(row),
             Record::Rotation(row) => encode(row),
+            Record::Target(row) => encode(row),
             Record::Webhook(row) => encode(row),
             Record::Subscription(row) => encode(row),
             Record::Delivery(row) => encode(row),
@@ -38,6 +39,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         Op::Delete(_)
         | Op::VersionDelete { .. }
         | Op::SecretErase(_)
+        | Op::ConsumerReport(_)
         | Op::FanOutAdvance { .. }
         | Op::AssignmentsWake { .. }
         | Op::BufferTrim { .. }
@@ -66,6 +68,7 @@ pub(crate) fn apply(
             memory.ledger.forget(&head.tenant, &head.path);
             secret::erase(conn, head)
         }
+        Op::ConsumerReport(report) => Ok(consumer::report(conn, report)?),
         Op::Emit(event) => event::emit(conn, event, json),
         Op::FanOutAdvance { from, to } => event::fan_out_advance(conn, *from, *to),
         Op::AssignmentsWake {
@@ -91,6 +94,7 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::RotationPolicy(row) => rotation_policy::put(conn, row, json),
         Record::Assignment(row) => assignment::put(conn, row, json),
         Record::Rotation(row) => rotation::put(conn, row, json),
+        Record::Target(row) => target::put(conn, row, json),
         Record::Webhook(row) => webhook::put(conn, row, json),
         Record::Subscription(row) => subscription::put(conn, row, json),
         Record::Delivery(row) => delivery::put(conn, row, json),
@@ -108,6 +112,7 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::RotationPolicy(row) => rotation_policy::delete(conn, row),
         Record::Assignment(row) => assignment::delete(conn, row),
         Record::Rotation(row) => rotation::delete(conn, row),
+        Record::Target(row) => target::delete(conn, row),
         Record::Webhook(row) => webhook::delete(conn, row),
         Record::Subscription(row) => subscription::delete(conn, row),
         Record::Delivery(row) => delivery::delete(conn, row),

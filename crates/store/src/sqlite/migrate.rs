@@ -11,7 +11,10 @@ use rusqlite::Connection;
 use crate::options::OpenError;
 
 /// In order; the first makes revision 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_targets.sql"),
+];
 
 /// Marks a database file as ours: `ScVt`.
 const APPLICATION_ID: i64 = 0x5363_5674;

@@ -27,6 +27,7 @@ pub(crate) mod rotation_policy;
 pub(crate) mod row;
 pub(crate) mod secret;
 pub(crate) mod subscription;
+pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod version;
 pub(crate) mod webhook;

@@ -1,6 +1,6 @@
 //! What each change means.
 
-use scaivault_core::consumer::{Consumer, ConsumerRead, LEDGER_RESOLUTION};
+use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport, LEDGER_RESOLUTION};
 use scaivault_core::delivery::DeliveryState;
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind};
@@ -29,6 +29,10 @@ impl State {
                 Ok(())
             }
             Op::SecretErase(head) => self.erase(head),
+            Op::ConsumerReport(report) => {
+                self.report(report);
+                Ok(())
+            }
             Op::Emit(event) => {
                 self.emit(event);
                 Ok(())
@@ -79,6 +83,9 @@ impl State {
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::Assignment(row) => self.assignments.put(row),
             Record::Rotation(row) => self.rotations.put(row),
+            Record::Target(row) => self
+                .targets
+                .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
             Record::Delivery(row) => self.deliveries.put(row),
@@ -100,6 +107,7 @@ impl State {
             Record::RotationPolicy(row) => self.rotation_policies.delete(row),
             Record::Assignment(row) => self.assignments.delete(row),
             Record::Rotation(row) => self.rotations.delete(row),
+            Record::Target(row) => self.targets.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {
                 self.subscriptions.delete(row)?;
@@ -191,6 +199,30 @@ impl State {
             .retain(|_, row| !gone.contains(&row.event_position));
     }
 
+    fn report(&mut self, report: &ConsumerReport) {
+        let key = (report.tenant.to_string(), report.path.to_string());
+        let known = self.ledger.iter().any(|(of, line)| {
+            *of == key && line.version == report.version && line.consumer == report.consumer
+        });
+        if !known {
+            self.record(&ConsumerRead {
+                tenant: report.tenant.clone(),
+                path: report.path.clone(),
+                version: report.version,
+                consumer: report.consumer.clone(),
+                at: report.at,
+            });
+        }
+        for (of, line) in &mut self.ledger {
+            if *of == key && line.version == report.version && line.consumer == report.consumer {
+                let at = Some(report.at);
+                line.applied_at = if report.applied { at } else { line.applied_at };
+                line.failed_at = if report.applied { line.failed_at } else { at };
+                line.detail.clone_from(&report.detail);
+            }
+        }
+    }
+
     pub(super) fn record(&mut self, read: &ConsumerRead) {
         let key = (read.tenant.to_string(), read.path.to_string());
         let line = self.ledger.iter_mut().find(|(of, line)| {
@@ -208,6 +240,9 @@ impl State {
                     version: read.version,
                     first_read_at: read.at,
                     last_read_at: read.at,
+                    applied_at: None,
+                    failed_at: None,
+                    detail: None,
                 },
             )),
         }

@@ -23,6 +23,7 @@ use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyRecord, Sealed};
 use scaivault_core::secret::{SecretHead, Version};
+use scaivault_core::target::Target;
 
 use table::Table;
 
@@ -42,6 +43,7 @@ struct State {
     rotation_policies: Table<RotationPolicy>,
     assignments: Table<Assignment>,
     rotations: Table<Rotation>,
+    targets: Table<Target>,
     webhooks: Table<Webhook>,
     subscriptions: Table<Subscription>,
     deliveries: Table<Delivery>,

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::identity::{Identity, Token, TokenHash};
-use scaivault_core::ids::{BindingId, PolicyId, RotationId, RotationPolicyId, TenantId, TokenId};
+use scaivault_core::ids::{
+    BindingId, PolicyId, RotationId, RotationPolicyId, TargetId, TenantId, TokenId,
+};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, PolicyReads, ReadError, RotationFilter, RotationPolicyReads, RotationReads,
-    SecretFilter, SecretReads, TokenReads,
+    SecretFilter, SecretReads, TargetReads, TokenReads,
 };
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::target::Target;
 use scaivault_core::time::Timestamp;
 
 use super::MemoryStore;
@@ -216,6 +219,28 @@ impl RotationPolicyReads for MemoryStore {
             .of(tenant)
             .filter(|row| row.is_active || !active_only);
         Ok(page(wanted, after, limit))
+    }
+}
+
+#[async_trait]
+impl TargetReads for MemoryStore {
+    async fn target_find(&self, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>> {
+        Ok(self.0.lock().targets.find(tenant, id.as_str()))
+    }
+
+    async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
+        let state = self.0.lock();
+        let found = state.targets.of(tenant).find(|row| row.name == name);
+        Ok(found.cloned())
+    }
+
+    async fn target_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Target>> {
+        Ok(page(self.0.lock().targets.of(tenant), after, limit))
     }
 }
 

@@ -11,6 +11,7 @@ use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SecretHead, Version};
+use scaivault_core::target::Target;
 
 /// What a table needs to know of its rows.
 pub(super) trait Row: Clone {
@@ -129,6 +130,7 @@ rows! {
     RotationPolicy = RotationPolicy by |row| row.tenant, row.id;
     Assignment = Assignment by |row| row.tenant, row.path;
     Rotation = Rotation by |row| row.tenant, row.id;
+    Target = Target by |row| row.tenant, row.id;
     Webhook = Webhook by |row| row.tenant, row.id;
     Subscription = Subscription by |row| row.tenant, row.id;
     Delivery = Delivery by |row| row.tenant, row.id;

@@ -6,6 +6,7 @@ use scaivault_core::audit::{AuditFilter, AuditReport, StoredAuditRow};
 use scaivault_core::consumer::Consumer;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
+use scaivault_core::identity::Identity;
 use scaivault_core::ids::{DeliveryId, EventId, SubscriptionId, TenantId, WebhookId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
@@ -151,6 +152,30 @@ impl ConsumerReads for MemoryStore {
                 .cmp(&a.version)
                 .then_with(|| a.consumer.as_str().cmp(b.consumer.as_str()))
         });
+        Ok(found)
+    }
+
+    async fn consumer_reads(
+        &self,
+        tenant: &TenantId,
+        who: &Identity,
+        after: Option<&str>,
+        paths: usize,
+    ) -> Read<Vec<(SecretPath, Consumer)>> {
+        let state = self.0.lock();
+        let mut found: Vec<(SecretPath, Consumer)> = Vec::new();
+        for ((of, path), line) in &state.ledger {
+            let beyond = after.is_none_or(|after| path.as_str() > after);
+            if of == tenant.as_str() && line.consumer == *who && beyond {
+                let path = SecretPath::parse(path).expect("a path that was stored");
+                found.push((path, line.clone()));
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.version.cmp(&a.1.version)));
+        let mut seen: Vec<SecretPath> = found.iter().map(|(path, _)| path.clone()).collect();
+        seen.dedup();
+        seen.truncate(paths);
+        found.retain(|(path, _)| seen.contains(path));
         Ok(found)
     }
 }

@@ -1,6 +1,6 @@
 //! The consumer ledger: who holds which version.
 
-use scaivault_core::consumer::{Consumer, ConsumerRead, LEDGER_RESOLUTION};
+use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport, LEDGER_RESOLUTION};
 use scaivault_core::ports::{Op, Record, Unit, UnitName};
 
 use super::samples::{at, audit, identity, key, path, read, secret, tenant};
@@ -29,6 +29,9 @@ fn line(version: u64, who: &str, first: i64, last: i64) -> Consumer {
         version,
         first_read_at: at(first),
         last_read_at: at(last),
+        applied_at: None,
+        failed_at: None,
+        detail: None,
     }
 }
 
@@ -122,4 +125,68 @@ pub async fn the_ledger_is_ordered(store: Subject) {
             (1, "sa:b")
         ]
     );
+}
+
+fn said(version: u64, who: &str, secs: i64, applied: bool, detail: Option<&str>) -> Op {
+    Op::ConsumerReport(ConsumerReport {
+        tenant: tenant("a"),
+        path: path("app/db"),
+        version,
+        consumer: identity(who),
+        at: at(secs),
+        applied,
+        detail: detail.map(str::to_owned),
+    })
+}
+
+pub async fn what_consumers_say_is_kept(store: Subject) {
+    record(&store, [one(1, "sa:x", 5)]).await;
+    commit(&store, [said(1, "sa:x", 7, true, None)]).await;
+    // Who reports without a read before has the version all the same.
+    commit(&store, [said(1, "sa:y", 8, false, Some("no way in"))]).await;
+    let x = Consumer {
+        applied_at: Some(at(7)),
+        ..line(1, "sa:x", 5, 5)
+    };
+    let y = Consumer {
+        failed_at: Some(at(8)),
+        detail: Some("no way in".to_owned()),
+        ..line(1, "sa:y", 8, 8)
+    };
+    assert_eq!(ledger(&store).await, [x.clone(), y.clone()]);
+    // A cure is kept beside the failure; a later read changes neither.
+    commit(&store, [said(1, "sa:y", 9, true, None)]).await;
+    record(&store, [one(1, "sa:y", 40)]).await;
+    let y = Consumer {
+        applied_at: Some(at(9)),
+        last_read_at: at(40),
+        detail: None,
+        ..y
+    };
+    assert_eq!(ledger(&store).await, [x, y]);
+}
+
+pub async fn what_one_identity_read_is_found(store: Subject) {
+    let rows = [
+        read(&tenant("a"), "app/two", 1, "sa:x", 1),
+        read(&tenant("a"), "app/one", 1, "sa:x", 2),
+        read(&tenant("a"), "app/one", 2, "sa:x", 3),
+        read(&tenant("a"), "app/one", 2, "sa:y", 3),
+        read(&tenant("b"), "app/one", 1, "sa:x", 3),
+    ];
+    record(&store, rows).await;
+    let of = async |after: Option<&str>, paths: usize| {
+        let who = identity("sa:x");
+        let found = store.consumer_reads(&tenant("a"), &who, after, paths).await;
+        let lines = found.unwrap().into_iter();
+        lines
+            .map(|(path, line)| (path.to_string(), line.version))
+            .collect::<Vec<_>>()
+    };
+    let row = |path: &str, version: u64| (path.to_owned(), version);
+    let (one, two) = ([row("app/one", 2), row("app/one", 1)], row("app/two", 1));
+    assert_eq!(of(None, 1).await, one);
+    assert_eq!(of(Some("app/one"), 1).await, std::slice::from_ref(&two));
+    assert_eq!(of(None, 9).await, [&one[..], &[two]].concat());
+    assert_eq!(of(Some("app/two"), 1).await, []);
 }

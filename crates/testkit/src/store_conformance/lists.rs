@@ -7,7 +7,7 @@ use scaivault_core::secret::{SecretType, VersionState};
 use super::pages::check_pages;
 use super::samples::{
     T0, assignment, at, audit, binding, delivery, event, identity, key, path, policy, rotation,
-    rotation_policy, sealed, secret, span, subscription, tenant, token, webhook,
+    rotation_policy, sealed, secret, span, subscription, target, tenant, token, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -108,6 +108,22 @@ pub async fn rotation_policies_by_id(store: Subject) {
         |after, limit| store.rotation_policy_list(&a, true, after, limit),
         |row| row.id
     );
+}
+
+pub async fn targets_by_id_and_name(store: Subject) {
+    let a = tenant("a");
+    let rows = ["3", "1", "2"].map(|id| Record::Target(target(&a, id)));
+    put(&store, rows).await;
+    check_pages!(
+        ["tgt_1", "tgt_2", "tgt_3"],
+        |after, limit| store.target_list(&a, after, limit),
+        |row| row.id
+    );
+    let found = store.target_named(&a, "target 2").await.unwrap();
+    assert_eq!(found, Some(target(&a, "2")));
+    assert_eq!(store.target_named(&a, "target 4").await.unwrap(), None);
+    let other = tenant("b");
+    assert_eq!(store.target_named(&other, "target 2").await.unwrap(), None);
 }
 
 pub async fn assignments_by_path(store: Subject) {

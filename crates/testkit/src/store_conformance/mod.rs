@@ -69,7 +69,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                webhook_revisions subscription_revisions delivery_revisions key_revisions
+                target_revisions webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
             atomicity: a_conflict_at_the_end_leaves_nothing a_duplicate_at_the_end_leaves_nothing
@@ -83,7 +83,7 @@ macro_rules! store_conformance {
                 secrets_by_end secrets_without_deleted secrets_by_everything;
             lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
                 assignments_by_path assignments_due_soonest_first rotations_newest_first
-                rotations_by_filter webhooks_and_subscriptions_by_id keys_by_id
+                rotations_by_filter targets_by_id_and_name webhooks_and_subscriptions_by_id keys_by_id
                 records_come_back_as_they_were;
             grants: grants_reach_by_identity_and_group inactive_and_ended_are_handed_out
                 a_grant_ends_with_its_binding_or_policy;
@@ -106,7 +106,8 @@ macro_rules! store_conformance {
                 pruning_takes_deliveries_along;
             ledger: first_reads_are_stored_at_once later_reads_follow_by_resolution
                 times_never_go_back reads_of_failed_units_are_not_kept
-                an_erased_secret_begins_a_new_ledger the_ledger_is_ordered;
+                an_erased_secret_begins_a_new_ledger the_ledger_is_ordered
+                what_consumers_say_is_kept what_one_identity_read_is_found;
             audit: rows_come_newest_first pages_join_without_gap_or_overlap
                 every_filter_narrows secrets_and_identities_have_trails rows_come_back_as_they_were
                 summaries_count an_empty_chain_verifies the_chain_verifies_as_it_grows;

@@ -5,7 +5,7 @@ use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName}
 
 use super::samples::{
     T0, assignment, at, binding, delivery, key, path, policy, rotation, rotation_policy, sealed,
-    secret, subscription, tenant, token, version, webhook,
+    secret, subscription, target, tenant, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -20,6 +20,7 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::RotationPolicy(row) => &mut row.revision,
         Record::Assignment(row) => &mut row.revision,
         Record::Rotation(row) => &mut row.revision,
+        Record::Target(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
         Record::Delivery(row) => &mut row.revision,
@@ -73,6 +74,11 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Rotation),
+        Record::Target(row) => store
+            .target_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Target),
         Record::Webhook(row) => store
             .webhook_find(&row.tenant, &row.id)
             .await
@@ -186,6 +192,10 @@ pub async fn rotation_revisions(store: Subject) {
         Record::Rotation(rotation(&policy, "1", "app/db", Some(T0))),
     )
     .await;
+}
+
+pub async fn target_revisions(store: Subject) {
+    check_put(store, Record::Target(target(&tenant("a"), "1"))).await;
 }
 
 pub async fn webhook_revisions(store: Subject) {

@@ -9,7 +9,7 @@ use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, DeliveryId, EventId, KeyId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TenantId, TokenId, WebhookId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
@@ -18,6 +18,7 @@ use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_core::secret::{
     Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
 };
+use scaivault_core::target::Target;
 use scaivault_core::time::{Span, Timestamp};
 
 /// The time of the samples.
@@ -161,8 +162,25 @@ pub fn rotation_policy(owner: &TenantId, id: &str) -> RotationPolicy {
         grace_period: span("48h"),
         warn_before: vec![span("7d")],
         auto_generate: false,
+        rules: scaivault_core::rotation::Rules::default(),
         webhook_ids: Vec::new(),
         is_active: true,
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A target named `target <id>`.
+pub fn target(owner: &TenantId, id: &str) -> Target {
+    Target {
+        id: TargetId::parse(&format!("tgt_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("target {id}"),
+        description: None,
+        connector: "postgresql".to_owned(),
+        settings: serde_json::Map::new(),
+        manager_path: Some(path("db/manager")),
         created_at: T0,
         updated_at: T0,
         revision: 1,

@@ -6,7 +6,7 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_testkit::store_conformance::samples::{
     assignment, at, binding, delivery, event, key, path, policy, rotation, rotation_policy, sealed,
-    secret, subscription, tenant, token, version, webhook,
+    secret, subscription, target, tenant, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -95,6 +95,13 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Rotation(row)
         }
+        RecordKind::Target => {
+            let mut row = target(&owner, &name);
+            row.name = format!("name {}", tweak % 4);
+            let stored = model.target_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Target(row)
+        }
         RecordKind::Webhook => {
             let mut row = webhook(&owner, &name);
             let stored = model.webhook_find(&owner, &row.id).await.unwrap();
@@ -182,6 +189,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::RotationPolicy(row) => back(&mut row.revision),
         Record::Assignment(row) => back(&mut row.revision),
         Record::Rotation(row) => back(&mut row.revision),
+        Record::Target(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),
         Record::Delivery(row) => back(&mut row.revision),

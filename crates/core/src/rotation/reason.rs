@@ -1,0 +1,133 @@
+//! Why a rotation stopped, in words a person can act on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// Why it was parked or rolled back, in words a person can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nobody wrote the new value within the grace period.
+    Overdue,
+    /// The secret was deleted.
+    SecretDeleted,
+    /// The rotation policy was deleted or the secret detached from it.
+    Detached,
+    /// The secret kept being changed by hand.
+    ChangedByHand,
+    /// The new value could not be made or sealed, again and again.
+    GenerateFailed,
+    /// The value has no field that the server could make anew.
+    NothingToGenerate,
+    /// The row is in a phase its strategy does not have.
+    PhaseWithoutStep,
+    /// The target could not do what was asked.
+    TargetTrouble,
+    /// The target's record is gone, or its connector is not built in.
+    TargetGone,
+    /// The target refused the new credential.
+    VerifyFailed,
+    /// A consumer reported that it fails with the new credential.
+    ConsumerFailed,
+    /// Consumers or sessions still used the old credential at the deadline.
+    DrainDeadline,
+    /// A person asked for it.
+    ByHand,
+}
+
+impl Reason {
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Overdue => "overdue",
+            Self::SecretDeleted => "secret_deleted",
+            Self::Detached => "detached",
+            Self::ChangedByHand => "changed_by_hand",
+            Self::GenerateFailed => "generate_failed",
+            Self::NothingToGenerate => "nothing_to_generate",
+            Self::PhaseWithoutStep => "phase_without_step",
+            Self::TargetTrouble => "target_trouble",
+            Self::TargetGone => "target_gone",
+            Self::VerifyFailed => "verify_failed",
+            Self::ConsumerFailed => "consumer_failed",
+            Self::DrainDeadline => "drain_deadline",
+            Self::ByHand => "by_hand",
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Overdue => {
+                "no new value was written within the grace period: write one with an identity \
+                 that may rotate, or trigger the rotation again"
+            }
+            Self::SecretDeleted => "the secret was deleted; nothing to do",
+            Self::Detached => "the secret no longer has this rotation policy; nothing to do",
+            Self::ChangedByHand => {
+                "the secret was changed while its new value was made: trigger the rotation again"
+            }
+            Self::GenerateFailed => {
+                "the current value does not open or the new one does not seal: check the key \
+                 provider on /v1/health/ready, then trigger the rotation again"
+            }
+            Self::NothingToGenerate => {
+                "the value has no text field with a customary name (value, password, \
+                 client_secret, api_key, secret, token, key) to make anew: add one, or use a \
+                 policy without auto_generate; then trigger the rotation again"
+            }
+            Self::PhaseWithoutStep => "this build does not know the phase: upgrade, then resume",
+            Self::TargetTrouble => {
+                "the target could not do what was asked: `trouble` says what and how to cure it; \
+                 it is tried again by itself, at once after `resume`"
+            }
+            Self::TargetGone => {
+                "the target is not known to this server any more: create it again under its id, \
+                 or abandon the rotation"
+            }
+            Self::VerifyFailed => {
+                "the target kept refusing the new credential, so the old one stays: look at the \
+                 target's log, then rotate again"
+            }
+            Self::ConsumerFailed => {
+                "a consumer reported that it fails with the new version: cure it and resume, or \
+                 roll back"
+            }
+            Self::DrainDeadline => {
+                "the old credential was still in use at the deadline: move the consumers named in \
+                 `waits_for` and resume, or roll back"
+            }
+            Self::ByHand => "ended by request; nothing to do",
+        }
+    }
+}
+
+/// The last thing that went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What.
+    pub kind: FailureKind,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What can go wrong without ending the rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The receiver of `rotation.due` could not be reached in any attempt.
+    DeliveryFailed,
+    /// The value could not be generated or sealed.
+    GenerateFailed,
+}
+
+impl FailureKind {
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeliveryFailed => "delivery_failed",
+            Self::GenerateFailed => "generate_failed",
+        }
+    }
+}

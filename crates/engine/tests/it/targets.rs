@@ -1,0 +1,285 @@
+//! Credentials of a target, rotated by the engine: in order, with every commit lost once, with
+//! every change's answer lost once. After each: some stored value works, and in the end the old
+//! one does not.
+
+use std::time::Duration;
+
+use scaivault_core::ids::TargetId;
+use scaivault_core::ports::{Op, Record, Store, Unit, UnitName};
+use scaivault_core::rotation::{Assignment, Attached, Phase, Reason, Rules, Which};
+use scaivault_core::secret::VersionState;
+use scaivault_core::target::{Overlap, Target, TroubleKind};
+use scaivault_engine::default_tenant;
+use scaivault_testkit::{Fault, Luck, SCRIPTED, When};
+use serde_json::json;
+
+use crate::world::{HOUR, PAST_ANY_HOLD, World, caller, ninety_days, path, root, span};
+
+const AT: &str = "db/orders";
+
+/// A secret whose first credential the target accepts, attached to it, read by one consumer.
+async fn attached(rules: Rules) -> World {
+    let w = World::new().await;
+    let data = json!({"username": "app_a", "password": "first", "host": "db"});
+    let write = scaivault_engine::SecretWrite {
+        data: scaivault_core::plaintext::Plaintext::new(data.to_string().into_bytes()),
+        ..crate::world::write_of(AT, "first")
+    };
+    w.vault.secret_write(&root(), write).await.unwrap();
+    w.target.account("app_a", "first");
+    w.target.sessions_of("app_a", 1);
+    let mut draft = ninety_days("databases");
+    draft.rules = rules;
+    let policy = w.policy(draft).await;
+    w.assign(&policy.id, AT).await;
+    let target = Target {
+        id: TargetId::mint(w.now(), &*w.entropy),
+        tenant: default_tenant(),
+        name: "orders-db".to_owned(),
+        description: None,
+        connector: SCRIPTED.to_owned(),
+        settings: serde_json::Map::new(),
+        manager_path: None,
+        created_at: w.now(),
+        updated_at: w.now(),
+        revision: 1,
+    };
+    let old = w.assignment(AT).await.unwrap();
+    let attached = Attached {
+        target_id: target.id.clone(),
+        target_name: target.name.clone(),
+        overlap: Overlap::TwoUsers,
+        account: json!({"accounts": ["app_a", "app_b"]})
+            .as_object()
+            .cloned()
+            .unwrap(),
+        is_manager: false,
+    };
+    let assignment = Assignment {
+        attached: Some(attached),
+        revision: old.revision + 1,
+        ..old
+    };
+    let unit = Unit::new(UnitName::TargetWrite)
+        .put(Record::Target(target))
+        .op(Op::Put(Record::Assignment(assignment)));
+    Store::commit(&*w.sqlite, unit).await.unwrap();
+    w.grant("sa:app", "**", &[scaivault_core::access::Permission::Read])
+        .await;
+    w.read(&caller("sa:app"), AT, None).await.unwrap();
+    w
+}
+
+/// Asks for a rotation and lets the worker do what can be done at once.
+async fn rotate(w: &World) {
+    w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
+    w.work().await;
+}
+
+fn rules() -> Rules {
+    Rules {
+        consumers: Which::Live(span("1h")),
+        quiet_period: span("30s"),
+        deadline: Some(span("6h")),
+        ..Rules::default()
+    }
+}
+
+/// What readers get is accepted, and nothing is accepted that is not stored.
+async fn check(w: &World) {
+    let rows = w.versions(AT).await;
+    let head = w.head(AT).await.unwrap();
+    let mut stored = Vec::new();
+    for row in &rows {
+        stored.push((row.version, w.stored(AT, row.version).await.unwrap()));
+    }
+    let accepted = w.target.accepted();
+    let current = &stored
+        .iter()
+        .find(|(v, _)| *v == head.current_version)
+        .unwrap()
+        .1;
+    assert!(
+        accepted.iter().any(|(_, password)| password == current),
+        "locked out: readers get v{} and the target accepts {} pairs",
+        head.current_version,
+        accepted.len()
+    );
+    for (_, password) in &accepted {
+        let known = stored.iter().any(|(_, value)| value == password);
+        assert!(known, "the target accepts a credential nobody stored");
+    }
+}
+
+/// Works and lets time pass until the rotation ends; the consumer follows, its old sessions
+/// close when it holds the new version.
+async fn follow(w: &mut World) -> Phase {
+    for _ in 0..200 {
+        // A lost commit may surface as an error; the next round goes on from the record.
+        let _ = crate::world::work_slice(&w.vault).await;
+        check(w).await;
+        let rotations = w.rotations(AT).await;
+        let rotation = rotations.last().unwrap();
+        if rotation.phase.is_final() {
+            return rotation.phase;
+        }
+        if w.read(&caller("sa:app"), AT, None).await.is_ok() {
+            let name = match rotation.phase {
+                Phase::RollingBack => "app_b",
+                _ => "app_a",
+            };
+            w.target.sessions_of(name, 0);
+        }
+        w.clock.advance(Duration::from_secs(15));
+    }
+    panic!("never ends: {:?}", w.rotations(AT).await.last());
+}
+
+fn only(w: &World, account: &str) {
+    let accepted = w.target.accepted();
+    let names: Vec<&str> = accepted.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [account]);
+}
+
+#[tokio::test]
+async fn a_rotation_goes_through_every_phase_and_closes_the_old_credential() {
+    let mut w = attached(rules()).await;
+    rotate(&w).await;
+    let phase = w.rotations(AT).await[0].phase;
+    assert_eq!(phase, Phase::Propagating, "readers have the new value");
+    assert_eq!(w.head(AT).await.unwrap().current_version, 2);
+    assert!(w.target.accepts("app_a", "first"), "both are accepted");
+    // The consumer is behind: nothing is revoked, however often the worker looks.
+    for _ in 0..20 {
+        w.clock.advance(Duration::from_secs(60));
+        w.work().await;
+        assert!(w.target.accepts("app_a", "first"));
+    }
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+    only(&w, "app_b");
+    let states: Vec<_> = w.versions(AT).await.iter().map(|row| row.state).collect();
+    assert_eq!(states, [VersionState::Current, VersionState::Closed]);
+    // And back to the first account with the next one.
+    rotate(&w).await;
+    w.target.sessions_of("app_b", 0);
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+    only(&w, "app_a");
+    w.assert_chain_verifies().await;
+}
+
+#[tokio::test]
+async fn an_open_session_of_the_old_account_holds_the_revocation() {
+    let mut w = attached(rules()).await;
+    rotate(&w).await;
+    w.read(&caller("sa:app"), AT, None).await.unwrap();
+    for _ in 0..40 {
+        w.target.sessions_of("app_a", 1);
+        w.clock.advance(Duration::from_secs(60));
+        w.work().await;
+        assert!(w.target.accepts("app_a", "first"));
+    }
+    assert_eq!(w.rotations(AT).await[0].phase, Phase::Draining);
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+    only(&w, "app_b");
+}
+
+#[tokio::test]
+async fn every_commit_may_be_lost_before_and_after() {
+    let names = [
+        UnitName::RotationOpen,
+        UnitName::RotationPlan,
+        UnitName::RotationSend,
+        UnitName::RotationSent,
+        UnitName::RotationLook,
+        UnitName::RotationEnter,
+        UnitName::RotationPromote,
+        UnitName::RotationClose,
+        UnitName::RotationWait,
+    ];
+    for name in names {
+        for nth in 1..=2 {
+            for fault in [Fault::Unit, Fault::Answer] {
+                let mut w = attached(rules()).await;
+                w.store.arm(name, When::Nth(nth), fault);
+                let asked = w.vault.secret_rotate(&root(), &path(AT)).await;
+                check(&w).await;
+                if asked.is_err() && w.rotations(AT).await.is_empty() {
+                    w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
+                }
+                // The process dies where it stands; the next one knows what is stored.
+                w.restart();
+                check(&w).await;
+                let ended = follow(&mut w).await;
+                assert_eq!(ended, Phase::Completed, "{} {nth} {fault:?}", name.as_str());
+                only(&w, "app_b");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_change_may_be_lost_refused_or_late() {
+    let lucks = [
+        Luck::AnswerLost,
+        Luck::RequestLost,
+        Luck::Late,
+        Luck::Refused(TroubleKind::Unreachable),
+        Luck::Refused(TroubleKind::Privilege),
+    ];
+    for nth in 0..2 {
+        for luck in lucks {
+            let mut w = attached(rules()).await;
+            let mut script = vec![Luck::Good; nth];
+            script.push(luck);
+            w.target.next(script);
+            w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
+            check(&w).await;
+            let ended = follow(&mut w).await;
+            w.target.arrive();
+            check(&w).await;
+            assert_eq!(ended, Phase::Completed, "{luck:?} at change {nth}");
+            only(&w, "app_b");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_parks_with_a_reason_and_resumes_by_itself() {
+    let mut w = attached(rules()).await;
+    w.target.unreachable(true);
+    w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
+    w.live(HOUR).await;
+    let rotation = &w.rotations(AT).await[0];
+    assert_eq!(
+        (rotation.phase, rotation.reason),
+        (Phase::Parked, Some(Reason::TargetTrouble))
+    );
+    let trouble = rotation.trouble.as_ref().map(|trouble| trouble.kind);
+    assert_eq!(trouble, Some(TroubleKind::Unreachable));
+    assert_eq!(w.target.effects(), 0);
+    w.target.unreachable(false);
+    w.clock.advance(PAST_ANY_HOLD);
+    w.clock.advance(HOUR);
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+}
+
+#[tokio::test]
+async fn a_reported_deadline_rolls_back_where_the_policy_says_so() {
+    let mut w = attached(Rules {
+        on_deadline: scaivault_core::rotation::OnDeadline::RollBack,
+        ..rules()
+    })
+    .await;
+    rotate(&w).await;
+    w.read(&caller("sa:app"), AT, None).await.unwrap();
+    // A session of the old account never ends.
+    for _ in 0..7 {
+        w.target.sessions_of("app_a", 3);
+        w.jump(HOUR).await;
+        check(&w).await;
+    }
+    assert_eq!(w.head(AT).await.unwrap().current_version, 1);
+    assert_eq!(follow(&mut w).await, Phase::RolledBack);
+    only(&w, "app_a");
+    assert!(w.target.accepts("app_a", "first"));
+}

@@ -1,0 +1,291 @@
+//! A target in memory: accounts with a password each, sessions, a number that fences late
+//! changes, and a script of what goes wrong.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{
+    Call, Candidate, Check, Connector, Connectors, Descriptor, Effect, Entropy, FieldProblem,
+    Login, NewField, Refusal, Sessions,
+};
+use scaivault_core::target::{Overlap, Trouble, TroubleKind};
+use serde_json::{Map, Value};
+
+/// Its name as a connector.
+pub const SCRIPTED: &str = "scripted";
+
+/// What happens to one call that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Luck {
+    /// It is done and answered.
+    Good,
+    /// It is done, the answer is lost.
+    AnswerLost,
+    /// It is not done, and nobody knows.
+    RequestLost,
+    /// It is done when [`ScriptedTarget::arrive`] is called; nobody knows.
+    Late,
+    /// It is not done, and said so.
+    Refused(TroubleKind),
+}
+
+/// A change as it arrives.
+#[derive(Clone)]
+enum Change {
+    Set(String, String),
+    Lock(String),
+}
+
+#[derive(Default)]
+struct State {
+    /// Account → password; none: it may not log in.
+    accounts: BTreeMap<String, Option<String>>,
+    sessions: BTreeMap<String, u64>,
+    fence: BTreeMap<String, u64>,
+    script: VecDeque<Luck>,
+    late: Vec<(u64, Change)>,
+    unreachable: bool,
+    effects: u64,
+}
+
+impl State {
+    fn change(&mut self, epoch: u64, change: Change) -> bool {
+        let account = match &change {
+            Change::Set(account, _) | Change::Lock(account) => account.clone(),
+        };
+        let fence = self.fence.entry(account).or_default();
+        if epoch < *fence {
+            return false;
+        }
+        *fence = epoch;
+        self.effects += 1;
+        match change {
+            Change::Set(account, password) => {
+                self.accounts.insert(account, Some(password));
+            }
+            Change::Lock(account) => {
+                self.sessions.remove(&account);
+                self.accounts.insert(account, None);
+            }
+        }
+        true
+    }
+
+    fn effect(&mut self, epoch: u64, change: Change) -> Effect {
+        if self.unreachable {
+            return Effect::NotApplied(TroubleKind::Unreachable.into());
+        }
+        let unknown = || Effect::Unknown(TroubleKind::TimedOut.into());
+        match self.script.pop_front().unwrap_or(Luck::Good) {
+            Luck::Good => match self.change(epoch, change) {
+                true => Effect::applied(),
+                false => Effect::NotApplied(TroubleKind::Fenced.into()),
+            },
+            Luck::AnswerLost => {
+                self.change(epoch, change);
+                unknown()
+            }
+            Luck::RequestLost => unknown(),
+            Luck::Late => {
+                self.late.push((epoch, change));
+                unknown()
+            }
+            Luck::Refused(kind) => Effect::NotApplied(kind.into()),
+        }
+    }
+}
+
+/// The target. Share it in an `Arc`; clones are the same target.
+#[derive(Clone, Default)]
+pub struct ScriptedTarget(Arc<Mutex<State>>);
+
+impl ScriptedTarget {
+    /// An account that accepts this password.
+    pub fn account(&self, name: &str, password: &str) {
+        let mut state = self.0.lock();
+        state
+            .accounts
+            .insert(name.to_owned(), Some(password.to_owned()));
+    }
+
+    /// Whether it lets this pair in.
+    pub fn accepts(&self, name: &str, password: &str) -> bool {
+        let state = self.0.lock();
+        let found = state.accounts.get(name).and_then(Option::as_deref);
+        found == Some(password)
+    }
+
+    /// Every pair it lets in.
+    pub fn accepted(&self) -> Vec<(String, String)> {
+        let state = self.0.lock();
+        let pairs = state.accounts.iter();
+        pairs
+            .filter_map(|(name, password)| Some((name.clone(), password.clone()?)))
+            .collect()
+    }
+
+    /// So many sessions of an account are open.
+    pub fn sessions_of(&self, name: &str, open: u64) {
+        self.0.lock().sessions.insert(name.to_owned(), open);
+    }
+
+    /// What happens to the next changes, in order; then all is good again.
+    pub fn next(&self, lucks: impl IntoIterator<Item = Luck>) {
+        self.0.lock().script.extend(lucks);
+    }
+
+    /// Whether it can be reached.
+    pub fn unreachable(&self, unreachable: bool) {
+        self.0.lock().unreachable = unreachable;
+    }
+
+    /// Late changes arrive now, in order. Answers how many were on their way.
+    pub fn arrive(&self) -> usize {
+        let mut state = self.0.lock();
+        let late = std::mem::take(&mut state.late);
+        let number = late.len();
+        for (epoch, change) in late {
+            state.change(epoch, change);
+        }
+        number
+    }
+
+    /// How many changes were made, ever.
+    pub fn effects(&self) -> u64 {
+        self.0.lock().effects
+    }
+}
+
+fn pair(credential: &Plaintext) -> Option<(String, String)> {
+    let value: Map<String, Value> = serde_json::from_slice(credential.expose()).ok()?;
+    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some((text("username")?, text("password")?))
+}
+
+fn needed(credential: Option<&Plaintext>) -> Result<(String, String), Trouble> {
+    credential
+        .and_then(pair)
+        .ok_or_else(|| TroubleKind::Credential.into())
+}
+
+#[async_trait]
+impl Connector for ScriptedTarget {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            name: SCRIPTED,
+            about: "a target in memory",
+            overlaps: &[Overlap::TwoUsers],
+            needs_manager: false,
+            rotates_manager: false,
+        }
+    }
+
+    fn check_settings(&self, _settings: &Map<String, Value>) -> Vec<FieldProblem> {
+        Vec::new()
+    }
+
+    fn check_account(&self, _account: &Map<String, Value>, _: Overlap) -> Vec<FieldProblem> {
+        Vec::new()
+    }
+
+    async fn check(&self, _call: &Call<'_>) -> Result<Check, Trouble> {
+        if self.0.lock().unreachable {
+            return Err(TroubleKind::Unreachable.into());
+        }
+        Ok(Check {
+            server: "scripted".to_owned(),
+            overlaps: vec![Overlap::TwoUsers],
+            ..Check::default()
+        })
+    }
+
+    fn candidate(
+        &self,
+        call: &Call<'_>,
+        current: Option<&Plaintext>,
+        entropy: &dyn Entropy,
+    ) -> Result<Candidate, Trouble> {
+        let used = current.and_then(pair).map(|(name, _)| name);
+        let accounts = call.account.get("accounts").and_then(Value::as_array);
+        let idle = accounts
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .find(|name| used.as_deref() != Some(name))
+            .ok_or_else(|| Trouble::new(TroubleKind::Settings))?;
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Candidate::Made(vec![
+            NewField::new("username", Plaintext::new(idle.into())),
+            NewField::new("password", Plaintext::new(password.into_bytes())),
+        ]))
+    }
+
+    async fn apply(
+        &self,
+        call: &Call<'_>,
+        candidate: Option<&Plaintext>,
+        _current: Option<&Plaintext>,
+    ) -> Effect {
+        match needed(candidate) {
+            Ok((name, password)) => {
+                let change = Change::Set(name, password);
+                self.0.lock().effect(call.epoch, change)
+            }
+            Err(trouble) => Effect::NotApplied(trouble),
+        }
+    }
+
+    async fn login(&self, _call: &Call<'_>, credential: &Plaintext) -> Login {
+        if self.0.lock().unreachable {
+            return Login::Unknown(TroubleKind::Unreachable.into());
+        }
+        match needed(Some(credential)) {
+            Ok((name, password)) if self.accepts(&name, &password) => Login::Accepted,
+            Ok(_) => Login::Refused(Refusal::Credential),
+            Err(trouble) => Login::Unknown(trouble),
+        }
+    }
+
+    async fn sessions(&self, _call: &Call<'_>, credential: &Plaintext) -> Sessions {
+        let state = self.0.lock();
+        match needed(Some(credential)) {
+            Ok(_) if state.unreachable => Sessions::Unknown(TroubleKind::Unreachable.into()),
+            Ok((name, _)) => Sessions::Open(state.sessions.get(&name).copied().unwrap_or(0)),
+            Err(trouble) => Sessions::Unknown(trouble),
+        }
+    }
+
+    async fn retire(&self, call: &Call<'_>, dead: &Plaintext, keep: Option<&Plaintext>) -> Effect {
+        let name = match needed(Some(dead)) {
+            Ok((name, _)) => name,
+            Err(trouble) => return Effect::NotApplied(trouble),
+        };
+        if keep.and_then(pair).is_some_and(|(kept, _)| kept == name) {
+            return Effect::NotApplied(TroubleKind::Settings.into());
+        }
+        self.0.lock().effect(call.epoch, Change::Lock(name))
+    }
+
+    fn rehearsal_account(&self, _call: &Call<'_>) -> Option<Map<String, Value>> {
+        None
+    }
+
+    async fn remove(&self, _call: &Call<'_>) -> Effect {
+        Effect::applied()
+    }
+}
+
+impl Connectors for ScriptedTarget {
+    fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
+        (name == SCRIPTED).then(|| Arc::new(self.clone()) as Arc<dyn Connector>)
+    }
+
+    fn list(&self) -> Vec<Descriptor> {
+        vec![self.descriptor()]
+    }
+}
