@@ -19,6 +19,14 @@ impl Registry {
     pub fn built_in(reach: &Arc<dyn Reach>) -> Self {
         let all: Vec<Arc<dyn Connector>> = vec![
             // One line per connector.
+            #[cfg(feature = "mysql")]
+            Arc::new(crate::mysql::MySql::new(Arc::clone(reach))),
+            #[cfg(feature = "http_key")]
+            Arc::new(crate::http_key::HttpKey::new(Arc::clone(reach))),
+            #[cfg(feature = "postgresql")]
+            Arc::new(crate::postgresql::Postgresql::new(Arc::clone(reach))),
+            #[cfg(feature = "redis")]
+            Arc::new(crate::redis::Redis::new(Arc::clone(reach))),
         ];
         let _ = reach;
         Self::of(all)

@@ -1,1 +1,205 @@
-//! Placeholder.
+//! PostgreSQL, with everything it is told in its log.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::process::{Server, free_port, program, run};
+
+/// The superuser's name.
+pub const SUPERUSER: &str = "postgres";
+/// The superuser's password.
+pub const PASSWORD: &str = "superuser-of-a-test";
+
+/// How long it may take until it lets the superuser in.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+const DEBIAN: [&str; 5] = [
+    "/usr/lib/postgresql/18/bin",
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/14/bin",
+];
+
+/// Whether this process is root, whom PostgreSQL and PgBouncer refuse to run as.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// `program` as a user without rights where this process is root. The process id stays that of the
+/// program: `setpriv` is replaced by it.
+pub(crate) fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
+        .arg(program);
+    command
+}
+
+/// Gives a directory and what is in it to the user that [`unprivileged`] takes.
+pub(crate) fn hand_over(dir: &Path) {
+    if is_root() {
+        let args: [&OsStr; 3] = ["-R".as_ref(), "postgres:postgres".as_ref(), dir.as_ref()];
+        run(&program("chown", &[]), args);
+    }
+}
+
+fn output(mut command: Command) -> Result<String, String> {
+    let out = command.output().expect("the program runs");
+    let text = String::from_utf8_lossy(&out.stdout).trim_end().to_owned();
+    match out.status.success() {
+        true => Ok(text),
+        false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
+    }
+}
+
+/// A running PostgreSQL: TCP only, passwords by SCRAM, every statement and connection logged.
+pub struct Postgresql {
+    server: Server,
+    settings: Vec<String>,
+}
+
+impl Postgresql {
+    /// Starts one.
+    pub fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// Starts one with further settings (`name=value`), told the directory where files for it can
+    /// be put.
+    pub fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let dir = Server::directory("postgresql").expect("a directory");
+        let password = dir.path().join("password");
+        std::fs::write(&password, PASSWORD).expect("a password file");
+        let settings = settings(dir.path());
+        hand_over(dir.path());
+        let mut init = unprivileged(&program("initdb", &DEBIAN));
+        init.current_dir(dir.path())
+            .arg("-D")
+            .arg(dir.path().join("data"))
+            .args(["-U", SUPERUSER, "--auth=scram-sha-256", "-E", "UTF8"])
+            .args(["--locale=C", "--no-sync"])
+            .arg(format!("--pwfile={}", password.display()));
+        output(init).expect("initdb");
+        let port = free_port();
+        let command = Self::command(dir.path(), port, &settings);
+        let started = Self {
+            server: Server::start(command, dir, port),
+            settings,
+        };
+        started.await_ready();
+        started
+    }
+
+    fn command(dir: &Path, port: u16, settings: &[String]) -> Command {
+        let mut command = unprivileged(&program("postgres", &DEBIAN));
+        command
+            .current_dir(dir)
+            .arg("-D")
+            .arg(dir.join("data"))
+            .args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+        let fixed = [
+            "unix_socket_directories=",
+            "fsync=off",
+            "log_statement=all",
+            "log_connections=on",
+            "log_line_prefix=%u ",
+            "shared_buffers=16MB",
+        ];
+        for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
+            command.args(["-c", setting]);
+        }
+        command
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// Runs statements as the superuser in the database `postgres`; rows come back, a line each.
+    ///
+    /// # Panics
+    /// When they fail.
+    pub fn sql(&self, statements: &str) -> String {
+        self.sql_as(SUPERUSER, PASSWORD, "postgres", statements)
+            .unwrap_or_else(|error| panic!("{statements}: {error}"))
+    }
+
+    /// Runs statements in a new login; what the server answered when it did not work.
+    ///
+    /// # Errors
+    /// When the login or a statement fails.
+    pub fn sql_as(
+        &self,
+        user: &str,
+        password: &str,
+        database: &str,
+        statements: &str,
+    ) -> Result<String, String> {
+        psql(self.port(), user, password, database, statements)
+    }
+
+    /// Ends it at once, sessions included.
+    pub fn kill(&mut self) {
+        let mut stop = unprivileged(&program("pg_ctl", &DEBIAN));
+        stop.current_dir(self.server.dir())
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(self.server.dir().join("data"));
+        let _ = output(stop);
+        self.server.kill();
+    }
+
+    /// Ends it and starts it again on the same port and data.
+    pub fn restart(&mut self) {
+        self.kill();
+        let command = Self::command(self.server.dir(), self.port(), &self.settings);
+        self.server.restart(command);
+        self.await_ready();
+    }
+
+    /// It listens before it lets anybody in: after a crash its log is replayed first.
+    fn await_ready(&self) {
+        let begun = Instant::now();
+        while let Err(error) = self.sql_as(SUPERUSER, PASSWORD, "postgres", "SELECT 1") {
+            assert!(begun.elapsed() < READY_MAX, "not ready: {error}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Runs statements with `psql`, at a server or a pooler.
+///
+/// # Errors
+/// When the login or a statement fails.
+pub fn psql(
+    port: u16,
+    user: &str,
+    password: &str,
+    database: &str,
+    statements: &str,
+) -> Result<String, String> {
+    let psql: PathBuf = program("psql", &DEBIAN);
+    let mut command = Command::new(psql);
+    command
+        .env("PGPASSWORD", password)
+        .env("PGCONNECT_TIMEOUT", "10")
+        .env("PGHOST", "127.0.0.1")
+        .env("PGPORT", port.to_string())
+        .env("PGUSER", user)
+        .env("PGDATABASE", database)
+        .env("PGSSLMODE", "prefer")
+        .args(["-X", "-q", "-At", "-w", "-v", "ON_ERROR_STOP=1", "-c"])
+        .arg(statements);
+    output(command)
+}

@@ -2,6 +2,7 @@
 //! one rotation. Everything here is a pure function of what is stored and the time given.
 
 mod at_target;
+mod calendar;
 mod drain;
 mod machine;
 mod outcomes;
@@ -13,6 +14,7 @@ mod rules;
 mod schedule;
 
 pub use at_target::{AtTarget, Attached, InFlight};
+pub use calendar::{Calendar, WINDOWS_MAX, Weekday, Window};
 pub use drain::{Standing, Wanted, standing};
 pub use machine::{Effect, Look, Observed, Step, decide};
 pub use outcomes::{EffectOutcome, Jitter};

@@ -39,10 +39,27 @@ use crate::world::{
 };
 
 /// Commits no journey here reaches, each with its reason.
-const NOT_ON_A_JOURNEY: [(UnitName, &str); 1] = [(
-    UnitName::KeyringWrite,
-    "made by whoever opens the store, before there is a vault",
-)];
+const NOT_ON_A_JOURNEY: [(UnitName, &str); 10] = [
+    (
+        UnitName::KeyringWrite,
+        "made by whoever opens the store, before there is a vault",
+    ),
+    (
+        UnitName::TargetWrite,
+        "no operation of the vault makes it yet",
+    ),
+    (UnitName::RotationPlan, AT_TARGET),
+    (UnitName::RotationSend, AT_TARGET),
+    (UnitName::RotationSent, AT_TARGET),
+    (UnitName::RotationLook, AT_TARGET),
+    (UnitName::RotationEnter, AT_TARGET),
+    (UnitName::RotationStepBack, AT_TARGET),
+    (UnitName::RotationDemote, AT_TARGET),
+    (UnitName::RotationFinish, AT_TARGET),
+];
+
+/// Those steps have their own faults.
+const AT_TARGET: &str = "see targets.rs";
 
 /// How many commits of one name are tried in one journey.
 const PER_NAME: u64 = 6;

@@ -283,3 +283,35 @@ async fn a_reported_deadline_rolls_back_where_the_policy_says_so() {
     only(&w, "app_a");
     assert!(w.target.accepts("app_a", "first"));
 }
+
+#[tokio::test]
+async fn stepping_back_survives_the_loss_of_every_commit() {
+    let names = [
+        UnitName::RotationStepBack,
+        UnitName::RotationDemote,
+        UnitName::RotationSend,
+        UnitName::RotationSent,
+        UnitName::RotationLook,
+        UnitName::RotationFinish,
+    ];
+    for name in names {
+        for fault in [Fault::Unit, Fault::Answer] {
+            let mut w = attached(Rules {
+                on_deadline: scaivault_core::rotation::OnDeadline::RollBack,
+                ..rules()
+            })
+            .await;
+            rotate(&w).await;
+            w.read(&caller("sa:app"), AT, None).await.unwrap();
+            w.target.sessions_of("app_a", 3);
+            w.clock.advance(HOUR * 7);
+            w.store.arm(name, When::Nth(1), fault);
+            let _ = crate::world::work_slice(&w.vault).await;
+            check(&w).await;
+            w.restart();
+            let ended = follow(&mut w).await;
+            assert_eq!(ended, Phase::RolledBack, "{} {fault:?}", name.as_str());
+            only(&w, "app_a");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Connections: to the addresses that may be reached, encrypted and verified by the host's name,
+//! logged in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{Call, Reach};
+use scaivault_core::target::{Trouble, TroubleKind};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
+
+use super::settings::{Node, Site};
+use super::wire::{Fault, Reply, Stream, Wire};
+use crate::value;
+
+/// How long a connection may take until it is logged in. Nothing was changed by then.
+const LOGIN_MAX: Duration = Duration::from_secs(5);
+
+/// A user with its password.
+pub(crate) struct Login {
+    pub(crate) username: Zeroizing<String>,
+    pub(crate) password: Zeroizing<String>,
+}
+
+impl Login {
+    /// Of a credential's value.
+    pub(crate) fn of(credential: &Plaintext) -> Result<Self, Trouble> {
+        Ok(Self {
+            username: value::needed(credential, "username")?,
+            password: value::needed(credential, "password")?,
+        })
+    }
+
+    /// Of the manager.
+    pub(crate) fn manager(call: &Call<'_>) -> Result<Self, Trouble> {
+        let missing = || Trouble::new(TroubleKind::ManagerMissing);
+        Self::of(call.manager.ok_or_else(missing)?).map_err(|_| missing())
+    }
+}
+
+/// Why a login failed.
+pub(crate) enum Denied {
+    /// The server refused user and password.
+    Credential,
+    /// Something else.
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Denied {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// Connects to one node and logs in.
+pub(crate) async fn log_in(
+    reach: &dyn Reach,
+    site: &Site,
+    node: &Node,
+    login: &Login,
+) -> Result<Wire, Denied> {
+    let made = async {
+        let mut wire = connect(reach, site, node).await?;
+        let command: [&[u8]; 3] = [
+            b"AUTH",
+            login.username.as_bytes(),
+            login.password.as_bytes(),
+        ];
+        match wire.ask(&command).await {
+            Ok(Reply::Text(text)) if text == b"OK" => Ok(wire),
+            Ok(_) => Err(Trouble::new(TroubleKind::Protocol).into()),
+            Err(Fault::Refused(code)) if code == "WRONGPASS" => Err(Denied::Credential),
+            // Before version 6 `AUTH` knows no users.
+            Err(Fault::Refused(code)) if code == "ERR" => {
+                Err(Trouble::new(TroubleKind::Unsupported).code(code).into())
+            }
+            // Nothing but a login was sent: an end of the connection changed nothing.
+            Err(Fault::Cut) => Err(Trouble::new(TroubleKind::Unreachable).into()),
+            Err(fault) => Err(Trouble::from(fault).into()),
+        }
+    };
+    match tokio::time::timeout(LOGIN_MAX, made).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Trouble::new(TroubleKind::TimedOut).into()),
+    }
+}
+
+/// The manager's connections to every node.
+pub(crate) async fn manage(reach: &dyn Reach, call: &Call<'_>) -> Result<Vec<Wire>, Trouble> {
+    let site = Site::of(call.settings)?;
+    let login = Login::manager(call)?;
+    let mut wires = Vec::with_capacity(site.nodes.len());
+    for node in &site.nodes {
+        match log_in(reach, &site, node, &login).await {
+            Ok(wire) => wires.push(wire),
+            Err(Denied::Credential) => {
+                return Err(Trouble::new(TroubleKind::ManagerRefused).code("WRONGPASS"));
+            }
+            Err(Denied::Trouble(trouble)) => return Err(trouble),
+        }
+    }
+    Ok(wires)
+}
+
+async fn connect(reach: &dyn Reach, site: &Site, node: &Node) -> Result<Wire, Trouble> {
+    let mut plain = None;
+    for address in reach.reach(&node.host, node.port).await? {
+        if let Ok(stream) = TcpStream::connect(address).await {
+            plain = Some(stream);
+            break;
+        }
+    }
+    let plain = plain.ok_or(TroubleKind::Unreachable)?;
+    let _ = plain.set_nodelay(true);
+    let stream: Box<dyn Stream> = if site.encrypts(node) {
+        let config = Arc::new(tls(site.ca_pem.as_deref()).await?);
+        let name = ServerName::try_from(node.host.clone()).map_err(|_| TroubleKind::Settings)?;
+        let connector = TlsConnector::from(config);
+        let made = connector.connect(name, plain).await;
+        Box::new(made.map_err(|_| TroubleKind::Tls)?)
+    } else {
+        Box::new(plain)
+    };
+    Ok(Wire::new(stream))
+}
+
+/// Trusts the given authority alone, or else those of the system.
+async fn tls(ca_pem: Option<&str>) -> Result<ClientConfig, Trouble> {
+    let mut roots = RootCertStore::empty();
+    match ca_pem {
+        Some(pem) => {
+            for cert in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                let cert = cert.map_err(|_| TroubleKind::Settings)?;
+                roots.add(cert).map_err(|_| TroubleKind::Settings)?;
+            }
+        }
+        None => {
+            let load = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
+            let found = load.await.map_err(|_| TroubleKind::Tls)?;
+            roots.add_parsable_certificates(found.certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| TroubleKind::Tls)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

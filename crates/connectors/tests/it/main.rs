@@ -1,0 +1,15 @@
+//! Connectors against real servers, in one binary. Each connector calls the conformance suite once
+//! per overlap and adds what only its own system has.
+
+mod conformance;
+
+#[cfg(feature = "http_key")]
+mod fake_keys;
+#[cfg(feature = "http_key")]
+mod http_key;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgresql")]
+mod postgresql;
+#[cfg(feature = "redis")]
+mod redis;
