@@ -139,7 +139,7 @@ pub struct Rotation {
     pub rotation_policy_name: String,
     /// `success` (readers have the new value), `failed` or `pending`.
     pub status: String,
-    /// `generating`, `propagating`, `draining`, `completed`, `rolled_back`, `parked`, …
+    /// `generating`, `verifying`, `draining`, `completed`, `rolled_back`, `parked`, …
     pub phase: String,
     /// Since when.
     pub phase_since: String,

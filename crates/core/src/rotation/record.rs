@@ -52,7 +52,7 @@ pub struct Rotation {
     pub trouble: Option<Trouble>,
     /// The target's part.
     #[serde(default)]
-    pub at_target: Option<AtTarget>,
+    pub at_target: Option<Box<AtTarget>>,
     /// Held by a worker until then.
     pub claimed_until: Option<Timestamp>,
     /// The number this write makes. A claim counts as a write: it is the fencing token.
@@ -112,7 +112,7 @@ impl Rotation {
         Self {
             strategy: Strategy::Target,
             wake_at: Some(self.opened_at),
-            at_target: Some(AtTarget::new(attached, rules, forced, fence)),
+            at_target: Some(Box::new(AtTarget::new(attached, rules, forced, fence))),
             ..self
         }
     }
