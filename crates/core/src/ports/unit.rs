@@ -83,6 +83,7 @@ unit_names! {
     RotationStepBack = "rotation_step_back";
     RotationDemote = "rotation_demote";
     RotationFinish = "rotation_finish";
+    RotationAct = "rotation_act";
     TargetWrite = "target_write";
     WebhookWrite = "webhook_write";
     WebhookDelete = "webhook_delete";

@@ -1,5 +1,6 @@
 //! Rotation: policies, attachments, opening a rotation, and the worker that carries it on.
 
+mod acts;
 mod assignments;
 mod at_target;
 mod candidate;
@@ -9,4 +10,5 @@ mod rotations;
 mod steps;
 mod worker;
 
+pub use acts::Act;
 pub use policies::{RotationPolicyChange, RotationPolicyDraft};

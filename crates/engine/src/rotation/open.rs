@@ -132,12 +132,16 @@ impl Vault {
                 Some(id) => RotationReads::rotation_find(&*self.store, tenant, id).await?,
                 None => None,
             };
-            let opened = match open.filter(Rotation::is_before_promotion) {
-                Some(waiting) => {
+            let opened = match open {
+                // One rotation of a target's credential at a time; asking again changes nothing.
+                Some(open) if open.at_target.is_some() && !open.phase.is_final() => {
+                    return Ok(open);
+                }
+                Some(waiting) if waiting.is_before_promotion() => {
                     self.announce_again(caller, &head, &assignment, &policy, waiting)
                         .await
                 }
-                None => {
+                Some(_) | None => {
                     self.open_rotation(caller, &head, &assignment, &policy, Trigger::Manual)
                         .await
                 }

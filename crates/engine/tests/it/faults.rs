@@ -39,7 +39,7 @@ use crate::world::{
 };
 
 /// Commits no journey here reaches, each with its reason.
-const NOT_ON_A_JOURNEY: [(UnitName, &str); 10] = [
+const NOT_ON_A_JOURNEY: [(UnitName, &str); 11] = [
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",
@@ -56,6 +56,7 @@ const NOT_ON_A_JOURNEY: [(UnitName, &str); 10] = [
     (UnitName::RotationStepBack, AT_TARGET),
     (UnitName::RotationDemote, AT_TARGET),
     (UnitName::RotationFinish, AT_TARGET),
+    (UnitName::RotationAct, AT_TARGET),
 ];
 
 /// Those steps have their own faults.

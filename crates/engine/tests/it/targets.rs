@@ -9,7 +9,7 @@ use scaivault_core::ports::{Op, Record, Store, Unit, UnitName};
 use scaivault_core::rotation::{Assignment, Attached, Phase, Reason, Rules, Which};
 use scaivault_core::secret::VersionState;
 use scaivault_core::target::{Overlap, Target, TroubleKind};
-use scaivault_engine::default_tenant;
+use scaivault_engine::{Act, VaultError, default_tenant};
 use scaivault_testkit::{Fault, Luck, SCRIPTED, When};
 use serde_json::json;
 
@@ -314,4 +314,86 @@ async fn stepping_back_survives_the_loss_of_every_commit() {
             only(&w, "app_a");
         }
     }
+}
+
+#[tokio::test]
+async fn asking_again_in_between_opens_no_second_rotation_and_loses_no_candidate() {
+    let mut w = attached(rules()).await;
+    w.target.next([Luck::AnswerLost]);
+    for _ in 0..12 {
+        w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
+        let _ = w.vault.rotation_run_once().await;
+        check(&w).await;
+        assert_eq!(w.rotations(AT).await.len(), 1);
+        w.clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!(w.versions(AT).await.len(), 2, "one candidate was made");
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+    only(&w, "app_b");
+}
+
+#[tokio::test]
+async fn a_person_rolls_back_while_consumers_move() {
+    let mut w = attached(rules()).await;
+    rotate(&w).await;
+    w.read(&caller("sa:app"), AT, None).await.unwrap();
+    let id = w.rotations(AT).await[0].id.clone();
+    let early = w.vault.rotation_act(&root(), &id, Act::Resume).await;
+    assert!(matches!(early, Err(VaultError::RotationConflict)));
+    let stepping = w.vault.rotation_act(&root(), &id, Act::RollBack).await;
+    assert_eq!(stepping.unwrap().phase, Phase::RollingBack);
+    w.work().await;
+    assert_eq!(w.head(AT).await.unwrap().current_version, 1);
+    check(&w).await;
+    assert_eq!(follow(&mut w).await, Phase::RolledBack);
+    only(&w, "app_a");
+    let ended = w.rotation(&id).await;
+    assert_eq!(ended.reason, Some(Reason::ByHand));
+    let late = w.vault.rotation_act(&root(), &id, Act::RollBack).await;
+    assert!(matches!(late, Err(VaultError::RotationConflict)));
+}
+
+#[tokio::test]
+async fn a_parked_rotation_goes_on_at_once_when_resumed() {
+    let mut w = attached(rules()).await;
+    w.target.next([Luck::Refused(TroubleKind::Privilege)]);
+    rotate(&w).await;
+    let parked = w.rotations(AT).await[0].clone();
+    assert_eq!(parked.phase, Phase::Parked);
+    let stranger = caller("sa:stranger");
+    let refused = w
+        .vault
+        .rotation_act(&stranger, &parked.id, Act::Resume)
+        .await;
+    assert!(refused.is_err(), "who may not rotate may not resume");
+    w.vault
+        .rotation_act(&root(), &parked.id, Act::Resume)
+        .await
+        .unwrap();
+    w.work().await;
+    assert_eq!(w.rotation(&parked.id).await.phase, Phase::Propagating);
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+}
+
+#[tokio::test]
+async fn where_a_person_approves_nothing_is_revoked_before() {
+    let mut w = attached(Rules {
+        approval: true,
+        ..rules()
+    })
+    .await;
+    rotate(&w).await;
+    w.read(&caller("sa:app"), AT, None).await.unwrap();
+    w.target.sessions_of("app_a", 0);
+    for _ in 0..30 {
+        w.clock.advance(Duration::from_secs(60));
+        w.work().await;
+        assert!(w.target.accepts("app_a", "first"));
+    }
+    let id = w.rotations(AT).await[0].id.clone();
+    assert_eq!(w.rotation(&id).await.phase, Phase::Draining);
+    let approved = w.vault.rotation_act(&root(), &id, Act::Approve).await;
+    assert!(approved.unwrap().at_target.unwrap().approved_by.is_some());
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+    only(&w, "app_b");
 }

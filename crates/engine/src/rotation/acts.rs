@@ -1,0 +1,97 @@
+//! What a person may do with a rotation at a target: resume, roll back, approve.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::Action;
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::RotationId;
+use scaivault_core::ports::{CommitError, RotationReads, UnitName};
+use scaivault_core::rotation::{Phase, Reason, Rotation};
+
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::vault::Vault;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// A parked rotation goes on where it stopped, with all its attempts.
+    Resume,
+    /// Readers get the old version again, and the new one is retired.
+    RollBack,
+    /// The old credential may be revoked.
+    Approve,
+}
+
+impl Act {
+    /// Every act.
+    pub const ALL: [Self; 3] = [Self::Resume, Self::RollBack, Self::Approve];
+
+    /// Whether it is legal now.
+    pub fn is_legal(self, rotation: &Rotation) -> bool {
+        let Some(at) = &rotation.at_target else {
+            return false;
+        };
+        match self {
+            Self::Resume => rotation.phase == Phase::Parked,
+            Self::RollBack => rotation.may_roll_back(),
+            Self::Approve => {
+                matches!(rotation.phase, Phase::Propagating | Phase::Draining)
+                    && at.rules.approval
+                    && at.approved_by.is_none()
+            }
+        }
+    }
+}
+
+impl Vault {
+    /// Does it, audited in the caller's name.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] when the caller may not see the rotation;
+    /// [`VaultError::RotationConflict`] when the act is not legal in its phase;
+    /// [`VaultError::Unavailable`] while a step is under way at the target.
+    pub async fn rotation_act(
+        &self,
+        caller: &Caller,
+        id: &RotationId,
+        act: Act,
+    ) -> Result<Rotation, VaultError> {
+        let seen = self.rotation_details(caller, id).await?;
+        self.authorize(
+            caller,
+            Scope::SecretsRotate,
+            Permission::Rotate,
+            &seen.path,
+            Action::Rotate,
+        )
+        .await?;
+        for _ in 0..RACES_MAX {
+            let rotation = RotationReads::rotation_find(&*self.store, caller.tenant(), id)
+                .await?
+                .ok_or(VaultError::NotFound(Missing::Rotation))?;
+            if !act.is_legal(&rotation) {
+                return Err(VaultError::RotationConflict);
+            }
+            let now = self.now();
+            if rotation.claimed_until.is_some_and(|until| until > now) {
+                return Err(VaultError::Unavailable(
+                    "a step of this rotation is under way: try again in a moment".into(),
+                ));
+            }
+            let next = match act {
+                Act::Resume => rotation.resumed(true, now),
+                Act::RollBack => rotation.stepped_back(Reason::ByHand, now),
+                Act::Approve => rotation.approved(caller.identity().clone(), now),
+            };
+            let unit = self.step_unit(UnitName::RotationAct, caller, &next, now);
+            match self.commit(unit).await {
+                Ok(_) => return Ok(next),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Unavailable(
+            "the rotation changes too quickly: try again".into(),
+        ))
+    }
+}
