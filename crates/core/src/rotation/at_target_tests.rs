@@ -194,6 +194,8 @@ impl World {
     }
 
     fn send(&mut self, effect: Effect, luck: Luck) {
+        // Whoever does not know what became of a change looks before it sends one.
+        assert_eq!(self.at().in_flight, InFlight::Nothing, "sent blindly");
         let marked = self.rotation.sending(effect, self.now.plus(HOLD));
         let (phase, epoch) = (marked.phase, marked.revision);
         if effect == Effect::Retire {

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, Call, Candidate, Connector, Effect as Done, Login, NewField, Op, Record,
-    RotationPolicyReads, SecretReads, TargetReads, Unit, UnitName,
+    Call, Candidate, Connector, Effect as Done, Login, NewField, Op, Record, SecretReads,
+    TargetReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{
     AtTarget, Effect, EffectOutcome, Jitter, Look, Phase, Reason, Rotation,
@@ -21,13 +22,12 @@ use scaivault_core::time::Timestamp;
 use super::candidate::replaced;
 use super::worker::{HOLD, StepError};
 use crate::caller::Caller;
-use crate::events;
-use crate::secrets::{aging_ops, data_place};
+use crate::secrets::data_place;
 use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// Everything a connector is told, owned.
-struct Session {
+pub(super) struct Session {
     target: Target,
     connector: Arc<dyn Connector>,
     manager: Option<Plaintext>,
@@ -35,7 +35,7 @@ struct Session {
 }
 
 impl Session {
-    fn call<'a>(&'a self, rotation: &'a Rotation, at: &'a AtTarget) -> Call<'a> {
+    pub(super) fn call<'a>(&'a self, rotation: &'a Rotation, at: &'a AtTarget) -> Call<'a> {
         Call {
             settings: &self.target.settings,
             account: &at.attached.account,
@@ -49,7 +49,7 @@ impl Session {
 }
 
 impl Vault {
-    fn jitter(&self) -> Jitter {
+    pub(super) fn jitter(&self) -> Jitter {
         let mut bytes = [0; 8];
         self.entropy.fill(&mut bytes);
         Jitter(u64::from_le_bytes(bytes))
@@ -57,7 +57,7 @@ impl Vault {
 
     /// The target with its connector and its manager's value. The reason when there is no such
     /// target, trouble when its manager's value is not there.
-    async fn session(
+    pub(super) async fn session(
         &self,
         rotation: &Rotation,
         at: &AtTarget,
@@ -72,7 +72,10 @@ impl Vault {
             return Ok(Err(Reason::TargetGone));
         };
         let manager = match &target.manager_path {
-            Some(path) => self.current_value(rotation, path).await?,
+            Some(path) => {
+                let opened = self.opened(rotation, path, None).await?;
+                opened.and_then(|(_, value)| value)
+            }
             None => None,
         };
         let since = match rotation.phase {
@@ -87,17 +90,25 @@ impl Vault {
         }))
     }
 
-    async fn current_value(
+    /// The head and the value of a version (`None`: the current one), where there is one.
+    async fn opened(
         &self,
         rotation: &Rotation,
-        path: &scaivault_core::path::SecretPath,
-    ) -> Result<Option<Plaintext>, StepError> {
-        let opened = SecretReads::secret_open(&*self.store, &rotation.tenant, path, None).await?;
-        let Some((head, Some(row))) = opened.filter(|(head, _)| !head.is_deleted()) else {
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Result<Option<(SecretHead, Option<Plaintext>)>, StepError> {
+        let found = SecretReads::secret_open(&*self.store, &rotation.tenant, path, version).await?;
+        let Some((head, row)) = found.filter(|(head, _)| !head.is_deleted()) else {
             return Ok(None);
         };
-        let place = data_place(&head, row.version.version);
-        Ok(Some(Sealer::open(self.sealer(), place, &row.sealed)?))
+        let value = match row {
+            Some(row) => {
+                let place = data_place(&head, row.version.version);
+                Some(Sealer::open(self.sealer(), place, &row.sealed)?)
+            }
+            None => None,
+        };
+        Ok(Some((head, value)))
     }
 
     async fn value_of(
@@ -105,18 +116,12 @@ impl Vault {
         rotation: &Rotation,
         version: u64,
     ) -> Result<Option<Plaintext>, StepError> {
-        let path = &rotation.path;
-        let opened =
-            SecretReads::secret_open(&*self.store, &rotation.tenant, path, Some(version)).await?;
-        let Some((head, Some(row))) = opened else {
-            return Ok(None);
-        };
-        let place = data_place(&head, version);
-        Ok(Some(Sealer::open(self.sealer(), place, &row.sealed)?))
+        let opened = self.opened(rotation, &rotation.path, Some(version)).await?;
+        Ok(opened.and_then(|(_, value)| value))
     }
 
     /// Commits the row that follows; parking is told.
-    async fn follow(
+    pub(super) async fn follow(
         &self,
         name: UnitName,
         caller: &Caller,
@@ -144,25 +149,13 @@ impl Vault {
         caller: &Caller,
         rotation: &Rotation,
         at: &AtTarget,
+        session: &Session,
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
-        let session = match self.session(rotation, at, now).await? {
-            Ok(session) => session,
-            Err(reason) => return self.target_park(caller, rotation, reason, now).await,
-        };
-        let opened =
-            SecretReads::secret_open(&*self.store, &rotation.tenant, &rotation.path, None).await?;
-        let Some((head, current)) = opened else {
+        let Some((head, current)) = self.opened(rotation, &rotation.path, None).await? else {
             return self
                 .target_park(caller, rotation, Reason::SecretDeleted, now)
                 .await;
-        };
-        let current = match current {
-            Some(row) => {
-                let place = data_place(&head, row.version.version);
-                Some(Sealer::open(self.sealer(), place, &row.sealed)?)
-            }
-            None => None,
         };
         let call = session.call(rotation, at);
         let planned = session
@@ -264,12 +257,9 @@ impl Vault {
         rotation: &Rotation,
         at: &AtTarget,
         effect: Effect,
+        session: &Session,
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
-        let session = match self.session(rotation, at, now).await? {
-            Ok(session) => session,
-            Err(reason) => return self.target_park(caller, rotation, reason, now).await,
-        };
         // Everything that can fail here fails before the mark.
         let new = match rotation.to_version {
             Some(version) => self.value_of(rotation, version).await?,
@@ -375,12 +365,9 @@ impl Vault {
         rotation: &Rotation,
         at: &AtTarget,
         look: Look,
+        session: &Session,
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
-        let session = match self.session(rotation, at, now).await? {
-            Ok(session) => session,
-            Err(reason) => return self.target_park(caller, rotation, reason, now).await,
-        };
         let call = session.call(rotation, at);
         let back = rotation.phase == Phase::RollingBack;
         let new = rotation.to_version.unwrap_or(0);
@@ -391,7 +378,7 @@ impl Vault {
         let jitter = self.jitter();
         let next = match look {
             Look::Candidate => {
-                let login = self.log_in(&session, &call, rotation, new).await?;
+                let login = self.log_in(session, &call, rotation, new).await?;
                 rotation.looked_for_candidate(&login, jitter, self.now())
             }
             Look::Residue => {
@@ -408,10 +395,10 @@ impl Vault {
                 rotation.looked_at_sessions(&sessions, jitter, self.now())
             }
             Look::Retired => {
-                let dead = self.log_in(&session, &call, rotation, dead).await?;
+                let dead = self.log_in(session, &call, rotation, dead).await?;
                 let kept = match kept {
                     0 => None,
-                    kept => Some(self.log_in(&session, &call, rotation, kept).await?),
+                    kept => Some(self.log_in(session, &call, rotation, kept).await?),
                 };
                 let now = self.now();
                 match rotation.looked_at_retired(&dead, kept.as_ref(), jitter, now) {
@@ -425,7 +412,7 @@ impl Vault {
             .await
     }
 
-    async fn log_in(
+    pub(super) async fn log_in(
         &self,
         session: &Session,
         call: &Call<'_>,
@@ -436,203 +423,6 @@ impl Vault {
             Some(value) => session.connector.login(call, &value).await,
             None => Login::Unknown(TroubleKind::Credential.into()),
         })
-    }
-
-    /// Logs in with the candidate; when that worked, readers get it from the same commit on.
-    pub(super) async fn target_verify(
-        &self,
-        caller: &Caller,
-        rotation: &Rotation,
-        at: &AtTarget,
-        now: Timestamp,
-    ) -> Result<Rotation, StepError> {
-        let session = match self.session(rotation, at, now).await? {
-            Ok(session) => session,
-            Err(reason) => return self.target_park(caller, rotation, reason, now).await,
-        };
-        let call = session.call(rotation, at);
-        let candidate = rotation.to_version.unwrap_or(0);
-        let login = self.log_in(&session, &call, rotation, candidate).await?;
-        if login != Login::Accepted {
-            let next = rotation.not_verified(&login, self.jitter(), self.now());
-            return self
-                .follow(UnitName::RotationLook, caller, rotation, next, |unit| unit)
-                .await;
-        }
-        let now = self.now();
-        let next = rotation.promoted_at_target(now);
-        let unit = self.step_unit(UnitName::RotationPromote, caller, &next, now);
-        let states = [
-            (candidate, VersionState::Current),
-            (rotation.from_version, VersionState::Previous),
-        ];
-        let (head, mut unit) = self.switch(unit, rotation, candidate, states, now).await?;
-        if let Some(assignment) = self.assignment_of(rotation).await? {
-            let policy = RotationPolicyReads::rotation_policy_find(
-                &*self.store,
-                &rotation.tenant,
-                &assignment.policy_id,
-            )
-            .await?;
-            unit = unit.put(Record::Assignment(
-                assignment.promoted(policy.as_ref(), now),
-            ));
-        }
-        let updated = events::updated(&head, rotation.from_version, caller, true);
-        let rotated = events::rotated(&head, &next, true);
-        let unit = unit
-            .emit(self.event(caller, updated, now))
-            .emit(self.event(caller, rotated, now));
-        self.commit(unit).await?;
-        Tally::add(&self.tally.rotations_succeeded);
-        Ok(next)
-    }
-
-    /// Readers get the old version again: one compare-and-swap on the head.
-    pub(super) async fn target_demote(
-        &self,
-        caller: &Caller,
-        rotation: &Rotation,
-        now: Timestamp,
-    ) -> Result<Rotation, StepError> {
-        let next = rotation.demoted(now);
-        let unit = self.step_unit(UnitName::RotationDemote, caller, &next, now);
-        let new = rotation.to_version.unwrap_or(0);
-        let states = [
-            (new, VersionState::Previous),
-            (rotation.from_version, VersionState::Current),
-        ];
-        let (head, unit) = self
-            .switch(unit, rotation, rotation.from_version, states, now)
-            .await?;
-        let updated = events::updated(&head, new, caller, true);
-        self.commit(unit.emit(self.event(caller, updated, now)))
-            .await?;
-        Ok(next)
-    }
-
-    /// Which version readers get, and the states of the two that change.
-    async fn switch(
-        &self,
-        mut unit: Unit,
-        rotation: &Rotation,
-        current: u64,
-        states: [(u64, VersionState); 2],
-        now: Timestamp,
-    ) -> Result<(SecretHead, Unit), StepError> {
-        let head = self.head_of(rotation).await?.ok_or(StepError::LostRace)?;
-        let from = match rotation.phase {
-            Phase::RollingBack => rotation.to_version.unwrap_or(0),
-            _ => rotation.from_version,
-        };
-        if head.current_version != from {
-            return Err(StepError::LostRace);
-        }
-        let head = SecretHead {
-            current_version: current,
-            updated_at: now,
-            expires_at: None,
-            revision: head.revision + 1,
-            ..head
-        };
-        unit = unit.put(Record::Secret(head.clone()));
-        let mut rows =
-            SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path).await?;
-        for row in &mut rows {
-            let state = states.iter().find(|(version, _)| *version == row.version);
-            if let Some((_, state)) = state {
-                row.state = *state;
-                row.readable_until = None;
-                row.revision += 1;
-                unit = unit.put(Record::Version(row.clone()));
-            }
-        }
-        unit.ops.extend(aging_ops(&head, &rows, now));
-        Ok((head, unit))
-    }
-
-    /// The old credential is proven dead: its version is closed, the schedule goes on.
-    pub(super) async fn target_complete(
-        &self,
-        caller: &Caller,
-        rotation: &Rotation,
-        now: Timestamp,
-    ) -> Result<Rotation, StepError> {
-        let next = rotation.completed(now);
-        let head = self.head_of(rotation).await?;
-        let unit = self.step_unit(UnitName::RotationClose, caller, &next, now);
-        let event = events::completed(head.as_ref(), &next);
-        let unit = unit.emit(self.event(caller, event, now));
-        self.end_at_target(
-            unit,
-            rotation,
-            rotation.from_version,
-            VersionState::Closed,
-            now,
-        )
-        .await?;
-        Ok(next)
-    }
-
-    /// The candidate is proven dead, or was never told: its version is withdrawn.
-    pub(super) async fn target_finish(
-        &self,
-        caller: &Caller,
-        rotation: &Rotation,
-        now: Timestamp,
-    ) -> Result<Rotation, StepError> {
-        let next = rotation.rolled_back(now);
-        let unit = self.step_unit(UnitName::RotationFinish, caller, &next, now);
-        let reason = next.reason.unwrap_or(Reason::ByHand);
-        let unit = unit.emit(self.failed_event(caller, &next, reason, now));
-        let was_read = rotation
-            .at_target
-            .as_ref()
-            .is_some_and(|at| at.promoted_at.is_some());
-        let state = match was_read {
-            true => VersionState::Closed,
-            false => VersionState::Withdrawn,
-        };
-        let candidate = rotation.to_version.unwrap_or(0);
-        self.end_at_target(unit, rotation, candidate, state, now)
-            .await?;
-        Tally::add(&self.tally.rotations_failed);
-        Ok(next)
-    }
-
-    async fn end_at_target(
-        &self,
-        mut unit: Unit,
-        rotation: &Rotation,
-        version: u64,
-        state: VersionState,
-        now: Timestamp,
-    ) -> Result<(), StepError> {
-        let rows =
-            SecretReads::version_list(&*self.store, &rotation.tenant, &rotation.path).await?;
-        if let Some(row) = rows.into_iter().find(|row| row.version == version) {
-            unit = unit.put(Record::Version(Version {
-                state,
-                revision: row.revision + 1,
-                ..row
-            }));
-        }
-        let (tenant, path) = (&rotation.tenant, &rotation.path);
-        let assignment = AssignmentReads::assignment_find(&*self.store, tenant, path).await?;
-        let ours = assignment.filter(|found| found.open_rotation.as_ref() == Some(&rotation.id));
-        if let Some(assignment) = ours {
-            let policy_id = &assignment.policy_id;
-            let policy =
-                RotationPolicyReads::rotation_policy_find(&*self.store, tenant, policy_id).await?;
-            // One that brought no new value is tried again an interval later.
-            let released = match rotation.phase {
-                Phase::RollingBack => assignment.rotated(policy.as_ref(), now),
-                _ => assignment.released(now),
-            };
-            unit = unit.put(Record::Assignment(released));
-        }
-        self.commit(unit).await?;
-        Ok(())
     }
 
     /// A step that changes nothing but the row.

@@ -8,6 +8,7 @@ mod open;
 mod policies;
 mod rotations;
 mod steps;
+mod switch;
 mod worker;
 
 pub use acts::Act;

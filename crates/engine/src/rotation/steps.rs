@@ -9,7 +9,7 @@ use scaivault_core::ports::{
     Unit, UnitName,
 };
 use scaivault_core::rotation::{
-    Assignment, AtTarget, FailureKind, Observed, Phase, Reason, Rotation, Step,
+    Assignment, AtTarget, FailureKind, Observed, Phase, Reason, Rotation, RotationPolicy, Step,
 };
 use scaivault_core::seal::{Place, SealError, Sealer};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
@@ -99,12 +99,24 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
         let (name, next) = match step {
-            Step::Generate => return self.target_plan(caller, rotation, at, now).await,
-            Step::Send(effect) => {
-                return self.target_send(caller, rotation, at, effect, now).await;
+            Step::Generate | Step::Send(_) | Step::Look(_) | Step::Verify => {
+                let session = match self.session(rotation, at, now).await? {
+                    Ok(session) => session,
+                    Err(reason) => return self.target_park(caller, rotation, reason, now).await,
+                };
+                return match step {
+                    Step::Send(effect) => {
+                        self.target_send(caller, rotation, at, effect, &session, now)
+                            .await
+                    }
+                    Step::Look(look) => {
+                        self.target_look(caller, rotation, at, look, &session, now)
+                            .await
+                    }
+                    Step::Verify => self.target_verify(caller, rotation, at, &session).await,
+                    _ => self.target_plan(caller, rotation, at, &session, now).await,
+                };
             }
-            Step::Look(look) => return self.target_look(caller, rotation, at, look, now).await,
-            Step::Verify => return self.target_verify(caller, rotation, at, now).await,
             Step::Demote => return self.target_demote(caller, rotation, now).await,
             Step::Finish => return self.target_finish(caller, rotation, now).await,
             Step::Close => return self.target_complete(caller, rotation, now).await,
@@ -278,13 +290,7 @@ impl Vault {
             unit = unit.put(Record::Version(row.clone()));
         }
         unit.ops.extend(aging_ops(&head, &rows, now));
-        if let Some(assignment) = self.assignment_of(rotation).await? {
-            let policy = RotationPolicyReads::rotation_policy_find(
-                &*self.store,
-                &rotation.tenant,
-                &assignment.policy_id,
-            )
-            .await?;
+        if let Some((assignment, policy)) = self.attachment_of(rotation).await? {
             let rotated = assignment.rotated(policy.as_ref(), now);
             unit = unit.put(Record::Assignment(rotated));
         }
@@ -345,13 +351,7 @@ impl Vault {
             unit = self.withdraw_candidate(unit, rotation).await?;
             unit = unit.emit(self.failed_event(caller, &next, reason, now));
         }
-        if let Some(assignment) = self.assignment_of(rotation).await? {
-            let policy = RotationPolicyReads::rotation_policy_find(
-                &*self.store,
-                &rotation.tenant,
-                &assignment.policy_id,
-            )
-            .await?;
+        if let Some((assignment, policy)) = self.attachment_of(rotation).await? {
             // The next interval counts from here: whatever ended this one has been told.
             let rotated = assignment.rotated(policy.as_ref(), now);
             unit = unit.put(Record::Assignment(rotated));
@@ -453,15 +453,20 @@ impl Vault {
         )
     }
 
-    /// The attachment, if it points at this rotation.
-    pub(super) async fn assignment_of(
+    /// The attachment, if it points at this rotation, and its policy, if it is still there.
+    pub(super) async fn attachment_of(
         &self,
         rotation: &Rotation,
-    ) -> Result<Option<Assignment>, StepError> {
-        let found =
-            AssignmentReads::assignment_find(&*self.store, &rotation.tenant, &rotation.path)
-                .await?;
-        Ok(found.filter(|assignment| assignment.open_rotation.as_ref() == Some(&rotation.id)))
+    ) -> Result<Option<(Assignment, Option<RotationPolicy>)>, StepError> {
+        let (tenant, path) = (&rotation.tenant, &rotation.path);
+        let found = AssignmentReads::assignment_find(&*self.store, tenant, path).await?;
+        let ours = found.filter(|found| found.open_rotation.as_ref() == Some(&rotation.id));
+        let Some(assignment) = ours else {
+            return Ok(None);
+        };
+        let id = &assignment.policy_id;
+        let policy = RotationPolicyReads::rotation_policy_find(&*self.store, tenant, id).await?;
+        Ok(Some((assignment, policy)))
     }
 
     pub(super) fn step_unit(
