@@ -6,7 +6,9 @@
 
 pub mod access;
 pub mod audit;
+pub mod campaign;
 pub mod consumer;
+pub mod debt;
 pub mod delivery;
 pub mod event;
 pub mod glob;

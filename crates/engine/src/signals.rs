@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 pub struct Signals {
     outbox: Arc<Notify>,
     work: Arc<Notify>,
+    targets: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
 }
 
@@ -18,6 +19,7 @@ impl Default for Signals {
         Self {
             outbox: Arc::default(),
             work: Arc::default(),
+            targets: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -34,6 +36,11 @@ impl Signals {
         self.work.notified().await;
     }
 
+    /// Completes after a rotation at a target may have become due. One waiter.
+    pub async fn targets(&self) {
+        self.targets.notified().await;
+    }
+
     /// Changes whenever deliveries did. Any number of waiters.
     pub fn deliveries(&self) -> watch::Receiver<u64> {
         self.deliveries.subscribe()
@@ -45,6 +52,7 @@ impl Signals {
 
     pub(crate) fn work_changed(&self) {
         self.work.notify_one();
+        self.targets.notify_one();
     }
 
     pub(crate) fn deliveries_changed(&self) {

@@ -190,7 +190,11 @@ impl Touched {
             }
             Record::Rotation(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
-            Record::RotationPolicy(_) | Record::Target(_) | Record::Key(_) => {}
+            Record::Campaign(_) | Record::Debt(_) => self.work = true,
+            Record::RotationPolicy(_)
+            | Record::Target(_)
+            | Record::GroupTurn(_)
+            | Record::Key(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ mod cursor;
 mod dispatcher;
 mod egress;
 mod fields;
+mod lanes;
 mod layer;
 /// Public for the benchmarks, which serve their constant through the same listener.
 pub mod listener;

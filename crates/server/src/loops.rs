@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::dispatcher::Dispatcher;
+use crate::lanes::Lanes;
 
 /// The longest a loop sleeps: a lost signal or a clock set back costs at most this.
 const NAP_MAX: Duration = Duration::from_secs(15);
@@ -24,9 +25,15 @@ const HOUSEKEEPING: Duration = Duration::from_secs(600);
 pub(crate) type Stop = watch::Receiver<bool>;
 
 /// Starts all loops.
-pub(crate) fn start(vault: &Arc<Vault>, deliveries_max: usize, stop: &Stop) -> JoinSet<()> {
+pub(crate) fn start(
+    vault: &Arc<Vault>,
+    deliveries_max: usize,
+    targets_max: usize,
+    stop: &Stop,
+) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(rotations(vault.clone(), stop.clone()));
+    loops.spawn(targets(vault.clone(), targets_max, stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), stop.clone()));
@@ -35,7 +42,7 @@ pub(crate) fn start(vault: &Arc<Vault>, deliveries_max: usize, stop: &Stop) -> J
 
 async fn rotations(vault: Arc<Vault>, mut stop: Stop) {
     while !*stop.borrow() {
-        let nap = match vault.rotation_run_once().await {
+        let nap = match vault.schedule_run_once().await {
             Ok(0) => until(&vault, next_rotation(&vault).await),
             Ok(_) => continue,
             Err(error) => trouble("rotation", &error),
@@ -46,6 +53,41 @@ async fn rotations(vault: Arc<Vault>, mut stop: Stop) {
             _ = stop.changed() => {}
         }
     }
+}
+
+/// Works on so many targets at a time; a target has one rotation in hand at a time, so one that
+/// hangs holds one place.
+async fn targets(vault: Arc<Vault>, most: usize, mut stop: Stop) {
+    let mut lanes = Lanes::default();
+    while !*stop.borrow() {
+        let mut nap = NAP_MAX;
+        let room = most.max(1).saturating_sub(lanes.len());
+        if room > 0 {
+            match vault.targets_claim(&lanes.busy(), room).await {
+                Ok(claimed) if claimed.is_empty() => {
+                    nap = until(&vault, next_rotation(&vault).await);
+                    // Work that is due but belongs to a busy target waits for that one.
+                    if lanes.len() > 0 {
+                        nap = nap.max(Duration::from_millis(200));
+                    }
+                }
+                Ok(claimed) => {
+                    claimed
+                        .into_iter()
+                        .for_each(|rotation| lanes.start(vault.clone(), rotation));
+                    continue;
+                }
+                Err(error) => nap = trouble("targets", &error),
+            }
+        }
+        tokio::select! {
+            () = lanes.one_done() => {}
+            () = vault.signals().targets() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    lanes.finish().await;
 }
 
 async fn next_rotation(vault: &Vault) -> Option<Timestamp> {

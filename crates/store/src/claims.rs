@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use scaivault_core::delivery::Delivery;
-use scaivault_core::ids::{RotationId, TenantId};
+use scaivault_core::ids::{RotationId, TargetId, TenantId};
 use scaivault_core::ports::{Claims, CommitError, NextWork, ReadError};
 use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
@@ -54,6 +54,18 @@ impl Claims for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Rotation>, CommitError> {
         self.claim(move |conn, _| rotation::claim(conn, now, hold, limit))
+            .await
+    }
+
+    async fn rotation_claim_at_targets(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError> {
+        let busy = busy.to_vec();
+        self.claim(move |conn, _| rotation::claim_at_targets(conn, now, hold, &busy, limit))
             .await
     }
 

@@ -5,22 +5,25 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
+use scaivault_core::debt::Debt;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
+    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, PolicyReads, ReceiverReads, RotationFilter,
-    RotationPolicyReads, RotationReads, SecretFilter, SecretReads, TargetReads, TokenReads,
+    RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretReads, TargetReads,
+    TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
-use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
@@ -28,8 +31,9 @@ use scaivault_core::time::Timestamp;
 
 use crate::sqlite::row::Read;
 use crate::sqlite::{
-    assignment, audit_read, audit_verify, binding, consumer, delivery, event, keyring, policy,
-    rotation, rotation_policy, secret, subscription, target, token, version, webhook,
+    assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
+    group_turn, keyring, policy, rotation, rotation_policy, secret, subscription, target, token,
+    version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -112,6 +116,13 @@ reads! {
         fn assignment_due(tenant: &TenantId = tenant.clone(), until: Timestamp,
             policy: Option<&RotationPolicyId> = policy.cloned(), limit: usize) -> Vec<Assignment>
             = read_many |conn| assignment::due(conn, &tenant, until, policy.as_ref(), limit);
+        fn assignment_at_target(tenant: &TenantId = tenant.clone(),
+            target: &TargetId = target.clone(), after: Option<&str> = after.map(str::to_owned),
+            limit: usize) -> Vec<Assignment>
+            = read |conn| assignment::at_target(conn, &tenant, &target, after.as_deref(), limit);
+        fn assignment_in_group(tenant: &TenantId = tenant.clone(), group: &str = group.to_owned(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Assignment>
+            = read |conn| assignment::in_group(conn, &tenant, &group, after.as_deref(), limit);
     }
     RotationReads {
         fn rotation_find(tenant: &TenantId = tenant.clone(), id: &RotationId = id.clone())
@@ -120,6 +131,24 @@ reads! {
             filter: &RotationFilter = filter.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Rotation>
             = read_many |conn| rotation::list(conn, &tenant, &filter, after.as_deref(), limit);
+    }
+    RunReads {
+        fn group_turn(tenant: &TenantId = tenant.clone(), group: &str = group.to_owned())
+            -> Option<GroupTurn> = read |conn| group_turn::find(conn, &tenant, &group);
+        fn campaign_find(tenant: &TenantId = tenant.clone(), id: &CampaignId = id.clone())
+            -> Option<Campaign> = read |conn| campaign::find(conn, &tenant, &id);
+        fn campaign_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Campaign>
+            = read |conn| campaign::list(conn, &tenant, after.as_deref(), limit);
+        fn campaign_due(now: Timestamp, limit: usize) -> Vec<Campaign>
+            = read |conn| campaign::due(conn, now, limit);
+        fn debt_find(tenant: &TenantId = tenant.clone(), id: &DebtId = id.clone())
+            -> Option<Debt> = read |conn| debt::find(conn, &tenant, &id);
+        fn debt_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Debt>
+            = read |conn| debt::list(conn, &tenant, after.as_deref(), limit);
+        fn debt_due(now: Timestamp, limit: usize) -> Vec<Debt>
+            = read |conn| debt::due(conn, now, limit);
     }
     TargetReads {
         fn target_find(tenant: &TenantId = tenant.clone(), id: &TargetId = id.clone())

@@ -11,23 +11,25 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
+use scaivault_core::debt::Debt;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
+    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
-    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, SecretFilter,
-    SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit, UnitName,
+    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
+    SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
-use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
@@ -224,12 +226,28 @@ forward! {
         fn assignment_due(
             tenant: &TenantId, until: Timestamp, policy: Option<&RotationPolicyId>, limit: usize
         ) -> Read<Vec<Assignment>>;
+        fn assignment_at_target(
+            tenant: &TenantId, target: &TargetId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+        fn assignment_in_group(
+            tenant: &TenantId, group: &str, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
     }
     RotationReads {
         fn rotation_find(tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>>;
         fn rotation_list(
             tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize
         ) -> Read<Vec<Rotation>>;
+    }
+    RunReads {
+        fn group_turn(tenant: &TenantId, group: &str) -> Read<Option<GroupTurn>>;
+        fn campaign_find(tenant: &TenantId, id: &CampaignId) -> Read<Option<Campaign>>;
+        fn campaign_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<Campaign>>;
+        fn campaign_due(now: Timestamp, limit: usize) -> Read<Vec<Campaign>>;
+        fn debt_find(tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>>;
+        fn debt_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Debt>>;
+        fn debt_due(now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
     }
     TargetReads {
         fn target_find(tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
@@ -274,6 +292,9 @@ forward! {
         fn assignment_claim(now: Timestamp, hold: Duration, limit: usize)
             -> Claimed<Vec<Assignment>>;
         fn rotation_claim(now: Timestamp, hold: Duration, limit: usize) -> Claimed<Vec<Rotation>>;
+        fn rotation_claim_at_targets(
+            now: Timestamp, hold: Duration, busy: &[TargetId], limit: usize
+        ) -> Claimed<Vec<Rotation>>;
         fn rotation_claim_one(tenant: &TenantId, id: &RotationId, now: Timestamp, hold: Duration)
             -> Claimed<Option<Rotation>>;
         fn delivery_claim(now: Timestamp, hold: Duration, busy: &[String], limit: usize)

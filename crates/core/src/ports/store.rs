@@ -11,17 +11,19 @@ use async_trait::async_trait;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use crate::campaign::Campaign;
 use crate::consumer::Consumer;
+use crate::debt::Debt;
 use crate::delivery::{Delivery, DeliveryState};
 use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
-    BindingId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
+    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
-use crate::rotation::{Assignment, Phase, Rotation, RotationPolicy};
+use crate::rotation::{Assignment, GroupTurn, Phase, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, SecretType, Version};
 use crate::target::Target;
@@ -178,6 +180,22 @@ pub trait AssignmentReads {
         policy: Option<&RotationPolicyId>,
         limit: usize,
     ) -> Read<Vec<Assignment>>;
+    /// Attachments to a target, by path.
+    async fn assignment_at_target(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Assignment>>;
+    /// Attachments of a group, by path.
+    async fn assignment_in_group(
+        &self,
+        tenant: &TenantId,
+        group: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Assignment>>;
 }
 
 /// Which rotations a list asks for.
@@ -186,6 +204,10 @@ pub trait AssignmentReads {
 pub struct RotationFilter {
     pub path: Option<SecretPath>,
     pub policy_id: Option<RotationPolicyId>,
+    /// At this target.
+    pub target_id: Option<TargetId>,
+    /// Of this group.
+    pub group: Option<String>,
     /// Any of these; empty for all.
     pub phases: Vec<Phase>,
 }
@@ -203,6 +225,35 @@ pub trait RotationReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Rotation>>;
+}
+
+/// Turns of groups, runs of many rotations, and what is still to be removed at targets.
+#[async_trait]
+pub trait RunReads {
+    /// Who took the turn of a group last.
+    async fn group_turn(&self, tenant: &TenantId, group: &str) -> Read<Option<GroupTurn>>;
+    /// One campaign.
+    async fn campaign_find(&self, tenant: &TenantId, id: &CampaignId) -> Read<Option<Campaign>>;
+    /// Campaigns by id, newest first; `after` is the id to go on below.
+    async fn campaign_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Campaign>>;
+    /// Campaigns with `wake_at <= now`, of every tenant, longest overdue first.
+    async fn campaign_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Campaign>>;
+    /// One debt.
+    async fn debt_find(&self, tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>>;
+    /// Debts by id, oldest first.
+    async fn debt_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>>;
+    /// Debts with `wake_at <= now`, of every tenant, longest overdue first.
+    async fn debt_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
 }
 
 /// Targets.
@@ -358,6 +409,8 @@ pub trait KeyReads {
 pub struct NextWork {
     pub assignment_at: Option<Timestamp>,
     pub rotation_at: Option<Timestamp>,
+    pub campaign_at: Option<Timestamp>,
+    pub debt_at: Option<Timestamp>,
     pub delivery_at: Option<Timestamp>,
 }
 
@@ -373,11 +426,21 @@ pub trait Claims {
         hold: Duration,
         limit: usize,
     ) -> Result<Vec<Assignment>, CommitError>;
-    /// Claims rotations with `wake_at <= now`, longest overdue first.
+    /// Claims rotations that are at no target with `wake_at <= now`, longest overdue first.
     async fn rotation_claim(
         &self,
         now: Timestamp,
         hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError>;
+    /// Claims rotations at targets with `wake_at <= now`: at most one per target, its longest
+    /// overdue; none for targets in `busy` or of which one is held. So a target that hangs holds
+    /// back nobody else. Targets whose rotation waits longest come first.
+    async fn rotation_claim_at_targets(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<Rotation>, CommitError>;
     /// Claims one rotation, if it is free and has `wake_at <= now`.
@@ -423,6 +486,7 @@ pub trait Store:
     + AssignmentReads
     + RotationReads
     + TargetReads
+    + RunReads
     + ReceiverReads
     + EventReads
     + DeliveryReads

@@ -13,14 +13,16 @@
 
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
+use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
+use crate::debt::Debt;
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
-use crate::rotation::{Assignment, Rotation, RotationPolicy};
+use crate::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, Version};
 use crate::target::Target;
@@ -117,6 +119,12 @@ pub enum Record {
     Rotation(Rotation),
     /// A target.
     Target(Target),
+    /// Whose turn it is in a group.
+    GroupTurn(GroupTurn),
+    /// A run of many rotations.
+    Campaign(Campaign),
+    /// Something to be removed at a target.
+    Debt(Debt),
     /// A webhook.
     Webhook(Webhook),
     /// A subscription.
@@ -140,6 +148,9 @@ pub enum RecordKind {
     Assignment,
     Rotation,
     Target,
+    GroupTurn,
+    Campaign,
+    Debt,
     Webhook,
     Subscription,
     Delivery,
@@ -159,6 +170,9 @@ impl Record {
             Self::Assignment(_) => RecordKind::Assignment,
             Self::Rotation(_) => RecordKind::Rotation,
             Self::Target(_) => RecordKind::Target,
+            Self::GroupTurn(_) => RecordKind::GroupTurn,
+            Self::Campaign(_) => RecordKind::Campaign,
+            Self::Debt(_) => RecordKind::Debt,
             Self::Webhook(_) => RecordKind::Webhook,
             Self::Subscription(_) => RecordKind::Subscription,
             Self::Delivery(_) => RecordKind::Delivery,

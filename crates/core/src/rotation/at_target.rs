@@ -31,7 +31,7 @@ use crate::time::Timestamp;
 /// Refused verifications before the candidate is given up.
 pub(super) const REFUSALS_MAX: u32 = 3;
 /// A rotation that waits for its turn looks again after this.
-const TURN_POLL: Duration = Duration::from_secs(5);
+pub(super) const TURN_POLL: Duration = Duration::from_secs(5);
 
 /// A secret's attachment to a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -124,6 +124,9 @@ pub fn decide(rotation: &Rotation, seen: &Observed, now: Timestamp) -> Step {
     }
     match rotation.phase {
         Phase::Generating => match rotation.strategy {
+            Strategy::GeneratedValue if seen.waits_for_turn => {
+                Step::Wait(Some(now.plus(at_target::TURN_POLL)))
+            }
             Strategy::GeneratedValue => Step::Generate,
             Strategy::EventDriven if rotation.overdue_at <= now => Step::Overdue,
             Strategy::EventDriven => Step::Wait(Some(rotation.overdue_at)),

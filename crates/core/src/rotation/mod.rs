@@ -12,6 +12,7 @@ mod reason;
 mod record;
 mod rules;
 mod schedule;
+mod turn;
 
 pub use at_target::{AtTarget, Attached, InFlight};
 pub use calendar::{Calendar, WINDOWS_MAX, Weekday, Window};
@@ -24,3 +25,4 @@ pub use reason::{Failure, FailureKind, Reason};
 pub use record::Rotation;
 pub use rules::{OnDeadline, OnFailure, Rules, Which};
 pub use schedule::{Assignment, Due, schedule};
+pub use turn::{GROUP_NAME_MAX, GroupTurn, Turn};

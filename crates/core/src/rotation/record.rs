@@ -7,8 +7,9 @@ use super::phase::{Phase, Strategy, Trigger};
 use super::policy::RotationPolicy;
 use super::reason::{Failure, FailureKind, Reason};
 use super::rules::Rules;
+use super::turn::Turn;
 use crate::identity::Identity;
-use crate::ids::{RotationId, RotationPolicyId, TenantId, WebhookId};
+use crate::ids::{RotationId, RotationPolicyId, TargetId, TenantId, WebhookId};
 use crate::path::SecretPath;
 use crate::target::Trouble;
 use crate::time::{Span, Timestamp};
@@ -53,6 +54,9 @@ pub struct Rotation {
     /// The target's part.
     #[serde(default)]
     pub at_target: Option<Box<AtTarget>>,
+    /// Its place in a group, if it has one.
+    #[serde(default)]
+    pub turn: Option<Turn>,
     /// Held by a worker until then.
     pub claimed_until: Option<Timestamp>,
     /// The number this write makes. A claim counts as a write: it is the fencing token.
@@ -101,6 +105,7 @@ impl Rotation {
             }),
             trouble: None,
             at_target: None,
+            turn: None,
             claimed_until: None,
             revision: 1,
         }
@@ -115,6 +120,11 @@ impl Rotation {
             at_target: Some(Box::new(AtTarget::new(attached, rules, forced, fence))),
             ..self
         }
+    }
+
+    /// The target it is at, if it is at one.
+    pub fn target_id(&self) -> Option<&TargetId> {
+        self.at_target.as_ref().map(|at| &at.attached.target_id)
     }
 
     /// Whether a write by someone who may rotate is the answer this rotation waits for.

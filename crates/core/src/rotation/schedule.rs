@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::at_target::Attached;
 use super::policy::RotationPolicy;
+use super::turn::Turn;
 use crate::identity::Identity;
 use crate::ids::{RotationId, RotationPolicyId, TenantId};
 use crate::path::SecretPath;
@@ -21,6 +22,9 @@ pub struct Assignment {
     /// The target that is told, if there is one.
     #[serde(default)]
     pub attached: Option<Attached>,
+    /// Its place in a group, if it has one.
+    #[serde(default)]
+    pub turn: Option<Turn>,
     /// When it was attached; the first interval counts from here.
     pub assigned_at: Timestamp,
     /// By whom.
@@ -100,6 +104,7 @@ impl Assignment {
             path,
             policy_id: policy.id.clone(),
             attached: None,
+            turn: None,
             assigned_at: now,
             assigned_by: by,
             last_rotated_at: None,

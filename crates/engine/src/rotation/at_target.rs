@@ -165,8 +165,18 @@ impl Vault {
             Ok(Candidate::Made(fields)) => fields,
             Ok(Candidate::Minted) => {
                 let next = rotation.planned(None, now);
+                let turn = self.turn_ops(rotation).await?;
                 return self
-                    .follow(UnitName::RotationPlan, caller, rotation, next, |unit| unit)
+                    .follow(
+                        UnitName::RotationPlan,
+                        caller,
+                        rotation,
+                        next,
+                        |mut unit| {
+                            unit.ops.extend(turn);
+                            unit
+                        },
+                    )
                     .await;
             }
             Err(trouble) => return self.target_trouble(caller, rotation, trouble, now).await,
@@ -186,10 +196,18 @@ impl Vault {
             return self.target_trouble(caller, rotation, trouble, now).await;
         };
         let next = rotation.planned(Some(number), now);
-        self.follow(UnitName::RotationPlan, caller, rotation, next, |unit| {
-            unit.put(Record::Secret(with_latest(head, number)))
-                .op(Op::VersionInsert(row))
-        })
+        let turn = self.turn_ops(rotation).await?;
+        self.follow(
+            UnitName::RotationPlan,
+            caller,
+            rotation,
+            next,
+            |mut unit| {
+                unit.ops.extend(turn);
+                unit.put(Record::Secret(with_latest(head, number)))
+                    .op(Op::VersionInsert(row))
+            },
+        )
         .await
     }
 

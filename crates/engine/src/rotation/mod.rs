@@ -9,7 +9,9 @@ mod policies;
 mod rotations;
 mod steps;
 mod switch;
+mod turn;
 mod worker;
 
 pub use acts::Act;
 pub use policies::{RotationPolicyChange, RotationPolicyDraft};
+pub use worker::ClaimedRotation;

@@ -196,7 +196,10 @@ impl Vault {
             }
             None => rotation,
         };
-        let rotation = claimed(rotation, now);
+        let rotation = Rotation {
+            turn: assignment.turn.clone(),
+            ..claimed(rotation, now)
+        };
         let unit = Unit::new(UnitName::RotationOpen)
             .put(Record::Rotation(rotation.clone()))
             .put(Record::Assignment(assignment.opened(rotation.id.clone())));

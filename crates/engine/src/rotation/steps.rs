@@ -180,10 +180,11 @@ impl Vault {
             created_by: caller.identity().clone(),
             revision: 1,
         };
-        let unit = self
+        let mut unit = self
             .step_unit(UnitName::RotationGenerate, caller, &next, now)
             .put(Record::Secret(head))
             .op(Op::VersionInsert(SealedVersion { version, sealed }));
+        unit.ops.extend(self.turn_ops(rotation).await?);
         self.commit(unit).await?;
         Ok(next)
     }
@@ -407,11 +408,11 @@ impl Vault {
     ) -> Result<Vec<Rotation>, VaultError> {
         let filter = RotationFilter {
             path: Some(head.path.clone()),
-            policy_id: None,
             phases: Phase::ALL
                 .into_iter()
                 .filter(|phase| !phase.is_final())
                 .collect(),
+            ..RotationFilter::default()
         };
         let most = UNENDED_MAX;
         Ok(RotationReads::rotation_list(&*self.store, &head.tenant, &filter, None, most).await?)

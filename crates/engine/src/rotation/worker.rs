@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::ids::TargetId;
 use scaivault_core::ports::{
     Claims, CommitError, ConsumerReads, Op, Record, RotationPolicyReads, SecretReads, Unit,
     UnitName,
@@ -19,8 +20,8 @@ use crate::error::VaultError;
 use crate::events;
 use crate::vault::Vault;
 
-/// How long a worker holds what it claimed. Steps have no remote effect yet and take
-/// milliseconds; a worker that is paused for longer loses the race at its next write.
+/// How long a worker holds what it claimed: longer than any call to a target may take. A worker
+/// that is paused for longer loses the race at its next write.
 pub(super) const HOLD: Duration = Duration::from_secs(60);
 
 /// Rows claimed at a time.
@@ -33,12 +34,49 @@ const STEPS_MAX: usize = 32;
 pub(super) const WORKER: &str = "rotation-scheduler";
 
 impl Vault {
-    /// Does one slice of what is due: schedules first, then rotations. Answers how many rows
-    /// were looked at; 0 means nothing is due.
+    /// Does one slice of everything that is due, one after the other. Answers how many rows were
+    /// looked at; 0 means nothing is due.
     ///
     /// # Errors
     /// When the store cannot be read or written; what was claimed comes free again by itself.
     pub async fn rotation_run_once(&self) -> Result<usize, VaultError> {
+        let mut looked_at = self.schedule_run_once().await?;
+        for claimed in self.targets_claim(&[], CLAIM_MAX).await? {
+            looked_at += 1;
+            self.target_work(claimed).await?;
+        }
+        Ok(looked_at)
+    }
+
+    /// Claims rotations at targets that are due, at most one per target and none of those in
+    /// `busy`: a target that hangs holds back nobody else.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn targets_claim(
+        &self,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<ClaimedRotation>, VaultError> {
+        let rows =
+            Claims::rotation_claim_at_targets(&*self.store, self.now(), HOLD, busy, limit).await?;
+        Ok(rows.into_iter().map(ClaimedRotation).collect())
+    }
+
+    /// Carries a claimed rotation on as far as it goes now.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; the claim comes free again by itself.
+    pub async fn target_work(&self, claimed: ClaimedRotation) -> Result<(), VaultError> {
+        settle(self.rotation_steps(claimed.0).await)
+    }
+
+    /// Does one slice of what is due without a target: schedules first, then rotations. Answers
+    /// how many rows were looked at; 0 means nothing is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; what was claimed comes free again by itself.
+    pub async fn schedule_run_once(&self) -> Result<usize, VaultError> {
         let assignments =
             Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
@@ -98,7 +136,9 @@ impl Vault {
                 let opened = self
                     .open_rotation(&caller, &head, &assignment, &policy, Trigger::Schedule)
                     .await?;
-                self.rotation_steps(opened).await?;
+                if opened.at_target.is_none() {
+                    self.rotation_steps(opened).await?;
+                }
             }
             Due::Nothing(wake_at) => {
                 let next = assignment.rescheduled(&policy, now);
@@ -170,7 +210,7 @@ impl Vault {
             current_version: head.map(|head| head.current_version),
             candidate,
             standing: self.standing_of(rotation).await?,
-            waits_for_turn: false,
+            waits_for_turn: self.waits_for_turn(rotation).await?,
         })
     }
 
@@ -195,6 +235,16 @@ fn warn_unit(
     Unit::new(UnitName::ScheduleWarn).put(Record::Assignment(
         assignment.warned(threshold, policy, now),
     ))
+}
+
+/// A rotation at a target, held by this worker.
+pub struct ClaimedRotation(Rotation);
+
+impl ClaimedRotation {
+    /// Where it is.
+    pub fn target_id(&self) -> Option<&TargetId> {
+        self.0.target_id()
+    }
 }
 
 /// Why a step ended early.

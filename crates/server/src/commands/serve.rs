@@ -15,6 +15,9 @@ use crate::assembly::Opened;
 use crate::listener::{self, ListenerLimits, TlsReload};
 use crate::loops;
 
+/// Targets worked on at a time.
+const TARGETS_MAX: usize = 8;
+
 /// SIGXFSZ: a write past a file-size limit. Its default would end the process; handled, the
 /// write fails and the store says so.
 const SIGXFSZ: i32 = 25;
@@ -33,7 +36,12 @@ pub(super) struct Serving {
 pub(super) async fn run(serving: Serving) -> Result<()> {
     let stop = serving.app.stopping.clone();
     let stopped = stop.subscribe();
-    let mut workers = loops::start(&serving.opened.vault, serving.deliveries_max, &stopped);
+    let mut workers = loops::start(
+        &serving.opened.vault,
+        serving.deliveries_max,
+        TARGETS_MAX,
+        &stopped,
+    );
     let (acceptor, reload) = match serving.tls {
         Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
         None => (None, None),

@@ -117,6 +117,7 @@ async fn rotations(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Re
             None => Vec::new(),
             Some(words) => words.split(',').map(phase).collect::<Result<_, _>>()?,
         },
+        ..RotationFilter::default()
     };
     let (rows, next) = app
         .vault

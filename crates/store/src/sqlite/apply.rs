@@ -5,8 +5,8 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, consumer, delivery, event, keyring, policy, rotation, rotation_policy,
-    secret, subscription, target, token, version, webhook,
+    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, policy,
+    rotation, rotation_policy, secret, subscription, target, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -29,6 +29,9 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Assignment(row) => encode(row),
             Record::Rotation(row) => encode(row),
             Record::Target(row) => encode(row),
+            Record::GroupTurn(row) => encode(row),
+            Record::Campaign(row) => encode(row),
+            Record::Debt(row) => encode(row),
             Record::Webhook(row) => encode(row),
             Record::Subscription(row) => encode(row),
             Record::Delivery(row) => encode(row),
@@ -95,6 +98,9 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Assignment(row) => assignment::put(conn, row, json),
         Record::Rotation(row) => rotation::put(conn, row, json),
         Record::Target(row) => target::put(conn, row, json),
+        Record::GroupTurn(row) => group_turn::put(conn, row, json),
+        Record::Campaign(row) => campaign::put(conn, row, json),
+        Record::Debt(row) => debt::put(conn, row, json),
         Record::Webhook(row) => webhook::put(conn, row, json),
         Record::Subscription(row) => subscription::put(conn, row, json),
         Record::Delivery(row) => delivery::put(conn, row, json),
@@ -113,6 +119,9 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Assignment(row) => assignment::delete(conn, row),
         Record::Rotation(row) => rotation::delete(conn, row),
         Record::Target(row) => target::delete(conn, row),
+        Record::GroupTurn(row) => group_turn::delete(conn, row),
+        Record::Campaign(row) => campaign::delete(conn, row),
+        Record::Debt(row) => debt::delete(conn, row),
         Record::Webhook(row) => webhook::delete(conn, row),
         Record::Subscription(row) => subscription::delete(conn, row),
         Record::Delivery(row) => delivery::delete(conn, row),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use scaivault_core::ids::{RotationPolicyId, TenantId};
+use scaivault_core::ids::{RotationPolicyId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::rotation::Assignment;
@@ -19,10 +19,10 @@ pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Res
         conn,
         assignment.revision,
         "INSERT INTO assignment (tenant, path, revision, policy_id, next_rotation_at, wake_at,
-                                 claimed_until, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                 claimed_until, target_id, turn_group, doc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         "UPDATE assignment SET revision = ?3, policy_id = ?4, next_rotation_at = ?5, wake_at = ?6,
-                               claimed_until = ?7, doc = ?8
+                               claimed_until = ?7, target_id = ?8, turn_group = ?9, doc = ?10
          WHERE tenant = ?1 AND path = ?2 AND revision = ?3 - 1",
         (
             assignment.tenant.as_str(),
@@ -32,6 +32,8 @@ pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Res
             assignment.next_rotation_at.as_micros(),
             assignment.wake_at.map(Timestamp::as_micros),
             assignment.claimed_until.map(Timestamp::as_micros),
+            assignment.attached.as_ref().map(|at| at.target_id.as_str()),
+            assignment.turn.as_ref().map(|turn| turn.group.as_str()),
             json,
         ),
     )?
@@ -146,5 +148,37 @@ pub(crate) fn due(
         TABLE,
         sql,
         (tenant.as_str(), until.as_micros(), policy, limit(rows)),
+    )
+}
+
+pub(crate) fn at_target(
+    conn: &Connection,
+    tenant: &TenantId,
+    target: &TargetId,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Assignment>> {
+    let sql = "SELECT tenant, path, doc FROM assignment INDEXED BY assignment_target
+               WHERE tenant = ?1 AND target_id = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
+    let after = after.unwrap_or_default();
+    let params = (tenant.as_str(), target.as_str(), after, limit(rows));
+    docs(conn, TABLE, sql, params)
+}
+
+pub(crate) fn in_group(
+    conn: &Connection,
+    tenant: &TenantId,
+    group: &str,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Assignment>> {
+    let sql = "SELECT tenant, path, doc FROM assignment INDEXED BY assignment_group
+               WHERE tenant = ?1 AND turn_group = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
+    let after = after.unwrap_or_default();
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), group, after, limit(rows)),
     )
 }

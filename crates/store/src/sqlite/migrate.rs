@@ -14,6 +14,7 @@ use crate::options::OpenError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_targets.sql"),
+    include_str!("migrations/0003_runs.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

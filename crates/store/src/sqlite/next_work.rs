@@ -1,7 +1,7 @@
 //! Finding due work: what the three claims have in common, and when the next of each is due.
 
 use rusqlite::{Connection, Params};
-use scaivault_core::ports::NextWork;
+use scaivault_core::ports::{NextWork, ReadError};
 use scaivault_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -52,10 +52,26 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
     let rotation_at = earliest(
         conn,
         "SELECT wake_at FROM rotation INDEXED BY rotation_wake
-         WHERE wake_at IS NOT NULL AND claimed_until IS NULL ORDER BY wake_at LIMIT 1",
+         WHERE wake_at IS NOT NULL AND target_id IS NULL AND claimed_until IS NULL
+         ORDER BY wake_at LIMIT 1",
         "SELECT min(max(wake_at, claimed_until)) FROM rotation INDEXED BY rotation_held
          WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL",
     )?;
+    let at_target = number(
+        conn,
+        "SELECT wake_at FROM rotation INDEXED BY rotation_wake_at_target
+         WHERE wake_at IS NOT NULL AND target_id IS NOT NULL AND claimed_until IS NULL
+         ORDER BY wake_at LIMIT 1",
+        [],
+    )?;
+    let at_target = at_target.map(Timestamp::from_micros);
+    let first = |table: &str| {
+        let sql = format!(
+            "SELECT wake_at FROM {table} INDEXED BY {table}_wake
+             WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
+        );
+        Ok::<_, ReadError>(number(conn, &sql, [])?.map(Timestamp::from_micros))
+    };
     let delivery_at = earliest(
         conn,
         "SELECT due_at FROM delivery INDEXED BY delivery_wake
@@ -65,7 +81,9 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
     )?;
     Ok(NextWork {
         assignment_at,
-        rotation_at,
+        rotation_at: rotation_at.into_iter().chain(at_target).min(),
+        campaign_at: first("campaign")?,
+        debt_at: first("debt")?,
         delivery_at,
     })
 }

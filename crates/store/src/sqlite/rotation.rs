@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use scaivault_core::ids::{RotationId, RotationPolicyId, TenantId};
+use scaivault_core::ids::{RotationId, RotationPolicyId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{RecordKind, RotationFilter};
 use scaivault_core::rotation::{Phase, Rotation};
@@ -20,10 +20,10 @@ pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<
         conn,
         rotation.revision,
         "INSERT INTO rotation (tenant, id, revision, path, policy_id, phase, wake_at,
-                               claimed_until, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                               claimed_until, target_id, turn_group, doc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         "UPDATE rotation SET revision = ?3, path = ?4, policy_id = ?5, phase = ?6, wake_at = ?7,
-                             claimed_until = ?8, doc = ?9
+                             claimed_until = ?8, target_id = ?9, turn_group = ?10, doc = ?11
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
         (
             rotation.tenant.as_str(),
@@ -34,6 +34,8 @@ pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<
             rotation.phase.as_str(),
             rotation.wake_at.map(Timestamp::as_micros),
             rotation.claimed_until.map(Timestamp::as_micros),
+            rotation.target_id().map(TargetId::as_str),
+            rotation.turn.as_ref().map(|turn| turn.group.as_str()),
             json,
         ),
     )?
@@ -53,7 +55,7 @@ pub(crate) fn delete(conn: &Connection, rotation: &Rotation) -> Result<(), Refus
     )
 }
 
-/// Claims free rows that are due, longest overdue first.
+/// Claims free rows at no target that are due, longest overdue first.
 pub(crate) fn claim(
     conn: &Connection,
     now: Timestamp,
@@ -61,9 +63,36 @@ pub(crate) fn claim(
     rows: usize,
 ) -> Result<Vec<Rotation>, Refusal> {
     let sql = "SELECT rowid, doc FROM rotation INDEXED BY rotation_wake
-               WHERE wake_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
+               WHERE wake_at <= ?1 AND target_id IS NULL
+                 AND (claimed_until IS NULL OR claimed_until <= ?1)
                ORDER BY wake_at LIMIT ?2";
     let found = due(conn, sql, (now.as_micros(), limit(rows)))?;
+    hold_all(conn, found, now.plus(hold))
+}
+
+/// Claims one free row that is due per target that is neither busy nor held, the target that
+/// waits longest first. Its cost follows the number of rows that are due at targets.
+pub(crate) fn claim_at_targets(
+    conn: &Connection,
+    now: Timestamp,
+    hold: Duration,
+    busy: &[TargetId],
+    rows: usize,
+) -> Result<Vec<Rotation>, Refusal> {
+    // A bare column beside min() is taken from the row that has the minimum.
+    let sql = "SELECT row, doc FROM (
+                   SELECT rowid AS row, doc, min(wake_at) AS first, target_id
+                   FROM rotation INDEXED BY rotation_wake_at_target
+                   WHERE wake_at <= ?1 AND target_id IS NOT NULL
+                     AND (claimed_until IS NULL OR claimed_until <= ?1)
+                   GROUP BY target_id)
+               WHERE target_id NOT IN (SELECT value FROM json_each(?2))
+                 AND target_id NOT IN (
+                   SELECT target_id FROM rotation INDEXED BY rotation_held
+                   WHERE claimed_until > ?1 AND wake_at IS NOT NULL AND target_id IS NOT NULL)
+               ORDER BY first LIMIT ?3";
+    let busy = super::apply::encode(&busy)?;
+    let found = due(conn, sql, (now.as_micros(), busy, limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
 }
 
@@ -118,14 +147,21 @@ pub(crate) fn list(
     after: Option<&str>,
     rows: usize,
 ) -> Read<Vec<Rotation>> {
-    let index = match (&filter.path, &filter.policy_id) {
-        (Some(_), _) => "INDEXED BY rotation_path",
-        (None, Some(_)) => "INDEXED BY rotation_policy_id",
-        (None, None) => "",
+    let index = match (
+        &filter.path,
+        &filter.target_id,
+        &filter.group,
+        &filter.policy_id,
+    ) {
+        (Some(_), _, _, _) => "INDEXED BY rotation_path",
+        (None, Some(_), _, _) => "INDEXED BY rotation_target",
+        (None, None, Some(_), _) => "INDEXED BY rotation_group",
+        (None, None, None, Some(_)) => "INDEXED BY rotation_policy_id",
+        (None, None, None, None) => "",
     };
     let sql = format!(
         "SELECT tenant, id, doc FROM rotation {index}
-         WHERE tenant = ?1 AND id < ?2 AND {} AND {}
+         WHERE tenant = ?1 AND id < ?2 AND {} AND {} AND {} AND {}
            AND (?5 IS NULL OR phase IN (SELECT value FROM json_each(?5)))
          ORDER BY id DESC LIMIT ?6",
         if filter.path.is_some() {
@@ -137,6 +173,16 @@ pub(crate) fn list(
             "policy_id = ?4"
         } else {
             "?4 IS NULL"
+        },
+        if filter.target_id.is_some() {
+            "target_id = ?7"
+        } else {
+            "?7 IS NULL"
+        },
+        if filter.group.is_some() {
+            "turn_group = ?8"
+        } else {
+            "?8 IS NULL"
         },
     );
     let phases: Vec<&str> = filter.phases.iter().copied().map(Phase::as_str).collect();
@@ -155,6 +201,8 @@ pub(crate) fn list(
             filter.policy_id.as_ref().map(RotationPolicyId::as_str),
             phases,
             limit(rows),
+            filter.target_id.as_ref().map(TargetId::as_str),
+            filter.group.as_deref(),
         ),
     )
 }

@@ -106,6 +106,7 @@ async fn everything_answered_is_there_again() {
         assignment_at: Some(time(69)),
         rotation_at: None,
         delivery_at: Some(T0),
+        ..NextWork::default()
     };
     assert_eq!(next, expect);
     assert_eq!(

@@ -86,6 +86,9 @@ impl State {
             Record::Target(row) => self
                 .targets
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
+            Record::GroupTurn(row) => self.turns.put(row),
+            Record::Campaign(row) => self.campaigns.put(row),
+            Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
             Record::Delivery(row) => self.deliveries.put(row),
@@ -108,6 +111,9 @@ impl State {
             Record::Assignment(row) => self.assignments.delete(row),
             Record::Rotation(row) => self.rotations.delete(row),
             Record::Target(row) => self.targets.delete(row),
+            Record::GroupTurn(row) => self.turns.delete(row),
+            Record::Campaign(row) => self.campaigns.delete(row),
+            Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {
                 self.subscriptions.delete(row)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use scaivault_core::delivery::{Delivery, DeliveryState};
-use scaivault_core::ids::{RotationId, TenantId};
+use scaivault_core::ids::{RotationId, TargetId, TenantId};
 use scaivault_core::ports::{Claims, CommitError, NextWork, ReadError};
 use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
@@ -47,11 +47,17 @@ held! {
     Delivery due |row| row.next_attempt_at.filter(|_| row.state == DeliveryState::Pending);
 }
 
-fn claim<R: Held>(table: &mut Table<R>, now: Timestamp, hold: Duration, limit: usize) -> Vec<R> {
+fn claim<R: Held>(
+    table: &mut Table<R>,
+    wanted: impl Fn(&R) -> bool,
+    now: Timestamp,
+    hold: Duration,
+    limit: usize,
+) -> Vec<R> {
     let mut due: Vec<_> = table
         .0
         .values_mut()
-        .filter(|row| row.is_claimable(now))
+        .filter(|row| row.is_claimable(now) && wanted(row))
         .collect();
     due.sort_by_key(|row| row.times().0);
     due.truncate(limit);
@@ -110,7 +116,13 @@ impl Claims for MemoryStore {
         hold: Duration,
         limit: usize,
     ) -> Result<Vec<Assignment>, CommitError> {
-        Ok(claim(&mut self.0.lock().assignments, now, hold, limit))
+        Ok(claim(
+            &mut self.0.lock().assignments,
+            |_| true,
+            now,
+            hold,
+            limit,
+        ))
     }
 
     async fn rotation_claim(
@@ -119,7 +131,41 @@ impl Claims for MemoryStore {
         hold: Duration,
         limit: usize,
     ) -> Result<Vec<Rotation>, CommitError> {
-        Ok(claim(&mut self.0.lock().rotations, now, hold, limit))
+        let mut state = self.0.lock();
+        let local = |row: &Rotation| row.target_id().is_none();
+        Ok(claim(&mut state.rotations, local, now, hold, limit))
+    }
+
+    async fn rotation_claim_at_targets(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError> {
+        let mut state = self.0.lock();
+        let rows = || state.rotations.0.values();
+        let held = |row: &&Rotation| {
+            row.wake_at.is_some() && row.claimed_until.is_some_and(|until| until > now)
+        };
+        let mut taken: BTreeSet<TargetId> = busy.iter().cloned().collect();
+        taken.extend(
+            rows()
+                .filter(held)
+                .filter_map(|row| row.target_id().cloned()),
+        );
+        let mut firsts: Vec<Rotation> = rows()
+            .filter(|row| row.is_claimable(now))
+            .cloned()
+            .collect();
+        firsts.sort_by_key(|row| row.wake_at);
+        firsts.retain(|row| {
+            row.target_id()
+                .is_some_and(|target| taken.insert(target.clone()))
+        });
+        firsts.truncate(limit);
+        let chosen = |row: &Rotation| firsts.iter().any(|first| first.id == row.id);
+        Ok(claim(&mut state.rotations, chosen, now, hold, limit))
     }
 
     async fn rotation_claim_one(
@@ -159,6 +205,13 @@ impl Claims for MemoryStore {
         Ok(NextWork {
             assignment_at: next(&state.assignments),
             rotation_at: next(&state.rotations),
+            campaign_at: state
+                .campaigns
+                .0
+                .values()
+                .filter_map(|row| row.wake_at)
+                .min(),
+            debt_at: state.debts.0.values().filter_map(|row| row.wake_at).min(),
             delivery_at: next(&state.deliveries),
         })
     }

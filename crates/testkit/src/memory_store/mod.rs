@@ -5,6 +5,7 @@
 mod apply;
 mod claims;
 mod reads;
+mod run_reads;
 mod table;
 mod trail_reads;
 
@@ -14,13 +15,15 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::AuditRow;
+use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
+use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
 use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, Unit};
 use scaivault_core::receiver::{Subscription, Webhook};
-use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyRecord, Sealed};
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
@@ -44,6 +47,9 @@ struct State {
     assignments: Table<Assignment>,
     rotations: Table<Rotation>,
     targets: Table<Target>,
+    turns: Table<GroupTurn>,
+    campaigns: Table<Campaign>,
+    debts: Table<Debt>,
     webhooks: Table<Webhook>,
     subscriptions: Table<Subscription>,
     deliveries: Table<Delivery>,

@@ -297,6 +297,38 @@ impl AssignmentReads for MemoryStore {
         found.truncate(limit);
         Ok(found)
     }
+
+    async fn assignment_at_target(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Assignment>> {
+        let state = self.0.lock();
+        let at = |row: &&Assignment| {
+            row.attached
+                .as_ref()
+                .is_some_and(|at| at.target_id == *target)
+        };
+        Ok(page(state.assignments.of(tenant).filter(at), after, limit))
+    }
+
+    async fn assignment_in_group(
+        &self,
+        tenant: &TenantId,
+        group: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Assignment>> {
+        let state = self.0.lock();
+        let member = |row: &&Assignment| row.turn.as_ref().is_some_and(|turn| turn.group == group);
+        Ok(page(
+            state.assignments.of(tenant).filter(member),
+            after,
+            limit,
+        ))
+    }
 }
 
 #[async_trait]
@@ -319,6 +351,14 @@ impl RotationReads for MemoryStore {
                     .policy_id
                     .as_ref()
                     .is_none_or(|policy| row.policy_id == *policy)
+                && filter
+                    .target_id
+                    .as_ref()
+                    .is_none_or(|target| row.target_id() == Some(target))
+                && filter
+                    .group
+                    .as_ref()
+                    .is_none_or(|group| row.turn.as_ref().is_some_and(|turn| turn.group == *group))
                 && (filter.phases.is_empty() || filter.phases.contains(&row.phase))
         });
         Ok(page_down(wanted, after, limit))

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::campaign::Campaign;
+use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::identity::Token;
 use scaivault_core::ids::TenantId;
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
-use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
@@ -131,6 +133,9 @@ rows! {
     Assignment = Assignment by |row| row.tenant, row.path;
     Rotation = Rotation by |row| row.tenant, row.id;
     Target = Target by |row| row.tenant, row.id;
+    GroupTurn = GroupTurn by |row| row.tenant, row.group;
+    Campaign = Campaign by |row| row.tenant, row.id;
+    Debt = Debt by |row| row.tenant, row.id;
     Webhook = Webhook by |row| row.tenant, row.id;
     Subscription = Subscription by |row| row.tenant, row.id;
     Delivery = Delivery by |row| row.tenant, row.id;

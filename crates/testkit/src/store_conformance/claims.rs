@@ -6,7 +6,9 @@ use std::time::Duration;
 use scaivault_core::ports::{CommitError, NextWork, Op, Record, RecordKind, Unit, UnitName};
 use scaivault_core::time::Timestamp;
 
-use super::samples::{T0, assignment, at, delivery, path, rotation, rotation_policy, tenant};
+use super::samples::{
+    T0, assignment, at, at_target, delivery, path, rotation, rotation_policy, target, tenant,
+};
 use super::{Subject, commit, put};
 
 const HOLD: Duration = Duration::from_secs(60);
@@ -69,6 +71,52 @@ pub async fn due_rotations_are_claimed_longest_overdue_first(store: Subject) {
             .unwrap(),
         Some(expect)
     );
+}
+
+pub async fn targets_are_served_one_rotation_at_a_time(store: Subject) {
+    let a = tenant("a");
+    let policy = rotation_policy(&a, "1");
+    let targets = ["1", "2", "3"].map(|id| target(&a, id));
+    let rows = [
+        at_target(rotation(&policy, "1", "s/1", Some(at(5))), &targets[0]),
+        at_target(rotation(&policy, "2", "s/2", Some(at(3))), &targets[0]),
+        at_target(rotation(&policy, "3", "s/3", Some(at(1))), &targets[1]),
+        at_target(rotation(&policy, "4", "s/4", Some(at(50))), &targets[2]),
+        rotation(&policy, "5", "s/5", Some(at(2))),
+    ];
+    put(&store, rows.map(Record::Rotation)).await;
+    let ids = |rows: &[scaivault_core::rotation::Rotation]| -> Vec<String> {
+        rows.iter().map(|row| row.id.to_string()).collect()
+    };
+    let local = store.rotation_claim(at(9), HOLD, 9).await.unwrap();
+    assert_eq!(ids(&local), ["rtn_5"], "those at targets are claimed apart");
+    let busy = [targets[1].id.clone()];
+    let first = store.rotation_claim_at_targets(at(9), HOLD, &busy, 9).await;
+    let first = first.unwrap();
+    assert_eq!(
+        ids(&first),
+        ["rtn_2"],
+        "the longest overdue of what is free"
+    );
+    assert_eq!(first[0].claimed_until, Some(at(69)));
+    let second = store.rotation_claim_at_targets(at(9), HOLD, &[], 9).await;
+    assert_eq!(
+        ids(&second.unwrap()),
+        ["rtn_3"],
+        "a held target is passed over"
+    );
+    let third = store.rotation_claim_at_targets(at(9), HOLD, &[], 9).await;
+    assert_eq!(ids(&third.unwrap()), [""; 0]);
+    // Given back, the target is free for its next one.
+    let mut back = first[0].clone();
+    (back.revision, back.claimed_until, back.wake_at) = (3, None, Some(at(90)));
+    put(&store, [Record::Rotation(back)]).await;
+    assert_eq!(store.next_work().await.unwrap().rotation_at, Some(at(5)));
+    let fourth = store.rotation_claim_at_targets(at(9), HOLD, &[], 9).await;
+    assert_eq!(ids(&fourth.unwrap()), ["rtn_1"]);
+    // Claims lapse; one call serves several targets, the one that waits longest first.
+    let late = store.rotation_claim_at_targets(at(100), HOLD, &[], 2).await;
+    assert_eq!(ids(&late.unwrap()), ["rtn_3", "rtn_1"]);
 }
 
 pub async fn a_claim_holds_until_it_lapses(store: Subject) {
@@ -261,6 +309,7 @@ pub async fn the_next_work_is_known(store: Subject) {
             assignment_at: time(assignment),
             rotation_at: time(rotation),
             delivery_at: time(delivery),
+            ..NextWork::default()
         }
     };
     assert_eq!(store.next_work().await.unwrap(), NextWork::default());

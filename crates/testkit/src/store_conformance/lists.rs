@@ -1,13 +1,14 @@
 //! Lists: order, paging, filters, and that what comes back is what was put.
 
 use scaivault_core::ports::{Op, Record, RotationFilter};
-use scaivault_core::rotation::{Phase, Reason, Trigger};
+use scaivault_core::rotation::{Phase, Reason, Trigger, Turn};
 use scaivault_core::secret::{SecretType, VersionState};
 
 use super::pages::check_pages;
 use super::samples::{
-    T0, assignment, at, audit, binding, delivery, event, identity, key, path, policy, rotation,
-    rotation_policy, sealed, secret, span, subscription, target, tenant, token, webhook,
+    T0, assignment, at, at_target, audit, binding, campaign, debt, delivery, event, identity, key,
+    path, policy, rotation, rotation_policy, sealed, secret, span, subscription, target, tenant,
+    token, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -126,6 +127,105 @@ pub async fn targets_by_id_and_name(store: Subject) {
     assert_eq!(store.target_named(&other, "target 2").await.unwrap(), None);
 }
 
+pub async fn campaigns_and_debts_by_id_and_due(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let times = [("3", Some(at(5))), ("1", None), ("2", Some(at(9)))];
+    let campaigns = times.map(|(id, wake)| Record::Campaign(campaign(&a, id, wake)));
+    let debts = times.map(|(id, wake)| Record::Debt(debt(&a, id, wake)));
+    put(&store, campaigns.into_iter().chain(debts)).await;
+    let others = [
+        Record::Campaign(campaign(&b, "9", Some(at(1)))),
+        Record::Debt(debt(&b, "9", Some(at(1)))),
+    ];
+    put(&store, others).await;
+    check_pages!(
+        ["cmp_3", "cmp_2", "cmp_1"],
+        |after, limit| store.campaign_list(&a, after, limit),
+        |row| row.id
+    );
+    check_pages!(
+        ["dbt_1", "dbt_2", "dbt_3"],
+        |after, limit| store.debt_list(&a, after, limit),
+        |row| row.id
+    );
+    for (now, expect) in [(0, vec![]), (5, vec!["9", "3"]), (9, vec!["9", "3", "2"])] {
+        let campaigns = store.campaign_due(at(now), 9).await.unwrap();
+        let found: Vec<_> = campaigns.iter().map(|row| &row.id.as_str()[4..]).collect();
+        assert_eq!(found, expect);
+        let debts = store.debt_due(at(now), 9).await.unwrap();
+        let found: Vec<_> = debts.iter().map(|row| &row.id.as_str()[4..]).collect();
+        assert_eq!(found, expect);
+    }
+    assert_eq!(store.campaign_due(at(9), 1).await.unwrap().len(), 1);
+    assert_eq!(store.debt_due(at(9), 2).await.unwrap().len(), 2);
+}
+
+pub async fn rotations_and_attachments_by_target_and_group(store: Subject) {
+    let a = tenant("a");
+    let policy = rotation_policy(&a, "1");
+    let targets = ["1", "2"].map(|id| target(&a, id));
+    for n in 0..8usize {
+        let name = format!("s/{n}");
+        let mut row = rotation(&policy, &n.to_string(), &name, None);
+        let mut attachment = assignment(&policy, &name, None);
+        if n % 4 != 3 {
+            row = at_target(row, &targets[n % 2]);
+            let at = row.at_target.as_ref().map(|at| at.attached.clone());
+            attachment.attached = at;
+        }
+        let turn = (n % 3 != 0).then(|| Turn {
+            group: format!("g{}", n % 3),
+            order: 1,
+        });
+        (row.turn, attachment.turn) = (turn.clone(), turn);
+        put(
+            &store,
+            [Record::Rotation(row), Record::Assignment(attachment)],
+        )
+        .await;
+    }
+    let (target, group) = (Some(targets[0].id.clone()), Some("g1".to_owned()));
+    let cases: [(_, _, &[&str]); 3] = [
+        (target.clone(), None, &["6", "4", "2", "0"]),
+        (None, group.clone(), &["7", "4", "1"]),
+        (target, group, &["4"]),
+    ];
+    for (target_id, group, expect) in cases {
+        let filter = RotationFilter {
+            target_id,
+            group,
+            ..RotationFilter::default()
+        };
+        let expect: Vec<String> = expect.iter().map(|id| format!("rtn_{id}")).collect();
+        check_pages!(
+            expect,
+            |after, limit| store.rotation_list(&a, &filter, after, limit),
+            |row| row.id
+        );
+    }
+    check_pages!(
+        ["s/1", "s/5"],
+        |after, limit| store.assignment_at_target(&a, &targets[1].id, after, limit),
+        |row| row.path
+    );
+    check_pages!(
+        ["s/2", "s/5"],
+        |after, limit| store.assignment_in_group(&a, "g2", after, limit),
+        |row| row.path
+    );
+    // An attachment that leaves is not found any more.
+    let found = store.assignment_find(&a, &path("s/5")).await.unwrap();
+    let mut gone = found.unwrap();
+    (gone.attached, gone.turn, gone.revision) = (None, None, 2);
+    put(&store, [Record::Assignment(gone)]).await;
+    let rest = store
+        .assignment_at_target(&a, &targets[1].id, None, 9)
+        .await;
+    assert_eq!(rest.unwrap().len(), 1);
+    let rest = store.assignment_in_group(&a, "g2", None, 9).await;
+    assert_eq!(rest.unwrap().len(), 1);
+}
+
 pub async fn assignments_by_path(store: Subject) {
     let a = tenant("a");
     let (one, two) = (rotation_policy(&a, "1"), rotation_policy(&a, "2"));
@@ -231,6 +331,8 @@ pub async fn rotations_by_filter(store: Subject) {
     put(&store, rows.iter().cloned().map(Record::Rotation)).await;
     for choice in 0..12u8 {
         let filter = RotationFilter {
+            target_id: None,
+            group: None,
             path: (choice & 1 != 0).then(|| path("s/1")),
             policy_id: (choice & 2 != 0).then(|| policies[0].id.clone()),
             phases: match choice / 4 {

@@ -69,7 +69,8 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions webhook_revisions subscription_revisions delivery_revisions key_revisions
+                target_revisions group_turn_revisions campaign_revisions debt_revisions
+                webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
             atomicity: a_conflict_at_the_end_leaves_nothing a_duplicate_at_the_end_leaves_nothing
@@ -83,7 +84,8 @@ macro_rules! store_conformance {
                 secrets_by_end secrets_without_deleted secrets_by_everything;
             lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
                 assignments_by_path assignments_due_soonest_first rotations_newest_first
-                rotations_by_filter targets_by_id_and_name webhooks_and_subscriptions_by_id keys_by_id
+                rotations_by_filter rotations_and_attachments_by_target_and_group
+                targets_by_id_and_name campaigns_and_debts_by_id_and_due webhooks_and_subscriptions_by_id keys_by_id
                 records_come_back_as_they_were;
             grants: grants_reach_by_identity_and_group inactive_and_ended_are_handed_out
                 a_grant_ends_with_its_binding_or_policy;
@@ -91,7 +93,7 @@ macro_rules! store_conformance {
             claims: due_assignments_are_claimed_longest_overdue_first
                 due_rotations_are_claimed_longest_overdue_first
                 a_claim_holds_until_it_lapses a_stale_worker_conflicts
-                one_rotation_is_claimed_if_free_and_due waking_frees_and_fences
+                targets_are_served_one_rotation_at_a_time one_rotation_is_claimed_if_free_and_due waking_frees_and_fences
                 the_next_work_is_known claims_race_without_overlap;
             deliveries: each_receiver_gets_its_oldest_due_delivery busy_receivers_are_passed_over
                 a_receiver_with_a_held_delivery_is_passed_over a_retry_does_not_hold_back_newer_ones

@@ -4,8 +4,8 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, binding, delivery, key, path, policy, rotation, rotation_policy, sealed,
-    secret, subscription, target, tenant, token, version, webhook,
+    T0, assignment, at, binding, campaign, debt, delivery, group_turn, key, path, policy, rotation,
+    rotation_policy, sealed, secret, subscription, target, tenant, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -21,6 +21,9 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::Assignment(row) => &mut row.revision,
         Record::Rotation(row) => &mut row.revision,
         Record::Target(row) => &mut row.revision,
+        Record::GroupTurn(row) => &mut row.revision,
+        Record::Campaign(row) => &mut row.revision,
+        Record::Debt(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
         Record::Delivery(row) => &mut row.revision,
@@ -79,6 +82,21 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Target),
+        Record::GroupTurn(row) => store
+            .group_turn(&row.tenant, &row.group)
+            .await
+            .unwrap()
+            .map(Record::GroupTurn),
+        Record::Campaign(row) => store
+            .campaign_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Campaign),
+        Record::Debt(row) => store
+            .debt_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Debt),
         Record::Webhook(row) => store
             .webhook_find(&row.tenant, &row.id)
             .await
@@ -196,6 +214,18 @@ pub async fn rotation_revisions(store: Subject) {
 
 pub async fn target_revisions(store: Subject) {
     check_put(store, Record::Target(target(&tenant("a"), "1"))).await;
+}
+
+pub async fn group_turn_revisions(store: Subject) {
+    check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
+}
+
+pub async fn campaign_revisions(store: Subject) {
+    check_put(store, Record::Campaign(campaign(&tenant("a"), "1", None))).await;
+}
+
+pub async fn debt_revisions(store: Subject) {
+    check_put(store, Record::Debt(debt(&tenant("a"), "1", None))).await;
 }
 
 pub async fn webhook_revisions(store: Subject) {

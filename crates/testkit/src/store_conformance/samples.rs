@@ -2,23 +2,27 @@
 
 use scaivault_core::access::{AccessPolicy, Binding, Permission, PolicyScope, Rule};
 use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
+use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, DeliveryId, EventId, KeyId, PolicyId, RotationId, RotationPolicyId, SubscriptionId,
-    TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PolicyId, RotationId,
+    RotationPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
-use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Trigger};
+use scaivault_core::rotation::{
+    Assignment, Attached, GroupTurn, Rotation, RotationPolicy, Rules, Trigger,
+};
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_core::secret::{
     Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
 };
-use scaivault_core::target::Target;
+use scaivault_core::target::{Overlap, Target};
 use scaivault_core::time::{Span, Timestamp};
 
 /// The time of the samples.
@@ -183,6 +187,81 @@ pub fn target(owner: &TenantId, id: &str) -> Target {
         manager_path: Some(path("db/manager")),
         created_at: T0,
         updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// Rotations of a target: the row says so.
+pub fn at_target(mut row: Rotation, target: &Target) -> Rotation {
+    let attached = Attached {
+        target_id: target.id.clone(),
+        target_name: target.name.clone(),
+        overlap: Overlap::TwoUsers,
+        account: serde_json::Map::new(),
+        is_manager: false,
+    };
+    row = Rotation {
+        wake_at: row.wake_at,
+        ..row.clone().at_target(attached, Rules::default(), false, 7)
+    };
+    row
+}
+
+/// Whose turn it is in a group.
+pub fn group_turn(owner: &TenantId, group: &str) -> GroupTurn {
+    GroupTurn {
+        tenant: owner.clone(),
+        group: group.to_owned(),
+        holder: RotationId::parse("rtn_1").expect("an id"),
+        revision: 1,
+    }
+}
+
+/// A campaign that wakes at `wake`.
+pub fn campaign(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> Campaign {
+    Campaign {
+        id: CampaignId::parse(&format!("cmp_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        cause: Cause::Paths,
+        note: Some("drill".into()),
+        requested_by: identity("user:alice"),
+        state: CampaignState::Running,
+        items: vec![CampaignItem {
+            path: path("s/1"),
+            mode: Mode::Containment,
+            versions: vec![1, 2],
+            state: ItemState::Waiting,
+            rotation_id: None,
+            began_at: None,
+            ended_at: None,
+            reason: None,
+        }],
+        webhook_ids: Vec::new(),
+        opened_at: T0,
+        finished_at: None,
+        wake_at: wake,
+        revision: 1,
+    }
+}
+
+/// A debt that wakes at `wake`.
+pub fn debt(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> Debt {
+    let target = target(owner, "1");
+    Debt {
+        id: DebtId::parse(&format!("dbt_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        target_id: target.id,
+        target_name: target.name,
+        owed: Owed::Account {
+            account: serde_json::Map::new(),
+            overlap: Overlap::TwoUsers,
+            tag: "rtn_1".into(),
+        },
+        since: T0,
+        attempts: 0,
+        trouble: None,
+        alerted: false,
+        wake_at: wake,
         revision: 1,
     }
 }

@@ -14,7 +14,7 @@ use scaivault_core::ports::{Store, Unit, UnitName};
 use scaivault_core::time::Timestamp;
 use scaivault_testkit::MemoryStore;
 use scaivault_testkit::store_conformance::samples::{
-    T0, audit, read, rotation, rotation_policy, tenant,
+    T0, audit, read, rotation, rotation_policy, target, tenant,
 };
 
 use crate::support::temporary;
@@ -68,6 +68,13 @@ async fn run(steps: Vec<Step>, place: Option<&Path>) {
             }
             Step::ClaimRotations(t) => {
                 let claims = [&store, &model].map(|of| of.rotation_claim(now(t), hold, 99));
+                let [mut got, mut want] = both(claims).await;
+                got.sort_by_key(|row| (row.tenant.clone(), row.id.clone()));
+                want.sort_by_key(|row| (row.tenant.clone(), row.id.clone()));
+                assert_eq!(got, want);
+                let busy = [target(&tenant("a"), "1").id];
+                let claims = [&store, &model]
+                    .map(|of| of.rotation_claim_at_targets(now(t), hold, &busy, 99));
                 let [mut got, mut want] = both(claims).await;
                 got.sort_by_key(|row| (row.tenant.clone(), row.id.clone()));
                 want.sort_by_key(|row| (row.tenant.clone(), row.id.clone()));

@@ -5,8 +5,9 @@ use scaivault_core::ports::{Op, Record, RecordKind, Store};
 use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, binding, delivery, event, key, path, policy, rotation, rotation_policy, sealed,
-    secret, subscription, target, tenant, token, version, webhook,
+    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, path,
+    policy, rotation, rotation_policy, sealed, secret, subscription, target, tenant, token,
+    version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -91,6 +92,9 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
         RecordKind::Rotation => {
             let mut row = rotation(&rotates, &name, PATHS[tweak as usize % 3], time);
             row.phase = Phase::ALL[tweak as usize % 10];
+            if tweak % 3 != 0 {
+                row = at_target(row, &target(&owner, &(tweak % 2).to_string()));
+            }
             let stored = model.rotation_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Rotation(row)
@@ -101,6 +105,24 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.target_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Target(row)
+        }
+        RecordKind::GroupTurn => {
+            let mut row = group_turn(&owner, &name);
+            let stored = model.group_turn(&owner, &row.group).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::GroupTurn(row)
+        }
+        RecordKind::Campaign => {
+            let mut row = campaign(&owner, &name, time);
+            let stored = model.campaign_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Campaign(row)
+        }
+        RecordKind::Debt => {
+            let mut row = debt(&owner, &name, time);
+            let stored = model.debt_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Debt(row)
         }
         RecordKind::Webhook => {
             let mut row = webhook(&owner, &name);
@@ -190,6 +212,9 @@ fn stored_like(mut record: Record) -> Record {
         Record::Assignment(row) => back(&mut row.revision),
         Record::Rotation(row) => back(&mut row.revision),
         Record::Target(row) => back(&mut row.revision),
+        Record::GroupTurn(row) => back(&mut row.revision),
+        Record::Campaign(row) => back(&mut row.revision),
+        Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),
         Record::Delivery(row) => back(&mut row.revision),
