@@ -164,7 +164,7 @@ impl Claims for MemoryStore {
                 .is_some_and(|target| taken.insert(target.clone()))
         });
         firsts.truncate(limit);
-        let chosen = |row: &Rotation| firsts.iter().any(|first| first.id == row.id);
+        let chosen = |row: &Rotation| firsts.iter().any(|first| first.key() == row.key());
         Ok(claim(&mut state.rotations, chosen, now, hold, limit))
     }
 
