@@ -84,6 +84,13 @@ pub(crate) async fn open_vault(
         .start_audit(Arc::new(KeyringMac(keyring.clone())))
         .await
         .context("the audit trail does not start: run 'scaivault audit verify --database …'")?;
+    let freed = store
+        .release_claims()
+        .await
+        .context("the store is not written")?;
+    if freed > 0 {
+        tracing::info!(freed, "work that a process before this one held goes on");
+    }
     let store = Arc::new(store);
     let vault = Arc::new(Vault::new(VaultPorts {
         store: store.clone(),

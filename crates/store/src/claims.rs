@@ -13,7 +13,7 @@ use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
 
 use crate::refusal::Refusal;
-use crate::sqlite::{assignment, delivery_claim, next_work, rotation};
+use crate::sqlite::{assignment, delivery_claim, next_work, release, rotation};
 use crate::store::SqliteStore;
 use crate::writer::{Memory, Work};
 
@@ -32,6 +32,19 @@ impl SqliteStore {
         };
         self.submit(Work::Job(Box::new(job))).await?;
         Ok(std::mem::take(&mut *slot.lock()))
+    }
+}
+
+impl SqliteStore {
+    /// Frees what a process that is gone held, so that its work goes on at once instead of when
+    /// its claims lapse. To be called before any worker runs; the store's lock makes sure that no
+    /// other process has it. Rotations with a change under way at their target stay held. Answers
+    /// how many rows were freed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn release_claims(&self) -> Result<usize, CommitError> {
+        self.claim(|conn, _| release::release(conn)).await
     }
 }
 

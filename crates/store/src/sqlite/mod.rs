@@ -25,6 +25,7 @@ pub(crate) mod meta;
 pub(crate) mod migrate;
 pub(crate) mod next_work;
 pub(crate) mod policy;
+pub(crate) mod release;
 pub(crate) mod rotation;
 pub(crate) mod rotation_policy;
 pub(crate) mod row;

@@ -1,13 +1,15 @@
 //! What was answered is there after closing and opening again, by whatever way it was closed.
 
 use scaivault_core::audit::AuditFilter;
+use scaivault_core::delivery::Delivery;
 use scaivault_core::ports::{
-    AuditReads, Claims, ConsumerReads, DeliveryReads, EventReads, KeyReads, NextWork, Op, Record,
-    SecretReads, Store, Unit, UnitName,
+    AuditReads, Claims, CommitError, ConsumerReads, DeliveryReads, EventReads, KeyReads, NextWork,
+    Op, Record, RecordKind, SecretReads, Store, Unit, UnitName,
 };
+use scaivault_core::rotation::InFlight;
 use scaivault_testkit::store_conformance::samples::{
-    T0, assignment, at as time, audit, delivery, event, key, path, read, rotation_policy, sealed,
-    secret, subscription, tenant,
+    T0, assignment, at as time, at_target, audit, delivery, event, key, path, read, rotation,
+    rotation_policy, sealed, secret, subscription, target, tenant,
 };
 use std::time::Duration;
 
@@ -113,6 +115,57 @@ async fn everything_answered_is_there_again() {
         store.delivery_claim(time(60), hold, &[], 9).await.unwrap()[0].revision,
         3
     );
+}
+
+#[tokio::test]
+async fn what_a_gone_process_held_can_be_freed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.db");
+    let a = tenant("a");
+    let policy = rotation_policy(&a, "1");
+    let there = target(&a, "1");
+    let mut sent = at_target(rotation(&policy, "2", "s/2", Some(T0)), &there);
+    sent.at_target.as_mut().unwrap().in_flight = InFlight::Sent;
+    let store = at(&file).await;
+    let unit = Unit::new(UnitName::FanOut)
+        .put(Record::Assignment(assignment(&policy, "s/1", Some(T0))))
+        .put(Record::Rotation(rotation(&policy, "1", "s/1", Some(T0))))
+        .put(Record::Rotation(sent))
+        .put(Record::Delivery(delivery(&a, "1", "wh_1", 1, Some(T0))));
+    store.commit(unit).await.unwrap();
+    let hold = Duration::from_secs(60);
+    let held = store.assignment_claim(T0, hold, 9).await.unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(store.rotation_claim(T0, hold, 9).await.unwrap().len(), 1);
+    let sent = store.rotation_claim_at_targets(T0, hold, &[], 9).await;
+    assert_eq!(sent.unwrap().len(), 1);
+    let in_flight = store.delivery_claim(T0, hold, &[], 9).await.unwrap();
+    assert_eq!(in_flight.len(), 1);
+    drop(store);
+    let store = at(&file).await;
+    assert_eq!(store.release_claims().await.unwrap(), 3);
+    assert_eq!(store.release_claims().await.unwrap(), 0);
+    // Who held it before can no longer write it.
+    let late = Unit::new(UnitName::FanOut).put(Record::Delivery(Delivery {
+        revision: in_flight[0].revision + 1,
+        ..in_flight[0].clone()
+    }));
+    let refused = store.commit(late).await;
+    assert_eq!(refused, Err(CommitError::Conflict(RecordKind::Delivery)));
+    let again = store.assignment_claim(T0, hold, 9).await.unwrap();
+    assert_eq!(again[0].revision, held[0].revision + 2);
+    assert_eq!(store.rotation_claim(T0, hold, 9).await.unwrap().len(), 1);
+    assert_eq!(
+        store.delivery_claim(T0, hold, &[], 9).await.unwrap().len(),
+        1
+    );
+    // A change that may be under way is waited for.
+    let early = store.rotation_claim_at_targets(T0, hold, &[], 9).await;
+    assert_eq!(early.unwrap().len(), 0);
+    let lapsed = store
+        .rotation_claim_at_targets(time(60), hold, &[], 9)
+        .await;
+    assert_eq!(lapsed.unwrap().len(), 1);
 }
 
 #[tokio::test]
