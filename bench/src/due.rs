@@ -165,6 +165,7 @@ fn assignment(number: usize, is_due: bool) -> Result<Assignment> {
     let at = Timestamp::from_secs(at);
     Ok(Assignment {
         attached: None,
+        turn: None,
         tenant: tenant()?,
         path: SecretPath::parse(&format!(
             "apps/service-{:03}/database-{number:07}",

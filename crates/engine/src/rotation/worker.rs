@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::ids::TargetId;
 use scaivault_core::ports::{
@@ -81,24 +83,17 @@ impl Vault {
             Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let looked_at = assignments.len() + rotations.len();
-        // One row that cannot be worked on must not stand before the others for ever; a store
-        // that does not serve stands before all of them.
-        let mut first_error = None;
-        for assignment in assignments {
-            match settle(self.assignment_step(assignment).await) {
-                Ok(()) => {}
-                Err(error @ VaultError::Unavailable(_)) => return Err(error),
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        for rotation in rotations {
-            match settle(self.rotation_steps(rotation).await) {
-                Ok(()) => {}
-                Err(error @ VaultError::Unavailable(_)) => return Err(error),
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        first_error.map_or(Ok(looked_at), Err)
+        // Side by side, so that their commits share a sync. One row that cannot be worked on must
+        // not stand before the others for ever; a store that does not serve stands before all.
+        let steps = assignments
+            .into_iter()
+            .map(|assignment| self.assignment_step(assignment));
+        let schedules = together(steps).await;
+        let steps = rotations
+            .into_iter()
+            .map(|rotation| self.rotation_steps(rotation));
+        let rotations = together(steps).await;
+        schedules.and(rotations).map(|()| looked_at)
     }
 
     async fn assignment_step(&self, assignment: Assignment) -> Result<(), StepError> {
@@ -235,6 +230,25 @@ fn warn_unit(
     Unit::new(UnitName::ScheduleWarn).put(Record::Assignment(
         assignment.warned(threshold, policy, now),
     ))
+}
+
+/// Runs steps side by side; of their errors, one that says that the store does not serve comes
+/// first.
+async fn together(
+    steps: impl Iterator<Item = impl Future<Output = Result<(), StepError>>>,
+) -> Result<(), VaultError> {
+    let mut running: FuturesUnordered<_> = steps.collect();
+    let mut first_error = None;
+    while let Some(outcome) = running.next().await {
+        match (settle(outcome), &first_error) {
+            (Ok(()), _) | (Err(_), Some(VaultError::Unavailable(_))) => {}
+            (Err(error @ VaultError::Unavailable(_)), _) | (Err(error), None) => {
+                first_error = Some(error);
+            }
+            (Err(_), Some(_)) => {}
+        }
+    }
+    first_error.map_or(Ok(()), Err)
 }
 
 /// A rotation at a target, held by this worker.
