@@ -15,11 +15,14 @@
 mod all;
 mod constant;
 mod due;
+mod engine;
 mod latency;
 mod load;
 mod machine;
 mod ratio;
 mod read;
+mod rotate;
+mod rotate_database;
 mod seed;
 mod server;
 mod start;
@@ -48,6 +51,10 @@ enum What {
     Start(start::StartArgs),
     /// Finding and claiming due work among few and many schedules.
     Due(due::DueArgs),
+    /// Rotations of generated values, all due at once.
+    Rotate(rotate::RotateArgs),
+    /// Rotations of a PostgreSQL account, beside the bare statements.
+    RotateDatabase(rotate_database::RotateDatabaseArgs),
     /// Everything.
     All(all::AllArgs),
     /// The server that answers a constant (`read` starts it).
@@ -61,6 +68,8 @@ fn main() -> Result<()> {
         What::Write(args) => on_one_thread(write::run(args)),
         What::Start(args) => on_one_thread(start::run(args)),
         What::Due(args) => on_one_thread(due::run(args)),
+        What::Rotate(args) => on_one_thread(rotate::run(args)),
+        What::RotateDatabase(args) => on_one_thread(rotate_database::run(args)),
         What::All(args) => on_one_thread(all::run(args)),
         What::Constant(args) => constant::run(args),
     }

@@ -1,0 +1,117 @@
+//! The engine as a library, on a file of its own: what a server does, without its sockets. The
+//! clock is moved by hand, so that what is due in 90 days can be due now.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use scaivault_core::path::SecretPath;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{Clock, Connectors, KeyReads, Record, Store, Unit, UnitName};
+use scaivault_core::rotation::{RotationPolicy, Rules};
+use scaivault_core::seal::KeyPurpose;
+use scaivault_core::time::Span;
+use scaivault_crypto::{Keyring, RootKey, SystemEntropy};
+use scaivault_engine::{
+    Caller, RotationPolicyDraft, SecretWrite, Vault, VaultPorts, default_tenant,
+};
+use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
+use scaivault_testkit::{ManualClock, ScriptedCourier};
+
+struct KeyringMac(Arc<Keyring>);
+
+impl ChainMac for KeyringMac {
+    fn mac(&self, message: &[u8]) -> [u8; 32] {
+        self.0.chain_mac(message)
+    }
+}
+
+pub(crate) struct Engine {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+impl Engine {
+    /// On a new file in `dir`.
+    pub(crate) async fn open(dir: &Path, connectors: Arc<dyn Connectors>) -> Result<Self> {
+        let (clock, entropy) = (Arc::new(ManualClock::default()), Arc::new(SystemEntropy));
+        let store = SqliteStore::open(SqliteOptions::file(dir.join("scaivault.db")), &*entropy)?;
+        let root = RootKey::generate(&*entropy);
+        let records = Keyring::first_records(&root, clock.now(), &*entropy);
+        commit_keys(&store, &records).await?;
+        let keyring = Arc::new(Keyring::unlock(&root, &records)?);
+        let tenant = default_tenant();
+        let key = keyring.create_key(KeyPurpose::Tenant, Some(&tenant), clock.now(), &*entropy)?;
+        commit_keys(&store, std::slice::from_ref(&key)).await?;
+        let keyring = Arc::new(Keyring::unlock(&root, &KeyReads::key_list(&store).await?)?);
+        store
+            .start_audit(Arc::new(KeyringMac(keyring.clone())))
+            .await?;
+        let store = Arc::new(store);
+        let vault = Vault::new(VaultPorts {
+            store: store.clone(),
+            keyring,
+            clock: clock.clone(),
+            entropy,
+            courier: Arc::new(ScriptedCourier::new(clock.clone())),
+            connectors,
+        });
+        Ok(Self {
+            vault: Arc::new(vault),
+            store,
+            clock,
+        })
+    }
+
+    /// Someone who may everything.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::system(default_tenant(), "bench", self.clock.now())
+    }
+
+    pub(crate) async fn write(&self, path: &SecretPath, value: String) -> Result<()> {
+        let write = SecretWrite {
+            path: path.clone(),
+            data: Plaintext::new(value.into_bytes()),
+            secret_type: None,
+            metadata: None,
+            max_versions: None,
+            expires_in: None,
+            rotation_policy_id: None,
+            cas: None,
+            rotation_id: None,
+        };
+        self.vault.secret_write(&self.caller(), write).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn policy(&self, auto_generate: bool, rules: Rules) -> Result<RotationPolicy> {
+        let span = |text| Span::parse(text).map_err(|error| anyhow::anyhow!("{error}"));
+        let draft = RotationPolicyDraft {
+            name: "bench".to_owned(),
+            description: None,
+            interval: span("90d")?,
+            grace_period: span("48h")?,
+            warn_before: Vec::new(),
+            auto_generate,
+            rules,
+            webhook_ids: Vec::new(),
+        };
+        Ok(self
+            .vault
+            .rotation_policy_create(&self.caller(), draft)
+            .await?)
+    }
+}
+
+async fn commit_keys(
+    store: &SqliteStore,
+    records: &[scaivault_core::seal::KeyRecord],
+) -> Result<()> {
+    let mut unit = Unit::new(UnitName::KeyringWrite);
+    for record in records {
+        unit = unit.put(Record::Key(record.clone()));
+    }
+    Store::commit(store, unit).await?;
+    Ok(())
+}
