@@ -83,12 +83,14 @@ codes! {
     RotationPolicyNotFound = 404, "rotation_policy_not_found";
     RotationNotFound = 404, "rotation_not_found";
     AssignmentNotFound = 404, "assignment_not_found";
+    TargetNotFound = 404, "target_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
     MethodNotAllowed = 405, "method_not_allowed";
     SecretExists = 409, "secret_exists";
     NameExists = 409, "name_exists";
     VersionConflict = 409, "version_conflict";
     PolicyInUse = 409, "policy_in_use";
+    TargetInUse = 409, "target_in_use";
     SecretExpired = 410, "secret_expired";
     PayloadTooLarge = 413, "payload_too_large";
     RateLimited = 429, "rate_limited";

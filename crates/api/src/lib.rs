@@ -11,6 +11,7 @@ pub mod receiver;
 pub mod rotation;
 pub mod secret;
 pub mod system;
+pub mod target;
 pub mod token;
 
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, auth, config, policy, rotation, secrets, token};
+use crate::commands::{audit, auth, config, policy, rotation, secrets, target, token};
 use crate::token::Token;
 
 const EXIT_CODES: &str = "\
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Replace values on a schedule or at once
     #[command(subcommand)]
     Rotation(rotation::Rotations),
+    /// Describe the systems whose credentials are rotated, and check them
+    #[command(subcommand)]
+    Target(target::Targets),
     /// See who did what, and check that the record is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -146,6 +149,15 @@ mod tests {
             "rotation assign a/b --policy rot_1",
             "rotation list --path a/b",
             "rotation show rtn_1",
+            "target create orders --connector postgresql --setting host=db --setting port=5432 \
+             --settings-file - --manager db/manager --description d",
+            "target list --limit 5",
+            "target show orders",
+            "target update orders --setting port=5433 --remove-setting tls --manager m --name n",
+            "target delete tgt_1",
+            "target check orders",
+            "target check orders --overlap none --account account=app",
+            "target connectors",
             "audit verify",
             "audit logs --path p --identity sa:x --action read,write --since 24h --limit 5",
             "auth login --token t",
@@ -175,6 +187,9 @@ mod tests {
             "secrets expiring",
             "token create",
             "rotation assign a",
+            "target create orders",
+            "target check orders --overlap none",
+            "target check orders --account account=app",
             "config set token t",
             "nonsense",
         ] {

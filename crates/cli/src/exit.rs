@@ -26,6 +26,9 @@ pub(crate) enum CliError {
     /// The record was changed.
     #[error("the audit chain is broken at row {id}: {reason}")]
     ChainBroken { id: String, reason: String },
+    /// A look at a target found that it cannot be worked with.
+    #[error("{target} is not ready: {why}")]
+    TargetNotReady { target: String, why: String },
 }
 
 /// Reports an error, if there is one, and turns the result into the exit code.
@@ -72,7 +75,7 @@ fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<CliError>() {
         Some(CliError::Input(_)) => VALIDATION,
         Some(CliError::NoField { .. }) => NOT_FOUND,
-        Some(CliError::ChainBroken { .. }) | None => GENERAL,
+        Some(CliError::ChainBroken { .. } | CliError::TargetNotReady { .. }) | None => GENERAL,
     }
 }
 

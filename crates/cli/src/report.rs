@@ -108,6 +108,7 @@ fn api_hint(api: &ApiError) -> Option<String> {
              or remove it with `scaivault secrets delete PATH --hard`"
         }
         "policy_in_use" => "`--force` drops its bindings, too",
+        "target_not_found" => "`scaivault target list` shows what there is",
         "invalid_duration" => "durations look like 30s, 15m, 24h, 90d, 2w or 1h30m",
         "internal_error" => "the server's log tells more, under the request id",
         _ if api.status == 401 => SET_TOKEN,

@@ -13,6 +13,7 @@ use crate::retry::{RetryPolicy, Sleeper};
 use crate::rotation::Rotation;
 use crate::secrets::Secrets;
 use crate::system::System;
+use crate::targets::Targets;
 use crate::tokens::Tokens;
 
 /// A client for one server and one token. Cheap to clone; connections are shared.
@@ -72,6 +73,11 @@ impl Client {
     /// Rotation policies, assignments, rotations.
     pub fn rotation(&self) -> Rotation<'_> {
         Rotation::new(self)
+    }
+
+    /// Targets and connectors.
+    pub fn targets(&self) -> Targets<'_> {
+        Targets::new(self)
     }
 
     /// The audit trail.

@@ -36,6 +36,7 @@ mod rotation;
 mod route;
 mod secrets;
 mod system;
+mod targets;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -56,4 +57,5 @@ pub use retry::{RetryPolicy, Sleeper, TokioSleeper};
 pub use rotation::{DueQuery, Rotation, RotationQuery};
 pub use secrets::{SecretQuery, Secrets, WriteSecret};
 pub use system::System;
+pub use targets::Targets;
 pub use tokens::{TokenQuery, Tokens};

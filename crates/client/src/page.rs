@@ -8,6 +8,7 @@ use scaivault_api::audit::{AuditLogs, AuditTrail};
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
 use scaivault_api::secret::SecretList;
+use scaivault_api::target::TargetList;
 use scaivault_api::token::TokenList;
 
 use crate::call::{Call, Json};
@@ -56,6 +57,7 @@ pages! {
     RotationList: data;
     RotationPolicyList: data;
     SecretList: secrets;
+    TargetList: data;
     TokenList: tokens;
 }
 

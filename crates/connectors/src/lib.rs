@@ -15,6 +15,8 @@ pub mod postgresql;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod registry;
+#[cfg(any(feature = "postgresql", feature = "redis"))]
+mod tls;
 mod value;
 
 pub use bounded::Bounded;

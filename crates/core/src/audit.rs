@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{
     BindingId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId, SubscriptionId,
-    TenantId, TokenId, WebhookId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -52,6 +52,10 @@ actions! {
     RotationAssign = "rotation_assign";
     RotationUnassign = "rotation_unassign";
     RotationStep = "rotation_step";
+    TargetCreate = "target_create";
+    TargetUpdate = "target_update";
+    TargetDelete = "target_delete";
+    TargetCheck = "target_check";
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
@@ -150,6 +154,8 @@ pub struct AuditExtra {
     pub rotation_policy_id: Option<RotationPolicyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_id: Option<RotationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_id: Option<TargetId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<WebhookId>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,7 @@ pub enum Missing {
     RotationPolicy,
     Rotation,
     Assignment,
+    Target,
 }
 
 /// A failed operation. Texts are for the caller and repeat no value.
@@ -70,6 +71,9 @@ pub enum VaultError {
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
+    /// Secrets are still attached to the target.
+    #[error("secrets are attached to the target: detach them first")]
+    TargetInUse,
     /// The value's end has passed, or a rotation closed this version.
     #[error("this value has ended")]
     SecretExpired,
@@ -100,6 +104,7 @@ impl VaultError {
             Self::NameExists => "name_exists",
             Self::VersionConflict { .. } | Self::RotationConflict => "version_conflict",
             Self::PolicyInUse => "policy_in_use",
+            Self::TargetInUse => "target_in_use",
             Self::SecretExpired => "secret_expired",
             Self::Unavailable(_) => "service_unavailable",
             Self::Internal(_) => "internal_error",
@@ -121,6 +126,7 @@ impl Missing {
             Self::RotationPolicy => "rotation_policy_not_found",
             Self::Rotation => "rotation_not_found",
             Self::Assignment => "assignment_not_found",
+            Self::Target => "target_not_found",
         }
     }
 }

@@ -25,6 +25,7 @@ mod secrets;
 mod settlement;
 mod signals;
 mod tally;
+mod targets;
 mod tokens;
 mod vault;
 
@@ -41,5 +42,6 @@ pub use rotation::{Act, ClaimedRotation, RotationPolicyChange, RotationPolicyDra
 pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
+pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 pub use tokens::{MintedToken, TokenDraft};
 pub use vault::{DEFAULT_PARTNER, Vault, VaultPorts, default_tenant};

@@ -12,7 +12,7 @@ use scaivault_core::ports::StoreHealth;
 use scaivault_engine::{TallyReading, Vault};
 use scaivault_store::SqliteStore;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -31,6 +31,8 @@ pub(crate) struct HttpSettings {
     pub(crate) metrics_enabled: bool,
     /// How long a client may wait in one poll.
     pub(crate) poll_max: Duration,
+    /// Targets looked at once.
+    pub(crate) targets_max: usize,
 }
 
 /// How old a probe of the store may be that is told as news.
@@ -51,6 +53,7 @@ impl HttpSettings {
             metrics_need_token: config.metrics.require_token,
             metrics_enabled: config.metrics.enabled,
             poll_max: POLL_MAX,
+            targets_max: config.targets.max_concurrent,
         }
     }
 }
@@ -61,6 +64,8 @@ pub(crate) struct App {
     /// For its figures.
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) limiter: RateLimiter,
+    /// Room for looks at targets.
+    pub(crate) target_slots: Semaphore,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: HttpSettings,
     /// The OpenAPI document.

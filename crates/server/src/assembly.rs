@@ -6,19 +6,19 @@ use anyhow::{Context, Result};
 use axum::Router;
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
-use scaivault_core::ports::{Clock, Entropy, KeyReads, Record, Store, Unit, UnitName};
+use scaivault_core::ports::{Clock, Entropy, KeyReads, Reach, Record, Store, Unit, UnitName};
 use scaivault_core::seal::KeyPurpose;
 use scaivault_crypto::keyring::Keyring;
 use scaivault_crypto::{RootKey, SystemEntropy};
 use scaivault_engine::{Vault, VaultPorts, default_tenant};
 use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, COUNTS_AGE_MAX, HttpSettings, PROBE_AGE_MAX, Shared};
 use crate::clock::SystemClock;
 use crate::config::StoreSection;
-use crate::egress::{EgressPolicy, GuardedCourier};
+use crate::egress::{EgressPolicy, GuardedCourier, GuardedReach, TargetPolicy};
 use crate::layer::outermost;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Limits, RateLimiter};
@@ -65,6 +65,7 @@ pub(crate) async fn open_vault(
     store: SqliteStore,
     root: &RootKey,
     egress: EgressPolicy,
+    targets: TargetPolicy,
 ) -> Result<Opened> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let mut records = KeyReads::key_list(&store).await?;
@@ -92,13 +93,14 @@ pub(crate) async fn open_vault(
         tracing::info!(freed, "work that a process before this one held goes on");
     }
     let store = Arc::new(store);
+    let reach: Arc<dyn Reach> = Arc::new(GuardedReach::new(targets));
     let vault = Arc::new(Vault::new(VaultPorts {
         store: store.clone(),
         keyring,
         clock,
         entropy: entropy as Arc<dyn Entropy>,
         courier: Arc::new(GuardedCourier::new(egress)?),
-        connectors: Arc::new(Registry::of(Vec::new())),
+        connectors: Arc::new(Registry::built_in(&reach)),
     }));
     vault.server_started().await?;
     Ok(Opened { vault, store })
@@ -126,6 +128,7 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         vault: opened.vault.clone(),
         store: opened.store.clone(),
         limiter: RateLimiter::new(limits),
+        target_slots: Semaphore::new(settings.targets_max),
         metrics: Arc::new(Metrics::new()),
         settings,
         stopping: watch::Sender::new(false),

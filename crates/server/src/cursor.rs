@@ -75,11 +75,14 @@ mod tests {
 
     use super::*;
     use crate::assembly::{Opened, open_store, open_vault};
-    use crate::egress::EgressPolicy;
+    use crate::egress::{EgressPolicy, TargetPolicy};
 
     async fn opened(home: &std::path::Path, root: &RootKey) -> Opened {
         let store = open_store(SqliteOptions::file(home.join("scaivault.db"))).unwrap();
-        open_vault(store, root, EgressPolicy::dev()).await.unwrap()
+        let targets = TargetPolicy::default();
+        open_vault(store, root, EgressPolicy::dev(), targets)
+            .await
+            .unwrap()
     }
 
     fn at<'a>(vault: &'a Vault, caller: &'a Caller, list: &'static str) -> Cursors<'a> {

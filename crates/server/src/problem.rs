@@ -192,6 +192,7 @@ mod tests {
             Missing::RotationPolicy,
             Missing::Rotation,
             Missing::Assignment,
+            Missing::Target,
         ];
         let mut errors: Vec<VaultError> = missing.into_iter().map(VaultError::NotFound).collect();
         errors.extend([
@@ -210,6 +211,7 @@ mod tests {
             VaultError::VersionConflict { current: 1 },
             VaultError::RotationConflict,
             VaultError::PolicyInUse,
+            VaultError::TargetInUse,
             VaultError::SecretExpired,
             VaultError::Unavailable("x".into()),
         ]);

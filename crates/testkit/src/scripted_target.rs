@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     Call, Candidate, Check, Connector, Connectors, Descriptor, Effect, Entropy, FieldProblem,
-    Login, NewField, Refusal, Sessions,
+    Login, Missing, NewField, Refusal, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use serde_json::{Map, Value};
@@ -48,6 +48,10 @@ struct State {
     script: VecDeque<Luck>,
     late: Vec<(u64, Change)>,
     unreachable: bool,
+    needs_manager: bool,
+    missing: Vec<Missing>,
+    /// The manager's value, as the last look was given it.
+    manager: Option<Vec<u8>>,
     effects: u64,
 }
 
@@ -142,6 +146,21 @@ impl ScriptedTarget {
         self.0.lock().unreachable = unreachable;
     }
 
+    /// Whether a target of it needs a manager. A new one does not.
+    pub fn needs_manager(&self, needs: bool) {
+        self.0.lock().needs_manager = needs;
+    }
+
+    /// What the manager lacks, each with the statement that gives it.
+    pub fn missing(&self, missing: Vec<Missing>) {
+        self.0.lock().missing = missing;
+    }
+
+    /// The manager's value, as the last look was given it.
+    pub fn manager(&self) -> Option<Vec<u8>> {
+        self.0.lock().manager.clone()
+    }
+
     /// Late changes arrive now, in order. Answers how many were on their way.
     pub fn arrive(&self) -> usize {
         let mut state = self.0.lock();
@@ -171,6 +190,14 @@ fn needed(credential: Option<&Plaintext>) -> Result<(String, String), Trouble> {
         .ok_or_else(|| TroubleKind::Credential.into())
 }
 
+/// All fields but the one that is known.
+fn unknown(fields: &Map<String, Value>, known: &str) -> Vec<FieldProblem> {
+    let names = fields.keys().filter(|name| *name != known);
+    names
+        .map(|name| (name.clone(), "is not known".to_owned()))
+        .collect()
+}
+
 #[async_trait]
 impl Connector for ScriptedTarget {
     fn descriptor(&self) -> Descriptor {
@@ -178,26 +205,29 @@ impl Connector for ScriptedTarget {
             name: SCRIPTED,
             about: "a target in memory",
             overlaps: &[Overlap::TwoUsers],
-            needs_manager: false,
+            needs_manager: self.0.lock().needs_manager,
             rotates_manager: false,
         }
     }
 
-    fn check_settings(&self, _settings: &Map<String, Value>) -> Vec<FieldProblem> {
-        Vec::new()
+    fn check_settings(&self, settings: &Map<String, Value>) -> Vec<FieldProblem> {
+        unknown(settings, "host")
     }
 
-    fn check_account(&self, _account: &Map<String, Value>, _: Overlap) -> Vec<FieldProblem> {
-        Vec::new()
+    fn check_account(&self, account: &Map<String, Value>, _: Overlap) -> Vec<FieldProblem> {
+        unknown(account, "accounts")
     }
 
-    async fn check(&self, _call: &Call<'_>) -> Result<Check, Trouble> {
-        if self.0.lock().unreachable {
+    async fn check(&self, call: &Call<'_>) -> Result<Check, Trouble> {
+        let mut state = self.0.lock();
+        state.manager = call.manager.map(|value| value.expose().to_vec());
+        if state.unreachable {
             return Err(TroubleKind::Unreachable.into());
         }
         Ok(Check {
             server: "scripted".to_owned(),
             overlaps: vec![Overlap::TwoUsers],
+            missing: state.missing.clone(),
             ..Check::default()
         })
     }

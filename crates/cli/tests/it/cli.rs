@@ -10,22 +10,22 @@ use crate::harness::Server;
 use crate::harness::server::scaivault;
 
 /// The exit codes of the documentation.
-const OK: i32 = 0;
-const GENERAL: i32 = 1;
+pub(crate) const OK: i32 = 0;
+pub(crate) const GENERAL: i32 = 1;
 const AUTHENTICATION: i32 = 2;
 const AUTHORIZATION: i32 = 3;
-const NOT_FOUND: i32 = 4;
-const VALIDATION: i32 = 5;
+pub(crate) const NOT_FOUND: i32 = 4;
+pub(crate) const VALIDATION: i32 = 5;
 
 /// Someone at a terminal, with a token in the environment.
-struct Terminal<'a> {
+pub(crate) struct Terminal<'a> {
     server: &'a Server,
     token: String,
     home: tempfile::TempDir,
 }
 
 impl<'a> Terminal<'a> {
-    fn new(server: &'a Server, token: &str) -> Self {
+    pub(crate) fn new(server: &'a Server, token: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         Self {
             server,
@@ -45,13 +45,13 @@ impl<'a> Terminal<'a> {
 
     /// Runs it, with the exit code it must have; answers with standard output.
     #[track_caller]
-    fn run(&self, line: &str, expect: i32) -> String {
+    pub(crate) fn run(&self, line: &str, expect: i32) -> String {
         check(self.command(line).output().expect("it runs"), line, expect)
     }
 
     /// The same with something on standard input.
     #[track_caller]
-    fn run_with(&self, line: &str, input: &str, expect: i32) -> String {
+    pub(crate) fn run_with(&self, line: &str, input: &str, expect: i32) -> String {
         let mut child = self
             .command(line)
             .stdin(Stdio::piped())
@@ -67,7 +67,7 @@ impl<'a> Terminal<'a> {
 
     /// The server's JSON, by `--json`.
     #[track_caller]
-    fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         let text = self.run(&format!("{line} --json"), OK);
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{line}: not JSON: {text}"))
     }

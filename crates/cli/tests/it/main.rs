@@ -12,4 +12,5 @@ mod lifecycle;
 mod polling;
 mod rotate_oauth;
 mod secrets;
+mod targets;
 mod tutorials;

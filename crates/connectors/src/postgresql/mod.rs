@@ -22,7 +22,6 @@ mod session;
 mod sessions;
 mod settings;
 mod sql;
-mod tls;
 mod transaction;
 mod trouble;
 mod verifier;

@@ -9,9 +9,11 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::{Place, Settings};
-use super::{tls, trouble};
+use super::trouble;
+use crate::tls;
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 const LOGIN_MAX: Duration = Duration::from_secs(10);
@@ -90,7 +92,8 @@ impl Session {
         let stream = stream(reach, place).await?;
         let login = async {
             if encrypted {
-                let mut tls = tls::connector(settings.ca_pem).await?;
+                let trust = tls::client_config(settings.ca_pem).await?;
+                let mut tls = MakeRustlsConnect::new(trust);
                 let host = place.host.trim_matches(['[', ']']);
                 let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, host)
                     .map_err(|_| TroubleKind::Settings)?;

@@ -6,7 +6,7 @@ use scaivault_core::target::{Trouble, TroubleKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::tls;
+use crate::tls;
 use crate::value::setting;
 
 const PORT: u16 = 5432;
@@ -65,7 +65,9 @@ pub(super) fn problems(settings: &Map<String, Value>) -> Vec<FieldProblem> {
         let good = match field.as_str() {
             "port" | "login_port" => port(settings, field).is_some(),
             "tls" => matches!(value.as_str(), Some("off" | "verify")),
-            "ca_pem" => value.as_str().is_some_and(|pem| tls::roots(pem).is_ok()),
+            "ca_pem" => value
+                .as_str()
+                .is_some_and(|pem| tls::authorities(pem).is_some()),
             _ => value
                 .as_str()
                 .is_some_and(|text| !text.is_empty() && text.len() <= 255 && !text.contains('\0')),

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{Call, Reach};
 use scaivault_core::target::{Trouble, TroubleKind};
@@ -16,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::settings::{Node, Site};
 use super::wire::{Fault, Reply, Stream, Wire};
-use crate::value;
+use crate::{tls, value};
 
 /// How long a connection may take until it is logged in. Nothing was changed by then.
 const LOGIN_MAX: Duration = Duration::from_secs(5);
@@ -118,7 +116,7 @@ async fn connect(reach: &dyn Reach, site: &Site, node: &Node) -> Result<Wire, Tr
     let plain = plain.ok_or(TroubleKind::Unreachable)?;
     let _ = plain.set_nodelay(true);
     let stream: Box<dyn Stream> = if site.encrypts(node) {
-        let config = Arc::new(tls(site.ca_pem.as_deref()).await?);
+        let config = Arc::new(tls::client_config(site.ca_pem.as_deref()).await?);
         let name = ServerName::try_from(node.host.clone()).map_err(|_| TroubleKind::Settings)?;
         let connector = TlsConnector::from(config);
         let made = connector.connect(name, plain).await;
@@ -127,27 +125,4 @@ async fn connect(reach: &dyn Reach, site: &Site, node: &Node) -> Result<Wire, Tr
         Box::new(plain)
     };
     Ok(Wire::new(stream))
-}
-
-/// Trusts the given authority alone, or else those of the system.
-async fn tls(ca_pem: Option<&str>) -> Result<ClientConfig, Trouble> {
-    let mut roots = RootCertStore::empty();
-    match ca_pem {
-        Some(pem) => {
-            for cert in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let cert = cert.map_err(|_| TroubleKind::Settings)?;
-                roots.add(cert).map_err(|_| TroubleKind::Settings)?;
-            }
-        }
-        None => {
-            let load = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
-            let found = load.await.map_err(|_| TroubleKind::Tls)?;
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| TroubleKind::Tls)?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

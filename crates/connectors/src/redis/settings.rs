@@ -4,6 +4,8 @@ use scaivault_core::ports::FieldProblem;
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use serde_json::{Map, Value};
 
+use crate::tls;
+
 /// The port when none is given.
 const PORT: u16 = 6379;
 /// More nodes than any set that is changed by hand has.
@@ -71,7 +73,7 @@ impl Site {
                 ("tls", Value::String(text)) if text == "off" => site.tls = Some(false),
                 ("tls", Value::String(text)) if text == "verify" => site.tls = Some(true),
                 ("tls", _) => bad(field, "is `off` or `verify`"),
-                ("ca_pem", Value::String(text)) if text.contains("-----BEGIN CERTIFICATE-----") => {
+                ("ca_pem", Value::String(text)) if tls::authorities(text).is_some() => {
                     site.ca_pem = Some(text.clone());
                 }
                 ("ca_pem", _) => bad(field, "is a certificate in PEM form"),

@@ -119,6 +119,11 @@ impl Cidr {
         self.masked(address.to_canonical()) == Some(self.number())
     }
 
+    /// How many bits are fixed: the more, the narrower.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
     fn number(&self) -> u128 {
         match self.address {
             IpAddr::V4(v4) => u128::from(u32::from(v4)),

@@ -87,6 +87,7 @@ unit_names! {
     RotationFinish = "rotation_finish";
     RotationAct = "rotation_act";
     TargetWrite = "target_write";
+    TargetDelete = "target_delete";
     WebhookWrite = "webhook_write";
     WebhookDelete = "webhook_delete";
     SubscriptionWrite = "subscription_write";

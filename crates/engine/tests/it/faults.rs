@@ -20,7 +20,7 @@ use scaivault_core::identity::{Scope, ScopeSet};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     AssignmentReads, Op, PolicyReads, ReceiverReads, Record, RotationFilter, RotationPolicyReads,
-    RotationReads, SecretFilter, SecretReads, Store, TokenReads, Unit, UnitName,
+    RotationReads, SecretFilter, SecretReads, Store, TargetReads, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::Filters;
 use scaivault_core::rotation::{Phase, Rotation, RotationPolicy};
@@ -28,10 +28,10 @@ use scaivault_core::secret::VersionState;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{
     BindingDraft, Caller, DeliveryDraft, MetadataChange, PolicyDraft, RotationPolicyChange,
-    RotationPolicyDraft, SecretWrite, SubscriptionDraft, TokenDraft, Vault, VaultError,
-    WebhookChange, WebhookDraft, default_tenant,
+    RotationPolicyDraft, SecretWrite, SubscriptionDraft, TargetChange, TargetDraft, TokenDraft,
+    Vault, VaultError, WebhookChange, WebhookDraft, default_tenant,
 };
-use scaivault_testkit::{Fault, When};
+use scaivault_testkit::{Fault, SCRIPTED, When};
 
 use crate::world::{
     DAY, HOUR, RECEIVER, SIGNING_SECRET, World, caller, identity, ninety_days, path, root, rule,
@@ -39,14 +39,10 @@ use crate::world::{
 };
 
 /// Commits no journey here reaches, each with its reason.
-const NOT_ON_A_JOURNEY: [(UnitName, &str); 11] = [
+const NOT_ON_A_JOURNEY: [(UnitName, &str); 10] = [
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",
-    ),
-    (
-        UnitName::TargetWrite,
-        "no operation of the vault makes it yet",
     ),
     (UnitName::RotationPlan, AT_TARGET),
     (UnitName::RotationSend, AT_TARGET),
@@ -75,13 +71,14 @@ const COMMON: [UnitName; 3] = [
 type Story<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 type Journey = fn(&mut Life) -> Story<'_>;
 
-const JOURNEYS: [(&str, Journey); 6] = [
+const JOURNEYS: [(&str, Journey); 7] = [
     ("oauth", oauth),
     ("nobody answers", nobody_answers),
     ("generated", generated),
     ("kept secrets", kept_secrets),
     ("access", access),
     ("feeds and policies", feeds_and_policies),
+    ("targets", targets),
 ];
 
 // ---- one life ---------------------------------------------------------------------------------
@@ -520,6 +517,57 @@ fn access(life: &mut Life) -> Story<'_> {
 }
 
 /// Webhooks, subscriptions, and rotation policies that are changed and deleted under way.
+fn targets(life: &mut Life) -> Story<'_> {
+    Box::pin(async move {
+        life.w.target.needs_manager(true);
+        life.write(&root(), "db/manager", "of the manager").await;
+        let host = |name: &str| {
+            let settings = serde_json::json!({ "host": name });
+            settings.as_object().cloned().unwrap()
+        };
+        let named = async |w: &World, name: &str| {
+            let tenant = default_tenant();
+            let found = TargetReads::target_named(&*w.sqlite, &tenant, name);
+            found.await.unwrap()
+        };
+        for name in ["orders", "old"] {
+            life.until_done(
+                async |vault| {
+                    let draft = TargetDraft {
+                        name: name.to_owned(),
+                        description: None,
+                        connector: SCRIPTED.to_owned(),
+                        settings: host("first"),
+                        manager_path: Some(path("db/manager")),
+                    };
+                    vault.target_create(&root(), draft).await
+                },
+                async |w| named(w, name).await.is_some(),
+            )
+            .await;
+        }
+        life.until_done(
+            async |vault| {
+                let change = TargetChange {
+                    settings: host("second"),
+                    ..TargetChange::default()
+                };
+                vault.target_change(&root(), "orders", change).await
+            },
+            async |w| named(w, "orders").await.unwrap().settings == host("second"),
+        )
+        .await;
+        life.until_done(
+            async |vault| vault.target_delete(&root(), "old").await,
+            async |w| named(w, "old").await.is_none(),
+        )
+        .await;
+        let kept = named(&life.w, "orders").await.unwrap();
+        assert_eq!((kept.revision, kept.settings), (2, host("second")));
+        life.live_until(1, 0).await;
+    })
+}
+
 fn feeds_and_policies(life: &mut Life) -> Story<'_> {
     Box::pin(async move {
         let owner = caller("sa:listener");
@@ -942,6 +990,7 @@ crash_matrix! {
     crashes_of_kept_secrets = "kept secrets";
     crashes_of_access = "access";
     crashes_of_feeds_and_policies = "feeds and policies";
+    crashes_of_targets = "targets";
 }
 
 /// Commits that change no state, or leave their trace elsewhere, and so have no audit row.

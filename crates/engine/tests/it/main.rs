@@ -13,5 +13,6 @@ mod revocation;
 mod rotation_endings;
 mod secrecy;
 mod simulation;
+mod target_records;
 mod targets;
 mod world;

@@ -96,7 +96,13 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     let root = dev_root_key(&data, &SystemEntropy)?;
     let token = dev_root_token(&data, args.root_token)?;
     let store = open_store(SqliteOptions::file(data.join("scaivault.db")))?;
-    let opened = open_vault(store, &root, EgressPolicy::dev()).await?;
+    let opened = open_vault(
+        store,
+        &root,
+        EgressPolicy::dev(),
+        config.targets.policy().with_loopback(),
+    )
+    .await?;
     opened.vault.token_root(&token).await?;
     let (router, app) = surface(
         &opened,

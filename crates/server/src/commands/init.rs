@@ -69,7 +69,13 @@ async fn initialise(args: InitArgs, out: &mut (dyn Write + Send)) -> Result<()> 
         write_config(file, &text)?;
     }
     commit_keys(&store, made.keys).await?;
-    let opened = open_vault(store, &made.root, config.webhooks.egress_policy()).await?;
+    let opened = open_vault(
+        store,
+        &made.root,
+        config.webhooks.egress_policy(),
+        config.targets.policy(),
+    )
+    .await?;
     let token = scaivault_crypto::token::mint(&SystemEntropy);
     show_token(out, token.expose())
         .context("the admin token could not be shown, so none was made: run init again")?;

@@ -57,7 +57,13 @@ async fn serve(config: Config) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.server.bind_address))?;
     let address = listener.local_addr()?;
-    let opened = open_vault(store, &root, config.webhooks.egress_policy()).await?;
+    let opened = open_vault(
+        store,
+        &root,
+        config.webhooks.egress_policy(),
+        config.targets.policy(),
+    )
+    .await?;
     drop(root);
     let (router, app) = surface(
         &opened,

@@ -19,6 +19,7 @@ mod rate_limits;
 mod seal;
 mod server;
 mod store;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod webhooks;
@@ -32,6 +33,7 @@ pub(crate) use metrics::MetricsSection;
 pub(crate) use seal::{KmsProvider, SealSection};
 pub(crate) use server::ServerSection;
 pub(crate) use store::StoreSection;
+pub(crate) use targets::TargetsSection;
 pub(crate) use webhooks::WebhooksSection;
 
 use crate::rate_limit::Limits;
@@ -53,6 +55,8 @@ pub(crate) struct Config {
     pub log: LogSection,
     /// `[webhooks]`
     pub webhooks: WebhooksSection,
+    /// `[targets]`
+    pub targets: TargetsSection,
     /// `[rate_limits]`
     pub rate_limits: Limits,
     /// `[metrics]`
@@ -101,6 +105,7 @@ impl Config {
             seal: SealSection::read(&layers.section("seal"))?,
             log: LogSection::read(&layers.section("log"))?,
             webhooks: WebhooksSection::read(&layers.section("webhooks"))?,
+            targets: TargetsSection::read(&layers.section("targets"))?,
             rate_limits: rate_limits::read(&layers.section("rate_limits"))?,
             metrics: MetricsSection::read(&layers.section("metrics"))?,
         })

@@ -41,6 +41,8 @@ fn the_default_file_is_a_configuration() {
         (LogLevel::Info, LogFormat::Json)
     );
     assert_eq!(config.webhooks.timeout, Duration::from_secs(10));
+    assert_eq!(config.targets.max_concurrent, 8);
+    assert!(config.targets.allow.is_empty() && config.targets.deny.is_empty());
     assert_eq!(config.rate_limits.of(Category::Read), 1_000);
     assert_eq!(config.rate_limits.of(Category::Poll), 240);
     assert!(config.metrics.enabled && !config.metrics.require_token);
@@ -303,4 +305,26 @@ fn no_error_repeats_a_value() {
 fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/no/such.toml")), &Environment::default());
     assert!(error.unwrap_err().to_string().contains("/no/such.toml"));
+}
+
+#[test]
+fn targets_are_opened_and_closed_by_range() {
+    let config = load(
+        "[targets]\nallow = [\"10.20.0.0/16\"]\ndeny = [\"0.0.0.0/0\", \"::/0\"]",
+        &[("SCAIVAULT_TARGETS_MAX_CONCURRENT", "3")],
+    )
+    .unwrap();
+    assert_eq!(config.targets.max_concurrent, 3);
+    let policy = config.targets.policy();
+    assert!(policy.permits("10.20.1.1".parse().unwrap()));
+    assert!(!policy.permits("10.21.1.1".parse().unwrap()));
+    let config = load("", &[("SCAIVAULT_TARGETS_ALLOW", "127.0.0.1, ::1")]).unwrap();
+    let policy = config.targets.policy();
+    assert!(policy.permits("127.0.0.1".parse().unwrap()));
+    assert!(!policy.permits("127.0.0.2".parse().unwrap()));
+    refused(
+        "[targets]\nmax_concurrent = 0",
+        &[],
+        "/etc/x.toml: [targets] max_concurrent: expected a number from 1 to 256",
+    );
 }

@@ -24,6 +24,27 @@ pub(super) fn reach(address: IpAddr) -> Reach {
     }
 }
 
+/// Whose an address is that is not public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    /// An ordinary private network.
+    Network,
+    /// This machine, or a range without an ordinary use.
+    Other,
+}
+
+/// Judges a [`Reach::Private`] address.
+pub(super) fn home(address: IpAddr) -> Home {
+    let network = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || (u32::from(v4) >> 22) == SHARED_V4,
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    if network { Home::Network } else { Home::Other }
+}
+
+/// The first bits of 100.64.0.0/10, carrier-grade NAT: pods and nodes of some clouds.
+const SHARED_V4: u32 = 0x6440_0000 >> 22;
+
 type Range<T> = (T, u32);
 
 const NEVER_V4: &[Range<Ipv4Addr>] = &[

@@ -13,9 +13,13 @@
 mod address;
 mod courier;
 mod policy;
+mod reach;
 mod resolve;
+mod target_policy;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use courier::GuardedCourier;
 pub(crate) use policy::EgressPolicy;
+pub(crate) use reach::GuardedReach;
+pub(crate) use target_policy::TargetPolicy;

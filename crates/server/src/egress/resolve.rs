@@ -17,7 +17,7 @@ use super::policy::{EgressPolicy, Scheme};
 const LOOKUPS_MAX: usize = 64;
 
 /// Addresses tried for one name. More only serve to stretch an attempt.
-const ADDRESSES_MAX: usize = 8;
+pub(super) const ADDRESSES_MAX: usize = 8;
 
 /// Asks what addresses a name has.
 #[async_trait]

@@ -9,6 +9,7 @@ mod secret_value;
 mod secrets;
 mod subscriptions;
 mod system;
+mod targets;
 mod tokens;
 mod webhooks;
 
@@ -27,6 +28,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(tokens::routes())
         .merge(rotation_policies::routes())
         .merge(rotations::routes())
+        .merge(targets::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
         .merge(audit::routes())
@@ -42,6 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());
     all.extend(rotations::operations());
+    all.extend(targets::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
     all.extend(audit::operations());

@@ -1,0 +1,325 @@
+//! Targets: the systems whose credentials are rotated, and looks at them.
+//!
+//! Whoever describes a target decides where its manager's credential is sent. So naming a manager
+//! secret, and changing where a target with one is, both ask for the right to read that secret:
+//! the right to administer alone would otherwise hand its value to a host of one's choice.
+
+mod check;
+
+use std::sync::Arc;
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::TargetId;
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    CommitError, Connector, Descriptor, FieldProblem, Op, Record, SecretReads, TargetReads, Unit,
+    UnitName,
+};
+use scaivault_core::target::Target;
+use scaivault_core::time::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::vault::Vault;
+
+pub use check::{TargetCheckQuery, TargetChecked};
+
+/// What a target is found by: an id or a name. A name that looks like an id could mean two.
+const ID_PREFIX: &str = "tgt_";
+
+/// A target to create.
+#[expect(missing_docs, reason = "as in the stored target")]
+pub struct TargetDraft {
+    pub name: String,
+    pub description: Option<String>,
+    pub connector: String,
+    pub settings: Map<String, Value>,
+    pub manager_path: Option<SecretPath>,
+}
+
+/// A change. Absent parts stay; the connector always does.
+#[derive(Default)]
+#[expect(missing_docs, reason = "as in the stored target")]
+pub struct TargetChange {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    /// Laid over the stored settings; `null` removes one.
+    pub settings: Map<String, Value>,
+    pub manager_path: Option<SecretPath>,
+}
+
+impl Vault {
+    /// What can be spoken to.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `admin`.
+    pub async fn connectors_list(&self, caller: &Caller) -> Result<Vec<Descriptor>, VaultError> {
+        self.require_list(caller, Scope::Admin).await?;
+        Ok(self.connectors.list())
+    }
+
+    /// Describes a target. Nothing is connected to.
+    ///
+    /// # Errors
+    /// [`VaultError::NameExists`]; [`VaultError::Validation`] for what the connector does not
+    /// take; [`VaultError::Denied`] when the caller may not read the manager secret himself.
+    pub async fn target_create(
+        &self,
+        caller: &Caller,
+        draft: TargetDraft,
+    ) -> Result<Target, VaultError> {
+        let action = Action::TargetCreate;
+        self.require(caller, Scope::Admin, action).await?;
+        let connector = self.connector_of(&draft.connector)?;
+        let mut problems = name_problems(&draft.name);
+        problems.extend(settings_problems(&*connector, &draft.settings));
+        problems.extend(manager_problem(
+            &connector.descriptor(),
+            draft.manager_path.as_ref(),
+        ));
+        refuse_if_any(problems)?;
+        if let Some(path) = &draft.manager_path {
+            self.check_manager(caller, path, action).await?;
+        }
+        let now = self.now();
+        let target = Target {
+            id: TargetId::mint(now, &*self.entropy),
+            tenant: caller.tenant().clone(),
+            name: draft.name,
+            description: draft.description,
+            connector: draft.connector,
+            settings: draft.settings,
+            manager_path: draft.manager_path,
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        };
+        self.target_commit(caller, &target, action).await?;
+        Ok(target)
+    }
+
+    /// Changes a target. What is under way at it goes on under the new settings.
+    ///
+    /// # Errors
+    /// As for [`Self::target_create`]; [`VaultError::NotFound`].
+    pub async fn target_change(
+        &self,
+        caller: &Caller,
+        id_or_name: &str,
+        change: TargetChange,
+    ) -> Result<Target, VaultError> {
+        let action = Action::TargetUpdate;
+        self.require(caller, Scope::Admin, action).await?;
+        for _ in 0..RACES_MAX {
+            let stored = self.target_of(caller, id_or_name).await?;
+            let connector = self.connector_of(&stored.connector)?;
+            let target = changed(&stored, &change, self.now());
+            let mut problems = match target.name == stored.name {
+                true => Vec::new(),
+                false => name_problems(&target.name),
+            };
+            problems.extend(settings_problems(&*connector, &target.settings));
+            problems.extend(manager_problem(
+                &connector.descriptor(),
+                target.manager_path.as_ref(),
+            ));
+            refuse_if_any(problems)?;
+            let moved = target.settings != stored.settings;
+            if let Some(path) = &target.manager_path
+                && (moved || target.manager_path != stored.manager_path)
+            {
+                self.check_manager(caller, path, action).await?;
+            }
+            match self.target_commit(caller, &target, action).await {
+                Ok(()) => return Ok(target),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_quick())
+    }
+
+    /// Forgets a target. Nothing is changed at it.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn target_delete(&self, caller: &Caller, id_or_name: &str) -> Result<(), VaultError> {
+        self.require(caller, Scope::Admin, Action::TargetDelete)
+            .await?;
+        for _ in 0..RACES_MAX {
+            let target = self.target_of(caller, id_or_name).await?;
+            let row = caller.row(Action::TargetDelete, None, self.now(), extra_of(&target));
+            let unit = Unit::new(UnitName::TargetDelete)
+                .op(Op::Delete(Record::Target(target)))
+                .audited(row);
+            match self.commit(unit).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_quick())
+    }
+
+    /// One target.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn target_show(
+        &self,
+        caller: &Caller,
+        id_or_name: &str,
+    ) -> Result<Target, VaultError> {
+        self.require_list(caller, Scope::Admin).await?;
+        self.target_of(caller, id_or_name).await
+    }
+
+    /// Targets by id.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `admin`.
+    pub async fn target_list(
+        &self,
+        caller: &Caller,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Target>, VaultError> {
+        self.require_list(caller, Scope::Admin).await?;
+        Ok(TargetReads::target_list(&*self.store, caller.tenant(), after, limit).await?)
+    }
+
+    pub(crate) async fn target_of(
+        &self,
+        caller: &Caller,
+        id_or_name: &str,
+    ) -> Result<Target, VaultError> {
+        let tenant = caller.tenant();
+        let found = match TargetId::parse(id_or_name) {
+            Ok(id) => TargetReads::target_find(&*self.store, tenant, &id).await?,
+            Err(_) => TargetReads::target_named(&*self.store, tenant, id_or_name).await?,
+        };
+        found.ok_or(VaultError::NotFound(Missing::Target))
+    }
+
+    async fn target_commit(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        action: Action,
+    ) -> Result<(), CommitError> {
+        let row = caller.row(action, None, self.now(), extra_of(target));
+        let unit = Unit::new(UnitName::TargetWrite)
+            .put(Record::Target(target.clone()))
+            .audited(row);
+        self.commit(unit).await.map(|_| ())
+    }
+
+    fn connector_of(&self, name: &str) -> Result<Arc<dyn Connector>, VaultError> {
+        self.connectors.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.connectors.list().iter().map(|one| one.name).collect();
+            let why = match known.is_empty() {
+                true => "this server has none built in".to_owned(),
+                false => format!("is one of: {}", known.join(", ")),
+            };
+            VaultError::Validation(vec![("connector".to_owned(), why)])
+        })
+    }
+
+    /// The manager secret is there, and the caller may read it himself.
+    async fn check_manager(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        action: Action,
+    ) -> Result<(), VaultError> {
+        self.authorize(caller, Scope::SecretsRead, Permission::Read, path, action)
+            .await?;
+        let found = SecretReads::secret_find(&*self.store, caller.tenant(), path).await?;
+        match found.filter(|head| !head.is_deleted()) {
+            Some(_) => Ok(()),
+            None => {
+                let why = "there is no such secret: write the manager's credential first";
+                refuse_if_any(vec![("manager_path".to_owned(), why.to_owned())])
+            }
+        }
+    }
+}
+
+fn changed(stored: &Target, change: &TargetChange, now: Timestamp) -> Target {
+    let mut target = stored.clone();
+    target.revision += 1;
+    target.updated_at = now;
+    if let Some(name) = &change.name {
+        target.name.clone_from(name);
+    }
+    if change.description.is_some() {
+        target.description.clone_from(&change.description);
+    }
+    if change.manager_path.is_some() {
+        target.manager_path.clone_from(&change.manager_path);
+    }
+    for (field, value) in &change.settings {
+        match value {
+            Value::Null => target.settings.remove(field),
+            value => target.settings.insert(field.clone(), value.clone()),
+        };
+    }
+    target
+}
+
+fn extra_of(target: &Target) -> AuditExtra {
+    AuditExtra {
+        target_id: Some(target.id.clone()),
+        ..AuditExtra::default()
+    }
+}
+
+fn name_problems(name: &str) -> Vec<FieldProblem> {
+    match name.starts_with(ID_PREFIX) {
+        true => {
+            let why = "does not begin with tgt_: it could be taken for an id";
+            vec![("name".to_owned(), why.to_owned())]
+        }
+        false => Vec::new(),
+    }
+}
+
+fn settings_problems(
+    connector: &dyn Connector,
+    settings: &Map<String, Value>,
+) -> Vec<FieldProblem> {
+    within("settings", connector.check_settings(settings))
+}
+
+fn within(part: &str, problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
+    let named = problems.into_iter();
+    named
+        .map(|(field, why)| (format!("{part}.{field}"), why))
+        .collect()
+}
+
+fn manager_problem(connector: &Descriptor, path: Option<&SecretPath>) -> Option<FieldProblem> {
+    let why = match (connector.needs_manager, path) {
+        (true, None) => format!(
+            "is required: {} changes credentials as its manager, whose own is kept in a secret",
+            connector.name
+        ),
+        (false, Some(_)) => format!("is not for {}: it needs no manager", connector.name),
+        _ => return None,
+    };
+    Some(("manager_path".to_owned(), why))
+}
+
+fn refuse_if_any(problems: Vec<FieldProblem>) -> Result<(), VaultError> {
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(VaultError::Validation(problems)),
+    }
+}
+
+fn too_quick() -> VaultError {
+    VaultError::Unavailable("the target changes too quickly: try again".into())
+}
