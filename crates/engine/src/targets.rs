@@ -14,9 +14,10 @@ use scaivault_core::identity::Scope;
 use scaivault_core::ids::TargetId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    CommitError, Connector, Descriptor, FieldProblem, Op, Record, SecretReads, TargetReads, Unit,
-    UnitName,
+    AssignmentReads, CommitError, Connector, Descriptor, FieldProblem, Op, Record, RotationFilter,
+    RotationReads, SecretReads, TargetReads, Unit, UnitName,
 };
+use scaivault_core::rotation::Phase;
 use scaivault_core::target::Target;
 use scaivault_core::time::Timestamp;
 use serde_json::{Map, Value};
@@ -151,6 +152,9 @@ impl Vault {
             .await?;
         for _ in 0..RACES_MAX {
             let target = self.target_of(caller, id_or_name).await?;
+            if self.target_in_use(&target).await? {
+                return Err(VaultError::TargetInUse);
+            }
             let row = caller.row(Action::TargetDelete, None, self.now(), extra_of(&target));
             let unit = Unit::new(UnitName::TargetDelete)
                 .op(Op::Delete(Record::Target(target)))
@@ -189,6 +193,21 @@ impl Vault {
     ) -> Result<Vec<Target>, VaultError> {
         self.require_list(caller, Scope::Admin).await?;
         Ok(TargetReads::target_list(&*self.store, caller.tenant(), after, limit).await?)
+    }
+
+    /// Whether a secret is attached to it, or a rotation at it has not ended. Whoever attaches
+    /// writes the target's row in the same commit, so that a deletion in between conflicts.
+    async fn target_in_use(&self, target: &Target) -> Result<bool, VaultError> {
+        let (tenant, id) = (&target.tenant, &target.id);
+        let attached =
+            AssignmentReads::assignment_at_target(&*self.store, tenant, id, None, 1).await?;
+        let unended = RotationFilter {
+            target_id: Some(id.clone()),
+            phases: Phase::unfinished(),
+            ..RotationFilter::default()
+        };
+        let open = RotationReads::rotation_list(&*self.store, tenant, &unended, None, 1).await?;
+        Ok(!attached.is_empty() || !open.is_empty())
     }
 
     pub(crate) async fn target_of(

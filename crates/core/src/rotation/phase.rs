@@ -69,6 +69,12 @@ impl Phase {
         matches!(self, Self::Completed | Self::RolledBack)
     }
 
+    /// Every phase after which something follows.
+    pub fn unfinished() -> Vec<Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|phase| !phase.is_final()).collect()
+    }
+
     /// The word of the rotation history: did readers get a new value?
     pub fn status(self) -> &'static str {
         match self {

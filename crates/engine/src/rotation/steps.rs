@@ -408,10 +408,7 @@ impl Vault {
     ) -> Result<Vec<Rotation>, VaultError> {
         let filter = RotationFilter {
             path: Some(head.path.clone()),
-            phases: Phase::ALL
-                .into_iter()
-                .filter(|phase| !phase.is_final())
-                .collect(),
+            phases: Phase::unfinished(),
             ..RotationFilter::default()
         };
         let most = UNENDED_MAX;

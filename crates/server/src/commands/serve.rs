@@ -15,9 +15,6 @@ use crate::assembly::Opened;
 use crate::listener::{self, ListenerLimits, TlsReload};
 use crate::loops;
 
-/// Targets worked on at a time.
-const TARGETS_MAX: usize = 8;
-
 /// SIGXFSZ: a write past a file-size limit. Its default would end the process; handled, the
 /// write fails and the store says so.
 const SIGXFSZ: i32 = 25;
@@ -39,7 +36,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     let mut workers = loops::start(
         &serving.opened.vault,
         serving.deliveries_max,
-        TARGETS_MAX,
+        serving.app.settings.targets_max,
         &stopped,
     );
     let (acceptor, reload) = match serving.tls {
