@@ -20,8 +20,14 @@ pub(super) async fn login(
     credential: &Plaintext,
 ) -> Login {
     let read = || {
-        let place = Place::of_consumer(call.settings, credential)?;
-        Ok::<_, Trouble>((place, username_of(credential)?, password_of(credential)?))
+        let name = username_of(credential)?;
+        let manager = call.manager.and_then(|manager| username_of(manager).ok());
+        let place = match manager {
+            // Not where consumers go: a proxy need not know the manager.
+            Some(manager) if manager == name => Place::of_manager(call.settings)?,
+            _ => Place::of_consumer(call.settings, credential)?,
+        };
+        Ok::<_, Trouble>((place, name, password_of(credential)?))
     };
     let (place, name, password) = match read() {
         Ok(read) => read,

@@ -203,6 +203,8 @@ fn kind(code: u16) -> TroubleKind {
         1396 | 1449 => TroubleKind::NoAccount,
         1053 | 1317 => TroubleKind::Interrupted,
         1205 | 3024 => TroubleKind::TimedOut,
+        // Let in only to change its password, which has expired.
+        1820 | 1862 => TroubleKind::ManagerRefused,
         1524 | 1235 | 1064 => TroubleKind::Unsupported,
         3159 => TroubleKind::Tls,
         _ => TroubleKind::Protocol,

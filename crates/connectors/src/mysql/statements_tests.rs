@@ -146,6 +146,19 @@ fn mariadb_keeps_ways_in_that_are_no_passwords() {
     );
 }
 
+/// MariaDB holds no number that would tell a late call.
+#[test]
+fn mariadb_does_not_bring_a_retired_password_back() {
+    let server = Server::parse("10.11.6-MariaDB");
+    let writer = writer(&server);
+    let retired = row(hash::NATIVE, "new", None);
+    let late = writer.accept_beside(&retired, "new", Some("old")).unwrap();
+    assert_eq!(late, [] as [String; 0]);
+    let before = row(hash::NATIVE, "old", None);
+    let first = writer.accept_beside(&before, "new", Some("old")).unwrap();
+    assert_eq!(first.len(), 1);
+}
+
 #[test]
 fn plugins_whose_form_is_not_known_are_left_alone() {
     let server = Server::parse("10.11.6-MariaDB");

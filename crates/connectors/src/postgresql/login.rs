@@ -25,7 +25,12 @@ async fn attempt(
     credential: &Plaintext,
 ) -> Result<Login, Trouble> {
     let settings = Settings::read(call.settings)?;
-    let place = settings.login_place(credential)?;
+    let is_manager = |manager| account::same_role(manager, credential);
+    let place = match call.manager.is_some_and(is_manager) {
+        // Not where consumers go: a pooler need not know the manager.
+        true => settings.place.clone(),
+        false => settings.login_place(credential)?,
+    };
     let user = needed(credential, "username")?;
     let password = account::password(credential)?;
     match Session::open(reach, &settings, &place, (&user, &password)).await {
@@ -67,14 +72,6 @@ fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
         "28P01" => Some(Refusal::Credential),
         // The same code for a host that is not let in; the place in the server's source differs.
         "28000" if answer.routine() != Some("ClientAuthentication") => Some(Refusal::Locked),
-        "08P01"
-            if {
-                eprintln!("MSG {}", answer.message());
-                false
-            } =>
-        {
-            None
-        }
         "08P01" if is_poolers_refusal(answer.message()) => Some(Refusal::Credential),
         _ => None,
     }

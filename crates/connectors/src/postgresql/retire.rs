@@ -27,8 +27,11 @@ pub(super) async fn retire(
 ) -> Result<(), Effect> {
     let account = Account::read(call).map_err(not_applied)?;
     let name = account.role_of(dead).map_err(not_applied)?;
-    not_the_manager(&manager, name).map_err(not_applied)?;
     let shared = keep.is_some_and(|keep| account::same_role(dead, keep));
+    let own = shared && manager.user == name;
+    if !own {
+        not_the_manager(&manager, name).map_err(not_applied)?;
+    }
     let which = match (&account, shared) {
         (Account::Two { .. }, true) => {
             let remedy = "the account to retire is the one to keep";
@@ -47,8 +50,11 @@ pub(super) async fn retire(
             None => None,
         },
     };
-    let done = refuse(&manager, call, &account, name, shared).await;
-    let there = check::advised(&manager, &account, done).await?;
+    // The manager's own: its password is replaced already, and no role may mark itself.
+    let there = own || {
+        let done = refuse(&manager, call, &account, name, shared).await;
+        check::advised(&manager, &account, done).await?
+    };
     match which {
         Some(which) if there => end(&manager, name, which).await.map_err(Effect::Unknown),
         _ => Ok(()),

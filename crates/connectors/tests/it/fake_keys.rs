@@ -52,6 +52,13 @@ pub(crate) struct Key {
     dead: Option<Instant>,
 }
 
+impl Key {
+    /// Whether it has not been revoked.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.dead.is_none()
+    }
+}
+
 /// What the service holds.
 pub(crate) struct State {
     pub(crate) keys: Vec<Key>,
@@ -69,7 +76,7 @@ pub(crate) struct State {
 
 impl State {
     fn alive(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(|key| key.dead.is_none())
+        self.keys.iter().filter(|key| key.is_alive())
     }
 }
 

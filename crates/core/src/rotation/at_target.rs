@@ -315,6 +315,9 @@ fn stepping_back(
     if at.in_flight != InFlight::Nothing {
         return Step::Look(Look::Retired);
     }
+    if at.to_heal {
+        return Step::Send(Effect::Heal);
+    }
     if at.demoted_at.is_some() && !at.forced {
         let past_deadline = at.is_past_deadline(now);
         let moved = seen.standing.has_moved();

@@ -513,3 +513,37 @@ fn trouble_that_needs_a_person_parks_at_once_and_tries_again_by_itself() {
     world.work(Luck::Good);
     assert_eq!(world.rotation.phase, Phase::Verifying);
 }
+
+#[test]
+fn what_stays_is_looked_at_before_the_other_goes_and_healed_first() {
+    for phase in [Phase::Revoking, Phase::RollingBack] {
+        let mut rotation = opened(Overlap::TwoUsers, rules()).planned(Some(NEW), T0);
+        rotation.phase = phase;
+        rotation.at_target.as_mut().unwrap().maybe_live = true;
+        let seen = Observed {
+            current_version: Some(if phase == Phase::Revoking { NEW } else { OLD }),
+            candidate: None,
+            standing: crate::rotation::Standing::default(),
+            waits_for_turn: false,
+        };
+        let step = |rotation: &Rotation| decide_any(rotation, &seen, T0);
+        assert_eq!(step(&rotation), Step::Send(Effect::Retire));
+        assert!(
+            rotation
+                .looked_at_kept(&Login::Accepted, JITTER, T0)
+                .is_none()
+        );
+        let refused = Login::Refused(Refusal::Credential);
+        let healing = rotation.looked_at_kept(&refused, JITTER, T0).unwrap();
+        assert_eq!(step(&healing), Step::Send(Effect::Heal));
+        assert!(healing.wake_at > Some(T0), "not in the same breath");
+        let unknown = Login::Unknown(TroubleKind::TimedOut.into());
+        let waiting = rotation.looked_at_kept(&unknown, JITTER, T0).unwrap();
+        assert_eq!((waiting.phase, waiting.attempts), (phase, 1));
+        assert_eq!(
+            step(&waiting),
+            Step::Send(Effect::Retire),
+            "looked at again"
+        );
+    }
+}

@@ -304,6 +304,25 @@ impl Rotation {
         }
     }
 
+    /// A last look before the other credential goes: whether the one that stays is let in. `None`
+    /// when it is. When it is not, because the target was restored or changed by hand, it is
+    /// applied again first.
+    #[must_use]
+    pub fn looked_at_kept(&self, kept: &Login, jitter: Jitter, now: Timestamp) -> Option<Self> {
+        match kept {
+            Login::Accepted => None,
+            Login::Unknown(trouble) if trouble.kind != TroubleKind::Interrupted => {
+                Some(self.troubled(trouble.clone(), jitter, now))
+            }
+            Login::Refused(_) | Login::Unknown(_) => {
+                let trouble = Trouble::new(TroubleKind::Protocol).code("kept_credential_refused");
+                let mut next = self.troubled(trouble, jitter, now);
+                next.at(|at| at.to_heal = true);
+                Some(next)
+            }
+        }
+    }
+
     /// A look that did not tell. Where the target is in two minds (one node accepts, another
     /// refuses), looking again does not help: the same change again brings its nodes together.
     fn unclear(&self, trouble: &Trouble, jitter: Jitter, now: Timestamp) -> Self {

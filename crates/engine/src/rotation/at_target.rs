@@ -18,8 +18,10 @@ use scaivault_core::seal::Sealer;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::target::{Target, Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
+use serde_json::{Map, Value};
 
 use super::candidate::replaced;
+use super::manager::account_of;
 use super::worker::{HOLD, StepError};
 use crate::caller::Caller;
 use crate::secrets::data_place;
@@ -30,6 +32,8 @@ use crate::vault::Vault;
 pub(super) struct Session {
     target: Target,
     connector: Arc<dyn Connector>,
+    /// Which account, in the connector's fields.
+    account: Map<String, Value>,
     manager: Option<Plaintext>,
     promoted_for: Option<Duration>,
 }
@@ -38,7 +42,7 @@ impl Session {
     pub(super) fn call<'a>(&'a self, rotation: &'a Rotation, at: &'a AtTarget) -> Call<'a> {
         Call {
             settings: &self.target.settings,
-            account: &at.attached.account,
+            account: &self.account,
             overlap: at.attached.overlap,
             manager: self.manager.as_ref(),
             tag: rotation.id.as_str(),
@@ -71,13 +75,7 @@ impl Vault {
         let Some(connector) = self.connectors.get(&target.connector) else {
             return Ok(Err(Reason::TargetGone));
         };
-        let manager = match &target.manager_path {
-            Some(path) => {
-                let opened = self.opened(rotation, path, None).await?;
-                opened.and_then(|(_, value)| value)
-            }
-            None => None,
-        };
+        let manager = self.manager_of(rotation, at, &target, &*connector).await?;
         let since = match rotation.phase {
             Phase::RollingBack => at.demoted_at,
             _ => at.promoted_at,
@@ -85,13 +83,14 @@ impl Vault {
         Ok(Ok(Session {
             target,
             connector,
+            account: account_of(at, manager.as_ref()),
             manager,
             promoted_for: since.map(|since| now.since(since)),
         }))
     }
 
     /// The head and the value of a version (`None`: the current one), where there is one.
-    async fn opened(
+    pub(super) async fn opened(
         &self,
         rotation: &Rotation,
         path: &SecretPath,
@@ -276,7 +275,6 @@ impl Vault {
         at: &AtTarget,
         effect: Effect,
         session: &Session,
-        now: Timestamp,
     ) -> Result<Rotation, StepError> {
         // Everything that can fail here fails before the mark.
         let new = match rotation.to_version {
@@ -287,21 +285,46 @@ impl Vault {
             0 => None,
             version => self.value_of(rotation, version).await?,
         };
-        let marked = rotation.sending(effect, now.plus(HOLD));
+        let kept = match rotation.phase {
+            Phase::RollingBack => old.as_ref(),
+            _ => new.as_ref(),
+        };
+        // Containment does not wait for a look at what stays.
+        if effect == Effect::Retire
+            && !at.forced
+            && let Some(kept) = kept
+        {
+            let login = session
+                .connector
+                .login(&session.call(rotation, at), kept)
+                .await;
+            if let Some(next) = rotation.looked_at_kept(&login, self.jitter(), self.now()) {
+                return self
+                    .follow(UnitName::RotationLook, caller, rotation, next, |unit| unit)
+                    .await;
+            }
+        }
+        let marked = rotation.sending(effect, self.now().plus(HOLD));
         let marked = self
             .follow(UnitName::RotationSend, caller, rotation, marked, |unit| {
                 unit
             })
             .await?;
+        // Held up for so long that another may have taken over: nothing is sent any more.
+        if marked.claimed_until.is_none_or(|until| until <= self.now()) {
+            return Err(StepError::LostRace);
+        }
         let call = session.call(&marked, at);
-        let (dead, kept) = match rotation.phase {
-            Phase::RollingBack => (new.as_ref(), old.as_ref()),
-            _ => (old.as_ref(), new.as_ref()),
+        let dead = match rotation.phase {
+            Phase::RollingBack => new.as_ref(),
+            _ => old.as_ref(),
         };
         let connector = &session.connector;
         let done = match (effect, dead, kept) {
-            (Effect::Apply, _, Some(new)) if at.attached.is_manager => {
-                connector.apply_manager(&call, new).await
+            (Effect::Apply | Effect::Heal | Effect::Restore, _, Some(kept))
+                if at.attached.is_manager =>
+            {
+                connector.apply_manager(&call, kept).await
             }
             (Effect::Apply, old, new) => connector.apply(&call, new, old).await,
             (Effect::Clear, _, _) => connector.clear(&call).await,

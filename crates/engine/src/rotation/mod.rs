@@ -4,6 +4,7 @@ mod acts;
 mod assignments;
 mod at_target;
 mod candidate;
+mod manager;
 mod open;
 mod policies;
 mod rotations;

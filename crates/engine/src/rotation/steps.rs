@@ -106,7 +106,7 @@ impl Vault {
                 };
                 return match step {
                     Step::Send(effect) => {
-                        self.target_send(caller, rotation, at, effect, &session, now)
+                        self.target_send(caller, rotation, at, effect, &session)
                             .await
                     }
                     Step::Look(look) => {

@@ -183,6 +183,10 @@ impl Vault {
                 return Ok(());
             }
             rotation = self.perform(&rotation, step, &observed).await?;
+            // What has to be tried again says when: not in the same breath.
+            if rotation.wake_at.is_some_and(|wake_at| wake_at > self.now()) {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -217,7 +221,10 @@ impl Vault {
         let (tenant, path) = (&rotation.tenant, &rotation.path);
         let ledger = ConsumerReads::consumer_list(&*self.store, tenant, path).await?;
         let now = self.now();
-        Ok(standing(&ledger, rotation.wanted(at), &at.rules, now))
+        let mut standing = standing(&ledger, rotation.wanted(at), &at.rules, now);
+        // The manager's credential is used by this server: its verification was the first use.
+        standing.used |= at.attached.is_manager && at.promoted_at.is_some();
+        Ok(standing)
     }
 }
 

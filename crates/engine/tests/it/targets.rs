@@ -264,6 +264,28 @@ async fn a_target_that_is_down_parks_with_a_reason_and_resumes_by_itself() {
 }
 
 #[tokio::test]
+async fn a_step_that_failed_waits_before_its_next_attempt() {
+    let w = attached(rules()).await;
+    w.target.next([Luck::Refused(TroubleKind::Unreachable); 3]);
+    for failed in 1..=3 {
+        match failed {
+            1 => rotate(&w).await,
+            _ => w.work().await,
+        }
+        let rotation = &w.rotations(AT).await[0];
+        assert_eq!(
+            (rotation.phase, rotation.attempts),
+            (Phase::Applying, failed)
+        );
+        let next = rotation.wake_at.unwrap();
+        assert!(next > w.now(), "not in the same breath");
+        w.clock.set(next);
+    }
+    w.work().await;
+    assert_eq!(w.rotations(AT).await[0].phase, Phase::Propagating);
+}
+
+#[tokio::test]
 async fn a_reported_deadline_rolls_back_where_the_policy_says_so() {
     let mut w = attached(Rules {
         on_deadline: scaivault_core::rotation::OnDeadline::RollBack,
