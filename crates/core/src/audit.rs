@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    BindingId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId, SubscriptionId,
-    TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId,
+    SubscriptionId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -52,6 +52,9 @@ actions! {
     RotationAssign = "rotation_assign";
     RotationUnassign = "rotation_unassign";
     RotationStep = "rotation_step";
+    CampaignCreate = "campaign_create";
+    CampaignUpdate = "campaign_update";
+    CampaignStep = "campaign_step";
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
@@ -150,6 +153,8 @@ pub struct AuditExtra {
     pub rotation_policy_id: Option<RotationPolicyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_id: Option<RotationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<CampaignId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<WebhookId>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -192,6 +192,7 @@ mod tests {
             Missing::RotationPolicy,
             Missing::Rotation,
             Missing::Assignment,
+            Missing::Campaign,
         ];
         let mut errors: Vec<VaultError> = missing.into_iter().map(VaultError::NotFound).collect();
         errors.extend([

@@ -9,6 +9,7 @@ pub(crate) mod secrets;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 pub(crate) mod token;
+pub(crate) mod webhook;
 
 use anyhow::Context;
 use scaivault_client::{Client, ClientError};
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rotation(command) => {
             in_session(&flags, async |session| command.run(session).await)
         }
+        Command::Webhook(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {
             verify.run_offline(flags.json)
         }

@@ -86,6 +86,9 @@ unit_names! {
     RotationDemote = "rotation_demote";
     RotationFinish = "rotation_finish";
     RotationAct = "rotation_act";
+    CampaignWrite = "campaign_write";
+    CampaignStep = "campaign_step";
+    CampaignAct = "campaign_act";
     TargetWrite = "target_write";
     WebhookWrite = "webhook_write";
     WebhookDelete = "webhook_delete";

@@ -2,6 +2,8 @@
 //! describe them in the OpenAPI document.
 
 mod audit;
+mod campaign_view;
+mod campaigns;
 mod policies;
 mod rotation_policies;
 mod rotations;
@@ -27,6 +29,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(tokens::routes())
         .merge(rotation_policies::routes())
         .merge(rotations::routes())
+        .merge(campaigns::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
         .merge(audit::routes())
@@ -42,6 +45,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());
     all.extend(rotations::operations());
+    all.extend(campaigns::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
     all.extend(audit::operations());
