@@ -5,6 +5,7 @@
 //! unknown fields.
 
 pub mod audit;
+pub mod campaign;
 pub mod error;
 pub mod policy;
 pub mod receiver;

@@ -34,6 +34,10 @@ pub struct WebhookBody {
     /// Narrowing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Filters>,
+    /// `scaivault` (default): the event as signed JSON. `slack`: text and blocks as Slack's
+    /// incoming webhooks take them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -59,6 +63,8 @@ pub struct WebhookPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Filters>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
@@ -75,6 +81,8 @@ pub struct Webhook {
     pub events: Vec<String>,
     /// Narrowing.
     pub filters: Filters,
+    /// `scaivault` or `slack`.
+    pub format: String,
     /// Whether it gets events.
     pub enabled: bool,
     /// `healthy`, `failing` (its last delivery failed) or `disabled`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, auth, config, policy, rotation, secrets, target, token};
+use crate::commands::{audit, auth, config, policy, rotation, secrets, target, token, webhook};
 use crate::token::Token;
 
 const EXIT_CODES: &str = "\
@@ -14,7 +14,9 @@ Exit codes:
   2  authentication: no token, or one that is not accepted
   3  authorization: the token or its policies do not allow it
   4  not found
-  5  invalid input, this command line included";
+  5  invalid input, this command line included
+  6  a campaign ended and some of its secrets were not rotated
+  7  a campaign waits for a person, or longer than --timeout";
 
 /// Keeps secrets, rotates them, and accounts for every read.
 #[derive(Parser)]
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     /// Describe the systems whose credentials are rotated, and check them
     #[command(subcommand)]
     Target(target::Targets),
+    /// Send events elsewhere, as signed JSON or as Slack messages
+    #[command(subcommand)]
+    Webhook(webhook::Webhooks),
     /// See who did what, and check that the record is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -158,6 +163,23 @@ mod tests {
             "target check orders",
             "target check orders --overlap none --account account=app",
             "target connectors",
+            "rotation campaign start --identity sa:x --containment --exclude a --wait",
+            "rotation campaign start --leaked-token tok_1 --keep-token --dry-run --note n",
+            "rotation campaign start --policy rot_1 --wait --timeout 60",
+            "rotation campaign start --group g --webhook wh_1",
+            "rotation campaign start --path a --path b --containment-path b",
+            "rotation campaign list",
+            "rotation campaign show cmp_1",
+            "rotation campaign watch cmp_1 --timeout 5",
+            "rotation campaign pause cmp_1",
+            "rotation campaign resume cmp_1",
+            "rotation campaign end cmp_1",
+            "webhook create --name n --to https://h --secret - --event rotation.failed \
+             --format slack",
+            "webhook list",
+            "webhook format wh_1 slack",
+            "webhook test wh_1",
+            "webhook delete wh_1",
             "audit verify",
             "audit logs --path p --identity sa:x --action read,write --since 24h --limit 5",
             "auth login --token t",
@@ -190,6 +212,9 @@ mod tests {
             "target create orders",
             "target check orders --overlap none",
             "target check orders --account account=app",
+            "rotation campaign start",
+            "rotation campaign start --identity sa:x --group g",
+            "rotation campaign start --identity sa:x --keep-token",
             "config set token t",
             "nonsense",
         ] {

@@ -13,6 +13,8 @@ const AUTHENTICATION: u8 = 2;
 const AUTHORIZATION: u8 = 3;
 const NOT_FOUND: u8 = 4;
 const VALIDATION: u8 = 5;
+const CAMPAIGN_FAILED: u8 = 6;
+const CAMPAIGN_WAITS: u8 = 7;
 
 /// What this program itself finds wrong.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,12 @@ pub(crate) enum CliError {
     /// A look at a target found that it cannot be worked with.
     #[error("{target} is not ready: {why}")]
     TargetNotReady { target: String, why: String },
+    /// A campaign ended, and not all of it is rotated.
+    #[error("{failed} of {total} secrets were not rotated")]
+    CampaignFailed { failed: usize, total: usize },
+    /// A campaign goes on, and this program does not wait for it any longer.
+    #[error("{0}")]
+    CampaignWaits(String),
 }
 
 /// Reports an error, if there is one, and turns the result into the exit code.
@@ -75,6 +83,8 @@ fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<CliError>() {
         Some(CliError::Input(_)) => VALIDATION,
         Some(CliError::NoField { .. }) => NOT_FOUND,
+        Some(CliError::CampaignFailed { .. }) => CAMPAIGN_FAILED,
+        Some(CliError::CampaignWaits(_)) => CAMPAIGN_WAITS,
         Some(CliError::ChainBroken { .. } | CliError::TargetNotReady { .. }) | None => GENERAL,
     }
 }
@@ -141,6 +151,12 @@ mod tests {
             reason: "x".to_owned(),
         };
         assert_eq!(code(&chain.into()), 1);
+        let failed = CliError::CampaignFailed {
+            failed: 1,
+            total: 2,
+        };
+        assert_eq!(code(&failed.into()), 6);
+        assert_eq!(code(&CliError::CampaignWaits("x".to_owned()).into()), 7);
         let build = Client::builder("nonsense").build().expect_err("refused");
         assert_eq!(code(&build.into()), 5);
         assert_eq!(code(&anyhow::anyhow!("anything")), 1);

@@ -7,6 +7,7 @@ use reqwest::header::HeaderValue;
 
 use crate::audit::Audit;
 use crate::builder::ClientBuilder;
+use crate::campaigns::Campaigns;
 use crate::exchange::Observer;
 use crate::policies::Policies;
 use crate::retry::{RetryPolicy, Sleeper};
@@ -15,6 +16,7 @@ use crate::secrets::Secrets;
 use crate::system::System;
 use crate::targets::Targets;
 use crate::tokens::Tokens;
+use crate::webhooks::Webhooks;
 
 /// A client for one server and one token. Cheap to clone; connections are shared.
 #[derive(Clone)]
@@ -78,6 +80,16 @@ impl Client {
     /// Targets and connectors.
     pub fn targets(&self) -> Targets<'_> {
         Targets::new(self)
+    }
+
+    /// Campaigns: many secrets rotated in order.
+    pub fn campaigns(&self) -> Campaigns<'_> {
+        Campaigns::new(self)
+    }
+
+    /// Webhooks.
+    pub fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks::new(self)
     }
 
     /// The audit trail.

@@ -26,6 +26,7 @@
 mod audit;
 mod builder;
 mod call;
+mod campaigns;
 mod client;
 mod error;
 mod exchange;
@@ -40,12 +41,14 @@ mod targets;
 #[cfg(test)]
 mod testing;
 mod tokens;
+mod webhooks;
 
 pub use scaivault_api as api;
 
 pub use audit::{Audit, AuditQuery};
 pub use builder::{BuildError, ClientBuilder};
 pub use call::{Call, Done, Json};
+pub use campaigns::Campaigns;
 pub use client::Client;
 pub use error::{
     ApiError, ClientError, DecodeError, DecodeProblem, InputError, TransportError, TransportKind,
@@ -59,3 +62,4 @@ pub use secrets::{SecretQuery, Secrets, WriteSecret};
 pub use system::System;
 pub use targets::Targets;
 pub use tokens::{TokenQuery, Tokens};
+pub use webhooks::Webhooks;

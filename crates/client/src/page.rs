@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use scaivault_api::audit::{AuditLogs, AuditTrail};
+use scaivault_api::campaign::CampaignList;
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
 use scaivault_api::secret::SecretList;
@@ -53,6 +54,7 @@ macro_rules! pages {
 pages! {
     AuditLogs: logs;
     AuditTrail: logs;
+    CampaignList: data;
     PolicyList: policies;
     RotationList: data;
     RotationPolicyList: data;

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    BindingId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId, SubscriptionId,
-    TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId,
+    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -56,6 +56,9 @@ actions! {
     TargetUpdate = "target_update";
     TargetDelete = "target_delete";
     TargetCheck = "target_check";
+    CampaignCreate = "campaign_create";
+    CampaignUpdate = "campaign_update";
+    CampaignStep = "campaign_step";
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
@@ -156,6 +159,8 @@ pub struct AuditExtra {
     pub rotation_id: Option<RotationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_id: Option<TargetId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<CampaignId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<WebhookId>,
     #[serde(skip_serializing_if = "Option::is_none")]

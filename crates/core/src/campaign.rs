@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
-use crate::ids::{CampaignId, RotationId, RotationPolicyId, TenantId, WebhookId};
+use crate::ids::{CampaignId, RotationId, RotationPolicyId, TenantId, TokenId, WebhookId};
 use crate::path::SecretPath;
+use crate::rotation::Turn;
 use crate::time::Timestamp;
 
 /// The most secrets of one campaign.
@@ -49,6 +50,28 @@ impl Mode {
     /// Reads the wire word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+impl Cause {
+    /// The wire word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Identity(_) => "identity",
+            Self::Policy(_) => "policy",
+            Self::Group(_) => "group",
+            Self::Paths => "paths",
+        }
+    }
+
+    /// What it names, for people; nothing for paths.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Identity(who) => Some(who.as_str()),
+            Self::Policy(id) => Some(id.as_str()),
+            Self::Group(name) => Some(name),
+            Self::Paths => None,
+        }
     }
 }
 
@@ -116,8 +139,12 @@ pub struct CampaignItem {
     pub path: SecretPath,
     /// What comes first.
     pub mode: Mode,
-    /// The versions that are known outside, for [`Cause::Identity`].
+    /// The versions that have to go: for [`Cause::Identity`] those it read, else the one that was
+    /// current when the campaign was made.
     pub versions: Vec<u64>,
+    /// Its place in a group, if it has one.
+    #[serde(default)]
+    pub turn: Option<Turn>,
     /// Where it stands.
     pub state: ItemState,
     /// Its rotation.
@@ -126,7 +153,7 @@ pub struct CampaignItem {
     pub began_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Why it ended as it did, in words.
+    /// Why it ended as it did, or what it waits for, in words.
     pub reason: Option<String>,
 }
 
@@ -139,6 +166,12 @@ pub struct Campaign {
     pub tenant: TenantId,
     /// What it is about.
     pub cause: Cause,
+    /// The token that named the identity, for [`Cause::Identity`].
+    #[serde(default)]
+    pub token_id: Option<TokenId>,
+    /// Whether that token was revoked in the commit that made the campaign.
+    #[serde(default)]
+    pub token_revoked: bool,
     /// Why, in the requester's words.
     pub note: Option<String>,
     /// Who asked.
@@ -151,10 +184,55 @@ pub struct Campaign {
     pub webhook_ids: Vec<WebhookId>,
     /// When it began.
     pub opened_at: Timestamp,
+    /// When an item last moved on: the longer ago, the less often a worker looks.
+    #[serde(default)]
+    pub moved_at: Timestamp,
     /// When its last item ended.
     pub finished_at: Option<Timestamp>,
+    /// Who ended it before its items had.
+    #[serde(default)]
+    pub ended_by: Option<Identity>,
     /// When a worker must look again.
     pub wake_at: Option<Timestamp>,
     /// The number this write makes.
     pub revision: u64,
+}
+
+impl CampaignItem {
+    /// Ended.
+    pub fn end(&mut self, state: ItemState, reason: Option<&str>, now: Timestamp) {
+        self.state = state;
+        self.reason = reason.map(str::to_owned);
+        self.ended_at = Some(now);
+    }
+}
+
+impl Campaign {
+    /// How many items are in this state.
+    pub fn count(&self, state: ItemState) -> usize {
+        self.items.iter().filter(|item| item.state == state).count()
+    }
+
+    /// The order in which items begin: containment first, then the order of groups, then paths.
+    pub fn put_in_order(&mut self) {
+        self.items.sort_by(|a, b| {
+            let place = |item: &CampaignItem| {
+                let order = item.turn.as_ref().map_or(0, |turn| turn.order);
+                (item.mode != Mode::Containment, order)
+            };
+            place(a).cmp(&place(b)).then_with(|| a.path.cmp(&b.path))
+        });
+    }
+
+    /// Finished, if every item has ended. Answers whether it is now and was not before.
+    pub fn finish(&mut self, now: Timestamp) -> bool {
+        let over = self.items.iter().all(|item| item.state.is_final());
+        if self.state == CampaignState::Finished || !over {
+            return false;
+        }
+        self.state = CampaignState::Finished;
+        self.finished_at = Some(now);
+        self.wake_at = None;
+        true
+    }
 }

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod audit;
 pub mod campaign;
+pub mod campaign_course;
 pub mod consumer;
 pub mod debt;
 pub mod delivery;

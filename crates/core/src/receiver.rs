@@ -51,6 +51,35 @@ impl Filters {
     }
 }
 
+/// What a webhook's requests look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// The event as signed JSON.
+    #[default]
+    Scaivault,
+    /// Text and blocks as Slack's incoming webhooks take them.
+    Slack,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Scaivault, Self::Slack];
+
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scaivault => "scaivault",
+            Self::Slack => "slack",
+        }
+    }
+
+    /// Reads the wire word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == text)
+    }
+}
+
 /// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
@@ -70,6 +99,9 @@ pub struct Webhook {
     pub events: Vec<EventType>,
     /// Narrowing.
     pub filters: Filters,
+    /// What its requests look like.
+    #[serde(default)]
+    pub format: Format,
     /// Off: events pass it by.
     pub enabled: bool,
     /// Creation.

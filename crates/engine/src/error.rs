@@ -24,6 +24,7 @@ pub enum Missing {
     Rotation,
     Assignment,
     Target,
+    Campaign,
 }
 
 /// A failed operation. Texts are for the caller and repeat no value.
@@ -68,6 +69,9 @@ pub enum VaultError {
     /// The rotation named is not the one that waits for a value.
     #[error("that rotation does not wait for a value")]
     RotationConflict,
+    /// The campaign is over.
+    #[error("the campaign has ended: start another one")]
+    CampaignOver,
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
@@ -102,7 +106,9 @@ impl VaultError {
             Self::Validation(_) => "validation_error",
             Self::SecretExists(_) => "secret_exists",
             Self::NameExists => "name_exists",
-            Self::VersionConflict { .. } | Self::RotationConflict => "version_conflict",
+            Self::VersionConflict { .. } | Self::RotationConflict | Self::CampaignOver => {
+                "version_conflict"
+            }
             Self::PolicyInUse => "policy_in_use",
             Self::TargetInUse => "target_in_use",
             Self::SecretExpired => "secret_expired",
@@ -127,6 +133,7 @@ impl Missing {
             Self::Rotation => "rotation_not_found",
             Self::Assignment => "assignment_not_found",
             Self::Target => "target_not_found",
+            Self::Campaign => "campaign_not_found",
         }
     }
 }

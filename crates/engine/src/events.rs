@@ -55,7 +55,7 @@ impl EventDraft {
         self
     }
 
-    fn also_to(mut self, webhooks: &[WebhookId]) -> Self {
+    pub(crate) fn also_to(mut self, webhooks: &[WebhookId]) -> Self {
         self.also_to = webhooks.to_vec();
         self
     }

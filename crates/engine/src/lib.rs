@@ -13,6 +13,7 @@ mod access;
 mod audit;
 mod cache;
 mod caller;
+mod campaigns;
 mod cursor;
 mod delivery;
 mod error;
@@ -31,6 +32,7 @@ mod vault;
 
 pub use access::AuthError;
 pub use caller::{Caller, clean_user_agent};
+pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};

@@ -11,6 +11,7 @@ pub struct Signals {
     outbox: Arc<Notify>,
     work: Arc<Notify>,
     targets: Arc<Notify>,
+    campaigns: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
 }
 
@@ -20,6 +21,7 @@ impl Default for Signals {
             outbox: Arc::default(),
             work: Arc::default(),
             targets: Arc::default(),
+            campaigns: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -41,6 +43,11 @@ impl Signals {
         self.targets.notified().await;
     }
 
+    /// Completes after a campaign, or a rotation that may be of one, changed. One waiter.
+    pub async fn campaigns(&self) {
+        self.campaigns.notified().await;
+    }
+
     /// Changes whenever deliveries did. Any number of waiters.
     pub fn deliveries(&self) -> watch::Receiver<u64> {
         self.deliveries.subscribe()
@@ -53,6 +60,7 @@ impl Signals {
     pub(crate) fn work_changed(&self) {
         self.work.notify_one();
         self.targets.notify_one();
+        self.campaigns.notify_one();
     }
 
     pub(crate) fn deliveries_changed(&self) {

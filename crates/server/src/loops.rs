@@ -33,6 +33,7 @@ pub(crate) fn start(
 ) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(rotations(vault.clone(), stop.clone()));
+    loops.spawn(campaigns(vault.clone(), stop.clone()));
     loops.spawn(targets(vault.clone(), targets_max, stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
@@ -53,6 +54,25 @@ async fn rotations(vault: Arc<Vault>, mut stop: Stop) {
             _ = stop.changed() => {}
         }
     }
+}
+
+async fn campaigns(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.campaigns_run_once().await {
+            Ok(0) => until(&vault, next_campaign(&vault).await),
+            Ok(_) => continue,
+            Err(error) => trouble("campaign", &error),
+        };
+        tokio::select! {
+            () = vault.signals().campaigns() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn next_campaign(vault: &Vault) -> Option<Timestamp> {
+    vault.store().next_work().await.ok()?.campaign_at
 }
 
 /// Works on so many targets at a time; a target has one rotation in hand at a time, so one that

@@ -193,6 +193,7 @@ mod tests {
             Missing::Rotation,
             Missing::Assignment,
             Missing::Target,
+            Missing::Campaign,
         ];
         let mut errors: Vec<VaultError> = missing.into_iter().map(VaultError::NotFound).collect();
         errors.extend([

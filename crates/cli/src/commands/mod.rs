@@ -10,6 +10,7 @@ pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod target;
 pub(crate) mod token;
+pub(crate) mod webhook;
 
 use anyhow::Context;
 use scaivault_client::{Client, ClientError};
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             in_session(&flags, async |session| command.run(session).await)
         }
         Command::Target(command) => in_session(&flags, async |session| command.run(session).await),
+        Command::Webhook(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {
             verify.run_offline(flags.json)
         }

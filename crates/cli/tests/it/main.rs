@@ -3,6 +3,7 @@
 
 mod authorization;
 mod bad_input;
+mod campaigns;
 mod cli;
 mod crash;
 mod disk;

@@ -86,6 +86,9 @@ unit_names! {
     RotationDemote = "rotation_demote";
     RotationFinish = "rotation_finish";
     RotationAct = "rotation_act";
+    CampaignWrite = "campaign_write";
+    CampaignStep = "campaign_step";
+    CampaignAct = "campaign_act";
     TargetWrite = "target_write";
     TargetDelete = "target_delete";
     WebhookWrite = "webhook_write";

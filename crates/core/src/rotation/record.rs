@@ -57,6 +57,9 @@ pub struct Rotation {
     /// Its place in a group, if it has one.
     #[serde(default)]
     pub turn: Option<Turn>,
+    /// Containment: the replaced version closes as soon as readers have the new one.
+    #[serde(default)]
+    pub contained: bool,
     /// Held by a worker until then.
     pub claimed_until: Option<Timestamp>,
     /// The number this write makes. A claim counts as a write: it is the fencing token.
@@ -106,6 +109,7 @@ impl Rotation {
             trouble: None,
             at_target: None,
             turn: None,
+            contained: false,
             claimed_until: None,
             revision: 1,
         }
@@ -158,6 +162,13 @@ impl Rotation {
         fence.saturating_add(self.revision)
     }
 
+    /// Whether it gives readers the old version again, or is parked in doing so.
+    pub fn is_stepping_back(&self) -> bool {
+        let parked_in = self.at_target.as_ref().and_then(|at| at.resume_phase);
+        self.phase == Phase::RollingBack
+            || (self.phase == Phase::Parked && parked_in == Some(Phase::RollingBack))
+    }
+
     /// Whether stepping back is legal: at a target, before the old credential is touched.
     pub fn may_roll_back(&self) -> bool {
         let Some(at) = &self.at_target else {
@@ -179,6 +190,31 @@ impl Rotation {
             | Phase::RolledBack
             | Phase::Parked => false,
         }
+    }
+
+    /// Whether it was told to close the replaced version without waiting for consumers.
+    pub fn is_contained(&self) -> bool {
+        self.contained
+    }
+
+    /// From now on the replaced version is not waited for: closed at once where readers have the
+    /// new one, else as soon as they do. A rotation at a target that waits for a person goes on.
+    #[must_use]
+    pub fn contained(&self, now: Timestamp) -> Self {
+        let mut next = match (&self.at_target, self.phase) {
+            (Some(_), Phase::Parked) => self.resumed(true, now),
+            _ => self.next(),
+        };
+        next.contained = true;
+        if let Some(at) = &mut next.at_target {
+            at.forced = true;
+        } else if self.phase == Phase::Draining {
+            next.grace_ends_at = self.grace_ends_at.map(|end| end.min(now));
+        }
+        if matches!(next.phase, Phase::Propagating | Phase::Draining) {
+            next.wake_at = Some(now);
+        }
+        next
     }
 
     /// Asked for again while it waits or is parked: it is announced anew, to the webhooks that
@@ -224,7 +260,10 @@ impl Rotation {
         next.to_version = Some(version);
         next.from_version = from_version;
         next.reason = None;
-        next.grace_ends_at = Some(now.plus(self.grace_period.duration()));
+        next.grace_ends_at = Some(match self.contained {
+            true => now,
+            false => now.plus(self.grace_period.duration()),
+        });
         next.wake_at = next.grace_ends_at;
         next
     }

@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod parcel;
+mod slack;
 mod worker;
 
 pub use worker::ClaimedDelivery;

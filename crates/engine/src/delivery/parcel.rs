@@ -8,11 +8,12 @@
 use scaivault_core::event::{Event, EventType};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::Parcel;
-use scaivault_core::receiver::{DeliveryMode, Subscription, Webhook};
+use scaivault_core::receiver::{DeliveryMode, Format, Subscription, Webhook};
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::signature;
 use serde_json::{Map, Value};
 
+use super::slack;
 use crate::error::VaultError;
 use crate::receivers::{PREVIOUS_SECRET, SIGNING_SECRET};
 use crate::vault::{DEFAULT_PARTNER, Vault};
@@ -35,7 +36,10 @@ impl Vault {
             Some((sealed, until)) if *until > now => Some(open(PREVIOUS_SECRET, sealed)?),
             _ => None,
         };
-        let body = envelope(event, sequence);
+        let body = match webhook.format {
+            Format::Scaivault => envelope(event, sequence),
+            Format::Slack => slack::body(event),
+        };
         let timestamp = now.as_secs();
         let header = signature::webhook_header(&secret, timestamp, &body);
         let headers = headers(event, timestamp, header, &secret, previous.as_ref(), &body);

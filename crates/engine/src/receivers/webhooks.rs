@@ -9,7 +9,7 @@ use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     CommitError, DeliveryReads, DeliveryStats, Op, ReceiverReads, Record, Unit, UnitName,
 };
-use scaivault_core::receiver::{Filters, Webhook};
+use scaivault_core::receiver::{Filters, Format, Webhook};
 use scaivault_core::time::Span;
 
 use super::{PREVIOUS_SECRET, SIGNING_SECRET, check_room};
@@ -28,6 +28,7 @@ pub struct WebhookDraft {
     pub secret: Plaintext,
     pub events: Vec<EventType>,
     pub filters: Filters,
+    pub format: Format,
     pub enabled: bool,
 }
 
@@ -41,6 +42,7 @@ pub struct WebhookChange {
     pub secret: Option<(Plaintext, Span)>,
     pub events: Option<Vec<EventType>>,
     pub filters: Option<Filters>,
+    pub format: Option<Format>,
     pub enabled: Option<bool>,
 }
 
@@ -84,6 +86,7 @@ impl Vault {
             previous_secret: None,
             events: draft.events,
             filters: draft.filters,
+            format: draft.format,
             enabled: draft.enabled,
             created_at: now,
             created_by: caller.identity().clone(),
@@ -120,6 +123,7 @@ impl Vault {
             webhook.url = change.url.clone().unwrap_or(webhook.url);
             webhook.events = change.events.clone().unwrap_or(webhook.events);
             webhook.filters = change.filters.clone().unwrap_or(webhook.filters);
+            webhook.format = change.format.unwrap_or(webhook.format);
             webhook.enabled = change.enabled.unwrap_or(webhook.enabled);
             match self
                 .webhook_commit(caller, &webhook, Action::WebhookUpdate)

@@ -14,5 +14,6 @@ mod turn;
 mod worker;
 
 pub use acts::Act;
+pub(crate) use open::Opening;
 pub use policies::{RotationPolicyChange, RotationPolicyDraft};
 pub use worker::ClaimedRotation;

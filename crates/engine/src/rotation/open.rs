@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::identity::Scope;
+use scaivault_core::identity::{Identity, Scope};
 use scaivault_core::ids::{RotationId, RotationPolicyId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
@@ -26,6 +26,14 @@ const FENCE_LOOK: usize = 16;
 
 /// Secrets that one request for a policy rotates at most.
 const POLICY_ROTATE_MAX: usize = 500;
+
+/// How a rotation is opened.
+pub(crate) struct Opening {
+    pub(crate) trigger: Trigger,
+    pub(crate) requested_by: Identity,
+    /// The replaced version is not waited for.
+    pub(crate) contained: bool,
+}
 
 impl Vault {
     /// Rotates one secret now. While a rotation waits for its value (or is parked), asking again
@@ -159,7 +167,7 @@ impl Vault {
 
     /// What can be done at once is done within the request; whatever is left (or fails) is the
     /// scheduler's.
-    async fn carry_on(&self, rotation: Rotation) -> Result<Rotation, VaultError> {
+    pub(crate) async fn carry_on(&self, rotation: Rotation) -> Result<Rotation, VaultError> {
         if rotation.strategy == Strategy::GeneratedValue
             && let Err(error) = settle(self.rotation_steps(rotation.clone()).await)
         {
@@ -179,37 +187,59 @@ impl Vault {
         policy: &RotationPolicy,
         trigger: Trigger,
     ) -> Result<Rotation, CommitError> {
-        let now = self.now();
+        let how = Opening {
+            trigger,
+            requested_by: caller.identity().clone(),
+            contained: false,
+        };
+        let (unit, rotation) = self
+            .opening(caller, head, assignment, policy, how, self.now())
+            .await?;
+        self.commit(unit).await?;
+        Ok(rotation)
+    }
+
+    /// What opens a rotation, for a commit of the caller's.
+    pub(crate) async fn opening(
+        &self,
+        caller: &Caller,
+        head: &SecretHead,
+        assignment: &Assignment,
+        policy: &RotationPolicy,
+        how: Opening,
+        now: Timestamp,
+    ) -> Result<(Unit, Rotation), CommitError> {
         let rotation = Rotation::open(
             RotationId::mint(now, &*self.entropy),
             head.path.clone(),
             policy,
-            trigger,
-            caller.identity().clone(),
+            how.trigger,
+            how.requested_by,
             head.current_version,
             now,
         );
         let rotation = match &assignment.attached {
             Some(attached) => {
                 let fence = self.next_fence(head, now).await?;
-                rotation.at_target(attached.clone(), policy.rules.clone(), false, fence)
+                let rules = policy.rules.clone();
+                rotation.at_target(attached.clone(), rules, how.contained, fence)
             }
             None => rotation,
         };
         let rotation = Rotation {
             turn: assignment.turn.clone(),
+            contained: how.contained,
             ..claimed(rotation, now)
         };
         let unit = Unit::new(UnitName::RotationOpen)
             .put(Record::Rotation(rotation.clone()))
             .put(Record::Assignment(assignment.opened(rotation.id.clone())));
-        let due_at = match trigger {
+        let due_at = match how.trigger {
             Trigger::Schedule => assignment.next_rotation_at,
             Trigger::Manual => now,
         };
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
-        self.commit(unit).await?;
-        Ok(rotation)
+        Ok((unit, rotation))
     }
 
     /// Above every epoch that an earlier rotation of the secret can have left at the target. The
@@ -237,12 +267,27 @@ impl Vault {
         waiting: Rotation,
     ) -> Result<Rotation, CommitError> {
         let now = self.now();
+        let (unit, rotation) =
+            self.announcing_again(caller, head, assignment, policy, &waiting, now);
+        self.commit(unit).await?;
+        Ok(rotation)
+    }
+
+    /// What announces a rotation again, for a commit of the caller's.
+    pub(crate) fn announcing_again(
+        &self,
+        caller: &Caller,
+        head: &SecretHead,
+        assignment: &Assignment,
+        policy: &RotationPolicy,
+        waiting: &Rotation,
+        now: Timestamp,
+    ) -> (Unit, Rotation) {
         let rotation = claimed(waiting.announced_again(policy, now), now);
         let unit = Unit::new(UnitName::RotationAnnounce).put(Record::Rotation(rotation.clone()));
         let due_at = assignment.next_rotation_at.min(now);
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
-        self.commit(unit).await?;
-        Ok(rotation)
+        (unit, rotation)
     }
 
     fn announced(

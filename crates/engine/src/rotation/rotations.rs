@@ -83,7 +83,7 @@ impl Vault {
         Ok(RotationReads::rotation_list(&*self.store, tenant, &filter, after, limit).await?)
     }
 
-    pub(super) async fn require_rotation_view(&self, caller: &Caller) -> Result<(), VaultError> {
+    pub(crate) async fn require_rotation_view(&self, caller: &Caller) -> Result<(), VaultError> {
         let admin = caller.principal.scopes.contains(Scope::Admin);
         let scope = if admin {
             Scope::Admin

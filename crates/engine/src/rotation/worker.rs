@@ -47,6 +47,7 @@ impl Vault {
             looked_at += 1;
             self.target_work(claimed).await?;
         }
+        looked_at += self.campaigns_run_once().await?;
         Ok(looked_at)
     }
 

@@ -39,7 +39,7 @@ use crate::world::{
 };
 
 /// Commits no journey here reaches, each with its reason.
-const NOT_ON_A_JOURNEY: [(UnitName, &str); 10] = [
+const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",
@@ -53,6 +53,9 @@ const NOT_ON_A_JOURNEY: [(UnitName, &str); 10] = [
     (UnitName::RotationDemote, AT_TARGET),
     (UnitName::RotationFinish, AT_TARGET),
     (UnitName::RotationAct, AT_TARGET),
+    (UnitName::CampaignWrite, "see campaigns.rs"),
+    (UnitName::CampaignStep, "see campaigns.rs"),
+    (UnitName::CampaignAct, "see campaigns.rs"),
 ];
 
 /// Those steps have their own faults.
@@ -577,6 +580,7 @@ fn feeds_and_policies(life: &mut Life) -> Story<'_> {
             secret: Plaintext::new(SIGNING_SECRET.into()),
             events: EventType::ALL.to_vec(),
             filters: Filters::default(),
+            format: scaivault_core::receiver::Format::Scaivault,
             enabled: true,
         };
         let hooks = async |w: &World| {

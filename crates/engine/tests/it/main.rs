@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
 
 mod ageing;
+mod campaigns;
 mod deletion;
 mod faults;
 mod ninety_days;

@@ -102,6 +102,7 @@ async fn no_value_is_anywhere_but_in_a_granted_answer() {
         secret: Plaintext::new(SIGNING.into()),
         events: EventType::ALL.to_vec(),
         filters: Filters::default(),
+        format: scaivault_core::receiver::Format::Scaivault,
         enabled: true,
     };
     let hook = w.vault.webhook_create(&root(), draft).await.unwrap();

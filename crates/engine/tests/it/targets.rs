@@ -15,10 +15,10 @@ use serde_json::json;
 
 use crate::world::{HOUR, PAST_ANY_HOLD, World, caller, ninety_days, path, root, span};
 
-const AT: &str = "db/orders";
+pub(crate) const AT: &str = "db/orders";
 
 /// A secret whose first credential the target accepts, attached to it, read by one consumer.
-async fn attached(rules: Rules) -> World {
+pub(crate) async fn attached(rules: Rules) -> World {
     let w = World::new().await;
     let data = json!({"username": "app_a", "password": "first", "host": "db"});
     let write = scaivault_engine::SecretWrite {
@@ -76,7 +76,7 @@ async fn rotate(w: &World) {
     w.work().await;
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules {
         consumers: Which::Live(span("1h")),
         quiet_period: span("30s"),
@@ -113,7 +113,7 @@ async fn check(w: &World) {
 
 /// Works and lets time pass until the rotation ends; the consumer follows, its old sessions
 /// close when it holds the new version.
-async fn follow(w: &mut World) -> Phase {
+pub(crate) async fn follow(w: &mut World) -> Phase {
     for _ in 0..200 {
         // A lost commit may surface as an error; the next round goes on from the record.
         let _ = crate::world::work_slice(&w.vault).await;

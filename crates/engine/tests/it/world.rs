@@ -310,6 +310,7 @@ impl World {
             secret: Plaintext::new(SIGNING_SECRET.into()),
             events: events.to_vec(),
             filters,
+            format: scaivault_core::receiver::Format::Scaivault,
             enabled: true,
         };
         self.vault.webhook_create(&root(), draft).await.unwrap()
@@ -349,7 +350,12 @@ impl World {
         for _ in 0..ROUNDS_MAX {
             self.work().await;
             let next = Claims::next_work(&*self.sqlite).await.unwrap();
-            let next = [next.assignment_at, next.rotation_at, next.delivery_at];
+            let next = [
+                next.assignment_at,
+                next.rotation_at,
+                next.campaign_at,
+                next.delivery_at,
+            ];
             match next.into_iter().flatten().min().filter(|at| *at <= to) {
                 Some(at) => {
                     assert!(at > self.now(), "work that is due was not done");

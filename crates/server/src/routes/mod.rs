@@ -2,6 +2,8 @@
 //! describe them in the OpenAPI document.
 
 mod audit;
+mod campaign_view;
+mod campaigns;
 mod policies;
 mod rotation_policies;
 mod rotations;
@@ -29,6 +31,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(rotation_policies::routes())
         .merge(rotations::routes())
         .merge(targets::routes())
+        .merge(campaigns::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
         .merge(audit::routes())
@@ -45,6 +48,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(rotation_policies::operations());
     all.extend(rotations::operations());
     all.extend(targets::operations());
+    all.extend(campaigns::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
     all.extend(audit::operations());

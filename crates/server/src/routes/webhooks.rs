@@ -11,7 +11,7 @@ use scaivault_api::receiver as wire;
 use scaivault_core::delivery::{AttemptError, Delivery, DeliveryState};
 use scaivault_core::ids::{DeliveryId, WebhookId};
 use scaivault_core::ports::DeliveryStats;
-use scaivault_core::receiver::{Filters, Webhook};
+use scaivault_core::receiver::{Filters, Format, Webhook};
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{WebhookChange, WebhookDraft};
 
@@ -63,6 +63,10 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
         url: body.url,
         events: fields::events(&body.events)?,
         filters: fields::filters(body.filters)?,
+        format: body
+            .format
+            .as_deref()
+            .map_or(Ok(Format::Scaivault), format)?,
         enabled: body.enabled.unwrap_or(true),
     };
     let webhook = app.vault.webhook_create(&caller, draft).await?;
@@ -118,6 +122,7 @@ async fn change(
             .filters
             .map(|filters| fields::filters(Some(filters)))
             .transpose()?,
+        format: body.format.as_deref().map(format).transpose()?,
         enabled: body.enabled,
     };
     let webhook = app.vault.webhook_change(&caller, &id, change).await?;
@@ -219,6 +224,10 @@ pub(super) fn filters_view(filters: &Filters) -> wire::Filters {
     }
 }
 
+fn format(word: &str) -> Result<Format, Problem> {
+    Format::parse(word).ok_or_else(|| Problem::field("format", "is scaivault or slack"))
+}
+
 fn view(webhook: &Webhook, last: Option<&Delivery>) -> wire::Webhook {
     let failing = last.is_some_and(|delivery| delivery.error.is_some());
     wire::Webhook {
@@ -231,6 +240,7 @@ fn view(webhook: &Webhook, last: Option<&Delivery>) -> wire::Webhook {
             .map(|kind| kind.as_str().to_owned())
             .collect(),
         filters: filters_view(&webhook.filters),
+        format: webhook.format.as_str().to_owned(),
         enabled: webhook.enabled,
         status: match (webhook.enabled, failing) {
             (false, _) => "disabled",

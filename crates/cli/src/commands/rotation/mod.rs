@@ -1,6 +1,7 @@
 //! `scaivault rotation …`
 
 mod assign;
+mod campaign;
 mod list;
 mod policy;
 mod show;
@@ -16,6 +17,9 @@ pub(crate) enum Rotations {
     /// Create and list rotation policies
     #[command(subcommand)]
     Policy(policy::Policies),
+    /// Rotate what an identity read, a policy, a group or paths, in order
+    #[command(subcommand)]
+    Campaign(campaign::Campaigns),
     /// Attach a secret to a rotation policy
     Assign(assign::Assign),
     /// List rotations, newest first
@@ -28,6 +32,7 @@ impl Rotations {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         match self {
             Self::Policy(command) => command.run(session).await,
+            Self::Campaign(command) => command.run(session).await,
             Self::Assign(command) => command.run(session).await,
             Self::List(command) => command.run(session).await,
             Self::Show(command) => command.run(session).await,
