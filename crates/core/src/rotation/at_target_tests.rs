@@ -513,3 +513,6 @@ fn trouble_that_needs_a_person_parks_at_once_and_tries_again_by_itself() {
     world.work(Luck::Good);
     assert_eq!(world.rotation.phase, Phase::Verifying);
 }
+
+#[path = "at_target_named_tests.rs"]
+mod named;

@@ -111,6 +111,30 @@ impl Vault {
         Ok(Some((head, value)))
     }
 
+    /// The version to be given up, and the one to be kept. That is what readers get, whatever a
+    /// person has written meanwhile: the plan's own version only as long as it is that one.
+    async fn dead_and_kept(&self, rotation: &Rotation) -> Result<(u64, u64), StepError> {
+        let new = rotation.to_version.unwrap_or(0);
+        let (dead, kept) = match rotation.phase {
+            Phase::RollingBack => (new, rotation.from_version),
+            _ => (rotation.from_version, new),
+        };
+        let current = self.head_of(rotation).await?;
+        let current = current.map_or(kept, |head| head.current_version);
+        Ok((dead, if current == dead { kept } else { current }))
+    }
+
+    async fn value_at(
+        &self,
+        rotation: &Rotation,
+        version: u64,
+    ) -> Result<Option<Plaintext>, StepError> {
+        match version {
+            0 => Ok(None),
+            version => self.value_of(rotation, version).await,
+        }
+    }
+
     async fn value_of(
         &self,
         rotation: &Rotation,
@@ -261,24 +285,52 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
         // Everything that can fail here fails before the mark.
-        let new = match rotation.to_version {
-            Some(version) => self.value_of(rotation, version).await?,
-            None => None,
+        let back = rotation.phase == Phase::RollingBack;
+        let (dead, kept) = self.dead_and_kept(rotation).await?;
+        let (mut new, mut old) = match back {
+            true => (dead, kept),
+            false => (kept, dead),
         };
-        let old = match rotation.from_version {
-            0 => None,
-            version => self.value_of(rotation, version).await?,
-        };
+        if matches!(effect, Effect::Apply | Effect::Clear) {
+            (new, old) = (rotation.to_version.unwrap_or(0), rotation.from_version);
+        }
+        let new = self.value_at(rotation, new).await?;
+        let old = self.value_at(rotation, old).await?;
+        if effect == Effect::Retire {
+            // What is kept has to work now: a target that was restored may have forgotten it.
+            let kept = if back { &old } else { &new };
+            let call = session.call(rotation, at);
+            let next = match kept {
+                Some(kept) => match session.connector.login(&call, kept).await {
+                    Login::Accepted => None,
+                    Login::Refused(_) => Some(rotation.kept_refused(self.now())),
+                    Login::Unknown(trouble) => {
+                        Some(rotation.kept_unclear(&trouble, self.jitter(), self.now()))
+                    }
+                },
+                None => None,
+            };
+            if let Some(next) = next {
+                let name = UnitName::RotationLook;
+                return self.follow(name, caller, rotation, next, |unit| unit).await;
+            }
+        }
+        let now = self.now().max(now);
         let marked = rotation.sending(effect, now.plus(HOLD));
         let marked = self
             .follow(UnitName::RotationSend, caller, rotation, marked, |unit| {
                 unit
             })
             .await?;
+        // Paused for so long that another may have taken over before the call ends: whoever
+        // finds the mark looks.
+        if self.now().since(now) > HOLD / 2 {
+            return Err(StepError::LostRace);
+        }
         let call = session.call(&marked, at);
-        let (dead, kept) = match rotation.phase {
-            Phase::RollingBack => (new.as_ref(), old.as_ref()),
-            _ => (old.as_ref(), new.as_ref()),
+        let (dead, kept) = match back {
+            true => (new.as_ref(), old.as_ref()),
+            false => (old.as_ref(), new.as_ref()),
         };
         let connector = &session.connector;
         let done = match (effect, dead, kept) {
@@ -371,10 +423,7 @@ impl Vault {
         let call = session.call(rotation, at);
         let back = rotation.phase == Phase::RollingBack;
         let new = rotation.to_version.unwrap_or(0);
-        let (dead, kept) = match back {
-            true => (new, rotation.from_version),
-            false => (rotation.from_version, new),
-        };
+        let (dead, kept) = self.dead_and_kept(rotation).await?;
         let jitter = self.jitter();
         let next = match look {
             Look::Candidate => {

@@ -148,6 +148,10 @@ impl Vault {
                 return Ok(());
             }
             rotation = self.perform(&rotation, step, &observed).await?;
+            // The row says when it goes on: a target in trouble is given the time.
+            if rotation.wake_at.is_some_and(|wake| wake > self.now()) {
+                return Ok(());
+            }
         }
         Ok(())
     }
