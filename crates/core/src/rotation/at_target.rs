@@ -83,6 +83,13 @@ pub struct AtTarget {
     /// The outcome of a retirement was lost once: it may still arrive, so there is no way back
     /// to waiting.
     pub retiring: bool,
+    /// While an effect is sent: until when it can arrive, if its sender dies or its answer is lost.
+    #[serde(default)]
+    pub sent_until: Option<Timestamp>,
+    /// An effect whose outcome nobody was told can arrive until then, even where a look does not
+    /// show it yet: nothing is concluded from its absence before.
+    #[serde(default)]
+    pub unsettled_until: Option<Timestamp>,
     /// Verifications the target refused.
     pub refusals: u32,
     /// When readers got the new version.
@@ -123,6 +130,8 @@ impl AtTarget {
             to_clear: false,
             to_heal: false,
             retiring: false,
+            sent_until: None,
+            unsettled_until: None,
             refusals: 0,
             promoted_at: None,
             demoted_at: None,
@@ -149,6 +158,11 @@ impl AtTarget {
             (Some(since), Some(looked)) => since.plus(self.rules.quiet_period.duration()) <= looked,
             _ => false,
         }
+    }
+
+    /// The target has shown no use so far: what is left is to see it through the quiet period.
+    fn is_falling_silent(&self) -> bool {
+        self.quiet_since.is_some()
     }
 
     fn next_look(&self) -> Option<Timestamp> {
@@ -261,6 +275,9 @@ fn moving(
                 Step::Enter(Phase::Revoking)
             };
         }
+        if at.is_falling_silent() {
+            return wait_moving(rotation, at, now); // at most a quiet period past the deadline
+        }
     }
     if past_deadline {
         return match at.rules.on_deadline {
@@ -288,7 +305,8 @@ fn wait_moving(rotation: &Rotation, at: &AtTarget, now: Timestamp) -> Step {
     }
     let poll = at.next_look().filter(|next| *next > now);
     let poll = poll.unwrap_or_else(|| now.plus(at.rules.poll.duration()));
-    let soonest = [Some(poll), at.deadline_at, bound];
+    let deadline = at.deadline_at.filter(|deadline| *deadline > now);
+    let soonest = [Some(poll), deadline, bound];
     Step::Wait(soonest.into_iter().flatten().min())
 }
 
@@ -302,6 +320,10 @@ fn stepping_back(
 ) -> Step {
     if rotation.to_version == Some(current) && rotation.from_version != 0 {
         return Step::Demote;
+    }
+    if at.promoted_at.is_some() && at.demoted_at.is_none() && rotation.from_version != 0 {
+        // Consumers may hold the new version, and what readers get now is neither of the two.
+        return Step::Park(Reason::ChangedByHand);
     }
     if !at.maybe_live {
         return Step::Finish;
@@ -318,11 +340,17 @@ fn stepping_back(
     if at.to_heal {
         return Step::Send(Effect::Heal);
     }
-    if at.demoted_at.is_some() && !at.forced {
+    // Without overlap the old credential is refused until it is restored: waiting for consumers to
+    // use it would only make the gap longer.
+    let waits = at.attached.overlap != Overlap::None;
+    if at.demoted_at.is_some() && !at.forced && waits {
         let past_deadline = at.is_past_deadline(now);
         let moved = seen.standing.has_moved();
         if moved && at.next_look().is_none_or(|next| next <= now) {
             return Step::Look(Look::Sessions);
+        }
+        if moved && !at.is_quiet() && at.is_falling_silent() {
+            return wait_moving(rotation, at, now);
         }
         if !(moved && at.is_quiet()) {
             return match at.rules.on_deadline {

@@ -547,3 +547,6 @@ fn what_stays_is_looked_at_before_the_other_goes_and_healed_first() {
         );
     }
 }
+
+#[path = "at_target_named_tests.rs"]
+mod named;

@@ -110,6 +110,61 @@ pub enum Step {
     Wait(Option<Timestamp>),
 }
 
+macro_rules! step_kinds {
+    ($($name:ident)*) => {
+        /// What a step is, without its particulars: the registry of transitions that crash tests
+        /// run over.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "named after the steps")]
+        pub enum StepKind { $($name,)* }
+
+        impl StepKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+step_kinds! {
+    Generate Apply Clear Retire Heal Restore LookCandidate LookResidue LookSessions LookRetired
+    Verify Promote Withdraw Enter Force Alert StepBack Demote Finish Resume Overdue Close Abandon
+    Park Wait
+}
+
+impl Step {
+    /// Its kind. There is no wildcard: a new step has to be named here, and crash tests then ask
+    /// for a way to reach it.
+    pub fn kind(self) -> StepKind {
+        match self {
+            Self::Generate => StepKind::Generate,
+            Self::Send(Effect::Apply) => StepKind::Apply,
+            Self::Send(Effect::Clear) => StepKind::Clear,
+            Self::Send(Effect::Retire) => StepKind::Retire,
+            Self::Send(Effect::Heal) => StepKind::Heal,
+            Self::Send(Effect::Restore) => StepKind::Restore,
+            Self::Look(Look::Candidate) => StepKind::LookCandidate,
+            Self::Look(Look::Residue) => StepKind::LookResidue,
+            Self::Look(Look::Sessions) => StepKind::LookSessions,
+            Self::Look(Look::Retired) => StepKind::LookRetired,
+            Self::Verify => StepKind::Verify,
+            Self::Promote => StepKind::Promote,
+            Self::Withdraw => StepKind::Withdraw,
+            Self::Enter(_) => StepKind::Enter,
+            Self::Force => StepKind::Force,
+            Self::Alert => StepKind::Alert,
+            Self::StepBack(_) => StepKind::StepBack,
+            Self::Demote => StepKind::Demote,
+            Self::Finish => StepKind::Finish,
+            Self::Resume => StepKind::Resume,
+            Self::Overdue => StepKind::Overdue,
+            Self::Close => StepKind::Close,
+            Self::Abandon(_) => StepKind::Abandon,
+            Self::Park(_) => StepKind::Park,
+            Self::Wait(_) => StepKind::Wait,
+        }
+    }
+}
+
 /// Decides the next step. Total: every row and every observation has exactly one answer.
 pub fn decide(rotation: &Rotation, seen: &Observed, now: Timestamp) -> Step {
     let Some(current) = seen.current_version else {

@@ -17,7 +17,7 @@ mod turn;
 pub use at_target::{AtTarget, Attached, InFlight};
 pub use calendar::{Calendar, WINDOWS_MAX, Weekday, Window};
 pub use drain::{Standing, Wanted, standing};
-pub use machine::{Effect, Look, Observed, Step, decide};
+pub use machine::{Effect, Look, Observed, Step, StepKind, decide};
 pub use outcomes::{EffectOutcome, Jitter};
 pub use phase::{Phase, Strategy, Trigger};
 pub use policy::{GRACE_DEFAULT, RotationPolicy};

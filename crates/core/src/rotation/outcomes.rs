@@ -79,6 +79,7 @@ impl Rotation {
         next.wake_at = Some(self.wake_at.unwrap_or(self.phase_since));
         next.at(|at| {
             at.in_flight = InFlight::Sent;
+            at.sent_until = Some(hold_until);
             at.maybe_live |= matches!(effect, Effect::Apply);
         });
         next
@@ -118,19 +119,37 @@ impl Rotation {
         }
     }
 
+    /// The row of somebody who does not know what became of the effect in hand.
+    fn doubted(&self) -> Self {
+        let mut next = self.clone();
+        next.at(|at| {
+            if at.in_flight == InFlight::Sent {
+                at.unsettled_until = at.unsettled_until.max(at.sent_until);
+            }
+        });
+        next
+    }
+
+    /// Until when an absence proves nothing.
+    fn unsettled_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.at_target.as_ref()?.unsettled_until;
+        until.filter(|until| *until > now)
+    }
+
     /// Whether the candidate was found accepted after an outcome nobody knew.
     #[must_use]
     pub fn looked_for_candidate(&self, login: &Login, jitter: Jitter, now: Timestamp) -> Self {
+        let doubted = self.doubted();
         match login {
-            Login::Accepted => self.entered_at(Phase::Verifying, now),
+            Login::Accepted => doubted.entered_at(Phase::Verifying, now),
             Login::Refused(_) => {
                 // It was not applied, or was applied and undone: the same candidate again.
-                let mut next = self.next();
+                let mut next = doubted.next();
                 next.wake_at = Some(now);
                 next.at(|at| at.in_flight = InFlight::Nothing);
                 next
             }
-            Login::Unknown(trouble) => self.unclear(trouble, jitter, now),
+            Login::Unknown(trouble) => doubted.unclear(trouble, jitter, now),
         }
     }
 
@@ -142,7 +161,12 @@ impl Rotation {
             Residue::Found(_) => true,
             Residue::Unknown(trouble) => return self.troubled(trouble.clone(), jitter, now),
         };
-        let mut next = self.next();
+        let doubted = self.doubted();
+        let mut next = doubted.next();
+        if let Some(until) = doubted.unsettled_until(now).filter(|_| !found) {
+            next.wake_at = Some(until); // it may come yet: looked for again then
+            return next;
+        }
         next.wake_at = Some(now);
         next.at(|at| {
             at.in_flight = InFlight::Nothing;
@@ -258,7 +282,7 @@ impl Rotation {
         jitter: Jitter,
         now: Timestamp,
     ) -> Option<Self> {
-        let mut looked = self.clone();
+        let mut looked = self.doubted();
         looked.at(|at| at.retiring |= at.in_flight == InFlight::Sent);
         looked.seen_retired(dead, kept, jitter, now)
     }
@@ -290,6 +314,12 @@ impl Rotation {
                     at.in_flight = InFlight::Nothing;
                     at.to_heal = false;
                 });
+                Some(next)
+            }
+            // What was sent before may come yet and bring it back: looked at again then.
+            (Login::Refused(_), _) if self.told() && self.unsettled_until(now).is_some() => {
+                let mut next = self.next();
+                next.wake_at = self.unsettled_until(now);
                 Some(next)
             }
             // Refused, but no answer said why: a change sent before may still be under way. Told
@@ -354,11 +384,11 @@ impl Rotation {
         next
     }
 
-    /// Begins to step back. An effect that may be under way stays marked: what it left is looked
-    /// for before anything is given up.
+    /// Begins to step back. An effect that may be under way is remembered: its absence proves
+    /// nothing until it can no longer arrive.
     #[must_use]
     pub fn stepped_back(&self, reason: Reason, now: Timestamp) -> Self {
-        let mut next = self.enter(Phase::RollingBack, now);
+        let mut next = self.doubted().enter(Phase::RollingBack, now);
         next.wake_at = Some(now);
         next.reason = None;
         next.at(|at| {

@@ -110,6 +110,30 @@ impl Vault {
         Ok(Some((head, value)))
     }
 
+    /// The version to be given up, and the one to be kept. That is what readers get, whatever a
+    /// person has written meanwhile: the plan's own version only as long as it is that one.
+    async fn dead_and_kept(&self, rotation: &Rotation) -> Result<(u64, u64), StepError> {
+        let new = rotation.to_version.unwrap_or(0);
+        let (dead, kept) = match rotation.phase {
+            Phase::RollingBack => (new, rotation.from_version),
+            _ => (rotation.from_version, new),
+        };
+        let current = self.head_of(rotation).await?;
+        let current = current.map_or(kept, |head| head.current_version);
+        Ok((dead, if current == dead { kept } else { current }))
+    }
+
+    async fn value_at(
+        &self,
+        rotation: &Rotation,
+        version: u64,
+    ) -> Result<Option<Plaintext>, StepError> {
+        match version {
+            0 => Ok(None),
+            version => self.value_of(rotation, version).await,
+        }
+    }
+
     async fn value_of(
         &self,
         rotation: &Rotation,
@@ -277,47 +301,46 @@ impl Vault {
         session: &Session,
     ) -> Result<Rotation, StepError> {
         // Everything that can fail here fails before the mark.
-        let new = match rotation.to_version {
-            Some(version) => self.value_of(rotation, version).await?,
-            None => None,
+        let back = rotation.phase == Phase::RollingBack;
+        let (dead, kept) = self.dead_and_kept(rotation).await?;
+        let (mut new, mut old) = match back {
+            true => (dead, kept),
+            false => (kept, dead),
         };
-        let old = match rotation.from_version {
-            0 => None,
-            version => self.value_of(rotation, version).await?,
-        };
-        let kept = match rotation.phase {
-            Phase::RollingBack => old.as_ref(),
-            _ => new.as_ref(),
-        };
-        // Containment does not wait for a look at what stays.
+        if matches!(effect, Effect::Apply | Effect::Clear) {
+            (new, old) = (rotation.to_version.unwrap_or(0), rotation.from_version);
+        }
+        let new = self.value_at(rotation, new).await?;
+        let old = self.value_at(rotation, old).await?;
+        let kept = if back { &old } else { &new };
+        // What stays has to work now: a target that was restored may have forgotten it.
         if effect == Effect::Retire
-            && !at.forced
             && let Some(kept) = kept
         {
-            let login = session
-                .connector
-                .login(&session.call(rotation, at), kept)
-                .await;
+            let call = session.call(rotation, at);
+            let login = session.connector.login(&call, kept).await;
             if let Some(next) = rotation.looked_at_kept(&login, self.jitter(), self.now()) {
                 return self
                     .follow(UnitName::RotationLook, caller, rotation, next, |unit| unit)
                     .await;
             }
         }
-        let marked = rotation.sending(effect, self.now().plus(HOLD));
+        let now = self.now();
+        let marked = rotation.sending(effect, now.plus(HOLD));
         let marked = self
             .follow(UnitName::RotationSend, caller, rotation, marked, |unit| {
                 unit
             })
             .await?;
-        // Held up for so long that another may have taken over: nothing is sent any more.
-        if marked.claimed_until.is_none_or(|until| until <= self.now()) {
+        // Paused for so long that another may have taken over before the call ends: whoever
+        // finds the mark looks.
+        if self.now().since(now) > HOLD / 2 {
             return Err(StepError::LostRace);
         }
         let call = session.call(&marked, at);
-        let dead = match rotation.phase {
-            Phase::RollingBack => new.as_ref(),
-            _ => old.as_ref(),
+        let (dead, kept) = match back {
+            true => (new.as_ref(), old.as_ref()),
+            false => (old.as_ref(), new.as_ref()),
         };
         let connector = &session.connector;
         let done = match (effect, dead, kept) {
@@ -412,10 +435,7 @@ impl Vault {
         let call = session.call(rotation, at);
         let back = rotation.phase == Phase::RollingBack;
         let new = rotation.to_version.unwrap_or(0);
-        let (dead, kept) = match back {
-            true => (new, rotation.from_version),
-            false => (rotation.from_version, new),
-        };
+        let (dead, kept) = self.dead_and_kept(rotation).await?;
         let jitter = self.jitter();
         let next = match look {
             Look::Candidate => {

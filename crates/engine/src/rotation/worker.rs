@@ -184,8 +184,8 @@ impl Vault {
                 return Ok(());
             }
             rotation = self.perform(&rotation, step, &observed).await?;
-            // What has to be tried again says when: not in the same breath.
-            if rotation.wake_at.is_some_and(|wake_at| wake_at > self.now()) {
+            // The row says when it goes on: a target in trouble is given the time.
+            if rotation.wake_at.is_some_and(|wake| wake > self.now()) {
                 return Ok(());
             }
         }

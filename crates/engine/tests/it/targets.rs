@@ -419,3 +419,36 @@ async fn where_a_person_approves_nothing_is_revoked_before() {
     assert_eq!(follow(&mut w).await, Phase::Completed);
     only(&w, "app_b");
 }
+
+#[tokio::test]
+async fn a_target_in_trouble_is_given_the_time_between_attempts() {
+    let w = attached(rules()).await;
+    w.target.unreachable(true);
+    w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
+    w.vault.rotation_run_once().await.unwrap();
+    let rotation = w.rotations(AT).await[0].clone();
+    assert_eq!((rotation.phase, rotation.attempts), (Phase::Applying, 1));
+    assert!(rotation.wake_at.is_some_and(|wake| wake > w.now()));
+}
+
+#[tokio::test]
+async fn the_old_credential_is_not_retired_when_the_target_forgot_the_new_one() {
+    let mut w = attached(rules()).await;
+    rotate(&w).await;
+    let new = w.stored(AT, 2).await.unwrap();
+    w.target.account("app_b", "an older state");
+    w.read(&caller("sa:app"), AT, None).await.unwrap();
+    w.target.sessions_of("app_a", 0);
+    for _ in 0..40 {
+        w.clock.advance(Duration::from_secs(15));
+        w.work().await;
+        let some = w.target.accepts("app_a", "first") || w.target.accepts("app_b", &new);
+        assert!(some, "nothing that is stored is accepted");
+    }
+    assert_eq!(follow(&mut w).await, Phase::Completed);
+    assert!(
+        w.target.accepts("app_b", &new),
+        "it was made to work again first"
+    );
+    only(&w, "app_b");
+}

@@ -219,7 +219,7 @@ impl State {
                 at: report.at,
             });
         }
-        for (of, line) in &mut self.ledger {
+        for (of, line) in self.ledger.iter_mut() {
             if *of == key && line.version == report.version && line.consumer == report.consumer {
                 let at = Some(report.at);
                 line.applied_at = if report.applied { at } else { line.applied_at };

@@ -1,4 +1,4 @@
-//! A store in memory, as plain as can be: maps, copied whole for every unit. It says what the ports
+//! A store in memory, as plain as can be: maps, copied for every unit that touches them. It says what the ports
 //! mean where an engine must be clever to be quick; engines are compared with it, and tests that
 //! need no disk can run on it.
 
@@ -6,6 +6,7 @@ mod apply;
 mod claims;
 mod reads;
 mod run_reads;
+mod shared;
 mod table;
 mod trail_reads;
 
@@ -28,6 +29,7 @@ use scaivault_core::seal::{KeyRecord, Sealed};
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
 
+use shared::Shared;
 use table::Table;
 
 /// The store. Share it in an `Arc`.
@@ -37,35 +39,35 @@ pub struct MemoryStore(Mutex<State>);
 /// All rows.
 #[derive(Clone, Default)]
 struct State {
-    secrets: Table<SecretHead>,
-    versions: Table<Version>,
-    values: BTreeMap<(String, String), Sealed>,
-    policies: Table<AccessPolicy>,
-    bindings: Table<Binding>,
-    tokens: Table<Token>,
-    rotation_policies: Table<RotationPolicy>,
-    assignments: Table<Assignment>,
-    rotations: Table<Rotation>,
-    targets: Table<Target>,
-    turns: Table<GroupTurn>,
-    campaigns: Table<Campaign>,
-    debts: Table<Debt>,
-    webhooks: Table<Webhook>,
-    subscriptions: Table<Subscription>,
-    deliveries: Table<Delivery>,
-    keys: Table<KeyRecord>,
+    secrets: Shared<Table<SecretHead>>,
+    versions: Shared<Table<Version>>,
+    values: Shared<BTreeMap<(String, String), Sealed>>,
+    policies: Shared<Table<AccessPolicy>>,
+    bindings: Shared<Table<Binding>>,
+    tokens: Shared<Table<Token>>,
+    rotation_policies: Shared<Table<RotationPolicy>>,
+    assignments: Shared<Table<Assignment>>,
+    rotations: Shared<Table<Rotation>>,
+    targets: Shared<Table<Target>>,
+    turns: Shared<Table<GroupTurn>>,
+    campaigns: Shared<Table<Campaign>>,
+    debts: Shared<Table<Debt>>,
+    webhooks: Shared<Table<Webhook>>,
+    subscriptions: Shared<Table<Subscription>>,
+    deliveries: Shared<Table<Delivery>>,
+    keys: Shared<Table<KeyRecord>>,
     /// By place.
-    events: BTreeMap<u64, StoredEvent>,
+    events: Shared<BTreeMap<u64, StoredEvent>>,
     last_position: u64,
     /// Last number of each tenant's path.
-    sequences: BTreeMap<(String, String), u64>,
+    sequences: Shared<BTreeMap<(String, String), u64>>,
     fan_out: u64,
     /// Lines of the ledger, in the order they were begun, with tenant and path.
-    ledger: Vec<((String, String), Consumer)>,
-    dropped: BTreeMap<String, u64>,
+    ledger: Shared<Vec<((String, String), Consumer)>>,
+    dropped: Shared<BTreeMap<String, u64>>,
     /// The receiver served last.
     served: String,
-    audit: Vec<AuditRow>,
+    audit: Shared<Vec<AuditRow>>,
 }
 
 impl MemoryStore {
@@ -79,6 +81,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
         let mut stored = self.0.lock();
+        // Tables are shared until they are written: only those a unit touches are copied.
         let mut next = stored.clone();
         for op in &unit.ops {
             next.apply(op)?;
@@ -86,8 +89,9 @@ impl Store for MemoryStore {
         for read in &unit.reads {
             next.record(read);
         }
-        next.audit.extend(unit.audit);
         *stored = next;
+        // Nothing can refuse any more, so the longest table is not copied.
+        stored.audit.extend(unit.audit);
         let events = unit
             .ops
             .iter()

@@ -164,7 +164,7 @@ impl ConsumerReads for MemoryStore {
     ) -> Read<Vec<(SecretPath, Consumer)>> {
         let state = self.0.lock();
         let mut found: Vec<(SecretPath, Consumer)> = Vec::new();
-        for ((of, path), line) in &state.ledger {
+        for ((of, path), line) in state.ledger.iter() {
             let beyond = after.is_none_or(|after| path.as_str() > after);
             if of == tenant.as_str() && line.consumer == *who && beyond {
                 let path = SecretPath::parse(path).expect("a path that was stored");
@@ -189,7 +189,7 @@ impl AuditReads for MemoryStore {
         limit: usize,
     ) -> Read<AuditPage> {
         let state = self.0.lock();
-        let places: Vec<_> = (1u64..).zip(&state.audit).collect();
+        let places: Vec<_> = (1u64..).zip(state.audit.iter()).collect();
         let mut wanted = places
             .into_iter()
             .rev()

@@ -1,0 +1,314 @@
+//! The store of a simulation: one [`MemoryStore`] that every vault shares, with a stop at every
+//! call and the fate the simulator gives it. What was committed is kept for the checks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::campaign::Campaign;
+use scaivault_core::consumer::Consumer;
+use scaivault_core::debt::Debt;
+use scaivault_core::delivery::{Delivery, DeliveryState};
+use scaivault_core::event::{Event, StoredEvent};
+use scaivault_core::identity::{Identity, Token, TokenHash};
+use scaivault_core::ids::{
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
+    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
+    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
+    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
+    SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit, UnitName,
+};
+use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
+use scaivault_core::seal::KeyRecord;
+use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::target::Target;
+use scaivault_core::time::Timestamp;
+use scaivault_testkit::MemoryStore;
+
+use crate::broken::Broken;
+use crate::gate::{Gate, Point, Verdict};
+
+/// One commit that was applied.
+pub(crate) struct Applied {
+    pub(crate) actor: usize,
+    pub(crate) unit: Unit,
+}
+
+/// The store.
+pub(crate) struct SimStore {
+    pub(crate) memory: MemoryStore,
+    gate: Arc<Gate>,
+    broken: Option<Broken>,
+    applied: Mutex<Vec<Applied>>,
+}
+
+impl SimStore {
+    pub(crate) fn new(gate: Arc<Gate>, broken: Option<Broken>) -> Self {
+        Self {
+            memory: MemoryStore::new(),
+            gate,
+            broken,
+            applied: Mutex::default(),
+        }
+    }
+
+    /// What was committed since the last call.
+    pub(crate) fn take_applied(&self) -> Vec<Applied> {
+        std::mem::take(&mut self.applied.lock())
+    }
+
+    async fn read<T>(
+        &self,
+        read: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
+        match self.gate.at(Point::Read).await {
+            Verdict::Go => read.await,
+            _ => Err(ReadError::Unavailable("lost by the simulation".into())),
+        }
+    }
+
+    async fn claim<T>(
+        &self,
+        claim: impl Future<Output = Result<T, CommitError>>,
+    ) -> Result<T, CommitError> {
+        let verdict = self.gate.at(Point::Claim).await;
+        if verdict == Verdict::Lose {
+            return Err(CommitError::Unavailable("lost by the simulation".into()));
+        }
+        let made = claim.await;
+        self.gate.at(Point::After).await;
+        match verdict {
+            Verdict::LoseAnswer => Err(CommitError::Unknown),
+            _ => made,
+        }
+    }
+
+    async fn apply(&self, unit: Unit) -> Result<Committed, CommitError> {
+        let unit = match self.broken {
+            Some(broken) => match broken.rewrite(unit, &self.memory) {
+                Some(unit) => unit,
+                None => return Ok(Committed::default()),
+            },
+            None => unit,
+        };
+        let committed = self.memory.commit(unit.clone()).await?;
+        let actor = self.gate.running();
+        self.applied.lock().push(Applied { actor, unit });
+        Ok(committed)
+    }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
+        let name = unit.name;
+        let verdict = self.gate.at(Point::Commit(name)).await;
+        match verdict {
+            Verdict::Lose => {
+                return Err(CommitError::Unavailable("lost by the simulation".into()));
+            }
+            Verdict::LoseRequest => return Err(CommitError::Unknown),
+            _ => {}
+        }
+        let applied = self.apply(unit).await;
+        if name != UnitName::AuditOnly {
+            self.gate.at(Point::After).await;
+        }
+        match verdict {
+            Verdict::LoseAnswer => applied.and(Err(CommitError::Unknown)),
+            _ => applied,
+        }
+    }
+
+    async fn health(&self) -> StoreHealth {
+        self.memory.health().await
+    }
+}
+
+#[async_trait]
+impl Claims for SimStore {
+    async fn assignment_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError> {
+        self.claim(self.memory.assignment_claim(now, hold, limit))
+            .await
+    }
+
+    async fn rotation_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError> {
+        self.claim(self.memory.rotation_claim(now, hold, limit))
+            .await
+    }
+
+    async fn rotation_claim_at_targets(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Rotation>, CommitError> {
+        let claim = self
+            .memory
+            .rotation_claim_at_targets(now, hold, busy, limit);
+        self.claim(claim).await
+    }
+
+    async fn rotation_claim_one(
+        &self,
+        tenant: &TenantId,
+        id: &RotationId,
+        now: Timestamp,
+        hold: Duration,
+    ) -> Result<Option<Rotation>, CommitError> {
+        self.claim(self.memory.rotation_claim_one(tenant, id, now, hold))
+            .await
+    }
+
+    async fn delivery_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[String],
+        limit: usize,
+    ) -> Result<Vec<Delivery>, CommitError> {
+        self.claim(self.memory.delivery_claim(now, hold, busy, limit))
+            .await
+    }
+
+    async fn next_work(&self) -> Result<NextWork, ReadError> {
+        self.memory.next_work().await
+    }
+}
+
+type Read<T> = Result<T, ReadError>;
+
+macro_rules! forward {
+    ($($port:ident { $(fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)* })*) => {$(
+        #[async_trait]
+        impl $port for SimStore {
+            $(async fn $name(&self, $($arg: $kind),*) -> $out {
+                self.read(self.memory.$name($($arg),*)).await
+            })*
+        }
+    )*};
+}
+
+forward! {
+    SecretReads {
+        fn secret_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>>;
+        fn secret_open(tenant: &TenantId, path: &SecretPath, version: Option<u64>)
+            -> Read<Option<(SecretHead, Option<SealedVersion>)>>;
+        fn secret_list(tenant: &TenantId, filter: &SecretFilter, after: Option<&str>, limit: usize)
+            -> Read<Vec<SecretHead>>;
+        fn version_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
+        fn secret_purgeable(now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
+        fn secret_counts() -> Read<std::collections::BTreeMap<TenantId, u64>>;
+    }
+    PolicyReads {
+        fn policy_find(tenant: &TenantId, id: &PolicyId) -> Read<Option<AccessPolicy>>;
+        fn policy_list(tenant: &TenantId, include_inactive: bool, after: Option<&str>, limit: usize)
+            -> Read<Vec<AccessPolicy>>;
+        fn binding_list(tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>>;
+        fn binding_find(tenant: &TenantId, id: &BindingId) -> Read<Option<Binding>>;
+        fn grants(tenant: &TenantId, identities: &[Identity])
+            -> Read<Vec<(AccessPolicy, Binding)>>;
+    }
+    TokenReads {
+        fn token_by_hash(hash: &TokenHash) -> Read<Option<Token>>;
+        fn token_find(tenant: &TenantId, id: &TokenId) -> Read<Option<Token>>;
+        fn token_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Token>>;
+    }
+    RotationPolicyReads {
+        fn rotation_policy_find(tenant: &TenantId, id: &RotationPolicyId)
+            -> Read<Option<RotationPolicy>>;
+        fn rotation_policy_list(
+            tenant: &TenantId, active_only: bool, after: Option<&str>, limit: usize
+        ) -> Read<Vec<RotationPolicy>>;
+    }
+    AssignmentReads {
+        fn assignment_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<Assignment>>;
+        fn assignment_list(
+            tenant: &TenantId, policy: &RotationPolicyId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+        fn assignment_count(tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64>;
+        fn assignment_due(
+            tenant: &TenantId, until: Timestamp, policy: Option<&RotationPolicyId>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+        fn assignment_at_target(
+            tenant: &TenantId, target: &TargetId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+        fn assignment_in_group(
+            tenant: &TenantId, group: &str, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Assignment>>;
+    }
+    RotationReads {
+        fn rotation_find(tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>>;
+        fn rotation_list(
+            tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Rotation>>;
+    }
+    RunReads {
+        fn group_turn(tenant: &TenantId, group: &str) -> Read<Option<GroupTurn>>;
+        fn campaign_find(tenant: &TenantId, id: &CampaignId) -> Read<Option<Campaign>>;
+        fn campaign_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<Campaign>>;
+        fn campaign_due(now: Timestamp, limit: usize) -> Read<Vec<Campaign>>;
+        fn debt_find(tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>>;
+        fn debt_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Debt>>;
+        fn debt_due(now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
+    }
+    TargetReads {
+        fn target_find(tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
+        fn target_named(tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+        fn target_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Target>>;
+    }
+    ReceiverReads {
+        fn webhook_find(tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>>;
+        fn webhook_list(tenant: &TenantId) -> Read<Vec<Webhook>>;
+        fn subscription_find(tenant: &TenantId, id: &SubscriptionId) -> Read<Option<Subscription>>;
+        fn subscription_list(tenant: &TenantId) -> Read<Vec<Subscription>>;
+    }
+    EventReads {
+        fn event_find(tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>>;
+        fn fan_out_pending(limit: usize) -> Read<(u64, Vec<StoredEvent>)>;
+    }
+    DeliveryReads {
+        fn delivery_find(tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>>;
+        fn delivery_list(
+            tenant: &TenantId, receiver: &str, state: Option<DeliveryState>, after: Option<&str>,
+            limit: usize
+        ) -> Read<Vec<Delivery>>;
+        fn delivery_stats(tenant: &TenantId, receiver: &str, since: Timestamp)
+            -> Read<DeliveryStats>;
+        fn delivery_unacked(tenant: &TenantId, receiver: &SubscriptionId, after: u64, limit: usize)
+            -> Read<Vec<(Delivery, Event)>>;
+    }
+    ConsumerReads {
+        fn consumer_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Consumer>>;
+        fn consumer_reads(tenant: &TenantId, who: &Identity, after: Option<&str>, paths: usize)
+            -> Read<Vec<(SecretPath, Consumer)>>;
+    }
+    AuditReads {
+        fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
+        fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
+        fn audit_verify() -> Read<AuditReport>;
+    }
+    KeyReads {
+        fn key_list() -> Read<Vec<KeyRecord>>;
+    }
+}
