@@ -3,6 +3,7 @@
 use scaivault_core::access::{Condition, DenialReason};
 use scaivault_core::glob::GlobError;
 use scaivault_core::identity::Scope;
+use scaivault_core::ids::RotationId;
 use scaivault_core::path::PathError;
 use scaivault_core::ports::{CommitError, ReadError};
 use scaivault_core::seal::SealError;
@@ -67,6 +68,20 @@ pub enum VaultError {
     /// The rotation named is not the one that waits for a value.
     #[error("that rotation does not wait for a value")]
     RotationConflict,
+    /// A rotation at a target stands in the way.
+    #[error(
+        "the rotation {0} of this secret is under way at its target: let it end (resume it if it \
+         is parked), roll it back or abandon it, and try again"
+    )]
+    RotationUnfinished(RotationId),
+    /// The credential to adopt did not get in at the target.
+    #[error("{advice}")]
+    NotAdopted {
+        /// What went wrong: the kind of a trouble, or of a refusal.
+        trouble: &'static str,
+        /// What to do about it.
+        advice: String,
+    },
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
@@ -99,6 +114,8 @@ impl VaultError {
             Self::SecretExists(_) => "secret_exists",
             Self::NameExists => "name_exists",
             Self::VersionConflict { .. } | Self::RotationConflict => "version_conflict",
+            Self::RotationUnfinished(_) => "rotation_in_progress",
+            Self::NotAdopted { .. } => "credential_not_verified",
             Self::PolicyInUse => "policy_in_use",
             Self::SecretExpired => "secret_expired",
             Self::Unavailable(_) => "service_unavailable",

@@ -48,6 +48,7 @@ struct State {
     script: VecDeque<Luck>,
     late: Vec<(u64, Change)>,
     unreachable: bool,
+    overlaps: Option<Vec<Overlap>>,
     effects: u64,
 }
 
@@ -137,6 +138,11 @@ impl ScriptedTarget {
         self.0.lock().script.extend(lucks);
     }
 
+    /// What a check finds that it supports; two users when nothing is said.
+    pub fn supports(&self, overlaps: &[Overlap]) {
+        self.0.lock().overlaps = Some(overlaps.to_vec());
+    }
+
     /// Whether it can be reached.
     pub fn unreachable(&self, unreachable: bool) {
         self.0.lock().unreachable = unreachable;
@@ -177,7 +183,7 @@ impl Connector for ScriptedTarget {
         Descriptor {
             name: SCRIPTED,
             about: "a target in memory",
-            overlaps: &[Overlap::TwoUsers],
+            overlaps: &[Overlap::TwoUsers, Overlap::None],
             needs_manager: false,
             rotates_manager: false,
         }
@@ -187,17 +193,22 @@ impl Connector for ScriptedTarget {
         Vec::new()
     }
 
-    fn check_account(&self, _account: &Map<String, Value>, _: Overlap) -> Vec<FieldProblem> {
-        Vec::new()
+    fn check_account(&self, account: &Map<String, Value>, _: Overlap) -> Vec<FieldProblem> {
+        match account.get("accounts") {
+            Some(Value::Array(names)) if names.len() == 2 => Vec::new(),
+            _ => vec![("accounts".to_owned(), "is a list of two names".to_owned())],
+        }
     }
 
     async fn check(&self, _call: &Call<'_>) -> Result<Check, Trouble> {
-        if self.0.lock().unreachable {
+        let state = self.0.lock();
+        if state.unreachable {
             return Err(TroubleKind::Unreachable.into());
         }
+        let overlaps = state.overlaps.clone();
         Ok(Check {
             server: "scripted".to_owned(),
-            overlaps: vec![Overlap::TwoUsers],
+            overlaps: overlaps.unwrap_or_else(|| vec![Overlap::TwoUsers]),
             ..Check::default()
         })
     }

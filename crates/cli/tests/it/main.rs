@@ -11,5 +11,6 @@ mod harness;
 mod lifecycle;
 mod polling;
 mod rotate_oauth;
+mod rotation_rules;
 mod secrets;
 mod tutorials;

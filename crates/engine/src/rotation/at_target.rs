@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
@@ -97,7 +98,26 @@ impl Vault {
         path: &SecretPath,
         version: Option<u64>,
     ) -> Result<Option<(SecretHead, Option<Plaintext>)>, StepError> {
-        let found = SecretReads::secret_open(&*self.store, &rotation.tenant, path, version).await?;
+        self.opened_in(&rotation.tenant, path, version).await
+    }
+
+    /// The current value of a secret, where there is one.
+    pub(super) async fn value_at(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<Option<Plaintext>, StepError> {
+        let opened = self.opened_in(tenant, path, None).await?;
+        Ok(opened.and_then(|(_, value)| value))
+    }
+
+    async fn opened_in(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Result<Option<(SecretHead, Option<Plaintext>)>, StepError> {
+        let found = SecretReads::secret_open(&*self.store, tenant, path, version).await?;
         let Some((head, row)) = found.filter(|(head, _)| !head.is_deleted()) else {
             return Ok(None);
         };

@@ -179,6 +179,23 @@ impl Vault {
         policy: &RotationPolicy,
         trigger: Trigger,
     ) -> Result<Rotation, CommitError> {
+        let (rotation, unit) = self
+            .rotation_opening(caller, head, assignment, policy, trigger)
+            .await?;
+        let opened = assignment.opened(rotation.id.clone());
+        self.commit(unit.put(Record::Assignment(opened))).await?;
+        Ok(rotation)
+    }
+
+    /// The rotation and the commit that opens it, but for the attachment pointing at it.
+    pub(super) async fn rotation_opening(
+        &self,
+        caller: &Caller,
+        head: &SecretHead,
+        assignment: &Assignment,
+        policy: &RotationPolicy,
+        trigger: Trigger,
+    ) -> Result<(Rotation, Unit), CommitError> {
         let now = self.now();
         let rotation = Rotation::open(
             RotationId::mint(now, &*self.entropy),
@@ -200,16 +217,13 @@ impl Vault {
             turn: assignment.turn.clone(),
             ..claimed(rotation, now)
         };
-        let unit = Unit::new(UnitName::RotationOpen)
-            .put(Record::Rotation(rotation.clone()))
-            .put(Record::Assignment(assignment.opened(rotation.id.clone())));
+        let unit = Unit::new(UnitName::RotationOpen).put(Record::Rotation(rotation.clone()));
         let due_at = match trigger {
             Trigger::Schedule => assignment.next_rotation_at,
             Trigger::Manual => now,
         };
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
-        self.commit(unit).await?;
-        Ok(rotation)
+        Ok((rotation, unit))
     }
 
     /// Above every epoch that an earlier rotation of the secret can have left at the target. The

@@ -1,9 +1,11 @@
 //! The HTTP surface: one file per resource, each with its routes and the operations that
 //! describe them in the OpenAPI document.
 
+mod assignments;
 mod audit;
 mod policies;
 mod rotation_policies;
+mod rotation_rules;
 mod rotations;
 mod secret_value;
 mod secrets;
@@ -26,6 +28,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(policies::routes())
         .merge(tokens::routes())
         .merge(rotation_policies::routes())
+        .merge(assignments::routes())
         .merge(rotations::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
@@ -41,6 +44,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());
+    all.extend(assignments::operations());
     all.extend(rotations::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
