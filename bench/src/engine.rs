@@ -94,6 +94,8 @@ impl Engine {
             grace_period: span("48h")?,
             warn_before: Vec::new(),
             auto_generate,
+            calendar: scaivault_core::rotation::Calendar::default(),
+            drift_check: None,
             rules,
             webhook_ids: Vec::new(),
         };

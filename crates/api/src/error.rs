@@ -92,6 +92,8 @@ codes! {
     VersionConflict = 409, "version_conflict";
     PolicyInUse = 409, "policy_in_use";
     TargetInUse = 409, "target_in_use";
+    RotationInProgress = 409, "rotation_in_progress";
+    CredentialNotVerified = 409, "credential_not_verified";
     SecretExpired = 410, "secret_expired";
     PayloadTooLarge = 413, "payload_too_large";
     RateLimited = 429, "rate_limited";

@@ -10,6 +10,7 @@ pub mod error;
 pub mod policy;
 pub mod receiver;
 pub mod rotation;
+pub mod rotation_rules;
 pub mod secret;
 pub mod system;
 pub mod target;

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::rotation_rules::{
+    RotationCalendar, RotationCalendarBody, RotationRules, RotationRulesBody,
+};
+
 /// A comma-separated string (`"7d,1d"`) or a list (`["7d","1d"]`).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -22,9 +26,11 @@ pub struct RotationPolicyBody {
     /// Free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// From one rotation to the next, per secret.
+    /// From one rotation to the next, per secret. Needed unless `calendar.cron` is given, which
+    /// takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "90d")]
-    pub interval: String,
+    pub interval: Option<String>,
     /// How long the replaced version stays readable. Default `48h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_period: Option<String>,
@@ -40,6 +46,16 @@ pub struct RotationPolicyBody {
     /// Webhooks to notify.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_ids: Option<Vec<String>>,
+    /// For secrets attached to a target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RotationRulesBody>,
+    /// When rotations by schedule begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<RotationCalendarBody>,
+    /// How often credentials at targets are tried by a harmless login, 1m to 30d, or `off`.
+    /// Default `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_check: Option<String>,
 }
 
 /// Body of `PATCH /v1/rotation/policies/{id}`: only given fields change.
@@ -63,6 +79,12 @@ pub struct RotationPolicyPatch {
     pub secret_policy_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_ids: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RotationRulesBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<RotationCalendarBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_check: Option<String>,
 }
 
 /// A rotation policy.
@@ -83,6 +105,12 @@ pub struct RotationPolicy {
     pub secrets_count: u64,
     pub created_at: String,
     pub updated_at: String,
+    #[serde(default)]
+    pub rules: Option<RotationRules>,
+    #[serde(default)]
+    pub calendar: Option<RotationCalendar>,
+    #[serde(default)]
+    pub drift_check: Option<String>,
 }
 
 /// `GET /v1/rotation/policies`.
@@ -95,11 +123,65 @@ pub struct RotationPolicyList {
 }
 
 /// Body of `POST /v1/rotation/policies/{id}/secrets`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignBody {
     /// The secret.
     pub secret_path: String,
+    /// Id or name of the target; absent: the one it has, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// `two_users`, `two_passwords`, `n_keys` or `none`; absent: the safest that the target
+    /// supports for the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// Which account or accounts, in the connector's fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub account: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The secret is the target's manager's own credential. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<bool>,
+    /// Its place in a group; absent: the one it has, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Make a new credential: the first value comes from a rotation that begins at once. Default
+    /// false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<bool>,
+    /// Attach without trying the current value at the target first. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<bool>,
+}
+
+impl AssignBody {
+    /// Attaches this secret, nothing else.
+    pub fn new(secret_path: impl Into<String>) -> Self {
+        Self {
+            secret_path: secret_path.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A place in a group: its members are rotated one at a time, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The group's name.
+    pub name: String,
+    /// Lower ones go first; equal ones by path.
+    #[serde(default)]
+    pub order: u32,
+}
+
+/// The target of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AssignedTarget {
+    /// `tgt_…`
+    pub id: String,
+    /// Its name when the secret was attached.
+    pub name: String,
 }
 
 /// A secret's attachment to a policy.
@@ -115,6 +197,21 @@ pub struct Assignment {
     pub next_rotation_at: String,
     /// The rotation that waits for its new value.
     pub open_rotation_id: Option<String>,
+    #[serde(default)]
+    pub target: Option<AssignedTarget>,
+    /// How old and new overlap at the target.
+    #[serde(default)]
+    pub strategy: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub account: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(default)]
+    pub is_manager: bool,
+    #[serde(default)]
+    pub group: Option<Group>,
+    /// What works but should be known, such as rights the manager lacks.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Body of `POST /v1/rotation/policies/{id}/rotate`.

@@ -88,11 +88,13 @@ impl<'a> Rotation<'a> {
 
     /// Attaches a secret to a policy.
     pub fn assign(&self, policy_id: &str, secret_path: &str) -> Call<Assignment> {
-        let body = AssignBody {
-            secret_path: secret_path.to_owned(),
-        };
+        self.attach(policy_id, &AssignBody::new(secret_path))
+    }
+
+    /// Attaches a secret to a policy, to a target, in a group.
+    pub fn attach(&self, policy_id: &str, body: &AssignBody) -> Call<Assignment> {
         let route = sub(policy_id, "/secrets");
-        Call::new(self.client, Method::POST, route, Repeat::Harmful).body(&body)
+        Call::new(self.client, Method::POST, route, Repeat::Harmful).body(body)
     }
 
     /// Detaches a secret from a policy.

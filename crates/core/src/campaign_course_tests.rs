@@ -18,6 +18,8 @@ fn policy(auto_generate: bool) -> RotationPolicy {
         grace_period: Span::parse("48h").unwrap(),
         warn_before: Vec::new(),
         auto_generate,
+        calendar: crate::rotation::Calendar::default(),
+        drift_check: None,
         rules: Rules::default(),
         webhook_ids: Vec::new(),
         is_active: true,

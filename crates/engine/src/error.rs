@@ -3,6 +3,7 @@
 use scaivault_core::access::{Condition, DenialReason};
 use scaivault_core::glob::GlobError;
 use scaivault_core::identity::Scope;
+use scaivault_core::ids::RotationId;
 use scaivault_core::path::PathError;
 use scaivault_core::ports::{CommitError, ReadError};
 use scaivault_core::seal::SealError;
@@ -72,6 +73,20 @@ pub enum VaultError {
     /// The campaign is over.
     #[error("the campaign has ended: start another one")]
     CampaignOver,
+    /// A rotation at a target stands in the way.
+    #[error(
+        "the rotation {0} of this secret is under way at its target: let it end (resume it if it \
+         is parked), roll it back or abandon it, and try again"
+    )]
+    RotationUnfinished(RotationId),
+    /// The credential to adopt did not get in at the target.
+    #[error("{advice}")]
+    NotAdopted {
+        /// What went wrong: the kind of a trouble, or of a refusal.
+        trouble: &'static str,
+        /// What to do about it.
+        advice: String,
+    },
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
@@ -109,6 +124,8 @@ impl VaultError {
             Self::VersionConflict { .. } | Self::RotationConflict | Self::CampaignOver => {
                 "version_conflict"
             }
+            Self::RotationUnfinished(_) => "rotation_in_progress",
+            Self::NotAdopted { .. } => "credential_not_verified",
             Self::PolicyInUse => "policy_in_use",
             Self::TargetInUse => "target_in_use",
             Self::SecretExpired => "secret_expired",

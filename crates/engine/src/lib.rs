@@ -40,7 +40,9 @@ pub use receivers::{
     DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,
     WebhookTestOutcome,
 };
-pub use rotation::{Act, ClaimedRotation, RotationPolicyChange, RotationPolicyDraft};
+pub use rotation::{
+    Act, Attach, AttachTo, Attachment, ClaimedRotation, RotationPolicyChange, RotationPolicyDraft,
+};
 pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

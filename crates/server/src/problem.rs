@@ -127,6 +127,12 @@ impl From<VaultError> for Problem {
             VaultError::VersionConflict { current } => {
                 Self::new(code, error.to_string()).with(json!({ "current_version": current }))
             }
+            VaultError::RotationUnfinished(ref rotation) => {
+                Self::new(code, error.to_string()).with(json!({ "rotation_id": rotation.as_str() }))
+            }
+            VaultError::NotAdopted { trouble, advice } => {
+                Self::new(code, advice).with(json!({ "trouble": trouble }))
+            }
             VaultError::Internal(why) => Self {
                 cause: Some(why),
                 ..Self::new(
@@ -172,6 +178,7 @@ mod tests {
     use scaivault_core::access::Condition;
     use scaivault_core::glob::GlobError;
     use scaivault_core::identity::Scope;
+    use scaivault_core::ids::RotationId;
     use scaivault_core::path::PathError;
     use scaivault_engine::Missing;
 
@@ -213,6 +220,11 @@ mod tests {
             VaultError::RotationConflict,
             VaultError::PolicyInUse,
             VaultError::TargetInUse,
+            VaultError::RotationUnfinished(RotationId::parse("rtn_1").unwrap()),
+            VaultError::NotAdopted {
+                trouble: "credential",
+                advice: "x".into(),
+            },
             VaultError::SecretExpired,
             VaultError::Unavailable("x".into()),
         ]);

@@ -208,6 +208,8 @@ impl World {
             grace_period: span(7_200),
             warn_before: Vec::new(),
             auto_generate: false,
+            calendar: scaivault_core::rotation::Calendar::default(),
+            drift_check: None,
             rules: setup.rules.clone(),
             webhook_ids: Vec::new(),
             is_active: true,

@@ -52,6 +52,7 @@ struct State {
     missing: Vec<Missing>,
     /// The manager's value, as the last look was given it.
     manager: Option<Vec<u8>>,
+    overlaps: Option<Vec<Overlap>>,
     effects: u64,
 }
 
@@ -141,6 +142,11 @@ impl ScriptedTarget {
         self.0.lock().script.extend(lucks);
     }
 
+    /// What a check finds that it supports; two users when nothing is said.
+    pub fn supports(&self, overlaps: &[Overlap]) {
+        self.0.lock().overlaps = Some(overlaps.to_vec());
+    }
+
     /// Whether it can be reached.
     pub fn unreachable(&self, unreachable: bool) {
         self.0.lock().unreachable = unreachable;
@@ -204,7 +210,7 @@ impl Connector for ScriptedTarget {
         Descriptor {
             name: SCRIPTED,
             about: "a target in memory",
-            overlaps: &[Overlap::TwoUsers],
+            overlaps: &[Overlap::TwoUsers, Overlap::None],
             needs_manager: self.0.lock().needs_manager,
             rotates_manager: false,
         }
@@ -215,7 +221,12 @@ impl Connector for ScriptedTarget {
     }
 
     fn check_account(&self, account: &Map<String, Value>, _: Overlap) -> Vec<FieldProblem> {
-        unknown(account, "accounts")
+        let mut problems = unknown(account, "accounts");
+        match account.get("accounts") {
+            Some(Value::Array(names)) if names.len() == 2 => {}
+            _ => problems.push(("accounts".to_owned(), "is a list of two names".to_owned())),
+        }
+        problems
     }
 
     async fn check(&self, call: &Call<'_>) -> Result<Check, Trouble> {
@@ -224,9 +235,10 @@ impl Connector for ScriptedTarget {
         if state.unreachable {
             return Err(TroubleKind::Unreachable.into());
         }
+        let overlaps = state.overlaps.clone();
         Ok(Check {
             server: "scripted".to_owned(),
-            overlaps: vec![Overlap::TwoUsers],
+            overlaps: overlaps.unwrap_or_else(|| vec![Overlap::TwoUsers]),
             missing: state.missing.clone(),
             ..Check::default()
         })

@@ -12,6 +12,7 @@ mod harness;
 mod lifecycle;
 mod polling;
 mod rotate_oauth;
+mod rotation_rules;
 mod secrets;
 mod targets;
 mod tutorials;

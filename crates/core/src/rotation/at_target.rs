@@ -49,6 +49,14 @@ pub struct Attached {
     pub is_manager: bool,
 }
 
+impl Attached {
+    /// Whether consumers are cut off between the end of the old credential and their reading the
+    /// new one. The manager has no consumers but this server.
+    pub fn has_gap(&self) -> bool {
+        self.overlap == Overlap::None && !self.is_manager
+    }
+}
+
 /// What is known of the effect in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +156,10 @@ impl AtTarget {
         }
     }
 
+    fn has_unaccepted_gap(&self) -> bool {
+        self.attached.has_gap() && !self.rules.accept_gap
+    }
+
     fn is_past_deadline(&self, now: Timestamp) -> bool {
         self.deadline_at.is_some_and(|deadline| deadline <= now)
     }
@@ -200,6 +212,7 @@ pub(super) fn decide(
     let replaced_by_hand = current != rotation.from_version;
     match rotation.phase {
         Phase::Generating if replaced_by_hand => Step::StepBack(Reason::ChangedByHand),
+        Phase::Generating if at.has_unaccepted_gap() => Step::Park(Reason::GapNotAccepted),
         Phase::Generating if seen.waits_for_turn => Step::Wait(Some(now.plus(TURN_POLL))),
         Phase::Generating => Step::Generate,
         Phase::Applying if replaced_by_hand => Step::StepBack(Reason::ChangedByHand),

@@ -47,6 +47,8 @@ fn opened(overlap: Overlap, rules: Rules) -> Rotation {
         warn_before: Vec::new(),
         auto_generate: true,
         rules: rules.clone(),
+        calendar: crate::rotation::Calendar::default(),
+        drift_check: None,
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,

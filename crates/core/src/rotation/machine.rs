@@ -168,10 +168,14 @@ impl Step {
 /// Decides the next step. Total: every row and every observation has exactly one answer.
 pub fn decide(rotation: &Rotation, seen: &Observed, now: Timestamp) -> Step {
     let Some(current) = seen.current_version else {
-        return if rotation.phase.is_final() {
-            Step::Wait(None)
-        } else {
-            Step::Abandon(Reason::SecretDeleted)
+        let at = rotation.at_target.as_ref();
+        let may_be_live = at.is_some_and(|at| at.maybe_live);
+        return match rotation.phase {
+            phase if phase.is_final() => Step::Wait(None),
+            // Ending here would leave a credential at the target that nobody looks after.
+            Phase::Parked if may_be_live => Step::Wait(None),
+            _ if may_be_live => Step::Park(Reason::SecretDeleted),
+            _ => Step::Abandon(Reason::SecretDeleted),
         };
     };
     if let Some(at) = &rotation.at_target {

@@ -20,6 +20,8 @@ fn policy(auto_generate: bool) -> RotationPolicy {
         warn_before: Vec::new(),
         auto_generate,
         rules: Rules::default(),
+        calendar: crate::rotation::Calendar::default(),
+        drift_check: None,
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,

@@ -32,6 +32,8 @@ pub enum Reason {
     ConsumerFailed,
     /// Consumers or sessions still used the old credential at the deadline.
     DrainDeadline,
+    /// The target has no overlap and the policy does not accept the gap.
+    GapNotAccepted,
     /// A person asked for it.
     ByHand,
 }
@@ -52,6 +54,7 @@ impl Reason {
             Self::VerifyFailed => "verify_failed",
             Self::ConsumerFailed => "consumer_failed",
             Self::DrainDeadline => "drain_deadline",
+            Self::GapNotAccepted => "gap_not_accepted",
             Self::ByHand => "by_hand",
         }
     }
@@ -97,6 +100,11 @@ impl Reason {
             Self::DrainDeadline => {
                 "the old credential was still in use at the deadline: move the consumers named in \
                  `waits_for` and resume, or roll back"
+            }
+            Self::GapNotAccepted => {
+                "this attachment has no overlap (`strategy` none), so consumers would be cut off \
+                 for a while: roll this rotation back, then set `rules.accept_gap` in the policy \
+                 or attach the secret with another strategy, and rotate again"
             }
             Self::ByHand => "ended by request; nothing to do",
         }

@@ -30,6 +30,25 @@ pub enum OnDeadline {
     RollBack,
 }
 
+impl OnDeadline {
+    /// Every action.
+    pub const ALL: [Self; 3] = [Self::Hold, Self::Force, Self::RollBack];
+
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Force => "force",
+            Self::RollBack => "roll_back",
+        }
+    }
+
+    /// Reads the wire word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
+}
+
 /// What a consumer's report that it fails with the new version does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +57,24 @@ pub enum OnFailure {
     Hold,
     /// Give readers the old version again and retire the new one.
     RollBack,
+}
+
+impl OnFailure {
+    /// Every action.
+    pub const ALL: [Self; 2] = [Self::Hold, Self::RollBack];
+
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::RollBack => "roll_back",
+        }
+    }
+
+    /// Reads the wire word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
 }
 
 /// The rules.

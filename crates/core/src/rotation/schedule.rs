@@ -63,7 +63,11 @@ pub fn schedule(assignment: &Assignment, policy: &RotationPolicy, now: Timestamp
         return Due::Nothing(None);
     }
     if assignment.next_rotation_at <= now {
-        return Due::Rotate;
+        // The window may have closed while nobody looked.
+        return match policy.calendar.opens(now) {
+            Some(opens) if opens > now => Due::Nothing(Some(opens)),
+            _ => Due::Rotate,
+        };
     }
     let begins = |span: &Span| assignment.next_rotation_at.minus(span.duration());
     let passed = policy
@@ -108,7 +112,7 @@ impl Assignment {
             assigned_at: now,
             assigned_by: by,
             last_rotated_at: None,
-            next_rotation_at: now.plus(policy.interval.duration()),
+            next_rotation_at: policy.due_after(now),
             warned_s: None,
             open_rotation: None,
             wake_at: None,
@@ -146,7 +150,7 @@ impl Assignment {
         next.warned_s = None;
         next.wake_at = Some(now); // without its policy: a worker takes it away
         if let Some(policy) = policy {
-            next.next_rotation_at = now.plus(policy.interval.duration());
+            next.next_rotation_at = policy.due_after(now);
             next.wake_at = next.wake_from(policy, now);
         }
         next
@@ -162,6 +166,14 @@ impl Assignment {
             wake_at: None,
             ..self.rotated(policy, now)
         }
+    }
+
+    /// Nothing but looked at again later.
+    #[must_use]
+    pub fn postponed(&self, until: Timestamp) -> Self {
+        let mut next = self.next();
+        next.wake_at = Some(until);
+        next
     }
 
     /// The row after a rotation at a target has ended.
@@ -182,7 +194,7 @@ impl Assignment {
         next.assigned_at = now;
         next.assigned_by = by;
         next.warned_s = None;
-        next.next_rotation_at = next.counted_again(policy);
+        next.next_rotation_at = next.counted_again(policy, now);
         next.wake_at = next.wake_from(policy, now);
         next
     }
@@ -191,17 +203,19 @@ impl Assignment {
     #[must_use]
     pub fn rescheduled(&self, policy: &RotationPolicy, now: Timestamp) -> Self {
         let mut next = self.next();
-        next.next_rotation_at = self.counted_again(policy);
+        next.next_rotation_at = self.counted_again(policy, now);
         next.wake_at = next.wake_from(policy, now);
         next
     }
 
-    /// When the next rotation is due under the policy as it is now: its interval counted from
-    /// the last rotation, or from the attachment.
-    pub fn counted_again(&self, policy: &RotationPolicy) -> Timestamp {
-        self.last_rotated_at
-            .unwrap_or(self.assigned_at)
-            .plus(policy.interval.duration())
+    /// When the next rotation is due under the policy as it is now, counted from the last
+    /// rotation, or from the attachment. One that missed its window is due when the next opens.
+    pub fn counted_again(&self, policy: &RotationPolicy, now: Timestamp) -> Timestamp {
+        let due = policy.due_after(self.last_rotated_at.unwrap_or(self.assigned_at));
+        match policy.calendar.opens(now) {
+            Some(opens) if due <= now && opens > now => opens,
+            _ => due,
+        }
     }
 
     /// The next row of this attachment, not claimed.
@@ -222,125 +236,5 @@ impl Assignment {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const DAY: u64 = 86_400;
-    const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
-
-    fn policy(interval: &str, warn: &[&str]) -> RotationPolicy {
-        RotationPolicy {
-            id: RotationPolicyId::parse("rot_1").unwrap(),
-            tenant: TenantId::parse("tnt_a").unwrap(),
-            name: "p".into(),
-            description: None,
-            interval: Span::parse(interval).unwrap(),
-            grace_period: Span::parse("48h").unwrap(),
-            warn_before: warn.iter().map(|text| Span::parse(text).unwrap()).collect(),
-            auto_generate: false,
-            rules: crate::rotation::Rules::default(),
-            webhook_ids: Vec::new(),
-            is_active: true,
-            created_at: T0,
-            updated_at: T0,
-            revision: 1,
-        }
-    }
-
-    fn fresh(policy: &RotationPolicy) -> Assignment {
-        Assignment::new(
-            policy.tenant.clone(),
-            SecretPath::parse("a/b").unwrap(),
-            policy,
-            Identity::parse("user:root").unwrap(),
-            T0,
-        )
-    }
-
-    fn day(n: u64) -> Timestamp {
-        T0.plus(std::time::Duration::from_secs(n * DAY))
-    }
-
-    #[test]
-    fn ninety_days_warn_at_seven_and_one_then_rotate() {
-        let policy = policy("90d", &["7d", "1d"]);
-        let mut assignment = fresh(&policy);
-        let mut seen = Vec::new();
-        while let Some(now) = assignment.wake_at {
-            match schedule(&assignment, &policy, now) {
-                Due::Warn(span) => {
-                    seen.push((now, span.as_str().to_owned()));
-                    assignment = assignment.warned(&span, &policy, now);
-                }
-                Due::Rotate => {
-                    seen.push((now, "rotate".to_owned()));
-                    assignment = assignment.opened(RotationId::parse("rtn_1").unwrap());
-                }
-                Due::Nothing(_) => panic!("woken for nothing"),
-            }
-        }
-        let expect = [(day(83), "7d"), (day(89), "1d"), (day(90), "rotate")];
-        assert_eq!(seen, expect.map(|(at, what)| (at, what.to_owned())));
-    }
-
-    #[test]
-    fn warnings_missed_while_down_are_told_once() {
-        let policy = policy("90d", &["7d", "1d", "30d"]);
-        let assignment = fresh(&policy);
-        let Due::Warn(span) = schedule(&assignment, &policy, day(89)) else {
-            panic!("a warning is due");
-        };
-        assert_eq!(span.as_str(), "1d");
-        let warned = assignment.warned(&span, &policy, day(89));
-        assert_eq!(
-            schedule(&warned, &policy, day(89)),
-            Due::Nothing(Some(day(90)))
-        );
-    }
-
-    #[test]
-    fn an_inactive_policy_stands_still() {
-        let mut policy = policy("90d", &["7d"]);
-        let assignment = fresh(&policy);
-        policy.is_active = false;
-        assert_eq!(schedule(&assignment, &policy, day(400)), Due::Nothing(None));
-    }
-
-    proptest! {
-        /// Woken whenever it asks to be, a schedule warns in falling order, each threshold at
-        /// most once, and always ends in a rotation at its due time.
-        #[test]
-        fn every_schedule_ends_in_its_rotation(
-            interval in 1u64..1_000_000,
-            warn in proptest::collection::vec(1u64..2_000_000, 0..5),
-            late in 0u64..5_000,
-        ) {
-            let texts: Vec<String> = warn.iter().map(|s| format!("{s}s")).collect();
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let policy = policy(&format!("{interval}s"), &texts);
-            let mut assignment = fresh(&policy);
-            let mut last = u64::MAX;
-            for _ in 0..20 {
-                let Some(wake) = assignment.wake_at else { break };
-                let now = wake.plus(std::time::Duration::from_secs(late));
-                match schedule(&assignment, &policy, now) {
-                    Due::Warn(span) => {
-                        prop_assert!(span.as_secs() < last);
-                        last = span.as_secs();
-                        assignment = assignment.warned(&span, &policy, now);
-                    }
-                    Due::Rotate => {
-                        prop_assert!(now >= assignment.next_rotation_at);
-                        assignment = assignment.opened(RotationId::parse("rtn_1").unwrap());
-                    }
-                    Due::Nothing(next) => {
-                        assignment.wake_at = next;
-                    }
-                }
-            }
-            prop_assert!(assignment.open_rotation.is_some());
-        }
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -7,11 +7,12 @@ use scaivault_core::ids::RotationPolicyId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, CommitError, Op, Record, RotationFilter, RotationPolicyReads, RotationReads,
-    SecretReads, Unit, UnitName,
+    Unit, UnitName,
 };
 use scaivault_core::rotation::{Assignment, Phase, Reason, RotationPolicy};
 use scaivault_core::time::Timestamp;
 
+use super::attach::Attach;
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
@@ -21,55 +22,24 @@ impl Vault {
     /// is changes nothing.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`] for the policy or the secret.
+    /// As [`Vault::assignment_attach`].
     pub async fn assignment_create(
         &self,
         caller: &Caller,
         policy_id: &RotationPolicyId,
         path: &SecretPath,
     ) -> Result<(Assignment, RotationPolicy), VaultError> {
-        self.require(caller, Scope::Admin, Action::RotationAssign)
+        let made = self
+            .assignment_attach(caller, policy_id, path, &Attach::default())
             .await?;
-        for _ in 0..RACES_MAX {
-            let policy = self.rotation_policy_of(caller, policy_id).await?;
-            SecretReads::secret_find(&*self.store, caller.tenant(), path)
-                .await?
-                .filter(|head| !head.is_deleted())
-                .ok_or(VaultError::NotFound(Missing::Secret))?;
-            let old = AssignmentReads::assignment_find(&*self.store, caller.tenant(), path).await?;
-            let now = self.now();
-            let by = caller.identity().clone();
-            let assignment = match old {
-                Some(old) if old.policy_id == policy.id => return Ok((old, policy)),
-                Some(old) => old.moved(&policy, by, now),
-                None => Assignment::new(caller.tenant().clone(), path.clone(), &policy, by, now),
-            };
-            let unit = Unit::new(UnitName::AssignmentWrite)
-                .put(Record::Assignment(assignment.clone()))
-                .audited(caller.row(
-                    Action::RotationAssign,
-                    Some(path),
-                    now,
-                    AuditExtra {
-                        rotation_policy_id: Some(policy.id.clone()),
-                        ..AuditExtra::default()
-                    },
-                ));
-            match self.commit(unit).await {
-                Ok(_) => return Ok((assignment, policy)),
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(VaultError::Unavailable(
-            "the secret changes too quickly: try again".into(),
-        ))
+        Ok((made.assignment, made.policy))
     }
 
     /// Detaches a secret. A rotation that waits for its value ends.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`] when the secret is not attached to this policy.
+    /// [`VaultError::NotFound`] when the secret is not attached to this policy;
+    /// [`VaultError::RotationUnfinished`] while it is rotated at a target.
     pub async fn assignment_delete(
         &self,
         caller: &Caller,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
@@ -96,7 +97,26 @@ impl Vault {
         path: &SecretPath,
         version: Option<u64>,
     ) -> Result<Option<(SecretHead, Option<Plaintext>)>, StepError> {
-        let found = SecretReads::secret_open(&*self.store, &rotation.tenant, path, version).await?;
+        self.opened_in(&rotation.tenant, path, version).await
+    }
+
+    /// The current value of a secret, where there is one.
+    pub(super) async fn value_at(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<Option<Plaintext>, StepError> {
+        let opened = self.opened_in(tenant, path, None).await?;
+        Ok(opened.and_then(|(_, value)| value))
+    }
+
+    async fn opened_in(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Result<Option<(SecretHead, Option<Plaintext>)>, StepError> {
+        let found = SecretReads::secret_open(&*self.store, tenant, path, version).await?;
         let Some((head, row)) = found.filter(|(head, _)| !head.is_deleted()) else {
             return Ok(None);
         };
@@ -123,22 +143,15 @@ impl Vault {
         Ok((dead, if current == dead { kept } else { current }))
     }
 
-    async fn value_at(
-        &self,
-        rotation: &Rotation,
-        version: u64,
-    ) -> Result<Option<Plaintext>, StepError> {
-        match version {
-            0 => Ok(None),
-            version => self.value_of(rotation, version).await,
-        }
-    }
-
+    /// The value of a version of the rotated secret; 0 is none.
     async fn value_of(
         &self,
         rotation: &Rotation,
         version: u64,
     ) -> Result<Option<Plaintext>, StepError> {
+        if version == 0 {
+            return Ok(None);
+        }
         let opened = self.opened(rotation, &rotation.path, Some(version)).await?;
         Ok(opened.and_then(|(_, value)| value))
     }
@@ -310,8 +323,8 @@ impl Vault {
         if matches!(effect, Effect::Apply | Effect::Clear) {
             (new, old) = (rotation.to_version.unwrap_or(0), rotation.from_version);
         }
-        let new = self.value_at(rotation, new).await?;
-        let old = self.value_at(rotation, old).await?;
+        let new = self.value_of(rotation, new).await?;
+        let old = self.value_of(rotation, old).await?;
         let kept = if back { &old } else { &new };
         // What stays has to work now: a target that was restored may have forgotten it.
         if effect == Effect::Retire

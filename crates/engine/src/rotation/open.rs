@@ -209,6 +209,23 @@ impl Vault {
         how: Opening,
         now: Timestamp,
     ) -> Result<(Unit, Rotation), CommitError> {
+        let (rotation, unit) = self
+            .rotation_opening(caller, head, assignment, policy, how, now)
+            .await?;
+        let opened = assignment.opened(rotation.id.clone());
+        Ok((unit.put(Record::Assignment(opened)), rotation))
+    }
+
+    /// The rotation and the commit that opens it, but for the attachment pointing at it.
+    pub(super) async fn rotation_opening(
+        &self,
+        caller: &Caller,
+        head: &SecretHead,
+        assignment: &Assignment,
+        policy: &RotationPolicy,
+        how: Opening,
+        now: Timestamp,
+    ) -> Result<(Rotation, Unit), CommitError> {
         let rotation = Rotation::open(
             RotationId::mint(now, &*self.entropy),
             head.path.clone(),
@@ -231,15 +248,13 @@ impl Vault {
             contained: how.contained,
             ..claimed(rotation, now)
         };
-        let unit = Unit::new(UnitName::RotationOpen)
-            .put(Record::Rotation(rotation.clone()))
-            .put(Record::Assignment(assignment.opened(rotation.id.clone())));
+        let unit = Unit::new(UnitName::RotationOpen).put(Record::Rotation(rotation.clone()));
         let due_at = match how.trigger {
             Trigger::Schedule => assignment.next_rotation_at,
             Trigger::Manual => now,
         };
         let unit = self.announced(caller, unit, head, &rotation, due_at, now);
-        Ok((unit, rotation))
+        Ok((rotation, unit))
     }
 
     /// Above every epoch that an earlier rotation of the secret can have left at the target. The

@@ -6,7 +6,9 @@ use scaivault_core::ids::{RotationPolicyId, WebhookId};
 use scaivault_core::ports::{
     AssignmentReads, CommitError, Op, ReceiverReads, Record, RotationPolicyReads, Unit, UnitName,
 };
-use scaivault_core::rotation::{Reason, RotationPolicy, Rules};
+use scaivault_core::rotation::{
+    Calendar, CalendarChange, Reason, RotationPolicy, Rules, RulesChange,
+};
 use scaivault_core::time::Span;
 
 use crate::caller::Caller;
@@ -24,6 +26,8 @@ pub struct RotationPolicyDraft {
     pub warn_before: Vec<Span>,
     pub auto_generate: bool,
     pub rules: Rules,
+    pub calendar: Calendar,
+    pub drift_check: Option<Span>,
     pub webhook_ids: Vec<WebhookId>,
 }
 
@@ -37,7 +41,10 @@ pub struct RotationPolicyChange {
     pub grace_period: Option<Span>,
     pub warn_before: Option<Vec<Span>>,
     pub auto_generate: Option<bool>,
-    pub rules: Option<Rules>,
+    pub rules: Option<RulesChange>,
+    pub calendar: Option<CalendarChange>,
+    /// `Some(None)`: never.
+    pub drift_check: Option<Option<Span>>,
     pub webhook_ids: Option<Vec<WebhookId>>,
     pub is_active: Option<bool>,
 }
@@ -68,7 +75,9 @@ impl Vault {
             grace_period: draft.grace_period,
             warn_before: draft.warn_before,
             auto_generate: draft.auto_generate,
-            rules: draft.rules,
+            rules: checked_rules(draft.rules)?,
+            calendar: checked(draft.calendar)?,
+            drift_check: draft.drift_check,
             webhook_ids: draft.webhook_ids,
             is_active: true,
             created_at: now,
@@ -106,6 +115,17 @@ impl Vault {
             let mut policy = self.rotation_policy_of(caller, id).await?;
             let now = self.now();
             let change = change.clone();
+            // Without a pattern the interval counts again: it has to be meant.
+            let had_pattern = policy.calendar.cron.is_some();
+            if let Some(change) = change.calendar {
+                policy.calendar = checked(change.apply(policy.calendar))?;
+            }
+            let loses_pattern = policy.calendar.cron.is_none();
+            if had_pattern && loses_pattern && change.interval.is_none() {
+                let why = "is needed when the cron pattern goes".to_owned();
+                return Err(VaultError::Validation(vec![("interval".to_owned(), why)]));
+            }
+            let accepted_gap = policy.rules.accept_gap;
             policy.revision += 1;
             policy.updated_at = now;
             policy.name = change.name.unwrap_or(policy.name);
@@ -114,7 +134,13 @@ impl Vault {
             policy.grace_period = change.grace_period.unwrap_or(policy.grace_period);
             policy.warn_before = change.warn_before.unwrap_or(policy.warn_before);
             policy.auto_generate = change.auto_generate.unwrap_or(policy.auto_generate);
-            policy.rules = change.rules.unwrap_or(policy.rules);
+            if let Some(change) = change.rules {
+                policy.rules = checked_rules(change.apply(policy.rules))?;
+            }
+            policy.drift_check = change.drift_check.unwrap_or(policy.drift_check);
+            if accepted_gap && !policy.rules.accept_gap {
+                self.no_gap_under(caller.tenant(), id).await?;
+            }
             policy.webhook_ids = change.webhook_ids.unwrap_or(policy.webhook_ids);
             policy.is_active = change.is_active.unwrap_or(policy.is_active);
             let extra = AuditExtra {
@@ -143,7 +169,8 @@ impl Vault {
     /// Deletes a policy. Its secrets are detached; rotations that wait for a value end.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`].
+    /// [`VaultError::NotFound`]; [`VaultError::RotationUnfinished`] while one of its secrets is
+    /// rotated at a target.
     pub async fn rotation_policy_delete(
         &self,
         caller: &Caller,
@@ -151,6 +178,7 @@ impl Vault {
     ) -> Result<(), VaultError> {
         self.require(caller, Scope::Admin, Action::RotationPolicyDelete)
             .await?;
+        self.no_rotation_of_policy(caller.tenant(), id).await?;
         for _ in 0..RACES_MAX {
             let policy = self.rotation_policy_of(caller, id).await?;
             let now = self.now();
@@ -260,4 +288,19 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+fn checked(calendar: Calendar) -> Result<Calendar, VaultError> {
+    let checked = calendar.validate();
+    checked.map_err(|problems| within("calendar", problems))
+}
+
+fn checked_rules(rules: Rules) -> Result<Rules, VaultError> {
+    let checked = rules.validate();
+    checked.map_err(|problems| within("rules", problems))
+}
+
+fn within(object: &str, problems: Vec<(String, String)>) -> VaultError {
+    let named = |(field, why)| (format!("{object}.{field}"), why);
+    VaultError::Validation(problems.into_iter().map(named).collect())
 }

@@ -16,6 +16,7 @@ use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
 
 use super::candidate::regenerate;
+use super::guards::unfinished_at_target;
 use super::worker::{StepError, WORKER};
 use crate::caller::Caller;
 use crate::error::VaultError;
@@ -367,6 +368,10 @@ impl Vault {
     /// Ends rotations in the commit that takes away what they stand on: their secret, or its
     /// attachment. Each end has its audit row, in the name of whoever caused it; a candidate is
     /// withdrawn, so that none is forgotten.
+    ///
+    /// # Errors
+    /// [`VaultError::RotationUnfinished`] for one at a target: what it may have left there would
+    /// be looked after by nobody.
     pub(crate) async fn rotations_ended(
         &self,
         caller: &Caller,
@@ -375,6 +380,9 @@ impl Vault {
         reason: Reason,
         now: Timestamp,
     ) -> Result<Unit, VaultError> {
+        if let Some(id) = unfinished_at_target(&rotations) {
+            return Err(VaultError::RotationUnfinished(id));
+        }
         for rotation in rotations {
             if rotation.phase.is_final() {
                 continue;

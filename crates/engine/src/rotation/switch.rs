@@ -44,7 +44,10 @@ impl Vault {
             let promoted = assignment.promoted(policy.as_ref(), now);
             unit = unit.put(Record::Assignment(promoted));
         }
-        let updated = events::updated(&head, rotation.from_version, caller, true);
+        let updated = match rotation.from_version {
+            0 => events::created(&head, caller),
+            old => events::updated(&head, old, caller, true),
+        };
         let rotated = events::rotated(&head, &next, true);
         let unit = unit
             .emit(self.event(caller, updated, now))

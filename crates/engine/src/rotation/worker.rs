@@ -17,6 +17,7 @@ use scaivault_core::rotation::{
 };
 use scaivault_core::time::Span;
 
+use super::guards::unfinished_at_target;
 use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::events;
@@ -31,6 +32,9 @@ const CLAIM_MAX: usize = 64;
 
 /// Steps of one rotation in a row before others get their turn.
 const STEPS_MAX: usize = 32;
+
+/// An attachment whose secret or policy is gone waits so long for its rotation to end.
+const ORPHAN_WAIT: Duration = Duration::from_secs(3_600);
 
 /// Whom the audit trail names.
 pub(super) const WORKER: &str = "rotation-scheduler";
@@ -113,7 +117,7 @@ impl Vault {
             return self.assignment_orphaned(&caller, assignment).await;
         };
         // The policy may have been changed since the row was written: count again.
-        let due_at = assignment.counted_again(&policy);
+        let due_at = assignment.counted_again(&policy, now);
         let moved = due_at != assignment.next_rotation_at;
         let warned_s = if moved { None } else { assignment.warned_s };
         let assignment = Assignment {
@@ -159,6 +163,13 @@ impl Vault {
         };
         let row = caller.row(Action::RotationUnassign, Some(&assignment.path), now, extra);
         let open = self.open_rotation_of(&assignment).await?;
+        if unfinished_at_target(&open).is_some() {
+            // What may be live at the target is looked after first.
+            let next = assignment.postponed(now.plus(ORPHAN_WAIT));
+            let unit = Unit::new(UnitName::ScheduleWait).put(Record::Assignment(next));
+            self.commit(unit).await?;
+            return Ok(());
+        }
         let unit = Unit::new(UnitName::AssignmentDelete).audited(row);
         let unit = self
             .rotations_ended(caller, unit, open, Reason::Detached, now)

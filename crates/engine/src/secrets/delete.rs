@@ -27,7 +27,8 @@ impl Vault {
     /// Deletes a secret: softly for the retention time, or for good. Its rotation ends.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`] when there is nothing to delete.
+    /// [`VaultError::NotFound`] when there is nothing to delete;
+    /// [`VaultError::RotationUnfinished`] while it is rotated at a target.
     pub async fn secret_delete(
         &self,
         caller: &Caller,
@@ -188,9 +189,16 @@ impl Vault {
             let event = events::deleted(&head, count, None, &caller);
             let ended = self.rotations_unended(&head).await?;
             let unit = Unit::new(UnitName::SecretPurge);
-            let unit = self
-                .rotations_ended(&caller, unit, ended, Reason::SecretDeleted, now)
-                .await?
+            let ending = self.rotations_ended(&caller, unit, ended, Reason::SecretDeleted, now);
+            let unit = match ending.await {
+                // What may be live at its target is looked after first.
+                Err(VaultError::RotationUnfinished(rotation)) => {
+                    tracing::warn!(path = %head.path, %rotation, "not purged yet");
+                    continue;
+                }
+                other => other?,
+            };
+            let unit = unit
                 .emit(self.event(&caller, event, now))
                 .audited(caller.row(Action::Delete, Some(&head.path), now, extra))
                 .op(Op::SecretErase(head));

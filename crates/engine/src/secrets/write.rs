@@ -88,7 +88,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::VersionConflict`] when `cas` does not hold; [`VaultError::SecretExists`]
-    /// when the path holds a soft-deleted secret. Nothing is changed by a failed write.
+    /// when the path holds a soft-deleted secret; [`VaultError::RotationUnfinished`] while it is
+    /// rotated at a target. Nothing is changed by a failed write.
     pub async fn secret_write(
         &self,
         caller: &Caller,
@@ -165,6 +166,7 @@ impl Vault {
         };
         let assignment =
             AssignmentReads::assignment_find(&*self.store, tenant, &write.path).await?;
+        self.no_rotation_at_target(assignment.as_ref()).await?;
         let policy_id = write
             .rotation_policy_id
             .as_ref()
@@ -180,6 +182,12 @@ impl Vault {
             && old.policy_id != *wanted
         {
             self.may_move(caller, write).await?;
+            let accepts = policy.as_ref().is_some_and(|new| new.rules.accept_gap);
+            if old.attached.as_ref().is_some_and(|at| at.has_gap()) && !accepts {
+                let field = "options.rotation_policy_id".to_owned();
+                let why = "is of a policy that does not accept the gap of strategy none";
+                return Err(VaultError::Validation(vec![(field, why.to_owned())]));
+            }
         }
         let answers = self.answered_by(caller, write, assignment.as_ref()).await?;
         Ok(Before {

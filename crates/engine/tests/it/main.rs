@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
 
 mod ageing;
+mod attachments;
 mod campaigns;
 mod deletion;
 mod faults;
+mod groups;
 mod ninety_days;
 mod races;
 mod receivers;

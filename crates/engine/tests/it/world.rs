@@ -151,6 +151,8 @@ pub(crate) fn ninety_days(name: &str) -> RotationPolicyDraft {
         warn_before: vec![span("7d"), span("1d")],
         auto_generate: false,
         rules: scaivault_core::rotation::Rules::default(),
+        calendar: scaivault_core::rotation::Calendar::default(),
+        drift_check: None,
         webhook_ids: Vec::new(),
     }
 }

@@ -99,18 +99,19 @@ impl Attached {
         panic!("{:?}", self.w.rotations(OTHER_AT).await.pop());
     }
 
-    /// The manager's rotation is held by a worker that never comes back.
+    /// The manager's rotation is not looked at for an hour.
     async fn hold_back(&self) {
         let rotation = self.last().await;
-        let held = Rotation {
-            claimed_until: Some(self.w.now().plus(Duration::from_secs(3_600))),
+        let asleep = Rotation {
+            claimed_until: None,
+            wake_at: Some(self.w.now().plus(Duration::from_secs(3_600))),
             revision: rotation.revision + 1,
             ..rotation
         };
-        self.w.commit([Record::Rotation(held)]).await;
+        self.w.commit([Record::Rotation(asleep)]).await;
     }
 
-    /// Its claim lapses.
+    /// It is looked at again.
     async fn let_go(&self) {
         self.w.clock.advance(Duration::from_secs(3_600));
     }

@@ -1,11 +1,13 @@
 //! The HTTP surface: one file per resource, each with its routes and the operations that
 //! describe them in the OpenAPI document.
 
+mod assignments;
 mod audit;
 mod campaign_view;
 mod campaigns;
 mod policies;
 mod rotation_policies;
+mod rotation_rules;
 mod rotations;
 mod secret_value;
 mod secrets;
@@ -29,6 +31,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(policies::routes())
         .merge(tokens::routes())
         .merge(rotation_policies::routes())
+        .merge(assignments::routes())
         .merge(rotations::routes())
         .merge(targets::routes())
         .merge(campaigns::routes())
@@ -46,6 +49,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());
+    all.extend(assignments::operations());
     all.extend(rotations::operations());
     all.extend(targets::operations());
     all.extend(campaigns::operations());

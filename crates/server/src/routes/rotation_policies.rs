@@ -1,19 +1,20 @@
-//! `/v1/rotation/policies…`: rotation policies, and the secrets attached to them.
+//! `/v1/rotation/policies…`: rotation policies.
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use scaivault_api::ErrorCode;
 use scaivault_api::rotation as wire;
 use scaivault_core::ids::{RotationPolicyId, WebhookId};
-use scaivault_core::rotation::{Assignment, GRACE_DEFAULT, RotationPolicy, Rules};
-use scaivault_core::time::Timestamp;
+use scaivault_core::rotation::{
+    Calendar, DRIFT_CHECK_DEFAULT, GRACE_DEFAULT, RotationPolicy, Rules,
+};
 use scaivault_engine::{Caller, RotationPolicyChange, RotationPolicyDraft};
 
-use super::id_in_path;
+use super::{id_in_path, rotation_rules};
 use crate::app::{App, Shared};
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
@@ -25,6 +26,10 @@ use crate::query::Query;
 use crate::rate_limit::Category;
 
 const LIST: &str = "rotation_policies";
+/// Stored where a cron pattern says when; never used.
+const INTERVAL_WITH_CRON: &str = "365d";
+/// `interval` in answers where a cron pattern says when.
+const CRON: &str = "cron";
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -35,11 +40,6 @@ pub(super) fn routes() -> Router<Shared> {
         )
         .route("/v1/rotation/policies/{id}/enable", post(enable))
         .route("/v1/rotation/policies/{id}/disable", post(disable))
-        .route("/v1/rotation/policies/{id}/secrets", post(assign))
-        .route(
-            "/v1/rotation/policies/{id}/secrets/{path}",
-            delete(unassign),
-        )
 }
 
 async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
@@ -72,10 +72,22 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
     let caller = call.enter(&app, Category::Rotation).await?;
     let body: wire::RotationPolicyBody = read(&app, body).await?;
     no_recipe(body.secret_policy_id.as_deref())?;
+    let calendar = match body.calendar {
+        Some(calendar) => rotation_rules::calendar(calendar)?.apply(Calendar::default()),
+        None => Calendar::default(),
+    };
+    let interval = match (&body.interval, &calendar.cron) {
+        (Some(text), _) => fields::span(text, "interval")?,
+        (None, Some(_)) => fields::span(INTERVAL_WITH_CRON, "interval")?,
+        (None, None) => {
+            let why = "is needed, unless calendar.cron says when";
+            return Err(Problem::field("interval", why));
+        }
+    };
     let draft = RotationPolicyDraft {
         name: fields::name(&body.name, "name")?,
         description: fields::free_text(body.description, "description")?,
-        interval: fields::span(&body.interval, "interval")?,
+        interval,
         grace_period: fields::span(
             body.grace_period.as_deref().unwrap_or(GRACE_DEFAULT),
             "grace_period",
@@ -86,7 +98,14 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
             .transpose()?
             .unwrap_or_default(),
         auto_generate: body.auto_generate.unwrap_or(false),
-        rules: Rules::default(),
+        rules: match body.rules {
+            Some(rules) => rotation_rules::rules(rules)?.apply(Rules::default()),
+            None => Rules::default(),
+        },
+        calendar,
+        drift_check: rotation_rules::drift_check(
+            body.drift_check.as_deref().unwrap_or(DRIFT_CHECK_DEFAULT),
+        )?,
         webhook_ids: webhook_ids(body.webhook_ids.unwrap_or_default())?,
     };
     let policy = app.vault.rotation_policy_create(&caller, draft).await?;
@@ -134,7 +153,12 @@ async fn change(
         grace_period: optional_span(body.grace_period, "grace_period")?,
         warn_before: body.warn_before.map(fields::warn_before).transpose()?,
         auto_generate: body.auto_generate,
-        rules: None,
+        rules: body.rules.map(rotation_rules::rules).transpose()?,
+        calendar: body.calendar.map(rotation_rules::calendar).transpose()?,
+        drift_check: body
+            .drift_check
+            .map(|text| rotation_rules::drift_check(&text))
+            .transpose()?,
         webhook_ids: body.webhook_ids.map(webhook_ids).transpose()?,
         is_active: None,
     };
@@ -184,35 +208,6 @@ async fn switch(app: &App, call: Call, id: String, on: bool) -> Result<Response,
     shown(app, &caller, &id).await
 }
 
-async fn assign(
-    State(app): State<Shared>,
-    Path(id): Path<String>,
-    call: Call,
-    body: Body,
-) -> Result<Response, Problem> {
-    let caller = call.enter(&app, Category::Rotation).await?;
-    let id = id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?;
-    let body: wire::AssignBody = read(&app, body).await?;
-    let path = fields::path(&body.secret_path)?;
-    let (assignment, policy) = app.vault.assignment_create(&caller, &id, &path).await?;
-    Ok(json_response(
-        StatusCode::CREATED,
-        &assignment_view(&assignment, Some(&policy)),
-    ))
-}
-
-async fn unassign(
-    State(app): State<Shared>,
-    Path((id, path)): Path<(String, String)>,
-    call: Call,
-) -> Result<Response, Problem> {
-    let caller = call.enter(&app, Category::Rotation).await?;
-    let id = id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?;
-    let path = fields::path(&path)?;
-    app.vault.assignment_delete(&caller, &id, &path).await?;
-    Ok(no_content())
-}
-
 fn no_recipe(id: Option<&str>) -> Result<(), Problem> {
     match id {
         None => Ok(()),
@@ -245,8 +240,14 @@ fn policy_view(policy: &RotationPolicy, secrets_count: u64) -> wire::RotationPol
         id: policy.id.as_str().to_owned(),
         name: policy.name.clone(),
         description: policy.description.clone(),
-        interval: policy.interval.as_str().to_owned(),
-        interval_seconds: policy.interval.as_secs(),
+        interval: match policy.calendar.cron {
+            Some(_) => CRON.to_owned(),
+            None => policy.interval.as_str().to_owned(),
+        },
+        interval_seconds: match policy.calendar.cron {
+            Some(_) => 0,
+            None => policy.interval.as_secs(),
+        },
         grace_period: policy.grace_period.as_str().to_owned(),
         warn_before: (!warn.is_empty()).then(|| warn.join(",")),
         auto_generate: policy.auto_generate,
@@ -260,22 +261,11 @@ fn policy_view(policy: &RotationPolicy, secrets_count: u64) -> wire::RotationPol
         secrets_count,
         created_at: policy.created_at.to_rfc3339(),
         updated_at: policy.updated_at.to_rfc3339(),
-    }
-}
-
-fn assignment_view(assignment: &Assignment, policy: Option<&RotationPolicy>) -> wire::Assignment {
-    wire::Assignment {
-        secret_path: assignment.path.as_str().to_owned(),
-        rotation_policy_id: assignment.policy_id.as_str().to_owned(),
-        rotation_policy_name: policy.map(|policy| policy.name.clone()),
-        assigned_at: assignment.assigned_at.to_rfc3339(),
-        assigned_by: assignment.assigned_by.as_str().to_owned(),
-        last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
-        next_rotation_at: assignment.next_rotation_at.to_rfc3339(),
-        open_rotation_id: assignment
-            .open_rotation
-            .as_ref()
-            .map(|id| id.as_str().to_owned()),
+        rules: Some(rotation_rules::rules_view(&policy.rules)),
+        calendar: Some(rotation_rules::calendar_view(&policy.calendar)),
+        drift_check: Some(rotation_rules::drift_check_view(
+            policy.drift_check.as_ref(),
+        )),
     }
 }
 
@@ -336,7 +326,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .scope("admin")
         .empty(204)
-        .fails(&["rotation_policy_not_found"]),
+        .fails(&["rotation_policy_not_found", "rotation_in_progress"]),
         Operation::post(
             "/v1/rotation/policies/{id}/enable",
             "enableRotationPolicy",
@@ -355,28 +345,5 @@ pub(super) fn operations() -> Vec<Operation> {
         .scope("admin")
         .answers::<wire::RotationPolicy>(200)
         .fails(&["rotation_policy_not_found"]),
-        Operation::post(
-            "/v1/rotation/policies/{id}/secrets",
-            "assignSecret",
-            tag,
-            "Attach a secret",
-        )
-        .scope("admin")
-        .takes::<wire::AssignBody>()
-        .answers::<wire::Assignment>(201)
-        .fails(&[
-            "rotation_policy_not_found",
-            "secret_not_found",
-            "invalid_path",
-        ]),
-        Operation::delete(
-            "/v1/rotation/policies/{id}/secrets/{secret_path}",
-            "unassignSecret",
-            tag,
-            "Detach a secret (path encoded as one segment)",
-        )
-        .scope("admin")
-        .empty(204)
-        .fails(&["assignment_not_found", "invalid_path"]),
     ]
 }

@@ -531,6 +531,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "access_denied",
             "secret_exists",
             "version_conflict",
+            "rotation_in_progress",
             "rotation_policy_not_found",
             "payload_too_large",
         ]),
@@ -543,7 +544,12 @@ pub(super) fn operations() -> Vec<Operation> {
         .scope("secrets:delete")
         .query("permanent", "boolean", "Delete for good")
         .answers::<DeletedSecret>(200)
-        .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        .fails(&[
+            "invalid_path",
+            "access_denied",
+            "secret_not_found",
+            "rotation_in_progress",
+        ]),
         Operation::get(
             "/v1/secrets/{path}/versions",
             "listSecretVersions",

@@ -167,6 +167,8 @@ pub fn rotation_policy(owner: &TenantId, id: &str) -> RotationPolicy {
         warn_before: vec![span("7d")],
         auto_generate: false,
         rules: scaivault_core::rotation::Rules::default(),
+        calendar: scaivault_core::rotation::Calendar::default(),
+        drift_check: Some(span("2h")),
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,

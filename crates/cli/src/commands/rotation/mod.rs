@@ -5,6 +5,7 @@ mod campaign;
 mod list;
 mod policy;
 mod show;
+mod unassign;
 
 use clap::Subcommand;
 use scaivault_api::rotation::Rotation;
@@ -14,14 +15,16 @@ use crate::table::{Table, or_dash};
 
 #[derive(Subcommand)]
 pub(crate) enum Rotations {
-    /// Create and list rotation policies
+    /// Create, change and list rotation policies
     #[command(subcommand)]
     Policy(policy::Policies),
     /// Rotate what an identity read, a policy, a group or paths, in order
     #[command(subcommand)]
     Campaign(campaign::Campaigns),
-    /// Attach a secret to a rotation policy
+    /// Attach a secret to a rotation policy, and to the target whose credential it is
     Assign(assign::Assign),
+    /// Detach a secret from its rotation policy
+    Unassign(unassign::Unassign),
     /// List rotations, newest first
     List(list::List),
     /// Show where a rotation stands
@@ -34,6 +37,7 @@ impl Rotations {
             Self::Policy(command) => command.run(session).await,
             Self::Campaign(command) => command.run(session).await,
             Self::Assign(command) => command.run(session).await,
+            Self::Unassign(command) => command.run(session).await,
             Self::List(command) => command.run(session).await,
             Self::Show(command) => command.run(session).await,
         }

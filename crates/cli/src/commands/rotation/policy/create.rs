@@ -2,7 +2,9 @@
 
 use clap::Args;
 use scaivault_api::rotation::{RotationPolicy, RotationPolicyBody, WarnBefore};
+use scaivault_api::rotation_rules::Consumers;
 
+use super::rules::{CalendarArgs, RulesArgs};
 use crate::commands::Session;
 use crate::table::{Table, or_dash};
 
@@ -11,9 +13,9 @@ pub(crate) struct Create {
     /// Name, unique in the tenant
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// From one rotation to the next, such as 90d
-    #[arg(long, value_name = "DURATION")]
-    interval: String,
+    /// From one rotation to the next, such as 90d; not needed with --cron
+    #[arg(long, value_name = "DURATION", required_unless_present = "cron")]
+    interval: Option<String>,
     /// How long the replaced version stays readable [default: 48h]
     #[arg(long, value_name = "DURATION")]
     grace_period: Option<String>,
@@ -29,6 +31,10 @@ pub(crate) struct Create {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    #[command(flatten)]
+    calendar: CalendarArgs,
+    #[command(flatten)]
+    rules: RulesArgs,
 }
 
 impl Create {
@@ -47,11 +53,14 @@ impl Create {
             auto_generate: Some(self.auto_generate),
             secret_policy_id: None,
             webhook_ids: (!self.webhooks.is_empty()).then_some(self.webhooks),
+            drift_check: self.rules.drift_check.clone(),
+            rules: self.rules.body(),
+            calendar: self.calendar.body(),
         }
     }
 }
 
-fn render(policy: &RotationPolicy) -> String {
+pub(super) fn render(policy: &RotationPolicy) -> String {
     let mut table = Table::fields();
     table.row(["id", &policy.id]);
     table.row(["name", &policy.name]);
@@ -68,6 +77,33 @@ fn render(policy: &RotationPolicy) -> String {
         },
     ]);
     table.row(["webhooks", or_dash(Some(&policy.webhook_ids.join(",")))]);
+    if let Some(calendar) = &policy.calendar {
+        for window in &calendar.windows {
+            let days = window.days.join(",");
+            let text = format!("{days} {}-{}", window.from, window.to);
+            table.row(["window", text.trim()]);
+        }
+        table.row(["cron", or_dash(calendar.cron.as_deref())]);
+        table.row(["time zone", &calendar.time_zone]);
+    }
+    if let Some(rules) = &policy.rules {
+        let consumers = match &rules.consumers {
+            Consumers::Live(window) => format!("all that read within {window}"),
+            Consumers::Listed(listed) => listed.join(","),
+            Consumers::Count(count) => format!("{count} of any"),
+        };
+        table.row(["consumers", &consumers]);
+        table.row(["quiet period", &rules.quiet_period]);
+        let deadline = format!("{}, then {}", rules.deadline, rules.on_deadline);
+        table.row(["deadline", &deadline]);
+        table.row(["on failure", &rules.on_failure]);
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        table.row(["approval", yes_no(rules.approval)]);
+        table.row(["accept gap", yes_no(rules.accept_gap)]);
+    }
+    if let Some(drift_check) = &policy.drift_check {
+        table.row(["drift check", drift_check]);
+    }
     table.render()
 }
 
@@ -93,6 +129,19 @@ mod tests {
             serde_json::json!({
                 "name": "n", "interval": "90d", "warn_before": "7d,1d",
                 "auto_generate": false, "webhook_ids": ["wh_1", "wh_2"]
+            })
+        );
+    }
+    #[test]
+    fn a_pattern_takes_the_place_of_the_interval() {
+        let parse =
+            |line: &[&str]| Line::try_parse_from([&["create", "--name", "n"], line].concat());
+        assert!(parse(&[]).is_err());
+        let line = parse(&["--cron", "0 3 * * sun"]).expect("parsed");
+        assert_eq!(
+            serde_json::to_value(line.create.body()).expect("json"),
+            serde_json::json!({
+                "name": "n", "auto_generate": false, "calendar": {"cron": "0 3 * * sun"}
             })
         );
     }

@@ -2,6 +2,8 @@
 
 mod create;
 mod list;
+mod rules;
+mod update;
 
 use clap::Subcommand;
 
@@ -10,7 +12,9 @@ use crate::commands::Session;
 #[derive(Subcommand)]
 pub(crate) enum Policies {
     /// Create a rotation policy
-    Create(create::Create),
+    Create(Box<create::Create>),
+    /// Change what is given of a rotation policy
+    Update(Box<update::Update>),
     /// List rotation policies
     List(list::List),
 }
@@ -19,6 +23,7 @@ impl Policies {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         match self {
             Self::Create(command) => command.run(session).await,
+            Self::Update(command) => command.run(session).await,
             Self::List(command) => command.run(session).await,
         }
     }
