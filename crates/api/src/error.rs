@@ -83,6 +83,8 @@ codes! {
     RotationPolicyNotFound = 404, "rotation_policy_not_found";
     RotationNotFound = 404, "rotation_not_found";
     AssignmentNotFound = 404, "assignment_not_found";
+    TargetNotFound = 404, "target_not_found";
+    DebtNotFound = 404, "debt_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
     MethodNotAllowed = 405, "method_not_allowed";
     SecretExists = 409, "secret_exists";

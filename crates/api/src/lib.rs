@@ -5,6 +5,7 @@
 //! unknown fields.
 
 pub mod audit;
+pub mod debt;
 pub mod error;
 pub mod policy;
 pub mod receiver;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, auth, config, policy, rotation, secrets, token};
+use crate::commands::{audit, auth, config, policy, rotation, secrets, target, token};
 use crate::token::Token;
 
 const EXIT_CODES: &str = "\
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Replace values on a schedule or at once
     #[command(subcommand)]
     Rotation(rotation::Rotations),
+    /// Describe the systems whose credentials are rotated, and check them
+    #[command(subcommand)]
+    Target(target::Targets),
     /// See who did what, and check that the record is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -146,6 +149,12 @@ mod tests {
             "rotation assign a/b --policy rot_1",
             "rotation list --path a/b",
             "rotation show rtn_1",
+            "rotation abandon rtn_1",
+            "rotation debts --limit 5",
+            "rotation debt retry dbt_1",
+            "rotation debt write-off dbt_1 --reason gone",
+            "target rehearse orders --strategy two_users",
+            "target sweep orders",
             "audit verify",
             "audit logs --path p --identity sa:x --action read,write --since 24h --limit 5",
             "auth login --token t",
@@ -175,6 +184,7 @@ mod tests {
             "secrets expiring",
             "token create",
             "rotation assign a",
+            "rotation debt write-off dbt_1",
             "config set token t",
             "nonsense",
         ] {

@@ -23,6 +23,9 @@ pub(crate) enum CliError {
     /// The secret is there, the field is not.
     #[error("there is no field '{field}' in this secret; it has: {known}")]
     NoField { field: String, known: String },
+    /// A rehearsal that a rotation would not survive.
+    #[error("the rehearsal did not pass: cure what is told above, then rehearse again")]
+    NotPassed,
     /// The record was changed.
     #[error("the audit chain is broken at row {id}: {reason}")]
     ChainBroken { id: String, reason: String },
@@ -72,7 +75,7 @@ fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<CliError>() {
         Some(CliError::Input(_)) => VALIDATION,
         Some(CliError::NoField { .. }) => NOT_FOUND,
-        Some(CliError::ChainBroken { .. }) | None => GENERAL,
+        Some(CliError::ChainBroken { .. } | CliError::NotPassed) | None => GENERAL,
     }
 }
 

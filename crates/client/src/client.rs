@@ -7,6 +7,7 @@ use reqwest::header::HeaderValue;
 
 use crate::audit::Audit;
 use crate::builder::ClientBuilder;
+use crate::debts::Debts;
 use crate::exchange::Observer;
 use crate::policies::Policies;
 use crate::retry::{RetryPolicy, Sleeper};
@@ -72,6 +73,11 @@ impl Client {
     /// Rotation policies, assignments, rotations.
     pub fn rotation(&self) -> Rotation<'_> {
         Rotation::new(self)
+    }
+
+    /// What is left at targets, and rehearsals.
+    pub fn debts(&self) -> Debts<'_> {
+        Debts::new(self)
     }
 
     /// The audit trail.

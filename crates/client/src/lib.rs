@@ -27,6 +27,7 @@ mod audit;
 mod builder;
 mod call;
 mod client;
+mod debts;
 mod error;
 mod exchange;
 mod page;
@@ -46,6 +47,7 @@ pub use audit::{Audit, AuditQuery};
 pub use builder::{BuildError, ClientBuilder};
 pub use call::{Call, Done, Json};
 pub use client::Client;
+pub use debts::Debts;
 pub use error::{
     ApiError, ClientError, DecodeError, DecodeProblem, InputError, TransportError, TransportKind,
 };

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use scaivault_api::audit::{AuditLogs, AuditTrail};
+use scaivault_api::debt::DebtList;
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
 use scaivault_api::secret::SecretList;
@@ -53,6 +54,7 @@ pages! {
     AuditLogs: logs;
     AuditTrail: logs;
     PolicyList: policies;
+    DebtList: data;
     RotationList: data;
     RotationPolicyList: data;
     SecretList: secrets;

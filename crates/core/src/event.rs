@@ -50,6 +50,7 @@ event_types! {
     RotationOverdue = "rotation.overdue";
     RotationCompleted = "rotation.completed";
     RotationFailed = "rotation.failed";
+    RotationDebt = "rotation.debt";
     CertificateIssued = "certificate.issued";
     CertificateRenewed = "certificate.renewed";
     CertificateRevoked = "certificate.revoked";

@@ -23,6 +23,8 @@ pub enum Missing {
     RotationPolicy,
     Rotation,
     Assignment,
+    Target,
+    Debt,
 }
 
 /// A failed operation. Texts are for the caller and repeat no value.
@@ -121,6 +123,8 @@ impl Missing {
             Self::RotationPolicy => "rotation_policy_not_found",
             Self::Rotation => "rotation_not_found",
             Self::Assignment => "assignment_not_found",
+            Self::Target => "target_not_found",
+            Self::Debt => "debt_not_found",
         }
     }
 }

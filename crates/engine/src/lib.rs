@@ -37,7 +37,10 @@ pub use receivers::{
     DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,
     WebhookTestOutcome,
 };
-pub use rotation::{Act, ClaimedRotation, RotationPolicyChange, RotationPolicyDraft};
+pub use rotation::{
+    Act, ClaimedRotation, DebtFigures, DueDebt, Rehearsal, RehearsalStep, RotationPolicyChange,
+    RotationPolicyDraft, Stuck,
+};
 pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

@@ -8,6 +8,7 @@ pub(crate) mod rotation;
 pub(crate) mod secrets;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
+pub(crate) mod target;
 pub(crate) mod token;
 
 use anyhow::Context;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rotation(command) => {
             in_session(&flags, async |session| command.run(session).await)
         }
+        Command::Target(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {
             verify.run_offline(flags.json)
         }

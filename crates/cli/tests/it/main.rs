@@ -5,6 +5,7 @@ mod authorization;
 mod bad_input;
 mod cli;
 mod crash;
+mod debts;
 mod disk;
 mod first_integration;
 mod harness;

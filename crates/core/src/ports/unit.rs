@@ -86,6 +86,14 @@ unit_names! {
     RotationDemote = "rotation_demote";
     RotationFinish = "rotation_finish";
     RotationAct = "rotation_act";
+    RehearsalBegin = "rehearsal_begin";
+    RehearsalEnd = "rehearsal_end";
+    DebtClaim = "debt_claim";
+    DebtStep = "debt_step";
+    DebtSettle = "debt_settle";
+    DebtRetry = "debt_retry";
+    DebtWriteOff = "debt_write_off";
+    DebtSweep = "debt_sweep";
     TargetWrite = "target_write";
     WebhookWrite = "webhook_write";
     WebhookDelete = "webhook_delete";

@@ -34,6 +34,8 @@ pub enum Reason {
     DrainDeadline,
     /// A person asked for it.
     ByHand,
+    /// A person gave it up; what it may have left at the target is a debt.
+    Abandoned,
 }
 
 impl Reason {
@@ -53,6 +55,7 @@ impl Reason {
             Self::ConsumerFailed => "consumer_failed",
             Self::DrainDeadline => "drain_deadline",
             Self::ByHand => "by_hand",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -99,6 +102,10 @@ impl Reason {
                  `waits_for` and resume, or roll back"
             }
             Self::ByHand => "ended by request; nothing to do",
+            Self::Abandoned => {
+                "given up by request: what the target may still accept is listed under \
+                 /v1/rotation/debts and removed from there"
+            }
         }
     }
 }

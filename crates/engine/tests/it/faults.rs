@@ -39,7 +39,7 @@ use crate::world::{
 };
 
 /// Commits no journey here reaches, each with its reason.
-const NOT_ON_A_JOURNEY: [(UnitName, &str); 11] = [
+const NOT_ON_A_JOURNEY: [(UnitName, &str); 19] = [
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",
@@ -57,7 +57,21 @@ const NOT_ON_A_JOURNEY: [(UnitName, &str); 11] = [
     (UnitName::RotationDemote, AT_TARGET),
     (UnitName::RotationFinish, AT_TARGET),
     (UnitName::RotationAct, AT_TARGET),
+    (UnitName::DebtClaim, OF_DEBTS),
+    (UnitName::DebtStep, OF_DEBTS),
+    (UnitName::DebtSettle, OF_DEBTS),
+    (UnitName::DebtRetry, OF_DEBTS),
+    (UnitName::DebtWriteOff, OF_DEBTS),
+    (UnitName::DebtSweep, OF_REHEARSALS),
+    (UnitName::RehearsalBegin, OF_REHEARSALS),
+    (UnitName::RehearsalEnd, OF_REHEARSALS),
 ];
+
+/// Those of debts, too.
+const OF_DEBTS: &str = "see debts.rs";
+
+/// And those of rehearsals.
+const OF_REHEARSALS: &str = "see rehearsals.rs";
 
 /// Those steps have their own faults.
 const AT_TARGET: &str = "see targets.rs";

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
 
 mod ageing;
+mod debts;
 mod deletion;
 mod faults;
 mod ninety_days;
 mod races;
 mod receivers;
+mod rehearsals;
 mod revocation;
 mod rotation_endings;
 mod secrecy;

@@ -2,7 +2,9 @@
 //! describe them in the OpenAPI document.
 
 mod audit;
+mod debts;
 mod policies;
+mod rehearse;
 mod rotation_policies;
 mod rotations;
 mod secret_value;
@@ -27,6 +29,8 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(tokens::routes())
         .merge(rotation_policies::routes())
         .merge(rotations::routes())
+        .merge(rehearse::routes())
+        .merge(debts::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
         .merge(audit::routes())
@@ -42,6 +46,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());
     all.extend(rotations::operations());
+    all.extend(rehearse::operations());
+    all.extend(debts::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
     all.extend(audit::operations());
