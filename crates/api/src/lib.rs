@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod campaign;
+pub mod debt;
 pub mod error;
 pub mod policy;
 pub mod receiver;

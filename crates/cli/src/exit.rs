@@ -25,6 +25,9 @@ pub(crate) enum CliError {
     /// The secret is there, the field is not.
     #[error("there is no field '{field}' in this secret; it has: {known}")]
     NoField { field: String, known: String },
+    /// A rehearsal that a rotation would not survive.
+    #[error("the rehearsal did not pass: cure what is told above, then rehearse again")]
+    NotPassed,
     /// The record was changed.
     #[error("the audit chain is broken at row {id}: {reason}")]
     ChainBroken { id: String, reason: String },
@@ -85,7 +88,10 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(CliError::NoField { .. }) => NOT_FOUND,
         Some(CliError::CampaignFailed { .. }) => CAMPAIGN_FAILED,
         Some(CliError::CampaignWaits(_)) => CAMPAIGN_WAITS,
-        Some(CliError::ChainBroken { .. } | CliError::TargetNotReady { .. }) | None => GENERAL,
+        Some(
+            CliError::ChainBroken { .. } | CliError::TargetNotReady { .. } | CliError::NotPassed,
+        )
+        | None => GENERAL,
     }
 }
 

@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use crate::audit::Audit;
 use crate::builder::ClientBuilder;
 use crate::campaigns::Campaigns;
+use crate::debts::Debts;
 use crate::exchange::Observer;
 use crate::policies::Policies;
 use crate::retry::{RetryPolicy, Sleeper};
@@ -90,6 +91,11 @@ impl Client {
     /// Webhooks.
     pub fn webhooks(&self) -> Webhooks<'_> {
         Webhooks::new(self)
+    }
+
+    /// What is left at targets, and rehearsals.
+    pub fn debts(&self) -> Debts<'_> {
+        Debts::new(self)
     }
 
     /// The audit trail.

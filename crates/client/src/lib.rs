@@ -28,6 +28,7 @@ mod builder;
 mod call;
 mod campaigns;
 mod client;
+mod debts;
 mod error;
 mod exchange;
 mod page;
@@ -50,6 +51,7 @@ pub use builder::{BuildError, ClientBuilder};
 pub use call::{Call, Done, Json};
 pub use campaigns::Campaigns;
 pub use client::Client;
+pub use debts::Debts;
 pub use error::{
     ApiError, ClientError, DecodeError, DecodeProblem, InputError, TransportError, TransportKind,
 };

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use scaivault_api::audit::{AuditLogs, AuditTrail};
 use scaivault_api::campaign::CampaignList;
+use scaivault_api::debt::DebtList;
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
 use scaivault_api::secret::SecretList;
@@ -56,6 +57,7 @@ pages! {
     AuditTrail: logs;
     CampaignList: data;
     PolicyList: policies;
+    DebtList: data;
     RotationList: data;
     RotationPolicyList: data;
     SecretList: secrets;

@@ -107,6 +107,14 @@ impl Connector for Bounded {
         self.within(self.inner.remove(call), Effect::Unknown).await
     }
 
+    fn swept_account(&self, name: &str) -> (Overlap, Map<String, Value>) {
+        self.inner.swept_account(name)
+    }
+
+    async fn tags(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+        self.within(self.inner.tags(call), Err).await
+    }
+
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
         self.within(self.inner.sweep(call), Err).await
     }

@@ -59,6 +59,11 @@ actions! {
     CampaignCreate = "campaign_create";
     CampaignUpdate = "campaign_update";
     CampaignStep = "campaign_step";
+    RotationRehearse = "rotation_rehearse";
+    RotationSweep = "rotation_sweep";
+    RotationDebt = "rotation_debt";
+    RotationDebtRetry = "rotation_debt_retry";
+    RotationDebtWriteOff = "rotation_debt_write_off";
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
@@ -167,6 +172,9 @@ pub struct AuditExtra {
     pub subscription_id: Option<SubscriptionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<DeliveryId>,
+    /// Why, in an operator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_code: Option<u16>,
 }

@@ -51,6 +51,7 @@ event_types! {
     RotationCompleted = "rotation.completed";
     RotationFailed = "rotation.failed";
     CampaignCompleted = "campaign.completed";
+    RotationDebt = "rotation.debt";
     CertificateIssued = "certificate.issued";
     CertificateRenewed = "certificate.renewed";
     CertificateRevoked = "certificate.revoked";

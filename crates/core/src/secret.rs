@@ -134,6 +134,9 @@ pub enum VersionState {
     Closed,
     /// A candidate that was given up before anyone could read it.
     Withdrawn,
+    /// Given up, but its target may still accept it: kept sealed until the target refuses it, read
+    /// by nobody.
+    Owed,
 }
 
 /// One version without its value.
@@ -169,7 +172,7 @@ impl Version {
                 Some(end) if end <= now => Readable::Closed,
                 _ => Readable::Yes,
             },
-            VersionState::Closed => Readable::Closed,
+            VersionState::Closed | VersionState::Owed => Readable::Closed,
             VersionState::Pending | VersionState::Withdrawn => Readable::Never,
         }
     }

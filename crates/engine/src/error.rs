@@ -26,6 +26,7 @@ pub enum Missing {
     Assignment,
     Target,
     Campaign,
+    Debt,
 }
 
 /// A failed operation. Texts are for the caller and repeat no value.
@@ -151,6 +152,7 @@ impl Missing {
             Self::Assignment => "assignment_not_found",
             Self::Target => "target_not_found",
             Self::Campaign => "campaign_not_found",
+            Self::Debt => "debt_not_found",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How events are made: the documented `data` of each type, in one place each.
 
+use scaivault_core::debt::Debt;
 use scaivault_core::event::{Event, EventType, Subject};
 use scaivault_core::ids::{EventId, RotationId, WebhookId};
 use scaivault_core::path::SecretPath;
@@ -221,6 +222,28 @@ pub(crate) fn completed(head: Option<&SecretHead>, rotation: &Rotation) -> Event
     match head {
         Some(head) => draft.about(head),
         None => draft.on(&rotation.path),
+    }
+}
+
+/// `debt` has reached the age that is told of.
+pub(crate) fn debt(debt: &Debt) -> EventDraft {
+    let draft = EventDraft::new(
+        EventType::RotationDebt,
+        json!({
+            "debt_id": debt.id,
+            "kind": debt.owed.as_str(),
+            "target_id": debt.target_id,
+            "target_name": debt.target_name,
+            "rotation_id": debt.owed.rotation_id(),
+            "since": debt.since.to_rfc3339(),
+            "attempts": debt.attempts,
+            "error": debt.trouble.as_ref().map(|trouble| trouble.kind.as_str()),
+            "message": debt.trouble.as_ref().map(|trouble| trouble.kind.advice()),
+        }),
+    );
+    match debt.owed.path() {
+        Some(path) => draft.on(path),
+        None => draft,
     }
 }
 

@@ -41,7 +41,8 @@ pub use receivers::{
     WebhookTestOutcome,
 };
 pub use rotation::{
-    Act, Attach, AttachTo, Attachment, ClaimedRotation, RotationPolicyChange, RotationPolicyDraft,
+    Act, Attach, AttachTo, Attachment, ClaimedRotation, DebtFigures, DueDebt, Rehearsal,
+    RehearsalStep, RotationPolicyChange, RotationPolicyDraft, Stuck,
 };
 pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
 pub use signals::Signals;

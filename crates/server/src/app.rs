@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use scaivault_core::access::Cidr;
 use scaivault_core::ids::TenantId;
 use scaivault_core::ports::StoreHealth;
-use scaivault_engine::{TallyReading, Vault};
+use scaivault_engine::{DebtFigures, TallyReading, Vault};
 use scaivault_store::SqliteStore;
 
 use tokio::sync::{Semaphore, watch};
@@ -76,6 +76,8 @@ pub(crate) struct App {
     pub(crate) probe: Recent<Probed>,
     /// Secrets by tenant, as last counted: a scan.
     pub(crate) secret_counts: Recent<Option<BTreeMap<TenantId, u64>>>,
+    /// Debts at targets, as last counted.
+    pub(crate) debts: Recent<Option<DebtFigures>>,
     /// What the counters were told last.
     pub(crate) told: Mutex<(TallyReading, u64)>,
 }
@@ -104,6 +106,15 @@ impl App {
         let vault = self.vault.clone();
         let count = async move { vault.store().secret_counts().await.ok() };
         let counts = self.secret_counts.get(Option::is_some, count).await;
+        let vault = self.vault.clone();
+        let figures = async move { vault.debt_figures().await.ok() };
+        let figures = self.debts.get(Option::is_some, figures).await;
+        if let Some(figures) = figures.flatten() {
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            self.metrics.debts.set(number(figures.count));
+            let oldest = figures.oldest.as_secs();
+            self.metrics.debt_oldest.set(number(oldest));
+        }
         for (tenant, count) in counts.flatten().into_iter().flatten() {
             self.metrics.tenant(tenant.as_str()).set_secrets(count);
         }

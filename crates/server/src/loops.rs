@@ -9,6 +9,7 @@ use scaivault_engine::{Vault, VaultError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::debt_lanes::DebtLanes;
 use crate::dispatcher::Dispatcher;
 use crate::lanes::Lanes;
 
@@ -18,6 +19,12 @@ const NAP_MAX: Duration = Duration::from_secs(15);
 const NAP_MIN: Duration = Duration::from_millis(5);
 /// After trouble.
 const NAP_TROUBLE: Duration = Duration::from_secs(1);
+/// Debts are tried at a low rate: nothing is gained by looking more often.
+const DEBT_NAP_MIN: Duration = Duration::from_millis(500);
+/// From the start to the first sweep.
+const SWEEP_FIRST: Duration = Duration::from_secs(600);
+/// From one sweep to the next.
+const SWEEP: Duration = Duration::from_secs(86_400);
 /// Between rounds of housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
@@ -35,6 +42,8 @@ pub(crate) fn start(
     loops.spawn(rotations(vault.clone(), stop.clone()));
     loops.spawn(campaigns(vault.clone(), stop.clone()));
     loops.spawn(targets(vault.clone(), targets_max, stop.clone()));
+    loops.spawn(debts(vault.clone(), targets_max, stop.clone()));
+    loops.spawn(sweeps(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), stop.clone()));
@@ -108,6 +117,54 @@ async fn targets(vault: Arc<Vault>, most: usize, mut stop: Stop) {
         }
     }
     lanes.finish().await;
+}
+
+/// Works on debts of so many targets at a time, beside the rotations; one that hangs holds one
+/// place.
+async fn debts(vault: Arc<Vault>, most: usize, mut stop: Stop) {
+    let mut lanes = DebtLanes::default();
+    while !*stop.borrow() {
+        let mut nap = NAP_MAX;
+        let room = most.max(1).saturating_sub(lanes.len());
+        if room > 0 {
+            match vault.debts_due(&lanes.busy(), room).await {
+                Ok(due) if due.is_empty() => {
+                    nap = until(&vault, next_debt(&vault).await).max(DEBT_NAP_MIN);
+                }
+                Ok(due) => {
+                    due.into_iter()
+                        .for_each(|debt| lanes.start(vault.clone(), debt));
+                    continue;
+                }
+                Err(error) => nap = trouble("debts", &error),
+            }
+        }
+        tokio::select! {
+            () = lanes.one_done() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    lanes.finish().await;
+}
+
+async fn next_debt(vault: &Vault) -> Option<Timestamp> {
+    vault.store().next_work().await.ok()?.debt_at
+}
+
+/// Sweeps every target once a day, the first time a while after the start.
+async fn sweeps(vault: Arc<Vault>, mut stop: Stop) {
+    let mut nap = SWEEP_FIRST;
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => return,
+        }
+        nap = match vault.sweeps_run_once().await {
+            Ok(_) => SWEEP,
+            Err(error) => trouble("sweep", &error).max(SWEEP_FIRST),
+        };
+    }
 }
 
 async fn next_rotation(vault: &Vault) -> Option<Timestamp> {

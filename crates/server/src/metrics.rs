@@ -56,6 +56,10 @@ pub(crate) struct Metrics {
     pub store_queue_depth: Gauge,
     /// Size of the store's files, as last looked at.
     pub store_bytes: Gauge,
+    /// Debts at targets.
+    pub debts: Gauge,
+    /// The age of the oldest of them, in seconds.
+    pub debt_oldest: Gauge,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -129,6 +133,8 @@ impl Metrics {
             audit_rows: Counter::default(),
             store_queue_depth: Gauge::default(),
             store_bytes: Gauge::default(),
+            debts: Gauge::default(),
+            debt_oldest: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -159,6 +165,16 @@ impl Metrics {
             "audit_rows",
             "Rows written to the audit chain",
             self.audit_rows.clone(),
+        );
+        registry.register(
+            "rotation_debts",
+            "What is still to be removed at targets",
+            self.debts.clone(),
+        );
+        registry.register(
+            "rotation_debt_oldest_seconds",
+            "Age of the oldest debt",
+            self.debt_oldest.clone(),
         );
         let depth = self.store_queue_depth.clone();
         registry.register(

@@ -14,6 +14,8 @@ use scaivault_core::ports::{
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use serde_json::{Map, Value};
 
+/// What names of throw-away accounts begin with.
+const THROW_AWAY: &str = "scaivault_rehearsal_";
 /// Its name as a connector.
 pub const SCRIPTED: &str = "scripted";
 
@@ -37,6 +39,7 @@ pub enum Luck {
 enum Change {
     Set(String, String),
     Lock(String),
+    Remove(Vec<String>),
 }
 
 #[derive(Default)]
@@ -60,6 +63,7 @@ impl State {
     fn change(&mut self, epoch: u64, change: Change) -> bool {
         let account = match &change {
             Change::Set(account, _) | Change::Lock(account) => account.clone(),
+            Change::Remove(_) => String::new(),
         };
         let fence = self.fence.entry(account).or_default();
         if epoch < *fence {
@@ -74,6 +78,12 @@ impl State {
             Change::Lock(account) => {
                 self.sessions.remove(&account);
                 self.accounts.insert(account, None);
+            }
+            Change::Remove(accounts) => {
+                for account in accounts {
+                    self.accounts.remove(&account);
+                    self.fence.remove(&account);
+                }
             }
         }
         true
@@ -313,12 +323,34 @@ impl Connector for ScriptedTarget {
         self.0.lock().effect(call.epoch, Change::Lock(name))
     }
 
-    fn rehearsal_account(&self, _call: &Call<'_>) -> Option<Map<String, Value>> {
-        None
+    fn rehearsal_account(&self, call: &Call<'_>) -> Option<Map<String, Value>> {
+        let name = |end: &str| Value::String(format!("{THROW_AWAY}{}{end}", call.tag));
+        let names = Value::Array(vec![name("_a"), name("_b")]);
+        let account = Map::from_iter([("accounts".to_owned(), names)]);
+        (call.overlap == Overlap::TwoUsers).then_some(account)
     }
 
-    async fn remove(&self, _call: &Call<'_>) -> Effect {
-        Effect::applied()
+    async fn remove(&self, call: &Call<'_>) -> Effect {
+        let pair = call.account.get("accounts").and_then(Value::as_array);
+        let one = call.account.get("account").into_iter();
+        let names = pair.into_iter().flatten().chain(one);
+        let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+        if !names.iter().all(|name| name.starts_with(THROW_AWAY)) {
+            return Effect::NotApplied(TroubleKind::Settings.into());
+        }
+        self.0.lock().effect(call.epoch, Change::Remove(names))
+    }
+
+    async fn sweep(&self, _call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+        let state = self.0.lock();
+        if state.unreachable {
+            return Err(TroubleKind::Unreachable.into());
+        }
+        let names = state.accounts.keys();
+        Ok(names
+            .filter(|name| name.starts_with(THROW_AWAY))
+            .cloned()
+            .collect())
     }
 }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod campaigns;
 mod cli;
 mod crash;
+mod debts;
 mod disk;
 mod first_integration;
 mod harness;

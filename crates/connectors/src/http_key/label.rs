@@ -8,6 +8,9 @@ use crate::value;
 /// What the names of throw-away keys begin with.
 pub(super) const REHEARSAL: &str = "scaivault_rehearsal_";
 
+/// What the names of our other keys begin with; the rotation's id follows.
+pub(super) const PREFIX: &str = "scaivault_";
+
 /// The attachment's field that makes it a rehearsal.
 pub(super) const REHEARSAL_FIELD: &str = "rehearsal";
 
@@ -18,7 +21,7 @@ const TAG_MAX: usize = 48;
 pub(super) fn base(call: &Call<'_>) -> String {
     match value::setting(call.account, REHEARSAL_FIELD) {
         Some(name) => name.to_owned(),
-        None => format!("scaivault_{}", call.tag),
+        None => format!("{PREFIX}{}", call.tag),
     }
 }
 

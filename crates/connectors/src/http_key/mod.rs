@@ -151,7 +151,8 @@ impl HttpKey {
         let keys = Keys::open(&*self.reach, &settings, call).await?;
         let base = label::base(call);
         let listing = keys.list().await?;
-        let count = listing.of(&base).count();
+        let of_this = listing.of(&base);
+        let count = of_this.filter(|(_, epoch)| *epoch <= call.epoch).count();
         if count > 0 {
             self.settling.accepted(&residue_digest(&settings, &base));
             return Ok(Residue::Found(u64::try_from(count).unwrap_or(u64::MAX)));
@@ -361,6 +362,29 @@ impl Connector for HttpKey {
             }
             _ => Effect::NotApplied(TroubleKind::Settings.into()),
         }
+    }
+
+    fn swept_account(&self, name: &str) -> (Overlap, Map<String, Value>) {
+        let mut account = Map::new();
+        let field = label::REHEARSAL_FIELD.to_owned();
+        account.insert(field, Value::String(name.to_owned()));
+        (Overlap::NKeys, account)
+    }
+
+    async fn tags(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+        let settings = Settings::of(call.settings)?;
+        let keys = Keys::open(&*self.reach, &settings, call).await?;
+        let listing = keys.list().await?;
+        let names = listing.items.iter();
+        let mut found: Vec<String> = names
+            .filter_map(|item| label::split(&item.name))
+            .filter(|(base, _)| !label::is_rehearsal(base))
+            .filter_map(|(base, _)| base.strip_prefix(label::PREFIX))
+            .map(str::to_owned)
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {

@@ -310,6 +310,12 @@ impl Connector for Redis {
         removed.unwrap_or_else(Effect::NotApplied)
     }
 
+    fn swept_account(&self, name: &str) -> (Overlap, Map<String, Value>) {
+        let mut account = Map::new();
+        account.insert("account".to_owned(), Value::String(name.to_owned()));
+        (Overlap::TwoPasswords, account)
+    }
+
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
         rehearsal::sweep(self, call).await
     }

@@ -6,6 +6,7 @@
 
 mod cases;
 mod suite;
+mod vault;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -119,5 +120,6 @@ pub(crate) async fn conformance(subject: &dyn Subject) {
     cases::fingerprint(&mut suite).await;
     cases::many(&mut suite).await;
     cases::rehearsal(&mut suite).await;
+    vault::rehearsal(&mut suite).await;
     cases::log(&suite).await;
 }

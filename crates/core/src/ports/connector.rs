@@ -249,12 +249,13 @@ pub trait Connector: Send + Sync {
     /// an account or key that `keep` needs. A credential that is gone already is `Applied`.
     async fn retire(&self, call: &Call<'_>, dead: &Plaintext, keep: Option<&Plaintext>) -> Effect;
 
-    /// For minting connectors: whether a mint of this rotation left something.
+    /// For minting connectors: whether a mint of this rotation, up to the call's epoch, left
+    /// something.
     async fn residue(&self, _call: &Call<'_>) -> Residue {
         Residue::None
     }
 
-    /// For minting connectors: revokes everything that carries this rotation's tag.
+    /// For minting connectors: revokes what carries this rotation's tag, up to the call's epoch.
     async fn clear(&self, _call: &Call<'_>) -> Effect {
         Effect::applied()
     }
@@ -274,6 +275,22 @@ pub trait Connector: Send + Sync {
     /// Removes the throw-away accounts of `call.account` altogether. Refuses names without the
     /// rehearsal prefix. What is gone already is `Applied`.
     async fn remove(&self, call: &Call<'_>) -> Effect;
+
+    /// The settings that [`Self::remove`] takes for a name that [`Self::sweep`] found, and the plan
+    /// that goes with them.
+    fn swept_account(&self, name: &str) -> (Overlap, Map<String, Value>) {
+        let mut account = Map::new();
+        account.insert("account".to_owned(), Value::String(name.to_owned()));
+        (Overlap::None, account)
+    }
+
+    /// For minting connectors: tags of rotations whose keys are at the target, for the sweep.
+    ///
+    /// # Errors
+    /// When the target could not be asked.
+    async fn tags(&self, _call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+        Ok(Vec::new())
+    }
 
     /// Names of accounts at the target with the rehearsal prefix, for the sweep.
     ///

@@ -89,6 +89,14 @@ unit_names! {
     CampaignWrite = "campaign_write";
     CampaignStep = "campaign_step";
     CampaignAct = "campaign_act";
+    RehearsalBegin = "rehearsal_begin";
+    RehearsalEnd = "rehearsal_end";
+    DebtClaim = "debt_claim";
+    DebtStep = "debt_step";
+    DebtSettle = "debt_settle";
+    DebtRetry = "debt_retry";
+    DebtWriteOff = "debt_write_off";
+    DebtSweep = "debt_sweep";
     TargetWrite = "target_write";
     TargetDelete = "target_delete";
     WebhookWrite = "webhook_write";

@@ -124,6 +124,21 @@ pub struct AtTarget {
     pub resume_phase: Option<Phase>,
     /// Why it steps back.
     pub back_reason: Option<Reason>,
+    /// The target was asked to mint: an answer that was lost may bring a key late.
+    #[serde(default)]
+    pub minting: bool,
+    /// The epoch of the mint that is stored; keys of earlier ones are nobody's.
+    #[serde(default)]
+    pub minted_epoch: Option<u64>,
+    /// What was given up is proven dead; only the last look for late mints is left.
+    #[serde(default)]
+    pub retired: bool,
+    /// Since when it tries to have a credential refused: resuming does not begin it anew.
+    #[serde(default)]
+    pub giving_up_since: Option<Timestamp>,
+    /// The last look found no late mint.
+    #[serde(default)]
+    pub residue_clear: bool,
 }
 
 impl AtTarget {
@@ -153,6 +168,11 @@ impl AtTarget {
             alerted: false,
             resume_phase: None,
             back_reason: None,
+            minting: false,
+            minted_epoch: None,
+            retired: false,
+            giving_up_since: None,
+            residue_clear: false,
         }
     }
 
@@ -221,6 +241,7 @@ pub(super) fn decide(
         Phase::Verifying if at.refusals >= REFUSALS_MAX => Step::StepBack(Reason::VerifyFailed),
         Phase::Verifying => Step::Verify,
         Phase::Propagating | Phase::Draining => moving(rotation, at, seen, current, now),
+        Phase::Revoking if at.retired => last_look(rotation, at).unwrap_or(Step::Close),
         Phase::Revoking => match at.in_flight {
             InFlight::Nothing if at.to_heal => Step::Send(Effect::Heal),
             InFlight::Nothing => Step::Send(Effect::Retire),
@@ -250,6 +271,18 @@ fn applying(rotation: &Rotation, at: &AtTarget) -> Step {
     }
 }
 
+/// Before the end of a rotation whose target mints: a key whose answer was lost may have come
+/// late, and would be nobody's.
+fn last_look(rotation: &Rotation, at: &AtTarget) -> Option<Step> {
+    if !rotation.owes_last_look() {
+        return None;
+    }
+    Some(match at.in_flight {
+        InFlight::Nothing if at.to_clear => Step::Send(Effect::Clear),
+        InFlight::Nothing | InFlight::Sent | InFlight::Told => Step::Look(Look::Residue),
+    })
+}
+
 /// Consumers move to the new version; then the target falls silent.
 fn moving(
     rotation: &Rotation,
@@ -262,7 +295,8 @@ fn moving(
         return Step::Park(Reason::ChangedByHand);
     }
     if rotation.from_version == 0 {
-        return Step::Close; // the first credential: there is no old one
+        // The first credential: there is no old one.
+        return last_look(rotation, at).unwrap_or(Step::Close);
     }
     if at.forced {
         return Step::Enter(Phase::Revoking);
@@ -339,7 +373,7 @@ fn stepping_back(
         return Step::Park(Reason::ChangedByHand);
     }
     if !at.maybe_live {
-        return Step::Finish;
+        return last_look(rotation, at).unwrap_or(Step::Finish);
     }
     if rotation.to_version.is_none() {
         return match at.in_flight {

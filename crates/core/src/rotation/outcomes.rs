@@ -9,7 +9,7 @@ use super::reason::Reason;
 use super::record::Rotation;
 use crate::identity::Identity;
 use crate::ports::{Login, Residue, Sessions};
-use crate::target::{Trouble, TroubleKind};
+use crate::target::{Overlap, Trouble, TroubleKind};
 use crate::time::Timestamp;
 
 /// Attempts of a step in a row before a person is asked.
@@ -27,7 +27,7 @@ pub struct Jitter(pub u64);
 
 impl Jitter {
     /// Between half of `wait` and `wait`.
-    fn spread(self, wait: Duration) -> Duration {
+    pub(crate) fn spread(self, wait: Duration) -> Duration {
         let half = u64::try_from(wait.as_millis() / 2).unwrap_or(u64::MAX);
         Duration::from_millis(half + self.0 % (half + 1))
     }
@@ -59,7 +59,12 @@ impl Rotation {
         let mut next = self.enter(phase, now);
         next.wake_at = Some(now);
         next.trouble = None;
-        next.at(|at| at.in_flight = InFlight::Nothing);
+        next.at(|at| {
+            at.in_flight = InFlight::Nothing;
+            if phase == Phase::Revoking {
+                at.giving_up_since = at.giving_up_since.or(Some(now));
+            }
+        });
         next
     }
 
@@ -81,6 +86,7 @@ impl Rotation {
             at.in_flight = InFlight::Sent;
             at.sent_until = Some(hold_until);
             at.maybe_live |= matches!(effect, Effect::Apply);
+            at.minting |= matches!(effect, Effect::Apply) && at.attached.overlap == Overlap::NKeys;
         });
         next
     }
@@ -98,9 +104,22 @@ impl Rotation {
             (Effect::Apply, EffectOutcome::Applied { minted }) => {
                 let mut next = self.entered_at(Phase::Verifying, now);
                 next.to_version = minted.or(self.to_version);
+                if minted.is_some() {
+                    let epoch = self.epoch();
+                    next.at(|at| at.minted_epoch = Some(epoch));
+                }
                 next
             }
             (_, EffectOutcome::Applied { .. }) => {
+                let mut next = self.next();
+                next.wake_at = Some(now);
+                next.at(|at| at.in_flight = InFlight::Told);
+                next
+            }
+            // Beside a key that is kept, the connector finds nothing older to clear.
+            (Effect::Clear, EffectOutcome::NotApplied(trouble))
+                if trouble.kind == TroubleKind::Fenced && self.phase != Phase::Applying =>
+            {
                 let mut next = self.next();
                 next.wake_at = Some(now);
                 next.at(|at| at.in_flight = InFlight::Told);
@@ -168,10 +187,51 @@ impl Rotation {
             return next;
         }
         next.wake_at = Some(now);
+        next.trouble = None;
+        let (minted, is_last) = (self.to_version.is_some(), self.phase != Phase::Applying);
         next.at(|at| {
             at.in_flight = InFlight::Nothing;
             at.to_clear = found;
-            at.maybe_live = found;
+            // Beside a key that is stored, this says nothing of that one.
+            at.maybe_live = if minted { at.maybe_live } else { found };
+            at.residue_clear = is_last && !found;
+        });
+        next
+    }
+
+    /// Whether the target may hold a key of this rotation that came late: looked for before the
+    /// end.
+    pub fn owes_last_look(&self) -> bool {
+        let Some(at) = &self.at_target else {
+            return false;
+        };
+        let bounded = self.to_version.is_none()
+            || at.minted_epoch.is_some()
+            || self.phase == Phase::RollingBack;
+        at.minting && bounded && !at.residue_clear
+    }
+
+    /// Up to which epoch keys of this rotation are nobody's: before the one that is stored, as
+    /// long as that one is kept.
+    pub fn residue_epoch(&self) -> u64 {
+        let minted = self.at_target.as_ref().and_then(|at| at.minted_epoch);
+        match minted {
+            Some(minted) if self.phase != Phase::RollingBack => minted.saturating_sub(1),
+            _ => self.epoch(),
+        }
+    }
+
+    /// What was given up is proven dead; late mints are looked for before the end.
+    #[must_use]
+    pub fn retired(&self, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.wake_at = Some(now);
+        next.trouble = None;
+        next.attempts = 0;
+        next.at(|at| {
+            at.in_flight = InFlight::Nothing;
+            at.to_clear = false;
+            at.retired = true;
         });
         next
     }
@@ -394,6 +454,7 @@ impl Rotation {
         next.at(|at| {
             at.in_flight = InFlight::Nothing;
             at.back_reason = Some(reason);
+            at.giving_up_since = Some(now);
             at.resume_phase = None;
             at.looked_at = None;
             at.quiet_since = None;
@@ -440,8 +501,9 @@ impl Rotation {
         let at = self.at_target.as_ref();
         let phase = at.and_then(|at| at.resume_phase);
         // The old credential was not touched, and the last look at its use is long ago.
-        let untouched =
-            at.is_some_and(|at| at.in_flight == InFlight::Nothing && !at.retiring && !at.forced);
+        let untouched = at
+            .is_some_and(|at| at.in_flight == InFlight::Nothing && !at.retiring && !at.forced)
+            && !at.is_some_and(|at| at.retired);
         let phase = match phase {
             Some(Phase::Revoking) if untouched => Phase::Draining,
             Some(phase) => phase,

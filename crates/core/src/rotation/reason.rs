@@ -36,6 +36,8 @@ pub enum Reason {
     GapNotAccepted,
     /// A person asked for it.
     ByHand,
+    /// A person gave it up; what it may have left at the target is a debt.
+    Abandoned,
 }
 
 impl Reason {
@@ -56,6 +58,7 @@ impl Reason {
             Self::DrainDeadline => "drain_deadline",
             Self::GapNotAccepted => "gap_not_accepted",
             Self::ByHand => "by_hand",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -107,6 +110,10 @@ impl Reason {
                  or attach the secret with another strategy, and rotate again"
             }
             Self::ByHand => "ended by request; nothing to do",
+            Self::Abandoned => {
+                "given up by request: what the target may still accept is listed under \
+                 /v1/rotation/debts and removed from there"
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a person may do with a rotation at a target: resume, roll back, approve.
+//! What a person may do with a rotation at a target: resume, roll back, approve, abandon.
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
@@ -20,18 +20,22 @@ pub enum Act {
     RollBack,
     /// The old credential may be revoked.
     Approve,
+    /// It ends here: readers keep what they get now, and what the target may still accept
+    /// becomes a debt.
+    Abandon,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 3] = [Self::Resume, Self::RollBack, Self::Approve];
+    pub const ALL: [Self; 4] = [Self::Resume, Self::RollBack, Self::Approve, Self::Abandon];
 
     /// Whether it is legal now.
     pub fn is_legal(self, rotation: &Rotation) -> bool {
         let Some(at) = &rotation.at_target else {
-            return false;
+            return self == Self::Abandon && !rotation.phase.is_final();
         };
         match self {
+            Self::Abandon => !rotation.phase.is_final(),
             Self::Resume => rotation.phase == Phase::Parked,
             Self::RollBack => rotation.may_roll_back(),
             Self::Approve => {
@@ -78,12 +82,19 @@ impl Vault {
                     "a step of this rotation is under way: try again in a moment".into(),
                 ));
             }
-            let next = match act {
-                Act::Resume => rotation.resumed(true, now),
-                Act::RollBack => rotation.stepped_back(Reason::ByHand, now),
-                Act::Approve => rotation.approved(caller.identity().clone(), now),
+            let stepped = |next: Rotation| {
+                let unit = self.step_unit(UnitName::RotationAct, caller, &next, now);
+                (next, unit)
             };
-            let unit = self.step_unit(UnitName::RotationAct, caller, &next, now);
+            let (next, unit) = match act {
+                Act::Resume => stepped(rotation.resumed(true, now)),
+                Act::RollBack => stepped(rotation.stepped_back(Reason::ByHand, now)),
+                Act::Approve => stepped(rotation.approved(caller.identity().clone(), now)),
+                Act::Abandon => {
+                    let reason = Reason::Abandoned;
+                    self.abandon_unit(caller, &rotation, reason, now).await?
+                }
+            };
             match self.commit(unit).await {
                 Ok(_) => return Ok(next),
                 Err(CommitError::Conflict(_)) => {}

@@ -363,7 +363,10 @@ impl Vault {
                 connector.apply_manager(&call, kept).await
             }
             (Effect::Apply, old, new) => connector.apply(&call, new, old).await,
-            (Effect::Clear, _, _) => connector.clear(&call).await,
+            (Effect::Clear, _, _) => {
+                let epoch = marked.residue_epoch();
+                connector.clear(&Call { epoch, ..call }).await
+            }
             (Effect::Retire, Some(dead), kept) => connector.retire(&call, dead, kept).await,
             (Effect::Heal | Effect::Restore, _, Some(kept)) => {
                 connector.apply(&call, Some(kept), None).await
@@ -456,6 +459,10 @@ impl Vault {
                 rotation.looked_for_candidate(&login, jitter, self.now())
             }
             Look::Residue => {
+                let call = Call {
+                    epoch: rotation.residue_epoch(),
+                    ..call
+                };
                 let residue = session.connector.residue(&call).await;
                 rotation.looked_for_residue(&residue, jitter, self.now())
             }
@@ -478,6 +485,7 @@ impl Vault {
                 match rotation.looked_at_retired(&dead, kept.as_ref(), jitter, now) {
                     Some(next) => next,
                     None if back => rotation.candidate_dead(now),
+                    None if rotation.owes_last_look() => rotation.retired(now),
                     None => return self.target_complete(caller, rotation, now).await,
                 }
             }

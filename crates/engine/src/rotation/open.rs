@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::{Identity, Scope};
-use scaivault_core::ids::{RotationId, RotationPolicyId};
+use scaivault_core::ids::{RotationId, RotationPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Record, RotationFilter, RotationPolicyReads, RotationReads,
-    SecretReads, Unit, UnitName,
+    AssignmentReads, CommitError, ReadError, Record, RecordKind, RotationFilter,
+    RotationPolicyReads, RotationReads, SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Strategy, Trigger};
 use scaivault_core::secret::SecretHead;
@@ -136,6 +136,11 @@ impl Vault {
             )
             .await?
             .ok_or(VaultError::NotFound(Missing::RotationPolicy))?;
+            if assignment.attached.is_some() && self.debt_in_hand(tenant, path).await? {
+                return Err(VaultError::Unavailable(
+                    "a debt of this secret is being settled: try again in a moment".into(),
+                ));
+            }
             let open = match &assignment.open_rotation {
                 Some(id) => RotationReads::rotation_find(&*self.store, tenant, id).await?,
                 None => None,
@@ -237,6 +242,10 @@ impl Vault {
         );
         let rotation = match &assignment.attached {
             Some(attached) => {
+                let held = self.debt_in_hand(&head.tenant, &head.path).await;
+                if held.map_err(|error| CommitError::Unavailable(error.to_string()))? {
+                    return Err(CommitError::Conflict(RecordKind::Debt));
+                }
                 let fence = self.next_fence(head, now).await?;
                 let rules = policy.rules.clone();
                 rotation.at_target(attached.clone(), rules, how.contained, fence)
@@ -260,17 +269,26 @@ impl Vault {
     /// Above every epoch that an earlier rotation of the secret can have left at the target. The
     /// clock alone would not do: it may have been set back.
     async fn next_fence(&self, head: &SecretHead, now: Timestamp) -> Result<u64, CommitError> {
+        let above = self.fence_above(&head.tenant, &head.path).await;
+        let above = above.map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        let clock = u64::try_from(now.as_micros()).unwrap_or(0);
+        Ok(clock.max(above))
+    }
+
+    /// The first number above those, and not above any of a rotation that comes.
+    pub(super) async fn fence_above(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<u64, ReadError> {
         let filter = RotationFilter {
-            path: Some(head.path.clone()),
+            path: Some(path.clone()),
             ..RotationFilter::default()
         };
-        let rows =
-            RotationReads::rotation_list(&*self.store, &head.tenant, &filter, None, FENCE_LOOK)
-                .await
-                .map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        let rows = RotationReads::rotation_list(&*self.store, tenant, &filter, None, FENCE_LOOK);
+        let rows = rows.await?;
         let above = rows.iter().map(|row| row.epoch().saturating_add(1)).max();
-        let clock = u64::try_from(now.as_micros()).unwrap_or(0);
-        Ok(clock.max(above.unwrap_or(0)))
+        Ok(above.unwrap_or(0))
     }
 
     async fn announce_again(

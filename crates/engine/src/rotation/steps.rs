@@ -347,19 +347,9 @@ impl Vault {
         reason: Reason,
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
-        let next = rotation.abandoned(reason, now);
-        let mut unit = self.step_unit(UnitName::RotationAbandon, caller, &next, now);
-        if rotation.is_before_promotion() {
-            unit = self.withdraw_candidate(unit, rotation).await?;
-            unit = unit.emit(self.failed_event(caller, &next, reason, now));
-        }
-        if let Some((assignment, policy)) = self.attachment_of(rotation).await? {
-            // The next interval counts from here: whatever ended this one has been told.
-            let rotated = assignment.rotated(policy.as_ref(), now);
-            unit = unit.put(Record::Assignment(rotated));
-        }
+        let (next, unit) = self.abandon_unit(caller, rotation, reason, now).await?;
         self.commit(unit).await?;
-        if rotation.is_before_promotion() {
+        if next.phase == Phase::RolledBack {
             Tally::add(&self.tally.rotations_failed);
         }
         Ok(next)
@@ -387,10 +377,9 @@ impl Vault {
             if rotation.phase.is_final() {
                 continue;
             }
-            if rotation.is_before_promotion() {
-                unit = self.withdraw_candidate(unit, &rotation).await?;
-            }
-            let step = self.step_unit(unit.name, caller, &rotation.abandoned(reason, now), now);
+            let (next, left) = self.ended_half_way(&rotation, reason, now).await?;
+            let step = self.step_unit(unit.name, caller, &next, now);
+            unit.ops.extend(left.ops);
             unit.ops.extend(step.ops);
             unit.audit.extend(step.audit);
         }
@@ -423,7 +412,7 @@ impl Vault {
         Ok(RotationReads::rotation_list(&*self.store, &head.tenant, &filter, None, most).await?)
     }
 
-    async fn withdraw_candidate(
+    pub(super) async fn withdraw_candidate(
         &self,
         unit: Unit,
         rotation: &Rotation,

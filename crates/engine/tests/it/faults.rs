@@ -56,7 +56,21 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::CampaignWrite, "see campaigns.rs"),
     (UnitName::CampaignStep, "see campaigns.rs"),
     (UnitName::CampaignAct, "see campaigns.rs"),
+    (UnitName::DebtClaim, OF_DEBTS),
+    (UnitName::DebtStep, OF_DEBTS),
+    (UnitName::DebtSettle, OF_DEBTS),
+    (UnitName::DebtRetry, OF_DEBTS),
+    (UnitName::DebtWriteOff, OF_DEBTS),
+    (UnitName::DebtSweep, OF_REHEARSALS),
+    (UnitName::RehearsalBegin, OF_REHEARSALS),
+    (UnitName::RehearsalEnd, OF_REHEARSALS),
 ];
+
+/// Those of debts, too.
+const OF_DEBTS: &str = "see debts.rs";
+
+/// And those of rehearsals.
+const OF_REHEARSALS: &str = "see rehearsals.rs";
 
 /// Those steps have their own faults.
 const AT_TARGET: &str = "see targets.rs";

@@ -6,12 +6,14 @@
 mod ageing;
 mod attachments;
 mod campaigns;
+mod debts;
 mod deletion;
 mod faults;
 mod groups;
 mod ninety_days;
 mod races;
 mod receivers;
+mod rehearsals;
 mod revocation;
 mod rotation_endings;
 mod secrecy;

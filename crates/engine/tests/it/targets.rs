@@ -71,7 +71,7 @@ pub(crate) async fn attached(rules: Rules) -> World {
 }
 
 /// Asks for a rotation and lets the worker do what can be done at once.
-async fn rotate(w: &World) {
+pub(crate) async fn rotate(w: &World) {
     w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
     w.work().await;
 }
@@ -86,7 +86,7 @@ pub(crate) fn rules() -> Rules {
 }
 
 /// What readers get is accepted, and nothing is accepted that is not stored.
-async fn check(w: &World) {
+pub(crate) async fn check(w: &World) {
     let rows = w.versions(AT).await;
     let head = w.head(AT).await.unwrap();
     let mut stored = Vec::new();
@@ -135,7 +135,7 @@ pub(crate) async fn follow(w: &mut World) -> Phase {
     panic!("never ends: {:?}", w.rotations(AT).await.last());
 }
 
-fn only(w: &World, account: &str) {
+pub(crate) fn only(w: &World, account: &str) {
     let accepted = w.target.accepted();
     let names: Vec<&str> = accepted.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, [account]);

@@ -5,7 +5,9 @@ mod assignments;
 mod audit;
 mod campaign_view;
 mod campaigns;
+mod debts;
 mod policies;
+mod rehearse;
 mod rotation_policies;
 mod rotation_rules;
 mod rotations;
@@ -35,6 +37,8 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(rotations::routes())
         .merge(targets::routes())
         .merge(campaigns::routes())
+        .merge(rehearse::routes())
+        .merge(debts::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
         .merge(audit::routes())
@@ -53,6 +57,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(rotations::operations());
     all.extend(targets::operations());
     all.extend(campaigns::operations());
+    all.extend(rehearse::operations());
+    all.extend(debts::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
     all.extend(audit::operations());

@@ -482,6 +482,7 @@ fn version_view(row: &Version, now: Timestamp) -> VersionItem {
         (VersionState::Closed, _) => "closed",
         (VersionState::Pending, _) => "pending",
         (VersionState::Withdrawn, _) => "withdrawn",
+        (VersionState::Owed, _) => "owed",
     };
     VersionItem {
         version: row.version,

@@ -268,6 +268,10 @@ pub fn debt(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> Debt {
         attempts: 0,
         trouble: None,
         alerted: false,
+        to_tell: false,
+        accepted: false,
+        told: false,
+        held_until: None,
         wake_at: wake,
         revision: 1,
     }

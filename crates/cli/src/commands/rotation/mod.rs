@@ -1,7 +1,9 @@
 //! `scaivault rotation …`
 
+mod abandon;
 mod assign;
 mod campaign;
+mod debts;
 mod list;
 mod policy;
 mod show;
@@ -9,6 +11,8 @@ mod unassign;
 
 use clap::Subcommand;
 use scaivault_api::rotation::Rotation;
+
+pub(crate) use debts::table as debts_table;
 
 use super::Session;
 use crate::table::{Table, or_dash};
@@ -29,6 +33,13 @@ pub(crate) enum Rotations {
     List(list::List),
     /// Show where a rotation stands
     Show(show::Show),
+    /// End a rotation here; what its target may still accept becomes a debt
+    Abandon(abandon::Abandon),
+    /// List what is still to be removed at targets
+    Debts(debts::Debts),
+    /// Try a debt again, or give it up
+    #[command(subcommand)]
+    Debt(debts::Debt),
 }
 
 impl Rotations {
@@ -40,6 +51,9 @@ impl Rotations {
             Self::Unassign(command) => command.run(session).await,
             Self::List(command) => command.run(session).await,
             Self::Show(command) => command.run(session).await,
+            Self::Abandon(command) => command.run(session).await,
+            Self::Debts(command) => command.run(session).await,
+            Self::Debt(command) => command.run(session).await,
         }
     }
 }

@@ -5,8 +5,10 @@ mod connectors;
 mod create;
 mod delete;
 mod list;
+mod rehearse;
 mod settings;
 mod show;
+mod sweep;
 mod update;
 
 use clap::Subcommand;
@@ -31,6 +33,10 @@ pub(crate) enum Targets {
     Check(check::Check),
     /// List the kinds of targets that can be spoken to
     Connectors(connectors::Connectors),
+    /// Try a whole rotation at a target with a throw-away account
+    Rehearse(rehearse::Rehearse),
+    /// Look for what lies at a target and belongs to nothing
+    Sweep(sweep::Sweep),
 }
 
 impl Targets {
@@ -43,6 +49,8 @@ impl Targets {
             Self::Delete(command) => command.run(session).await,
             Self::Check(command) => command.run(session).await,
             Self::Connectors(command) => command.run(session).await,
+            Self::Rehearse(command) => command.run(session).await,
+            Self::Sweep(command) => command.run(session).await,
         }
     }
 }

@@ -112,7 +112,7 @@ async fn minted(suite: &mut Suite<'_>, old: &str) -> String {
     suite.advance(Some(old)).await
 }
 
-async fn login(suite: &Suite<'_>, credential: &str) -> Login {
+pub(super) async fn login(suite: &Suite<'_>, credential: &str) -> Login {
     suite
         .connector
         .login(&suite.call(), &plain(credential))

@@ -1,0 +1,363 @@
+//! The worker of debts: one step of one debt at a time, each with its row before and after.
+//!
+//! A look changes nothing and may be made at any time. Before the target is told to refuse a
+//! credential, the secret's attachment is held as well, and no rotation of the secret may be
+//! unfinished: what is retired must never be what a rotation is about to give out.
+
+use std::collections::BTreeSet;
+
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::debt::{Debt, DebtStep, Owed};
+use scaivault_core::ids::{TargetId, TenantId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    AssignmentReads, Effect, Login, Op, Record, RotationFilter, RotationReads, RunReads,
+    SecretReads, Unit, UnitName,
+};
+use scaivault_core::rotation::{Assignment, Attached, Phase};
+use scaivault_core::secret::{Version, VersionState};
+use scaivault_core::target::{Trouble, TroubleKind};
+
+use super::reached::{About, Reached};
+use super::worker::{HOLD, StepError, settle};
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::events;
+use crate::vault::Vault;
+
+/// Whom the audit trail names.
+const WORKER: &str = "debt-worker";
+/// Debts looked at to find one for each target.
+const DUE_LOOK: usize = 1_000;
+/// Debts of one slice.
+const SLICE_MAX: usize = 64;
+/// Steps of one debt in a row: look, tell, look.
+const STEPS_MAX: usize = 4;
+/// Debts and unfinished rotations of one secret that are looked at.
+const ROWS_MAX: usize = 1_000;
+
+/// A debt that is due. Whoever writes its row first has it in hand.
+pub struct DueDebt(Debt);
+
+impl DueDebt {
+    /// Where it is.
+    pub fn target_id(&self) -> &TargetId {
+        &self.0.target_id
+    }
+}
+
+impl Vault {
+    /// Works on every debt that is due, one per target, one after the other. Answers how many
+    /// were looked at; 0 means nothing is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; the debts come up again by themselves.
+    pub async fn debts_run_once(&self) -> Result<usize, VaultError> {
+        let due = self.debts_due(&[], SLICE_MAX).await?;
+        let number = due.len();
+        for debt in due {
+            self.debt_work(debt).await?;
+        }
+        Ok(number)
+    }
+
+    /// Debts that are due: at most one per target and none of those in `busy`, so that a target
+    /// that hangs holds back nobody else.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn debts_due(
+        &self,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<DueDebt>, VaultError> {
+        let rows = RunReads::debt_due(&*self.store, self.now(), DUE_LOOK).await?;
+        let mut taken: BTreeSet<TargetId> = busy.iter().cloned().collect();
+        let firsts = rows
+            .into_iter()
+            .filter(|debt| taken.insert(debt.target_id.clone()));
+        Ok(firsts.take(limit).map(DueDebt).collect())
+    }
+
+    /// Carries one debt on as far as it goes now.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; the debt comes up again by itself.
+    pub async fn debt_work(&self, due: DueDebt) -> Result<(), VaultError> {
+        settle(self.debt_steps(due.0).await)
+    }
+
+    /// Whether a debt of the secret is being told to the target now.
+    pub(super) async fn debt_in_hand(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<bool, VaultError> {
+        let now = self.now();
+        let rows = RunReads::debt_list(&*self.store, tenant, None, ROWS_MAX).await?;
+        Ok(rows.iter().any(|debt| {
+            debt.to_tell
+                && debt.owed.path() == Some(path)
+                && debt.held_until.is_some_and(|until| until > now)
+        }))
+    }
+
+    async fn debt_steps(&self, mut debt: Debt) -> Result<(), StepError> {
+        for _ in 0..STEPS_MAX {
+            match self.debt_step(debt).await? {
+                Some(next) if next.wake_at.is_some_and(|wake| wake <= self.now()) => debt = next,
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// One step; answers the row that follows, `None` when the debt is settled.
+    async fn debt_step(&self, debt: Debt) -> Result<Option<Debt>, StepError> {
+        let now = self.now();
+        let step = debt.step();
+        let Some(reached) = self.reached(&debt.tenant, &debt.target_id).await? else {
+            let trouble = Trouble::new(TroubleKind::Settings).code("target_gone");
+            let next = debt.put_off(Some(trouble), self.jitter(), now);
+            return self.debt_stepped(&debt, step, Some(next), None).await;
+        };
+        let is_exclusive = step == DebtStep::Retire;
+        if is_exclusive && self.is_rotating(&debt).await? {
+            let next = debt.put_off(debt.trouble.clone(), self.jitter(), now);
+            return self.debt_stepped(&debt, step, Some(next), None).await;
+        }
+        let assignment = match (is_exclusive, debt.owed.path()) {
+            (true, Some(path)) => {
+                AssignmentReads::assignment_find(&*self.store, &debt.tenant, path).await?
+            }
+            _ => None,
+        };
+        let until = now.plus(HOLD);
+        let held = debt.claimed(until);
+        let mut unit = Unit::new(UnitName::DebtClaim).put(Record::Debt(held.clone()));
+        let assignment = assignment.map(|row| Assignment {
+            claimed_until: Some(until),
+            revision: row.revision + 1,
+            ..row
+        });
+        if let Some(row) = &assignment {
+            unit = unit.put(Record::Assignment(row.clone()));
+        }
+        self.commit(unit).await?;
+        // Where nothing could be held, a rotation may have been opened meanwhile; from now on
+        // none is.
+        if is_exclusive && self.is_rotating(&held).await? {
+            let next = held.put_off(held.trouble.clone(), self.jitter(), self.now());
+            return self.debt_stepped(&held, step, Some(next), assignment).await;
+        }
+        let next = self.debt_done(&reached, &held, step).await?;
+        self.debt_stepped(&held, step, next, assignment).await
+    }
+
+    /// Whether a rotation of the secret at a target has not ended.
+    async fn is_rotating(&self, debt: &Debt) -> Result<bool, StepError> {
+        let filter = RotationFilter {
+            path: debt.owed.path().cloned(),
+            phases: Phase::ALL
+                .into_iter()
+                .filter(|phase| !phase.is_final())
+                .collect(),
+            ..RotationFilter::default()
+        };
+        let tenant = &debt.tenant;
+        let rows =
+            RotationReads::rotation_list(&*self.store, tenant, &filter, None, ROWS_MAX).await?;
+        Ok(rows.iter().any(|rotation| rotation.at_target.is_some()))
+    }
+
+    /// Looks or tells, and says which row follows.
+    async fn debt_done(
+        &self,
+        reached: &Reached,
+        debt: &Debt,
+        step: DebtStep,
+    ) -> Result<Option<Debt>, StepError> {
+        let connector = &reached.connector;
+        match &debt.owed {
+            Owed::Credential {
+                path,
+                version,
+                attached,
+                ..
+            } => {
+                let value = self
+                    .stored_value(&debt.tenant, path, Some(*version), true)
+                    .await?;
+                let Some(dead) = value else {
+                    let trouble = Trouble::new(TroubleKind::Credential).code("value_gone");
+                    let now = self.now();
+                    return Ok(Some(debt.put_off(Some(trouble), self.jitter(), now)));
+                };
+                let about = self.about(debt, path, attached).await?;
+                let call = reached.call(about);
+                if step == DebtStep::Login {
+                    let login: Login = connector.login(&call, &dead).await;
+                    return Ok(debt.looked(&login, self.jitter(), self.now()));
+                }
+                let keep = self.stored_value(&debt.tenant, path, None, true).await?;
+                let effect = connector.retire(&call, &dead, keep.as_ref()).await;
+                Ok(debt.sent(&effect, self.jitter(), self.now()))
+            }
+            Owed::Residue {
+                rotation_id,
+                attached,
+                until,
+                ..
+            } => {
+                let call = reached.call(About {
+                    account: &attached.account,
+                    overlap: attached.overlap,
+                    tag: rotation_id.as_str(),
+                    epoch: *until,
+                    promoted_for: None,
+                });
+                if step == DebtStep::Residue {
+                    let residue = connector.residue(&call).await;
+                    return Ok(debt.looked_for_residue(&residue, self.jitter(), self.now()));
+                }
+                let effect: Effect = connector.clear(&call).await;
+                Ok(debt.sent(&effect, self.jitter(), self.now()))
+            }
+            Owed::Account {
+                account,
+                overlap,
+                tag,
+            } => {
+                let call = reached.call(About {
+                    account,
+                    overlap: *overlap,
+                    tag,
+                    epoch: u64::MAX,
+                    promoted_for: None,
+                });
+                let effect = connector.remove(&call).await;
+                Ok(debt.sent(&effect, self.jitter(), self.now()))
+            }
+        }
+    }
+
+    /// Told under a number above every earlier rotation of the secret, and not above any that
+    /// comes.
+    async fn about<'a>(
+        &self,
+        debt: &'a Debt,
+        path: &SecretPath,
+        attached: &'a Attached,
+    ) -> Result<About<'a>, StepError> {
+        let rotation = match debt.owed.rotation_id() {
+            Some(id) => RotationReads::rotation_find(&*self.store, &debt.tenant, id).await?,
+            None => None,
+        };
+        let promoted = rotation.as_ref().and_then(|row| {
+            let at = row.at_target.as_ref()?;
+            at.demoted_at.or(at.promoted_at)
+        });
+        let now = self.now();
+        Ok(About {
+            account: &attached.account,
+            overlap: attached.overlap,
+            tag: rotation_tag(debt),
+            epoch: self.fence_above(&debt.tenant, path).await?,
+            promoted_for: promoted.map(|since| now.since(since)),
+        })
+    }
+
+    /// Commits what came of a step: the row that follows or its end, with its audit row.
+    async fn debt_stepped(
+        &self,
+        debt: &Debt,
+        step: DebtStep,
+        next: Option<Debt>,
+        held: Option<Assignment>,
+    ) -> Result<Option<Debt>, StepError> {
+        let now = self.now();
+        let caller = Caller::system(debt.tenant.clone(), WORKER, now);
+        let name = match next {
+            Some(_) => UnitName::DebtStep,
+            None => UnitName::DebtSettle,
+        };
+        let mut unit = Unit::new(name);
+        let extra = debt_extra(debt, step.as_str());
+        let trouble = next.as_ref().and_then(|next| next.trouble.as_ref());
+        let row = match trouble {
+            Some(trouble) => {
+                let code = trouble.kind.as_str();
+                caller.failed_row(Action::RotationDebt, debt.owed.path(), now, code, extra)
+            }
+            None => caller.row(Action::RotationDebt, debt.owed.path(), now, extra),
+        };
+        unit = unit.audited(row);
+        let mut next = next;
+        match &mut next {
+            Some(next) => {
+                if next.is_to_be_told(now) {
+                    next.alerted = true;
+                    unit = unit.emit(self.event(&caller, events::debt(next), now));
+                }
+                unit = unit.put(Record::Debt(next.clone()));
+            }
+            None => {
+                unit = self.debt_closed(unit, debt).await?;
+            }
+        }
+        if let Some(row) = held {
+            unit = unit.put(Record::Assignment(Assignment {
+                claimed_until: None,
+                revision: row.revision + 1,
+                ..row
+            }));
+        }
+        self.commit(unit).await?;
+        Ok(next)
+    }
+
+    /// The debt goes, and its version is closed.
+    pub(super) async fn debt_closed(
+        &self,
+        mut unit: Unit,
+        debt: &Debt,
+    ) -> Result<Unit, VaultError> {
+        unit = unit.op(Op::Delete(Record::Debt(debt.clone())));
+        let Owed::Credential { path, version, .. } = &debt.owed else {
+            return Ok(unit);
+        };
+        let rows = SecretReads::version_list(&*self.store, &debt.tenant, path).await?;
+        let owed = rows
+            .into_iter()
+            .find(|row| row.version == *version && row.state == VersionState::Owed);
+        Ok(match owed {
+            Some(row) => unit.put(Record::Version(Version {
+                state: VersionState::Closed,
+                revision: row.revision + 1,
+                ..row
+            })),
+            None => unit,
+        })
+    }
+}
+
+fn rotation_tag(debt: &Debt) -> &str {
+    match debt.owed.rotation_id() {
+        Some(id) => id.as_str(),
+        None => debt.id.as_str(),
+    }
+}
+
+/// What the audit trail says of a debt.
+pub(super) fn debt_extra(debt: &Debt, step: &str) -> AuditExtra {
+    AuditExtra {
+        subject: Some(debt.id.as_str().to_owned()),
+        phase: Some(step.to_owned()),
+        rotation_id: debt.owed.rotation_id().cloned(),
+        version: match &debt.owed {
+            Owed::Credential { version, .. } => Some(*version),
+            Owed::Residue { .. } | Owed::Account { .. } => None,
+        },
+        ..AuditExtra::default()
+    }
+}

@@ -1,0 +1,91 @@
+//! A target as it is spoken to outside of a rotation: its connector and its manager's value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scaivault_core::ids::{TargetId, TenantId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{Call, Connector, SecretReads, TargetReads};
+use scaivault_core::seal::Sealer;
+use scaivault_core::target::{Overlap, Target};
+use serde_json::{Map, Value};
+
+use crate::error::VaultError;
+use crate::secrets::data_place;
+use crate::vault::Vault;
+
+/// Everything a connector is told about a target, owned.
+pub(super) struct Reached {
+    pub(super) target: Target,
+    pub(super) connector: Arc<dyn Connector>,
+    manager: Option<Plaintext>,
+}
+
+/// What goes with one call.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) account: &'a Map<String, Value>,
+    pub(super) overlap: Overlap,
+    pub(super) tag: &'a str,
+    pub(super) epoch: u64,
+    pub(super) promoted_for: Option<Duration>,
+}
+
+impl Reached {
+    pub(super) fn call<'a>(&'a self, about: About<'a>) -> Call<'a> {
+        Call {
+            settings: &self.target.settings,
+            account: about.account,
+            overlap: about.overlap,
+            manager: self.manager.as_ref(),
+            tag: about.tag,
+            epoch: about.epoch,
+            promoted_for: about.promoted_for,
+        }
+    }
+}
+
+impl Vault {
+    /// The target, where there is one and its connector is built in. Without a manager's value
+    /// the connector says so itself.
+    pub(super) async fn reached(
+        &self,
+        tenant: &TenantId,
+        id: &TargetId,
+    ) -> Result<Option<Reached>, VaultError> {
+        let Some(target) = TargetReads::target_find(&*self.store, tenant, id).await? else {
+            return Ok(None);
+        };
+        let Some(connector) = self.connectors.get(&target.connector) else {
+            return Ok(None);
+        };
+        let manager = match &target.manager_path {
+            Some(path) => self.stored_value(tenant, path, None, false).await?,
+            None => None,
+        };
+        Ok(Some(Reached {
+            target,
+            connector,
+            manager,
+        }))
+    }
+
+    /// The value of a version (`None`: the current one), whatever its state; of a secret that is
+    /// deleted softly only where asked for.
+    pub(super) async fn stored_value(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+        deleted_too: bool,
+    ) -> Result<Option<Plaintext>, VaultError> {
+        let found = SecretReads::secret_open(&*self.store, tenant, path, version).await?;
+        let found = found.filter(|(head, _)| deleted_too || !head.is_deleted());
+        let Some((head, Some(row))) = found else {
+            return Ok(None);
+        };
+        let place = data_place(&head, row.version.version);
+        Ok(Some(Sealer::open(self.sealer(), place, &row.sealed)?))
+    }
+}
