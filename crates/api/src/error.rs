@@ -88,6 +88,7 @@ codes! {
     SecretExists = 409, "secret_exists";
     NameExists = 409, "name_exists";
     VersionConflict = 409, "version_conflict";
+    RotationConflict = 409, "rotation_conflict";
     PolicyInUse = 409, "policy_in_use";
     SecretExpired = 410, "secret_expired";
     PayloadTooLarge = 413, "payload_too_large";

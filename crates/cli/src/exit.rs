@@ -23,6 +23,12 @@ pub(crate) enum CliError {
     /// The secret is there, the field is not.
     #[error("there is no field '{field}' in this secret; it has: {known}")]
     NoField { field: String, known: String },
+    /// There is nothing to watch.
+    #[error("there is no rotation of the secret '{0}'")]
+    NoRotation(String),
+    /// A rotation that was watched ended otherwise.
+    #[error("the rotation is {0}")]
+    NotRotated(String),
     /// The record was changed.
     #[error("the audit chain is broken at row {id}: {reason}")]
     ChainBroken { id: String, reason: String },
@@ -71,8 +77,8 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<CliError>() {
         Some(CliError::Input(_)) => VALIDATION,
-        Some(CliError::NoField { .. }) => NOT_FOUND,
-        Some(CliError::ChainBroken { .. }) | None => GENERAL,
+        Some(CliError::NoField { .. } | CliError::NoRotation(_)) => NOT_FOUND,
+        Some(CliError::ChainBroken { .. } | CliError::NotRotated(_)) | None => GENERAL,
     }
 }
 

@@ -41,6 +41,7 @@ actions! {
     Delete = "delete";
     List = "list";
     Rotate = "rotate";
+    ConsumerAck = "consumer_ack";
     PolicyCreate = "policy_create";
     PolicyUpdate = "policy_update";
     PolicyDelete = "policy_delete";
@@ -52,6 +53,7 @@ actions! {
     RotationAssign = "rotation_assign";
     RotationUnassign = "rotation_unassign";
     RotationStep = "rotation_step";
+    RotationDrift = "rotation_drift";
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
@@ -131,6 +133,9 @@ pub struct AuditExtra {
     pub count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_rotation: Option<bool>,
+    /// Whether a consumer works with the version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permanent: Option<bool>,
     /// Only metadata or settings changed, not the value.

@@ -50,6 +50,9 @@ event_types! {
     RotationOverdue = "rotation.overdue";
     RotationCompleted = "rotation.completed";
     RotationFailed = "rotation.failed";
+    RotationDelayed = "rotation.delayed";
+    RotationForced = "rotation.forced";
+    RotationDrift = "rotation.drift";
     CertificateIssued = "certificate.issued";
     CertificateRenewed = "certificate.renewed";
     CertificateRevoked = "certificate.revoked";

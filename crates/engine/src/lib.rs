@@ -37,8 +37,12 @@ pub use receivers::{
     DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,
     WebhookTestOutcome,
 };
-pub use rotation::{Act, ClaimedRotation, RotationPolicyChange, RotationPolicyDraft};
-pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
+pub use rotation::{
+    Act, ClaimedProbe, ClaimedRotation, RotationPolicyChange, RotationPolicyDraft, RotationView,
+};
+pub use secrets::{
+    Acknowledgement, Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
+};
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use tokens::{MintedToken, TokenDraft};

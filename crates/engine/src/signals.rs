@@ -12,6 +12,7 @@ pub struct Signals {
     work: Arc<Notify>,
     targets: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
+    rotations: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Signals {
@@ -21,6 +22,7 @@ impl Default for Signals {
             work: Arc::default(),
             targets: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
+            rotations: Arc::new(watch::Sender::new(0)),
         }
     }
 }
@@ -46,6 +48,11 @@ impl Signals {
         self.deliveries.subscribe()
     }
 
+    /// Changes whenever a schedule or rotation did. Any number of waiters.
+    pub fn rotations(&self) -> watch::Receiver<u64> {
+        self.rotations.subscribe()
+    }
+
     pub(crate) fn outbox_grew(&self) {
         self.outbox.notify_one();
     }
@@ -53,6 +60,8 @@ impl Signals {
     pub(crate) fn work_changed(&self) {
         self.work.notify_one();
         self.targets.notify_one();
+        self.rotations
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     pub(crate) fn deliveries_changed(&self) {

@@ -124,6 +124,7 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         stopping: watch::Sender::new(false),
         probe: Recent::new(PROBE_AGE_MAX),
         secret_counts: Recent::new(COUNTS_AGE_MAX),
+        rotation_figures: Recent::new(PROBE_AGE_MAX),
         told: Mutex::default(),
     });
     let router = routes::router()

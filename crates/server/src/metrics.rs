@@ -10,6 +10,7 @@
 
 mod histogram;
 mod labels;
+mod open_rotations;
 mod tenants;
 
 use std::sync::{Arc, OnceLock};
@@ -23,6 +24,7 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use histogram::DurationHistogram;
 pub(crate) use labels::{MethodLabel, Outcome, PathCategory};
+pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
 
 use crate::listener::ConnectionCounters;
@@ -56,6 +58,8 @@ pub(crate) struct Metrics {
     pub store_queue_depth: Gauge,
     /// Size of the store's files, as last looked at.
     pub store_bytes: Gauge,
+    /// Rotations that have not ended.
+    pub open_rotations: OpenRotations,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -129,6 +133,7 @@ impl Metrics {
             audit_rows: Counter::default(),
             store_queue_depth: Gauge::default(),
             store_bytes: Gauge::default(),
+            open_rotations: OpenRotations::default(),
         };
         metrics.register();
         metrics
@@ -137,6 +142,7 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         self.tenants.register(registry);
+        self.open_rotations.register(registry);
         let open = &self.connections;
         registry.register(
             "connections_accepted",

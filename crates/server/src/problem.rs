@@ -127,6 +127,8 @@ impl From<VaultError> for Problem {
             VaultError::VersionConflict { current } => {
                 Self::new(code, error.to_string()).with(json!({ "current_version": current }))
             }
+            VaultError::IllegalAct { phase, ref actions } => Self::new(code, error.to_string())
+                .with(json!({ "phase": phase.as_str(), "actions": actions })),
             VaultError::Internal(why) => Self {
                 cause: Some(why),
                 ..Self::new(
@@ -209,6 +211,11 @@ mod tests {
             VaultError::NameExists,
             VaultError::VersionConflict { current: 1 },
             VaultError::RotationConflict,
+            VaultError::IllegalAct {
+                phase: scaivault_core::rotation::Phase::Revoking,
+                actions: Vec::new(),
+            },
+            VaultError::StepUnderWay,
             VaultError::PolicyInUse,
             VaultError::SecretExpired,
             VaultError::Unavailable("x".into()),

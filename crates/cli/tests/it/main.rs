@@ -9,6 +9,7 @@ mod disk;
 mod first_integration;
 mod harness;
 mod lifecycle;
+mod operating;
 mod polling;
 mod rotate_oauth;
 mod secrets;

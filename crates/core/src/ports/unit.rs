@@ -66,6 +66,7 @@ unit_names! {
     AssignmentDelete = "assignment_delete";
     ScheduleWarn = "schedule_warn";
     ScheduleWait = "schedule_wait";
+    ScheduleProbe = "schedule_probe";
     RotationOpen = "rotation_open";
     RotationAnnounce = "rotation_announce";
     RotationGenerate = "rotation_generate";
@@ -86,6 +87,7 @@ unit_names! {
     RotationDemote = "rotation_demote";
     RotationFinish = "rotation_finish";
     RotationAct = "rotation_act";
+    ConsumerAck = "consumer_ack";
     TargetWrite = "target_write";
     WebhookWrite = "webhook_write";
     WebhookDelete = "webhook_delete";

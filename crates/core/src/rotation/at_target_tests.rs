@@ -47,6 +47,7 @@ fn opened(overlap: Overlap, rules: Rules) -> Rotation {
         warn_before: Vec::new(),
         auto_generate: true,
         rules: rules.clone(),
+        drift_check: None,
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,

@@ -20,6 +20,7 @@ fn policy(auto_generate: bool) -> RotationPolicy {
         warn_before: Vec::new(),
         auto_generate,
         rules: Rules::default(),
+        drift_check: None,
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,

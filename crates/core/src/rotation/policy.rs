@@ -10,6 +10,11 @@ use crate::time::{Span, Timestamp};
 /// Grace period when the policy does not say.
 pub const GRACE_DEFAULT: &str = "48h";
 
+/// How often a stored credential is tried when the policy does not say.
+pub fn drift_check_default() -> Option<Span> {
+    Span::parse("1h").ok()
+}
+
 /// A rotation policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RotationPolicy {
@@ -32,6 +37,10 @@ pub struct RotationPolicy {
     /// For secrets attached to a target.
     #[serde(default)]
     pub rules: Rules,
+    /// How often the stored credential of a secret attached to a target is tried by a harmless
+    /// login; not at all when absent.
+    #[serde(default = "drift_check_default")]
+    pub drift_check: Option<Span>,
     /// Webhooks that get this policy's rotation events whatever their own path filter says.
     pub webhook_ids: Vec<WebhookId>,
     /// Inactive: the schedule stands still, attachments stay.

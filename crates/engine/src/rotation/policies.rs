@@ -69,6 +69,7 @@ impl Vault {
             warn_before: draft.warn_before,
             auto_generate: draft.auto_generate,
             rules: draft.rules,
+            drift_check: scaivault_core::rotation::drift_check_default(),
             webhook_ids: draft.webhook_ids,
             is_active: true,
             created_at: now,

@@ -45,6 +45,10 @@ impl Vault {
             looked_at += 1;
             self.target_work(claimed).await?;
         }
+        for claimed in self.probes_claim(&[], CLAIM_MAX).await? {
+            looked_at += 1;
+            self.probe_work(claimed).await?;
+        }
         Ok(looked_at)
     }
 
@@ -215,7 +219,7 @@ impl Vault {
     }
 
     /// Where the consumers of a rotation at a target stand.
-    async fn standing_of(&self, rotation: &Rotation) -> Result<Standing, StepError> {
+    pub(super) async fn standing_of(&self, rotation: &Rotation) -> Result<Standing, StepError> {
         let Some(at) = &rotation.at_target else {
             return Ok(Standing::default());
         };

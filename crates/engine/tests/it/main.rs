@@ -5,8 +5,10 @@
 
 mod ageing;
 mod deletion;
+mod drift;
 mod faults;
 mod ninety_days;
+mod operator;
 mod races;
 mod receivers;
 mod revocation;

@@ -15,10 +15,10 @@ use serde_json::json;
 
 use crate::world::{HOUR, PAST_ANY_HOLD, World, caller, ninety_days, path, root, span};
 
-const AT: &str = "db/orders";
+pub(crate) const AT: &str = "db/orders";
 
 /// A secret whose first credential the target accepts, attached to it, read by one consumer.
-async fn attached(rules: Rules) -> World {
+pub(crate) async fn attached(rules: Rules) -> World {
     let w = World::new().await;
     let data = json!({"username": "app_a", "password": "first", "host": "db"});
     let write = scaivault_engine::SecretWrite {
@@ -71,12 +71,12 @@ async fn attached(rules: Rules) -> World {
 }
 
 /// Asks for a rotation and lets the worker do what can be done at once.
-async fn rotate(w: &World) {
+pub(crate) async fn rotate(w: &World) {
     w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
     w.work().await;
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules {
         consumers: Which::Live(span("1h")),
         quiet_period: span("30s"),
@@ -86,7 +86,7 @@ fn rules() -> Rules {
 }
 
 /// What readers get is accepted, and nothing is accepted that is not stored.
-async fn check(w: &World) {
+pub(crate) async fn check(w: &World) {
     let rows = w.versions(AT).await;
     let head = w.head(AT).await.unwrap();
     let mut stored = Vec::new();
@@ -113,7 +113,7 @@ async fn check(w: &World) {
 
 /// Works and lets time pass until the rotation ends; the consumer follows, its old sessions
 /// close when it holds the new version.
-async fn follow(w: &mut World) -> Phase {
+pub(crate) async fn follow(w: &mut World) -> Phase {
     for _ in 0..200 {
         // A lost commit may surface as an error; the next round goes on from the record.
         let _ = crate::world::work_slice(&w.vault).await;
@@ -135,7 +135,7 @@ async fn follow(w: &mut World) -> Phase {
     panic!("never ends: {:?}", w.rotations(AT).await.last());
 }
 
-fn only(w: &World, account: &str) {
+pub(crate) fn only(w: &World, account: &str) {
     let accepted = w.target.accepted();
     let names: Vec<&str> = accepted.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, [account]);
@@ -339,7 +339,7 @@ async fn a_person_rolls_back_while_consumers_move() {
     w.read(&caller("sa:app"), AT, None).await.unwrap();
     let id = w.rotations(AT).await[0].id.clone();
     let early = w.vault.rotation_act(&root(), &id, Act::Resume).await;
-    assert!(matches!(early, Err(VaultError::RotationConflict)));
+    assert!(matches!(early, Err(VaultError::IllegalAct { .. })));
     let stepping = w.vault.rotation_act(&root(), &id, Act::RollBack).await;
     assert_eq!(stepping.unwrap().phase, Phase::RollingBack);
     w.work().await;
@@ -350,7 +350,7 @@ async fn a_person_rolls_back_while_consumers_move() {
     let ended = w.rotation(&id).await;
     assert_eq!(ended.reason, Some(Reason::ByHand));
     let late = w.vault.rotation_act(&root(), &id, Act::RollBack).await;
-    assert!(matches!(late, Err(VaultError::RotationConflict)));
+    assert!(matches!(late, Err(VaultError::IllegalAct { .. })));
 }
 
 #[tokio::test]

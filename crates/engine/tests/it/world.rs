@@ -349,7 +349,12 @@ impl World {
         for _ in 0..ROUNDS_MAX {
             self.work().await;
             let next = Claims::next_work(&*self.sqlite).await.unwrap();
-            let next = [next.assignment_at, next.rotation_at, next.delivery_at];
+            let next = [
+                next.assignment_at,
+                next.rotation_at,
+                next.probe_at,
+                next.delivery_at,
+            ];
             match next.into_iter().flatten().min().filter(|at| *at <= to) {
                 Some(at) => {
                     assert!(at > self.now(), "work that is due was not done");

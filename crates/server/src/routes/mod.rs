@@ -4,6 +4,7 @@
 mod audit;
 mod policies;
 mod rotation_policies;
+mod rotation_view;
 mod rotations;
 mod secret_value;
 mod secrets;

@@ -276,6 +276,7 @@ fn assignment_view(assignment: &Assignment, policy: Option<&RotationPolicy>) -> 
             .open_rotation
             .as_ref()
             .map(|id| id.as_str().to_owned()),
+        drift: super::rotation_view::drift_view(assignment),
     }
 }
 

@@ -167,6 +167,7 @@ pub fn rotation_policy(owner: &TenantId, id: &str) -> RotationPolicy {
         warn_before: vec![span("7d")],
         auto_generate: false,
         rules: scaivault_core::rotation::Rules::default(),
+        drift_check: None,
         webhook_ids: Vec::new(),
         is_active: true,
         created_at: T0,
