@@ -166,6 +166,7 @@ fn assignment(number: usize, is_due: bool) -> Result<Assignment> {
     Ok(Assignment {
         attached: None,
         turn: None,
+        probe: scaivault_core::rotation::Probe::default(),
         tenant: tenant()?,
         path: SecretPath::parse(&format!(
             "apps/service-{:03}/database-{number:07}",

@@ -91,6 +91,7 @@ codes! {
     SecretExists = 409, "secret_exists";
     NameExists = 409, "name_exists";
     VersionConflict = 409, "version_conflict";
+    RotationConflict = 409, "rotation_conflict";
     PolicyInUse = 409, "policy_in_use";
     TargetInUse = 409, "target_in_use";
     RotationInProgress = 409, "rotation_in_progress";

@@ -212,6 +212,22 @@ pub struct Assignment {
     /// What works but should be known, such as rights the manager lacks.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Why the stored credential does not work at its target; null while it does.
+    #[serde(default)]
+    pub drift: Option<Drift>,
+}
+
+/// A stored credential was found not to work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Drift {
+    /// `changed_outside`, `locked`, `expired`, `another_account`, `unreachable` or `unclear`.
+    pub found: String,
+    /// What to do about it.
+    pub advice: String,
+    /// When it was found first.
+    pub since: String,
+    /// When it was found last.
+    pub checked_at: String,
 }
 
 /// Body of `POST /v1/rotation/policies/{id}/rotate`.
@@ -240,7 +256,7 @@ pub struct Rotation {
     pub phase: String,
     /// Since when.
     pub phase_since: String,
-    /// `event_driven` or `generated_value`.
+    /// `event_driven`, `generated_value` or `target`.
     pub strategy: String,
     /// `schedule` or `manual`.
     pub trigger: String,
@@ -256,8 +272,15 @@ pub struct Rotation {
     pub new_version: Option<u64>,
     /// When the replaced version closes.
     pub grace_period_ends: Option<String>,
-    /// What it waits for, in words.
+    /// What it waits for, in words: `waits_for` in one line.
     pub waiting_for: Option<String>,
+    /// What it waits for, by name, one sentence each. In lists only what the rotation's own
+    /// record tells.
+    #[serde(default)]
+    pub waits_for: Vec<String>,
+    /// What may be done now: `resume`, `rollback`, `approve`.
+    #[serde(default)]
+    pub actions: Vec<String>,
     /// When it is looked at next.
     pub next_attempt_at: Option<String>,
     /// Why it was parked or rolled back.
@@ -266,6 +289,54 @@ pub struct Rotation {
     pub advice: Option<String>,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// The target, for credentials of one.
+    #[serde(default)]
+    pub target: Option<RotationTarget>,
+    /// The last trouble at the target.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+    /// When readers got the new version.
+    #[serde(default)]
+    pub promoted_at: Option<String>,
+    /// When waiting for consumers ends.
+    #[serde(default)]
+    pub deadline_at: Option<String>,
+    /// Its group, whose rotations run one at a time.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Who approved the revocation.
+    #[serde(default)]
+    pub approved_by: Option<String>,
+    /// Whether the old credential is revoked without waiting for consumers.
+    #[serde(default)]
+    pub forced: bool,
+    /// Grows with every change: `after` of a request that waits for the next one.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// The target a rotation is at.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RotationTarget {
+    /// `tgt_…`
+    pub id: String,
+    /// Its name when the rotation opened.
+    pub name: String,
+    /// `two_users`, `two_passwords`, `n_keys` or `none`.
+    pub strategy: String,
+}
+
+/// What went wrong at a target.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Trouble {
+    /// What kind: `unreachable`, `privilege`, `manager_refused`, …
+    pub kind: String,
+    /// The target's own short code.
+    pub code: Option<String>,
+    /// What to do about it.
+    pub advice: String,
+    /// Statements or steps that cure it, where they are known.
+    pub remedy: Vec<String>,
 }
 
 /// `GET /v1/rotations` and `GET /v1/rotation/policies/{id}/history`.

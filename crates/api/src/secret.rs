@@ -240,6 +240,44 @@ pub struct ConsumerItem {
     pub first_read_at: String,
     /// Last read of it, at most 10 s late.
     pub last_read_at: String,
+    /// When it said that it uses this version.
+    #[serde(default)]
+    pub applied_at: Option<String>,
+    /// When it said that it fails with it.
+    #[serde(default)]
+    pub failed_at: Option<String>,
+    /// What it said about that; only for who may rotate the secret.
+    #[serde(default)]
+    pub detail: Option<String>,
+}
+
+/// Body of `POST /v1/secrets/{path}/ack`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretAck {
+    /// The version it speaks of.
+    pub version: u64,
+    /// `applied`: the consumer works with it. `failed`: it does not.
+    #[schema(example = "applied")]
+    pub status: String,
+    /// What happened, for people; cut to 256 characters. No value belongs here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SecretAcked {
+    /// The secret.
+    pub secret_path: String,
+    /// Which version.
+    pub version: u64,
+    /// As given.
+    pub status: String,
+    /// When it was noted.
+    pub at: String,
+    /// The version readers get now: another one is to be fetched.
+    pub current_version: u64,
 }
 
 /// `null` and absence told apart.

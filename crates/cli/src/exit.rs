@@ -28,6 +28,12 @@ pub(crate) enum CliError {
     /// A rehearsal that a rotation would not survive.
     #[error("the rehearsal did not pass: cure what is told above, then rehearse again")]
     NotPassed,
+    /// There is nothing to watch.
+    #[error("there is no rotation of the secret '{0}'")]
+    NoRotation(String),
+    /// A rotation that was watched ended otherwise.
+    #[error("the rotation is {0}")]
+    NotRotated(String),
     /// The record was changed.
     #[error("the audit chain is broken at row {id}: {reason}")]
     ChainBroken { id: String, reason: String },
@@ -85,11 +91,14 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<CliError>() {
         Some(CliError::Input(_)) => VALIDATION,
-        Some(CliError::NoField { .. }) => NOT_FOUND,
+        Some(CliError::NoField { .. } | CliError::NoRotation(_)) => NOT_FOUND,
         Some(CliError::CampaignFailed { .. }) => CAMPAIGN_FAILED,
         Some(CliError::CampaignWaits(_)) => CAMPAIGN_WAITS,
         Some(
-            CliError::ChainBroken { .. } | CliError::TargetNotReady { .. } | CliError::NotPassed,
+            CliError::ChainBroken { .. }
+            | CliError::TargetNotReady { .. }
+            | CliError::NotPassed
+            | CliError::NotRotated(_),
         )
         | None => GENERAL,
     }

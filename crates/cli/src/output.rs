@@ -28,6 +28,11 @@ impl Output {
         self.json
     }
 
+    /// Whether results go to a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
     /// Sends a call and prints its answer: the server's JSON, or what `render` makes of it.
     pub(crate) async fn answer<T: DeserializeOwned>(
         &mut self,

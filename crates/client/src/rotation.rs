@@ -1,5 +1,7 @@
 //! Rotation policies, assignments, rotations.
 
+use std::time::Duration;
+
 use reqwest::Method;
 
 use scaivault_api::rotation::{
@@ -12,6 +14,10 @@ use crate::client::Client;
 use crate::error::ClientError;
 use crate::retry::Repeat;
 use crate::route::Route;
+
+/// How long a server is asked to wait for a change, and how long its answer may take.
+const WAIT_S: u64 = 20;
+const WAIT_LIMIT: Duration = Duration::from_secs(40);
 
 /// Calls below `/v1/rotation` and `/v1/rotations`.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +135,34 @@ impl<'a> Rotation<'a> {
         Call::get(self.client, Route::new("/rotations").id(id))
     }
 
+    /// One rotation as soon as it is no longer at revision `after`, or in 20 s.
+    pub fn changed(&self, id: &str, after: u64) -> Call<RotationItem> {
+        self.get(id)
+            .query("after", Some(after))
+            .query("timeout", Some(WAIT_S))
+            .timeout(WAIT_LIMIT)
+    }
+
+    /// A parked rotation goes on.
+    pub fn resume(&self, id: &str) -> Call<RotationItem> {
+        self.act(id, "/resume")
+    }
+
+    /// Readers get the old version again, the new one is retired.
+    pub fn roll_back(&self, id: &str) -> Call<RotationItem> {
+        self.act(id, "/rollback")
+    }
+
+    /// The old credential may be revoked.
+    pub fn approve(&self, id: &str) -> Call<RotationItem> {
+        self.act(id, "/approve")
+    }
+
+    fn act(&self, id: &str, act: &'static str) -> Call<RotationItem> {
+        let route = Route::new("/rotations").id(id).map(|route| route.then(act));
+        Call::new(self.client, Method::POST, route, Repeat::Harmful)
+    }
+
     /// Secrets whose rotation is due, soonest first.
     pub fn due(&self, query: &DueQuery) -> Call<DueList> {
         Call::get(self.client, Ok(Route::new("/rotation/due")))
@@ -153,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn routes() {
-        let server = Responder::start(vec![Script::json(200, "{}"); 8]).await;
+        let server = Responder::start(vec![Script::json(200, "{}"); 12]).await;
         let client = server.client();
         let rotation = client.rotation();
         drop(rotation.policies(true).json().await);
@@ -172,6 +206,10 @@ mod tests {
         };
         drop(rotation.list(&query).json().await);
         drop(rotation.get("rtn_1").json().await);
+        drop(rotation.changed("rtn_1", 7).json().await);
+        drop(rotation.resume("rtn_1").json().await);
+        drop(rotation.roll_back("rtn_1").json().await);
+        drop(rotation.approve("rtn_1").json().await);
         let query = DueQuery {
             within_hours: Some(48),
             ..DueQuery::default()
@@ -187,6 +225,10 @@ mod tests {
                 "POST /v1/rotation/policies/rot_a/rotate",
                 "GET /v1/rotations?path=a%2Fb",
                 "GET /v1/rotations/rtn_1",
+                "GET /v1/rotations/rtn_1?after=7&timeout=20",
+                "POST /v1/rotations/rtn_1/resume",
+                "POST /v1/rotations/rtn_1/rollback",
+                "POST /v1/rotations/rtn_1/approve",
                 "GET /v1/rotation/due?within_hours=48",
             ]
         );

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use scaivault_api::rotation::Rotation;
 use scaivault_api::secret::{
-    ConsumerList, DeletedSecret, PatchMetadata, PutOptions, Secret, SecretList, SecretMetadata,
-    SecretValue, VersionList,
+    ConsumerList, DeletedSecret, PatchMetadata, PutOptions, Secret, SecretAck, SecretAcked,
+    SecretList, SecretMetadata, SecretValue, VersionList,
 };
 
 use crate::call::Call;
@@ -189,6 +189,12 @@ impl<'a> Secrets<'a> {
         Call::get(self.client, sub(path, "/consumers"))
     }
 
+    /// Says that this consumer works with a version, or fails with it.
+    pub fn acknowledge(&self, path: &str, ack: &SecretAck) -> Call<SecretAcked> {
+        let route = sub(path, "/ack");
+        Call::new(self.client, Method::POST, route, Repeat::Harmless).body(ack)
+    }
+
     fn post<T>(&self, route: Result<Route, ClientError>) -> Call<T> {
         Call::new(self.client, Method::POST, route, Repeat::Harmful)
     }
@@ -216,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn routes() {
-        let server = Responder::start(vec![Script::json(200, "{}"); 10]).await;
+        let server = Responder::start(vec![Script::json(200, "{}"); 11]).await;
         let client = server.client();
         let secrets = client.secrets();
         drop(secrets.read_version("a/b", 3).json().await);
@@ -227,6 +233,12 @@ mod tests {
         drop(secrets.versions("a/b").json().await);
         drop(secrets.rotate("a/b").json().await);
         drop(secrets.consumers("a/b").json().await);
+        let ack = SecretAck {
+            version: 3,
+            status: "applied".to_owned(),
+            detail: None,
+        };
+        drop(secrets.acknowledge("a/b", &ack).json().await);
         drop(secrets.expiring(30, Some("a/")).json().await);
         drop(secrets.read("A b?x").json().await);
         assert_eq!(
@@ -240,6 +252,7 @@ mod tests {
                 "GET /v1/secrets/a/b/versions",
                 "POST /v1/secrets/a/b/rotate",
                 "GET /v1/secrets/a/b/consumers",
+                "POST /v1/secrets/a/b/ack",
                 "GET /v1/secrets/expiring?days=30&prefix=a%2F",
                 "GET /v1/secrets/A%20b%3Fx",
             ]

@@ -41,6 +41,7 @@ actions! {
     Delete = "delete";
     List = "list";
     Rotate = "rotate";
+    ConsumerAck = "consumer_ack";
     PolicyCreate = "policy_create";
     PolicyUpdate = "policy_update";
     PolicyDelete = "policy_delete";
@@ -64,6 +65,7 @@ actions! {
     RotationDebt = "rotation_debt";
     RotationDebtRetry = "rotation_debt_retry";
     RotationDebtWriteOff = "rotation_debt_write_off";
+    RotationDrift = "rotation_drift";
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
@@ -143,6 +145,9 @@ pub struct AuditExtra {
     pub count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_rotation: Option<bool>,
+    /// Whether a consumer works with the version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permanent: Option<bool>,
     /// Only metadata or settings changed, not the value.

@@ -52,6 +52,9 @@ event_types! {
     RotationFailed = "rotation.failed";
     CampaignCompleted = "campaign.completed";
     RotationDebt = "rotation.debt";
+    RotationDelayed = "rotation.delayed";
+    RotationForced = "rotation.forced";
+    RotationDrift = "rotation.drift";
     CertificateIssued = "certificate.issued";
     CertificateRenewed = "certificate.renewed";
     CertificateRevoked = "certificate.revoked";

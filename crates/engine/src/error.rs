@@ -6,6 +6,7 @@ use scaivault_core::identity::Scope;
 use scaivault_core::ids::RotationId;
 use scaivault_core::path::PathError;
 use scaivault_core::ports::{CommitError, ReadError};
+use scaivault_core::rotation::Phase;
 use scaivault_core::seal::SealError;
 use scaivault_core::time::Timestamp;
 
@@ -88,6 +89,17 @@ pub enum VaultError {
         /// What to do about it.
         advice: String,
     },
+    /// The act is not legal in the rotation's phase.
+    #[error("this rotation is {}: {}", .phase.as_str(), legal_text(.actions))]
+    IllegalAct {
+        /// Where it stands.
+        phase: Phase,
+        /// What is legal now.
+        actions: Vec<&'static str>,
+    },
+    /// A step of the rotation is under way at its target.
+    #[error("a step of this rotation is under way at its target: try again in a moment")]
+    StepUnderWay,
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
@@ -127,12 +139,21 @@ impl VaultError {
             }
             Self::RotationUnfinished(_) => "rotation_in_progress",
             Self::NotAdopted { .. } => "credential_not_verified",
+            Self::IllegalAct { .. } => "rotation_conflict",
             Self::PolicyInUse => "policy_in_use",
             Self::TargetInUse => "target_in_use",
             Self::SecretExpired => "secret_expired",
-            Self::Unavailable(_) => "service_unavailable",
+            Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
             Self::Internal(_) => "internal_error",
         }
+    }
+}
+
+fn legal_text(actions: &[&str]) -> String {
+    match actions {
+        [] => "nothing can be done with it by hand".to_owned(),
+        [one] => format!("only {one} is legal now"),
+        more => format!("legal now are {}", more.join(", ")),
     }
 }
 

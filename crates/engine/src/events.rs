@@ -4,7 +4,7 @@ use scaivault_core::debt::Debt;
 use scaivault_core::event::{Event, EventType, Subject};
 use scaivault_core::ids::{EventId, RotationId, WebhookId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
+use scaivault_core::rotation::{Assignment, Reason, Rotation, RotationPolicy};
 use scaivault_core::secret::SecretHead;
 use scaivault_core::time::{Span, Timestamp};
 use serde_json::{Value, json};
@@ -248,17 +248,27 @@ pub(crate) fn debt(debt: &Debt) -> EventDraft {
 }
 
 pub(crate) fn failed(rotation: &Rotation, error: &str, detail: &str) -> EventDraft {
-    EventDraft::new(
-        EventType::RotationFailed,
-        json!({
-            "rotation_id": rotation.id,
-            "rotation_policy_id": rotation.policy_id,
-            "rotation_policy_name": rotation.policy_name,
-            "current_version": rotation.from_version,
-            "error": error,
-            "message": detail,
-        }),
-    )
-    .on(&rotation.path)
-    .of(rotation)
+    let mut data = json!({
+        "rotation_id": rotation.id,
+        "rotation_policy_id": rotation.policy_id,
+        "rotation_policy_name": rotation.policy_name,
+        "current_version": rotation.from_version,
+        "error": error,
+        "message": detail,
+    });
+    if let Some(at) = &rotation.at_target {
+        data["phase"] = rotation.phase.as_str().into();
+        data["target"] = at.attached.target_name.as_str().into();
+    }
+    // What the target itself said stays out: its kind, and the cures, are words of ours.
+    if let Some(trouble) = &rotation.trouble
+        && rotation.reason == Some(Reason::TargetTrouble)
+    {
+        data["trouble"] = trouble.kind.as_str().into();
+        data["trouble_advice"] = trouble.kind.advice().into();
+        data["remedy"] = json!(trouble.remedy);
+    }
+    EventDraft::new(EventType::RotationFailed, data)
+        .on(&rotation.path)
+        .of(rotation)
 }

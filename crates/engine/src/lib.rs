@@ -41,10 +41,12 @@ pub use receivers::{
     WebhookTestOutcome,
 };
 pub use rotation::{
-    Act, Attach, AttachTo, Attachment, ClaimedRotation, DebtFigures, DueDebt, Rehearsal,
-    RehearsalStep, RotationPolicyChange, RotationPolicyDraft, Stuck,
+    Act, Attach, AttachTo, Attachment, ClaimedProbe, ClaimedRotation, DebtFigures, DueDebt,
+    Rehearsal, RehearsalStep, RotationPolicyChange, RotationPolicyDraft, RotationView, Stuck,
 };
-pub use secrets::{Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written};
+pub use secrets::{
+    Acknowledgement, Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
+};
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};

@@ -13,6 +13,7 @@ pub struct Signals {
     targets: Arc<Notify>,
     campaigns: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
+    rotations: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Signals {
@@ -23,6 +24,7 @@ impl Default for Signals {
             targets: Arc::default(),
             campaigns: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
+            rotations: Arc::new(watch::Sender::new(0)),
         }
     }
 }
@@ -53,6 +55,11 @@ impl Signals {
         self.deliveries.subscribe()
     }
 
+    /// Changes whenever a schedule or rotation did. Any number of waiters.
+    pub fn rotations(&self) -> watch::Receiver<u64> {
+        self.rotations.subscribe()
+    }
+
     pub(crate) fn outbox_grew(&self) {
         self.outbox.notify_one();
     }
@@ -61,6 +68,8 @@ impl Signals {
         self.work.notify_one();
         self.targets.notify_one();
         self.campaigns.notify_one();
+        self.rotations
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     pub(crate) fn deliveries_changed(&self) {

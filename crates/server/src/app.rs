@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use parking_lot::Mutex;
 use scaivault_core::access::Cidr;
 use scaivault_core::ids::TenantId;
-use scaivault_core::ports::StoreHealth;
+use scaivault_core::ports::{RotationFigures, StoreHealth};
 use scaivault_engine::{DebtFigures, TallyReading, Vault};
 use scaivault_store::SqliteStore;
 
@@ -78,6 +78,8 @@ pub(crate) struct App {
     pub(crate) secret_counts: Recent<Option<BTreeMap<TenantId, u64>>>,
     /// Debts at targets, as last counted.
     pub(crate) debts: Recent<Option<DebtFigures>>,
+    /// Open rotations, as last counted.
+    pub(crate) rotation_figures: Recent<Option<RotationFigures>>,
     /// What the counters were told last.
     pub(crate) told: Mutex<(TallyReading, u64)>,
 }
@@ -103,6 +105,12 @@ impl App {
         }
         let queued = i64::try_from(stats.queue_len).unwrap_or(i64::MAX);
         self.metrics.store_queue_depth.set(queued);
+        let vault = self.vault.clone();
+        let figures = async move { vault.store().rotation_figures(vault.now()).await.ok() };
+        let figures = self.rotation_figures.get(Option::is_some, figures).await;
+        if let Some(figures) = figures.flatten() {
+            self.metrics.open_rotations.set(&figures);
+        }
         let vault = self.vault.clone();
         let count = async move { vault.store().secret_counts().await.ok() };
         let counts = self.secret_counts.get(Option::is_some, count).await;

@@ -135,6 +135,7 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         probe: Recent::new(PROBE_AGE_MAX),
         secret_counts: Recent::new(COUNTS_AGE_MAX),
         debts: Recent::new(COUNTS_AGE_MAX),
+        rotation_figures: Recent::new(PROBE_AGE_MAX),
         told: Mutex::default(),
     });
     let router = routes::router()

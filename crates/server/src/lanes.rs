@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use scaivault_core::ids::TargetId;
-use scaivault_engine::{ClaimedRotation, Vault, VaultError};
+use scaivault_engine::{ClaimedProbe, ClaimedRotation, Vault, VaultError};
 use tokio::task::{Id, JoinSet};
 
 /// The rotations in hand of one server.
@@ -31,6 +31,15 @@ impl Lanes {
         let task = self
             .in_hand
             .spawn(async move { vault.target_work(claimed).await });
+        self.running.insert(task.id(), target);
+    }
+
+    /// Tries a credential.
+    pub(crate) fn probe(&mut self, vault: Arc<Vault>, claimed: ClaimedProbe) {
+        let target = claimed.target_id().cloned();
+        let task = self
+            .in_hand
+            .spawn(async move { vault.probe_work(claimed).await });
         self.running.insert(task.id(), target);
     }
 

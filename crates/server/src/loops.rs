@@ -17,6 +17,8 @@ use crate::lanes::Lanes;
 const NAP_MAX: Duration = Duration::from_secs(15);
 /// The shortest, so that a clock that stands still does not spin a loop.
 const NAP_MIN: Duration = Duration::from_millis(5);
+/// What is due could not be taken: somebody else has it, or its target is busy.
+const NAP_BUSY: Duration = Duration::from_millis(200);
 /// After trouble.
 const NAP_TROUBLE: Duration = Duration::from_secs(1);
 /// Debts are tried at a low rate: nothing is gained by looking more often.
@@ -53,7 +55,7 @@ pub(crate) fn start(
 async fn rotations(vault: Arc<Vault>, mut stop: Stop) {
     while !*stop.borrow() {
         let nap = match vault.schedule_run_once().await {
-            Ok(0) => until(&vault, next_rotation(&vault).await),
+            Ok(0) => not_free(until(&vault, next_rotation(&vault).await)),
             Ok(_) => continue,
             Err(error) => trouble("rotation", &error),
         };
@@ -94,11 +96,24 @@ async fn targets(vault: Arc<Vault>, most: usize, mut stop: Stop) {
         if room > 0 {
             match vault.targets_claim(&lanes.busy(), room).await {
                 Ok(claimed) if claimed.is_empty() => {
-                    nap = until(&vault, next_rotation(&vault).await);
-                    // Work that is due but belongs to a busy target waits for that one.
-                    if lanes.len() > 0 {
-                        nap = nap.max(Duration::from_millis(200));
+                    // Whether credentials still work is looked at when nothing else is due.
+                    match vault.probes_claim(&lanes.busy(), room).await {
+                        Ok(probes) if probes.is_empty() => {
+                            nap = until(&vault, next_rotation(&vault).await);
+                        }
+                        Ok(probes) => {
+                            probes
+                                .into_iter()
+                                .for_each(|probe| lanes.probe(vault.clone(), probe));
+                            continue;
+                        }
+                        Err(error) => nap = trouble("drift check", &error),
                     }
+                    // Work that is due but belongs to a busy target waits for that one.
+                    nap = match lanes.len() {
+                        0 => not_free(nap),
+                        _ => nap.max(NAP_BUSY),
+                    };
                 }
                 Ok(claimed) => {
                     claimed
@@ -167,9 +182,14 @@ async fn sweeps(vault: Arc<Vault>, mut stop: Stop) {
     }
 }
 
+/// Nothing was free though something is due: looking at once again would find the same.
+fn not_free(nap: Duration) -> Duration {
+    if nap > NAP_MIN { nap } else { NAP_BUSY }
+}
+
 async fn next_rotation(vault: &Vault) -> Option<Timestamp> {
     let next = vault.store().next_work().await.ok()?;
-    [next.assignment_at, next.rotation_at]
+    [next.assignment_at, next.rotation_at, next.probe_at]
         .into_iter()
         .flatten()
         .min()

@@ -10,6 +10,7 @@
 
 mod histogram;
 mod labels;
+mod open_rotations;
 mod tenants;
 
 use std::sync::{Arc, OnceLock};
@@ -23,6 +24,7 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use histogram::DurationHistogram;
 pub(crate) use labels::{MethodLabel, Outcome, PathCategory};
+pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
 
 use crate::listener::ConnectionCounters;
@@ -60,6 +62,8 @@ pub(crate) struct Metrics {
     pub debts: Gauge,
     /// The age of the oldest of them, in seconds.
     pub debt_oldest: Gauge,
+    /// Rotations that have not ended.
+    pub open_rotations: OpenRotations,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -135,6 +139,7 @@ impl Metrics {
             store_bytes: Gauge::default(),
             debts: Gauge::default(),
             debt_oldest: Gauge::default(),
+            open_rotations: OpenRotations::default(),
         };
         metrics.register();
         metrics
@@ -143,6 +148,7 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         self.tenants.register(registry);
+        self.open_rotations.register(registry);
         let open = &self.connections;
         registry.register(
             "connections_accepted",

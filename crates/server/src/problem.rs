@@ -133,6 +133,8 @@ impl From<VaultError> for Problem {
             VaultError::NotAdopted { trouble, advice } => {
                 Self::new(code, advice).with(json!({ "trouble": trouble }))
             }
+            VaultError::IllegalAct { phase, ref actions } => Self::new(code, error.to_string())
+                .with(json!({ "phase": phase.as_str(), "actions": actions })),
             VaultError::Internal(why) => Self {
                 cause: Some(why),
                 ..Self::new(
@@ -218,6 +220,11 @@ mod tests {
             VaultError::NameExists,
             VaultError::VersionConflict { current: 1 },
             VaultError::RotationConflict,
+            VaultError::IllegalAct {
+                phase: scaivault_core::rotation::Phase::Revoking,
+                actions: Vec::new(),
+            },
+            VaultError::StepUnderWay,
             VaultError::PolicyInUse,
             VaultError::TargetInUse,
             VaultError::RotationUnfinished(RotationId::parse("rtn_1").unwrap()),

@@ -22,8 +22,9 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
-    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
-    SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit, UnitName,
+    ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads,
+    RunReads, SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit,
+    UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
@@ -168,6 +169,17 @@ impl Claims for SimStore {
         self.claim(claim).await
     }
 
+    async fn probe_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError> {
+        self.claim(self.memory.probe_claim(now, hold, busy, limit))
+            .await
+    }
+
     async fn rotation_claim_one(
         &self,
         tenant: &TenantId,
@@ -257,6 +269,7 @@ forward! {
         ) -> Read<Vec<Assignment>>;
     }
     RotationReads {
+        fn rotation_figures(now: Timestamp) -> Read<RotationFigures>;
         fn rotation_find(tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>>;
         fn rotation_list(
             tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize

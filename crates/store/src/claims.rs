@@ -82,6 +82,18 @@ impl Claims for SqliteStore {
             .await
     }
 
+    async fn probe_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError> {
+        let busy = busy.to_vec();
+        self.claim(move |conn, _| assignment::claim_probes(conn, now, hold, &busy, limit))
+            .await
+    }
+
     async fn rotation_claim_one(
         &self,
         tenant: &TenantId,

@@ -18,9 +18,9 @@ use scaivault_core::ids::{
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, KeyReads, PolicyReads, ReceiverReads, RotationFilter,
-    RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretReads, TargetReads,
-    TokenReads,
+    DeliveryStats, EventReads, KeyReads, PolicyReads, ReceiverReads, RotationFigures,
+    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretReads,
+    TargetReads, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
@@ -131,6 +131,8 @@ reads! {
             filter: &RotationFilter = filter.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Rotation>
             = read_many |conn| rotation::list(conn, &tenant, &filter, after.as_deref(), limit);
+        fn rotation_figures(now: Timestamp) -> RotationFigures
+            = read_many |conn| rotation::figures(conn, now);
     }
     RunReads {
         fn group_turn(tenant: &TenantId = tenant.clone(), group: &str = group.to_owned())

@@ -26,8 +26,9 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
-    ReadError, ReceiverReads, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
-    SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit, UnitName,
+    ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads,
+    RunReads, SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit,
+    UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
@@ -220,6 +221,7 @@ forward! {
         fn rotation_list(
             tenant: &TenantId, filter: &RotationFilter, after: Option<&str>, limit: usize
         ) -> Read<Vec<Rotation>>;
+        fn rotation_figures(now: Timestamp) -> Read<RotationFigures>;
     }
     RunReads {
         fn group_turn(tenant: &TenantId, group: &str) -> Read<Option<GroupTurn>>;
@@ -277,6 +279,9 @@ forward! {
         fn rotation_claim_at_targets(
             now: Timestamp, hold: Duration, busy: &[TargetId], limit: usize
         ) -> Claimed<Vec<Rotation>>;
+        fn probe_claim(
+            now: Timestamp, hold: Duration, busy: &[TargetId], limit: usize
+        ) -> Claimed<Vec<Assignment>>;
         fn rotation_claim_one(tenant: &TenantId, id: &RotationId, now: Timestamp, hold: Duration)
             -> Claimed<Option<Rotation>>;
         fn delivery_claim(now: Timestamp, hold: Duration, busy: &[String], limit: usize)

@@ -11,6 +11,8 @@ mod disk;
 mod first_integration;
 mod harness;
 mod lifecycle;
+mod no_failed_login;
+mod operating;
 mod polling;
 mod rotate_oauth;
 mod rotation_rules;

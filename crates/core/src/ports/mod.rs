@@ -18,7 +18,7 @@ pub use entropy::Entropy;
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, Read, ReadError, ReceiverReads,
-    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretReads, Store,
-    StoreHealth, TargetReads, TokenReads,
+    RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter,
+    SecretReads, Store, StoreHealth, TargetReads, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

@@ -212,6 +212,19 @@ pub struct RotationFilter {
     pub phases: Vec<Phase>,
 }
 
+/// Rotations that have not ended, and credentials that do not work.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RotationFigures {
+    /// How many are in each phase; phases without one are left out.
+    pub by_phase: BTreeMap<&'static str, u64>,
+    /// Those that brought no new value in time ([`Rotation::overdue_since`]).
+    pub overdue: u64,
+    /// Those propagating longer than their bound ([`Rotation::is_delayed`]).
+    pub delayed: u64,
+    /// Attachments whose stored credential was found not to work.
+    pub drifting: u64,
+}
+
 /// Rotations.
 #[async_trait]
 pub trait RotationReads {
@@ -225,6 +238,9 @@ pub trait RotationReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Rotation>>;
+    /// Figures of those that have not ended, of every tenant. The cost follows their number, not
+    /// that of all rotations.
+    async fn rotation_figures(&self, now: Timestamp) -> Read<RotationFigures>;
 }
 
 /// Turns of groups, runs of many rotations, and what is still to be removed at targets.
@@ -409,6 +425,7 @@ pub trait KeyReads {
 pub struct NextWork {
     pub assignment_at: Option<Timestamp>,
     pub rotation_at: Option<Timestamp>,
+    pub probe_at: Option<Timestamp>,
     pub campaign_at: Option<Timestamp>,
     pub debt_at: Option<Timestamp>,
     pub delivery_at: Option<Timestamp>,
@@ -443,6 +460,16 @@ pub trait Claims {
         busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<Rotation>, CommitError>;
+    /// Claims assignments whose look at their credential is due ([`Assignment::probe_due`]): at
+    /// most one per target, its longest overdue; none for targets in `busy` or of which one is
+    /// held.
+    async fn probe_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError>;
     /// Claims one rotation, if it is free and has `wake_at <= now`.
     async fn rotation_claim_one(
         &self,

@@ -66,6 +66,7 @@ unit_names! {
     AssignmentDelete = "assignment_delete";
     ScheduleWarn = "schedule_warn";
     ScheduleWait = "schedule_wait";
+    ScheduleProbe = "schedule_probe";
     RotationOpen = "rotation_open";
     RotationAnnounce = "rotation_announce";
     RotationGenerate = "rotation_generate";
@@ -97,6 +98,7 @@ unit_names! {
     DebtRetry = "debt_retry";
     DebtWriteOff = "debt_write_off";
     DebtSweep = "debt_sweep";
+    ConsumerAck = "consumer_ack";
     TargetWrite = "target_write";
     TargetDelete = "target_delete";
     WebhookWrite = "webhook_write";

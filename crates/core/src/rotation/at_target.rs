@@ -110,6 +110,9 @@ pub struct AtTarget {
     pub looked_at: Option<Timestamp>,
     /// Sessions it saw.
     pub sessions: Option<u64>,
+    /// The account they are of, as the attachment names it.
+    #[serde(default)]
+    pub watched: Option<String>,
     /// Since when every look saw none.
     pub quiet_since: Option<Timestamp>,
     /// Failures reported up to here have been dealt with.
@@ -161,6 +164,7 @@ impl AtTarget {
             deadline_at: None,
             looked_at: None,
             sessions: None,
+            watched: None,
             quiet_since: None,
             heed_since: None,
             approved_by: None,

@@ -23,6 +23,8 @@ pub struct Standing {
     pub used: bool,
     /// Whether any consumer counts at all.
     pub anyone: bool,
+    /// How many count.
+    pub counted: usize,
     /// Under [`Which::Count`]: how many are missing.
     pub missing: u32,
 }
@@ -117,6 +119,7 @@ pub fn standing(ledger: &[Consumer], wanted: Wanted, rules: &Rules, now: Timesta
         }
     };
     found.anyone = !counted.is_empty() || found.missing > 0;
+    found.counted = counted.len();
     for (who, life) in counted {
         match life {
             Some(life) if life.holds() => {

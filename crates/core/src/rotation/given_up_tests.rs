@@ -33,6 +33,8 @@ fn opened(overlap: Overlap, from: u64) -> Rotation {
         grace_period: span("48h"),
         warn_before: Vec::new(),
         auto_generate: true,
+        calendar: crate::rotation::Calendar::default(),
+        drift_check: None,
         rules: Rules::default(),
         webhook_ids: Vec::new(),
         is_active: true,

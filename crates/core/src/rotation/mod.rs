@@ -4,6 +4,7 @@
 mod at_target;
 mod calendar;
 mod drain;
+mod drift;
 mod given_up;
 mod machine;
 mod outcomes;
@@ -19,6 +20,7 @@ mod turn;
 pub use at_target::{AtTarget, Attached, InFlight};
 pub use calendar::{Calendar, WINDOWS_MAX, Weekday, Window};
 pub use drain::{Standing, Wanted, standing};
+pub use drift::{Drift, Finding, Probe, Suspicion};
 pub use given_up::GivenUp;
 pub use machine::{Effect, Look, Observed, Step, StepKind, decide};
 pub use outcomes::{EffectOutcome, Jitter};

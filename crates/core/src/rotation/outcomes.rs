@@ -331,6 +331,13 @@ impl Rotation {
         next
     }
 
+    /// Whose sessions were looked at, as the attachment names it.
+    #[must_use]
+    pub fn watching(mut self, account: Option<String>) -> Self {
+        self.at(|at| at.watched = account);
+        self
+    }
+
     /// Whether what was retired is refused (`dead`) and what is kept accepted (`kept`).
     /// `None` for `kept`: there is none. Answers `None` when all is as it should be: the caller
     /// ends the rotation.

@@ -155,6 +155,18 @@ impl Rotation {
         }
     }
 
+    /// Since when its new value is overdue, or will be; `None` once readers have it.
+    pub fn overdue_since(&self) -> Option<Timestamp> {
+        let awaited = self.is_before_promotion() && !self.phase.is_final();
+        awaited.then_some(self.overdue_at)
+    }
+
+    /// Whether its consumers take longer than the bound, and it was told.
+    pub fn is_delayed(&self) -> bool {
+        let told = self.at_target.as_ref().is_some_and(|at| at.alerted);
+        told && self.phase == Phase::Propagating
+    }
+
     /// The number that goes with a change at the target: it grows with every write of this row,
     /// and from each rotation of the secret to the next.
     pub fn epoch(&self) -> u64 {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::at_target::Attached;
+use super::drift::Probe;
 use super::policy::RotationPolicy;
 use super::turn::Turn;
 use crate::identity::Identity;
@@ -37,6 +38,9 @@ pub struct Assignment {
     pub warned_s: Option<u64>,
     /// The rotation that waits for its new value, if one does.
     pub open_rotation: Option<RotationId>,
+    /// Looks whether the stored credential works.
+    #[serde(default)]
+    pub probe: Probe,
     /// When a worker must look again; `None` while there is nothing to wait for.
     pub wake_at: Option<Timestamp>,
     /// Held by a worker until then.
@@ -115,6 +119,7 @@ impl Assignment {
             next_rotation_at: policy.due_after(now),
             warned_s: None,
             open_rotation: None,
+            probe: Probe::default(),
             wake_at: None,
             claimed_until: None,
             revision: 1,
@@ -163,6 +168,7 @@ impl Assignment {
         let open_rotation = self.open_rotation.clone();
         Self {
             open_rotation,
+            probe: Probe::default(),
             wake_at: None,
             ..self.rotated(policy, now)
         }
@@ -219,7 +225,7 @@ impl Assignment {
     }
 
     /// The next row of this attachment, not claimed.
-    fn next(&self) -> Self {
+    pub(super) fn next(&self) -> Self {
         Self {
             revision: self.revision + 1,
             claimed_until: None,

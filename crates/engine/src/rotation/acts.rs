@@ -29,6 +29,22 @@ impl Act {
     /// Every act.
     pub const ALL: [Self; 4] = [Self::Resume, Self::RollBack, Self::Approve, Self::Abandon];
 
+    /// Its word in requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resume => "resume",
+            Self::RollBack => "rollback",
+            Self::Approve => "approve",
+            Self::Abandon => "abandon",
+        }
+    }
+
+    /// Those that are legal now.
+    pub fn legal(rotation: &Rotation) -> Vec<Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|act| act.is_legal(rotation)).collect()
+    }
+
     /// Whether it is legal now.
     pub fn is_legal(self, rotation: &Rotation) -> bool {
         let Some(at) = &rotation.at_target else {
@@ -52,14 +68,32 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`] when the caller may not see the rotation;
-    /// [`VaultError::RotationConflict`] when the act is not legal in its phase;
-    /// [`VaultError::Unavailable`] while a step is under way at the target.
+    /// [`VaultError::IllegalAct`] when it is not legal in the rotation's phase;
+    /// [`VaultError::StepUnderWay`] while a step is under way at the target.
     pub async fn rotation_act(
         &self,
         caller: &Caller,
         id: &RotationId,
         act: Act,
     ) -> Result<Rotation, VaultError> {
+        self.rotation_act_soon(caller, id, act, std::future::ready(()))
+            .await
+    }
+
+    /// The same, but while a step is under way at the target it waits for its end, until
+    /// `give_up` completes.
+    ///
+    /// # Errors
+    /// As [`Vault::rotation_act`].
+    pub async fn rotation_act_soon(
+        &self,
+        caller: &Caller,
+        id: &RotationId,
+        act: Act,
+        give_up: impl Future<Output = ()>,
+    ) -> Result<Rotation, VaultError> {
+        let mut give_up = std::pin::pin!(give_up);
+        let mut changes = self.signals.rotations();
         let seen = self.rotation_details(caller, id).await?;
         self.authorize(
             caller,
@@ -69,18 +103,27 @@ impl Vault {
             Action::Rotate,
         )
         .await?;
-        for _ in 0..RACES_MAX {
+        let mut races = 0;
+        while races < RACES_MAX {
+            changes.mark_unchanged();
             let rotation = RotationReads::rotation_find(&*self.store, caller.tenant(), id)
                 .await?
                 .ok_or(VaultError::NotFound(Missing::Rotation))?;
             if !act.is_legal(&rotation) {
-                return Err(VaultError::RotationConflict);
+                let legal = Act::legal(&rotation).into_iter();
+                return Err(VaultError::IllegalAct {
+                    phase: rotation.phase,
+                    actions: legal.map(Act::as_str).collect(),
+                });
             }
             let now = self.now();
             if rotation.claimed_until.is_some_and(|until| until > now) {
-                return Err(VaultError::Unavailable(
-                    "a step of this rotation is under way: try again in a moment".into(),
-                ));
+                // A step takes as long as the target takes to answer.
+                tokio::select! {
+                    biased;
+                    () = &mut give_up => return Err(VaultError::StepUnderWay),
+                    _ = changes.changed() => continue,
+                }
             }
             let stepped = |next: Rotation| {
                 let unit = self.step_unit(UnitName::RotationAct, caller, &next, now);
@@ -97,7 +140,7 @@ impl Vault {
             };
             match self.commit(unit).await {
                 Ok(_) => return Ok(next),
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => races += 1,
                 Err(error) => return Err(error.into()),
             }
         }

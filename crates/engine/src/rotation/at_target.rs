@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use super::candidate::replaced;
 use super::manager::account_of;
+use super::view::account_name;
 use super::worker::{HOLD, StepError};
 use crate::caller::Caller;
 use crate::secrets::data_place;
@@ -473,7 +474,8 @@ impl Vault {
                         .await;
                 };
                 let sessions = session.connector.sessions(&call, &value).await;
-                rotation.looked_at_sessions(&sessions, jitter, self.now())
+                let looked = rotation.looked_at_sessions(&sessions, jitter, self.now());
+                looked.watching(account_name(&value, &at.attached))
             }
             Look::Retired => {
                 let dead = self.log_in(session, &call, rotation, dead).await?;
@@ -505,17 +507,6 @@ impl Vault {
             Some(value) => session.connector.login(call, &value).await,
             None => Login::Unknown(TroubleKind::Credential.into()),
         })
-    }
-
-    /// A step that changes nothing but the row.
-    pub(super) async fn target_go(
-        &self,
-        name: UnitName,
-        caller: &Caller,
-        rotation: &Rotation,
-        next: Rotation,
-    ) -> Result<Rotation, StepError> {
-        self.follow(name, caller, rotation, next, |unit| unit).await
     }
 }
 

@@ -15,6 +15,7 @@ use scaivault_core::seal::{Place, SealError, Sealer};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
 
+use super::alerts;
 use super::candidate::regenerate;
 use super::guards::unfinished_at_target;
 use super::worker::{StepError, WORKER};
@@ -44,7 +45,7 @@ impl Vault {
         let caller = Caller::system(rotation.tenant.clone(), WORKER, now);
         if let Some(at) = &rotation.at_target {
             return self
-                .perform_at_target(&caller, rotation, at, step, now)
+                .perform_at_target(&caller, rotation, at, step, observed, now)
                 .await;
         }
         match step {
@@ -97,6 +98,7 @@ impl Vault {
         rotation: &Rotation,
         at: &AtTarget,
         step: Step,
+        observed: &Observed,
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
         let (name, next) = match step {
@@ -137,7 +139,13 @@ impl Vault {
                 return self.target_park(caller, rotation, reason, now).await;
             }
         };
-        self.target_go(name, caller, rotation, next).await
+        let told = alerts::of_step(rotation, step, observed, now);
+        let told = told.map(|draft| self.event(caller, draft, now));
+        self.follow(name, caller, rotation, next, |unit| match told {
+            Some(event) => unit.emit(event),
+            None => unit,
+        })
+        .await
     }
 
     /// Makes the candidate and commits it alone, before anything else happens anywhere.

@@ -12,14 +12,22 @@ const WAITING_MAX: usize = 1_000;
 impl Vault {
     /// Whether another rotation of its group has the turn, or goes first.
     pub(super) async fn waits_for_turn(&self, rotation: &Rotation) -> Result<bool, StepError> {
+        Ok(self.goes_first(rotation).await?.is_some())
+    }
+
+    /// The rotation of its group that has the turn, or goes first.
+    pub(super) async fn goes_first(
+        &self,
+        rotation: &Rotation,
+    ) -> Result<Option<Rotation>, StepError> {
         let Some(turn) = &rotation.turn else {
-            return Ok(false);
+            return Ok(None);
         };
         if rotation.phase != Phase::Generating {
-            return Ok(false);
+            return Ok(None);
         }
-        if self.turn_of(rotation, &turn.group).await?.is_err() {
-            return Ok(true);
+        if let Err(holder) = self.turn_of(rotation, &turn.group).await? {
+            return Ok(Some(holder));
         }
         let waiting = RotationFilter {
             group: Some(turn.group.clone()),
@@ -29,7 +37,11 @@ impl Vault {
         let tenant = &rotation.tenant;
         let rows =
             RotationReads::rotation_list(&*self.store, tenant, &waiting, None, WAITING_MAX).await?;
-        Ok(rows.iter().any(|other| other.goes_before(rotation)))
+        let before = rows.into_iter().filter(|row| row.goes_before(rotation));
+        Ok(before.reduce(|one, other| match other.goes_before(&one) {
+            true => other,
+            false => one,
+        }))
     }
 
     /// What takes the turn, for the commit that begins a rotation: of two that try at once one

@@ -52,6 +52,10 @@ impl Vault {
             self.target_work(claimed).await?;
         }
         looked_at += self.campaigns_run_once().await?;
+        for claimed in self.probes_claim(&[], CLAIM_MAX).await? {
+            looked_at += 1;
+            self.probe_work(claimed).await?;
+        }
         Ok(looked_at)
     }
 
@@ -226,7 +230,7 @@ impl Vault {
     }
 
     /// Where the consumers of a rotation at a target stand.
-    async fn standing_of(&self, rotation: &Rotation) -> Result<Standing, StepError> {
+    pub(super) async fn standing_of(&self, rotation: &Rotation) -> Result<Standing, StepError> {
         let Some(at) = &rotation.at_target else {
             return Ok(Standing::default());
         };

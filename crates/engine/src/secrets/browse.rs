@@ -144,7 +144,8 @@ impl Vault {
         Ok(rows)
     }
 
-    /// Who read which version.
+    /// Who read which version, and what they say of it; their own words only for those who may
+    /// rotate the secret.
     ///
     /// # Errors
     /// [`VaultError::NotFound`] when there is no such secret.
@@ -154,7 +155,17 @@ impl Vault {
         path: &SecretPath,
     ) -> Result<(SecretHead, Vec<Consumer>), VaultError> {
         let head = self.listed_head(caller, path).await?;
-        let consumers = ConsumerReads::consumer_list(&*self.store, caller.tenant(), path).await?;
+        let mut consumers =
+            ConsumerReads::consumer_list(&*self.store, caller.tenant(), path).await?;
+        // What consumers say is for those who rotate.
+        let rotates = caller.principal.scopes.contains(Scope::SecretsRotate)
+            && self
+                .decision(caller, Permission::Rotate, path, self.now())
+                .await?
+                .is_ok();
+        if !rotates {
+            consumers.iter_mut().for_each(|row| row.detail = None);
+        }
         self.audit_list(caller, path).await?;
         Ok((head, consumers))
     }

@@ -1,5 +1,6 @@
 //! Secrets: write, read, list, metadata, delete, versions, consumers.
 
+mod ack;
 mod aging;
 mod browse;
 mod delete;
@@ -7,6 +8,7 @@ mod metadata;
 mod read;
 mod write;
 
+pub use ack::Acknowledgement;
 pub(crate) use aging::aging_ops;
 pub use browse::SecretDetails;
 pub use delete::Deleted;

@@ -40,6 +40,8 @@ use crate::world::{
 
 /// Commits no journey here reaches, each with its reason.
 const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
+    (UnitName::ScheduleProbe, "see drift.rs"),
+    (UnitName::ConsumerAck, "see operator.rs"),
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",

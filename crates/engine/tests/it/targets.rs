@@ -361,7 +361,7 @@ async fn a_person_rolls_back_while_consumers_move() {
     w.read(&caller("sa:app"), AT, None).await.unwrap();
     let id = w.rotations(AT).await[0].id.clone();
     let early = w.vault.rotation_act(&root(), &id, Act::Resume).await;
-    assert!(matches!(early, Err(VaultError::RotationConflict)));
+    assert!(matches!(early, Err(VaultError::IllegalAct { .. })));
     let stepping = w.vault.rotation_act(&root(), &id, Act::RollBack).await;
     assert_eq!(stepping.unwrap().phase, Phase::RollingBack);
     w.work().await;
@@ -372,7 +372,7 @@ async fn a_person_rolls_back_while_consumers_move() {
     let ended = w.rotation(&id).await;
     assert_eq!(ended.reason, Some(Reason::ByHand));
     let late = w.vault.rotation_act(&root(), &id, Act::RollBack).await;
-    assert!(matches!(late, Err(VaultError::RotationConflict)));
+    assert!(matches!(late, Err(VaultError::IllegalAct { .. })));
 }
 
 #[tokio::test]

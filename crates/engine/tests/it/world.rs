@@ -356,6 +356,7 @@ impl World {
                 next.assignment_at,
                 next.rotation_at,
                 next.campaign_at,
+                next.probe_at,
                 next.delivery_at,
             ];
             match next.into_iter().flatten().min().filter(|at| *at <= to) {

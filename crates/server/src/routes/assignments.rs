@@ -129,6 +129,7 @@ fn assignment_view(assignment: &Assignment) -> wire::Assignment {
             order: turn.order,
         }),
         warnings: Vec::new(),
+        drift: super::rotation_view::drift_view(assignment),
     }
 }
 

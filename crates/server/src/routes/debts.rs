@@ -1,5 +1,4 @@
-//! `/v1/rotation/debts…`, the sweep of a target, and `POST /v1/rotations/{id}/abandon`, which
-//! makes debts.
+//! `/v1/rotation/debts…`, and the sweep of a target, which makes debts.
 
 use axum::Router;
 use axum::body::Body;
@@ -8,15 +7,13 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use scaivault_api::debt as wire;
-use scaivault_api::rotation::Rotation;
 use scaivault_core::debt::{Debt, Owed};
-use scaivault_core::ids::{DebtId, RotationId};
+use scaivault_core::ids::DebtId;
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{Act, Stuck};
+use scaivault_engine::Stuck;
 
 use super::id_in_path;
 use super::rehearse::trouble_view;
-use super::rotations::rotation_view;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
@@ -34,7 +31,6 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v1/rotation/debts/{id}", delete(write_off))
         .route("/v1/rotation/debts/{id}/retry", post(retry))
         .route("/v1/rotation/targets/{id}/sweep", post(sweep))
-        .route("/v1/rotations/{id}/abandon", post(abandon))
 }
 
 async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
@@ -102,17 +98,6 @@ async fn sweep(
     let now = app.vault.now();
     let debts = found.iter().map(|debt| view(debt, now)).collect();
     Ok(json_response(StatusCode::OK, &wire::Sweep { debts }))
-}
-
-async fn abandon(
-    State(app): State<Shared>,
-    Path(id): Path<String>,
-    call: Call,
-) -> Result<Response, Problem> {
-    let caller = call.enter(&app, Category::Rotation).await?;
-    let id = id_in_path!(RotationId, id, RotationNotFound)?;
-    let ended = app.vault.rotation_act(&caller, &id, Act::Abandon).await?;
-    Ok(json_response(StatusCode::OK, &rotation_view(&ended)))
 }
 
 fn view(debt: &Debt, now: Timestamp) -> wire::Debt {
@@ -199,14 +184,5 @@ pub(super) fn operations() -> Vec<Operation> {
         .scope("admin")
         .answers::<wire::Sweep>(200)
         .fails(&["target_not_found", "validation_error"]),
-        Operation::post(
-            "/v1/rotations/{id}/abandon",
-            "abandonRotation",
-            tag,
-            "End a rotation here; what the target may still accept becomes a debt",
-        )
-        .scope("secrets:rotate")
-        .answers::<Rotation>(200)
-        .fails(&["rotation_not_found", "version_conflict", "access_denied"]),
     ]
 }

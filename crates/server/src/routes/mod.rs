@@ -10,6 +10,7 @@ mod policies;
 mod rehearse;
 mod rotation_policies;
 mod rotation_rules;
+mod rotation_view;
 mod rotations;
 mod secret_value;
 mod secrets;

@@ -1,4 +1,6 @@
-//! `/v1/rotations…`, and below `/v1/rotation/`: rotate, history, what is due.
+//! `/v1/rotations…` with what a person may do with one, and below `/v1/rotation/`: rotate, history, what is due.
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,11 +12,13 @@ use scaivault_api::ErrorCode;
 use scaivault_api::rotation as wire;
 use scaivault_core::ids::{RotationId, RotationPolicyId};
 use scaivault_core::ports::RotationFilter;
-use scaivault_core::rotation::{Assignment, Phase, Rotation, RotationPolicy, Strategy, Trigger};
+use scaivault_core::rotation::{Assignment, Phase, Rotation, RotationPolicy};
 use scaivault_core::time::Timestamp;
+use scaivault_engine::Act;
 
 use super::id_in_path;
-use crate::app::Shared;
+use super::rotation_view::{row_view, show_view};
+use crate::app::{App, Shared};
 use crate::body::{json_response, read_or_default};
 use crate::call::Call;
 use crate::cursor::Cursors;
@@ -26,9 +30,20 @@ use crate::rate_limit::Category;
 
 const ROTATIONS: &str = "rotations";
 const DUE_MAX: usize = 1_000;
+/// The longest one may wait for a change, and how long one waits without saying.
+const WAIT_MAX_S: u64 = 60;
+const WAIT_DEFAULT_S: u64 = 30;
+/// How long an act waits for the end of a step that is under way at the target.
+const STEP_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+    let mut router = Router::new();
+    for act in Act::ALL {
+        let route = format!("/v1/rotations/{{id}}/{}", act.as_str());
+        let perform = move |app, id, call| perform(act, app, id, call);
+        router = router.route(&route, post(perform));
+    }
+    router
         .route("/v1/rotation/policies/{id}/rotate", post(rotate))
         .route("/v1/rotation/policies/{id}/history", get(history))
         .route("/v1/rotation/due", get(due))
@@ -54,7 +69,10 @@ async fn rotate(
         .vault
         .rotation_policy_rotate(&caller, &id, paths)
         .await?;
-    let view: Vec<_> = rotations.iter().map(rotation_view).collect();
+    let view: Vec<_> = rotations
+        .iter()
+        .map(|row| row_view(row, app.vault.now()))
+        .collect();
     Ok(json_response(StatusCode::OK, &view))
 }
 
@@ -91,7 +109,7 @@ async fn history(
         .rotation_history(&caller, &id, filter, after.as_deref(), limit + 1)
         .await?;
     let (rows, cursor) = cursors.page(rows, limit, |rotation| rotation.id.as_str())?;
-    Ok(rotation_page(&rows, cursor))
+    Ok(rotation_page(&app, &rows, cursor))
 }
 
 async fn rotations(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
@@ -124,12 +142,13 @@ async fn rotations(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Re
         .rotation_list(&caller, &filter, after.as_deref(), limit)
         .await?;
     let cursor = next.map(|id| cursors.at(id.as_str())).transpose()?;
-    Ok(rotation_page(&rows, cursor))
+    Ok(rotation_page(&app, &rows, cursor))
 }
 
-fn rotation_page(rows: &[Rotation], cursor: Option<String>) -> Response {
+fn rotation_page(app: &App, rows: &[Rotation], cursor: Option<String>) -> Response {
     let has_more = cursor.is_some();
-    let data = rows.iter().map(rotation_view).collect();
+    let now = app.vault.now();
+    let data = rows.iter().map(|row| row_view(row, now)).collect();
     json_response(
         StatusCode::OK,
         &wire::RotationList {
@@ -140,15 +159,53 @@ fn rotation_page(rows: &[Rotation], cursor: Option<String>) -> Response {
     )
 }
 
+/// With `after`, a rotation that is still at that revision is answered when it changes, or after
+/// `timeout` seconds.
 async fn rotation(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    uri: Uri,
+    call: Call,
+) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Rotation).await?;
+    let id = id_in_path!(RotationId, id, RotationNotFound)?;
+    let query = Query::parse(uri.query())?;
+    let after = query.number("after", 0..=u64::MAX >> 1)?;
+    let timeout_s = query.number("timeout", 0..=WAIT_MAX_S)?;
+    let wait = Duration::from_secs(timeout_s.unwrap_or(WAIT_DEFAULT_S)).min(app.settings.poll_max);
+    let mut view = app.vault.rotation_show(&caller, &id).await?;
+    let shown = &view.rotation;
+    if after == Some(shown.revision) && !shown.phase.is_final() {
+        let mut stopping = app.stopping.subscribe();
+        let give_up = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        };
+        app.vault
+            .rotation_changed(shown, shown.revision, give_up)
+            .await?;
+        let caller = call.enter_again(&app).await?;
+        view = app.vault.rotation_show(&caller, &id).await?;
+    }
+    Ok(json_response(StatusCode::OK, &show_view(&view)))
+}
+
+async fn perform(
+    act: Act,
     State(app): State<Shared>,
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
     let id = id_in_path!(RotationId, id, RotationNotFound)?;
-    let rotation = app.vault.rotation_details(&caller, &id).await?;
-    Ok(json_response(StatusCode::OK, &rotation_view(&rotation)))
+    let give_up = tokio::time::sleep(STEP_PATIENCE);
+    app.vault
+        .rotation_act_soon(&caller, &id, act, give_up)
+        .await?;
+    let view = app.vault.rotation_show(&caller, &id).await?;
+    Ok(json_response(StatusCode::OK, &show_view(&view)))
 }
 
 async fn due(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
@@ -194,64 +251,6 @@ fn due_view(
             .open_rotation
             .as_ref()
             .map(|id| id.as_str().to_owned()),
-    }
-}
-
-pub(super) fn rotation_view(rotation: &Rotation) -> wire::Rotation {
-    wire::Rotation {
-        id: rotation.id.as_str().to_owned(),
-        secret_path: rotation.path.as_str().to_owned(),
-        rotation_policy_id: rotation.policy_id.as_str().to_owned(),
-        rotation_policy_name: rotation.policy_name.clone(),
-        status: rotation.phase.status().to_owned(),
-        phase: rotation.phase.as_str().to_owned(),
-        phase_since: rotation.phase_since.to_rfc3339(),
-        strategy: match rotation.strategy {
-            Strategy::EventDriven => "event_driven",
-            Strategy::GeneratedValue => "generated_value",
-            Strategy::Target => "target",
-        }
-        .to_owned(),
-        trigger: match rotation.trigger {
-            Trigger::Schedule => "schedule",
-            Trigger::Manual => "manual",
-        }
-        .to_owned(),
-        requested_by: rotation.requested_by.as_str().to_owned(),
-        started_at: rotation.opened_at.to_rfc3339(),
-        finished_at: rotation.finished_at.map(Timestamp::to_rfc3339),
-        old_version: rotation.from_version,
-        new_version: rotation
-            .to_version
-            .filter(|_| rotation.phase.status() == "success"),
-        grace_period_ends: rotation.grace_ends_at.map(Timestamp::to_rfc3339),
-        waiting_for: waiting_for(rotation),
-        next_attempt_at: rotation.wake_at.map(Timestamp::to_rfc3339),
-        reason: rotation.reason.map(|reason| reason.as_str().to_owned()),
-        advice: rotation.reason.map(|reason| reason.advice().to_owned()),
-        last_error: rotation
-            .last_failure
-            .map(|failure| failure.kind.as_str().to_owned()),
-    }
-}
-
-/// What it waits for, by name.
-fn waiting_for(rotation: &Rotation) -> Option<String> {
-    match rotation.phase {
-        Phase::Generating if rotation.awaits_value() => Some(format!(
-            "a new value: PUT /v1/secrets/{} by an identity that may rotate, before {}",
-            rotation.path,
-            rotation.overdue_at.to_rfc3339()
-        )),
-        Phase::Draining => rotation.grace_ends_at.map(|end| {
-            format!(
-                "the grace period: version {} stays readable until {}",
-                rotation.from_version,
-                end.to_rfc3339()
-            )
-        }),
-        Phase::Parked => Some("a person: see reason and advice".to_owned()),
-        _ => None,
     }
 }
 
@@ -324,7 +323,36 @@ pub(super) fn operations() -> Vec<Operation> {
             "One rotation: its phase and what it waits for",
         )
         .scope("secrets:rotate")
+        .query("after", "integer", "Wait while it is at this revision")
+        .query("timeout", "integer", "How long to wait: 30 s, at most 60")
         .answers::<wire::Rotation>(200)
         .fails(&["rotation_not_found"]),
+        act_operation(
+            "/v1/rotations/{id}/resume",
+            "resumeRotation",
+            "A parked rotation goes on",
+        ),
+        act_operation(
+            "/v1/rotations/{id}/rollback",
+            "rollBackRotation",
+            "Readers get the old version again, the new one is retired",
+        ),
+        act_operation(
+            "/v1/rotations/{id}/approve",
+            "approveRotation",
+            "The old credential may be revoked",
+        ),
+        act_operation(
+            "/v1/rotations/{id}/abandon",
+            "abandonRotation",
+            "It ends here; what its target may still accept becomes a debt",
+        ),
     ]
+}
+
+fn act_operation(path: &'static str, id: &'static str, about: &'static str) -> Operation {
+    Operation::post(path, id, "Rotation", about)
+        .scope("secrets:rotate")
+        .answers::<wire::Rotation>(200)
+        .fails(&["rotation_not_found", "access_denied", "rotation_conflict"])
 }

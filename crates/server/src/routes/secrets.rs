@@ -11,8 +11,9 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use percent_encoding::percent_decode_str;
 use scaivault_api::secret::{
-    ConsumerItem, ConsumerList, DeletedSecret, PatchMetadata, PutSecret, Secret, SecretList,
-    SecretMetadata, SecretRotationStatus, SecretValue, VersionItem, VersionList,
+    ConsumerItem, ConsumerList, DeletedSecret, PatchMetadata, PutSecret, Secret, SecretAck,
+    SecretAcked, SecretList, SecretMetadata, SecretRotationStatus, SecretValue, VersionItem,
+    VersionList,
 };
 use scaivault_api::{ErrorCode, rotation as wire_rotation};
 use scaivault_core::ids::{RotationId, RotationPolicyId};
@@ -22,9 +23,11 @@ use scaivault_core::ports::SecretFilter;
 use scaivault_core::rotation::Assignment;
 use scaivault_core::secret::{Metadata, SecretHead, Version};
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{Caller, MetadataChange, SecretDetails, SecretWrite, Written};
+use scaivault_engine::{
+    Acknowledgement, Caller, MetadataChange, SecretDetails, SecretWrite, Written,
+};
 
-use super::rotations::rotation_view;
+use super::rotation_view::row_view;
 use super::secret_value::secret_value;
 use super::{id_in_path, no_such_method, no_such_route};
 use crate::app::{App, Shared};
@@ -54,6 +57,7 @@ enum Target {
     Metadata,
     Consumers,
     Rotate,
+    Ack,
     Undelete,
 }
 
@@ -72,7 +76,9 @@ fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
         "GET" => word("versions", Target::Versions)
             .or_else(|| word("metadata", Target::Metadata))
             .or_else(|| word("consumers", Target::Consumers)),
-        "POST" => word("rotate", Target::Rotate).or_else(|| word("undelete", Target::Undelete)),
+        "POST" => word("rotate", Target::Rotate)
+            .or_else(|| word("undelete", Target::Undelete))
+            .or_else(|| word("ack", Target::Ack)),
         "PATCH" => word("metadata", Target::Metadata),
         _ => None,
     };
@@ -110,6 +116,7 @@ async fn dispatch(
     let category = match (&target, category) {
         (Target::Versions | Target::Metadata | Target::Consumers, Category::Read) => Category::List,
         (Target::Rotate, _) => Category::Rotation,
+        (Target::Ack, _) => Category::Read,
         _ => category,
     };
     let caller = call.enter(&app, category).await?;
@@ -122,6 +129,7 @@ async fn dispatch(
         ("PATCH", Target::Metadata) => patch_metadata(&app, &caller, &path, body).await,
         ("GET", Target::Consumers) => consumers(&app, &caller, &path).await,
         ("POST", Target::Rotate) => rotate(&app, &caller, &path).await,
+        ("POST", Target::Ack) => ack(&app, &caller, &path, body).await,
         ("POST", Target::Undelete) => undelete(&app, &caller, &path).await,
         _ => Err(not_of_a_secret().await),
     }
@@ -319,6 +327,9 @@ async fn consumers(app: &App, caller: &Caller, path: &SecretPath) -> Result<Resp
             is_current: row.version == head.current_version,
             first_read_at: row.first_read_at.to_rfc3339_micros(),
             last_read_at: row.last_read_at.to_rfc3339_micros(),
+            applied_at: row.applied_at.map(Timestamp::to_rfc3339_micros),
+            failed_at: row.failed_at.map(Timestamp::to_rfc3339_micros),
+            detail: row.detail,
         })
         .collect();
     Ok(json_response(StatusCode::OK, &ConsumerList { consumers }))
@@ -328,8 +339,36 @@ async fn rotate(app: &App, caller: &Caller, path: &SecretPath) -> Result<Respons
     let rotation = app.vault.secret_rotate(caller, path).await?;
     Ok(json_response(
         StatusCode::ACCEPTED,
-        &rotation_view(&rotation),
+        &row_view(&rotation, app.vault.now()),
     ))
+}
+
+async fn ack(
+    app: &App,
+    caller: &Caller,
+    path: &SecretPath,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body: SecretAck = read(app, body).await?;
+    let applied = match body.status.as_str() {
+        "applied" => true,
+        "failed" => false,
+        _ => return Err(Problem::field("status", "is applied or failed")),
+    };
+    let said = Acknowledgement {
+        version: body.version,
+        applied,
+        detail: body.detail,
+    };
+    let (at, current_version) = app.vault.secret_ack(caller, path, said).await?;
+    let view = SecretAcked {
+        secret_path: path.as_str().to_owned(),
+        version: body.version,
+        status: body.status,
+        at: at.to_rfc3339_micros(),
+        current_version,
+    };
+    Ok(json_response(StatusCode::OK, &view))
 }
 
 async fn undelete(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
@@ -593,6 +632,22 @@ pub(super) fn operations() -> Vec<Operation> {
         .scope("secrets:list")
         .answers::<ConsumerList>(200)
         .fails(&["invalid_path", "access_denied", "secret_not_found"]),
+        Operation::post(
+            "/v1/secrets/{path}/ack",
+            "acknowledgeSecret",
+            "Secrets",
+            "A consumer says that it works with a version, or fails with it",
+        )
+        .scope("secrets:read")
+        .takes::<SecretAck>()
+        .answers::<SecretAcked>(200)
+        .fails(&[
+            "invalid_path",
+            "validation_error",
+            "access_denied",
+            "secret_not_found",
+            "version_not_found",
+        ]),
         Operation::post(
             "/v1/secrets/{path}/rotate",
             "rotateSecret",

@@ -9,6 +9,7 @@ use scaivault_core::ports::RecordKind;
 use scaivault_core::rotation::Assignment;
 use scaivault_core::time::Timestamp;
 
+use super::next_work::due as due_rows;
 use super::row::{Read, delete_one, doc, docs, int, limit, number, uint, write};
 use crate::refusal::Refusal;
 
@@ -19,10 +20,11 @@ pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Res
         conn,
         assignment.revision,
         "INSERT INTO assignment (tenant, path, revision, policy_id, next_rotation_at, wake_at,
-                                 claimed_until, target_id, turn_group, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                 claimed_until, target_id, turn_group, doc, probe_at, drift)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         "UPDATE assignment SET revision = ?3, policy_id = ?4, next_rotation_at = ?5, wake_at = ?6,
-                               claimed_until = ?7, target_id = ?8, turn_group = ?9, doc = ?10
+                               claimed_until = ?7, target_id = ?8, turn_group = ?9, doc = ?10,
+                               probe_at = ?11, drift = ?12
          WHERE tenant = ?1 AND path = ?2 AND revision = ?3 - 1",
         (
             assignment.tenant.as_str(),
@@ -35,6 +37,12 @@ pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Res
             assignment.attached.as_ref().map(|at| at.target_id.as_str()),
             assignment.turn.as_ref().map(|turn| turn.group.as_str()),
             json,
+            assignment.probe_due().map(Timestamp::as_micros),
+            assignment
+                .probe
+                .drift
+                .as_ref()
+                .map(|drift| drift.found.as_str()),
         ),
     )?
     .or_conflict(RecordKind::Assignment)
@@ -81,12 +89,43 @@ pub(crate) fn claim(
     let sql = "SELECT rowid, doc FROM assignment INDEXED BY assignment_wake
                WHERE wake_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
                ORDER BY wake_at LIMIT ?2";
-    let until = now.plus(hold);
-    let mut claimed = Vec::new();
-    for (row, found) in
-        super::next_work::due::<Assignment>(conn, sql, (now.as_micros(), limit(rows)))?
-    {
-        let Some(mut assignment) = found else {
+    let found = due_rows(conn, sql, (now.as_micros(), limit(rows)))?;
+    hold_all(conn, found, now.plus(hold))
+}
+
+/// Claims one free row whose look is due per target that is neither busy nor held, the target
+/// that waits longest first.
+pub(crate) fn claim_probes(
+    conn: &Connection,
+    now: Timestamp,
+    hold: Duration,
+    busy: &[TargetId],
+    rows: usize,
+) -> Result<Vec<Assignment>, Refusal> {
+    // A bare column beside min() is taken from the row that has the minimum.
+    let sql = "SELECT row, doc FROM (
+                   SELECT rowid AS row, doc, min(probe_at) AS first, target_id
+                   FROM assignment INDEXED BY assignment_probe
+                   WHERE probe_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
+                   GROUP BY target_id)
+               WHERE target_id NOT IN (SELECT value FROM json_each(?2))
+                 AND target_id NOT IN (
+                   SELECT target_id FROM assignment INDEXED BY assignment_probe_held
+                   WHERE claimed_until > ?1 AND probe_at IS NOT NULL)
+               ORDER BY first LIMIT ?3";
+    let busy = super::apply::encode(&busy)?;
+    let found = due_rows(conn, sql, (now.as_micros(), busy, limit(rows)))?;
+    hold_all(conn, found, now.plus(hold))
+}
+
+fn hold_all(
+    conn: &Connection,
+    found: Vec<(i64, Option<Assignment>)>,
+    until: Timestamp,
+) -> Result<Vec<Assignment>, Refusal> {
+    let mut claimed = Vec::with_capacity(found.len());
+    for (row, assignment) in found {
+        let Some(mut assignment) = assignment else {
             super::next_work::set_aside(conn, TABLE, row, until)?;
             continue;
         };
@@ -130,6 +169,12 @@ pub(crate) fn count(conn: &Connection, tenant: &TenantId, policy: &RotationPolic
     Ok(uint(
         number(conn, sql, (tenant.as_str(), policy.as_str()))?.unwrap_or(0),
     ))
+}
+
+/// How many have a credential that was found not to work.
+pub(crate) fn drifting(conn: &Connection) -> Read<u64> {
+    let sql = "SELECT count(*) FROM assignment INDEXED BY assignment_drift WHERE drift IS NOT NULL";
+    Ok(uint(number(conn, sql, [])?.unwrap_or(0)))
 }
 
 pub(crate) fn due(

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_targets.sql"),
     include_str!("migrations/0003_runs.sql"),
+    include_str!("migrations/0004_figures.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

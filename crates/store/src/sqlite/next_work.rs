@@ -65,6 +65,13 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
         [],
     )?;
     let at_target = at_target.map(Timestamp::from_micros);
+    let probe_at = earliest(
+        conn,
+        "SELECT probe_at FROM assignment INDEXED BY assignment_probe
+         WHERE probe_at IS NOT NULL AND claimed_until IS NULL ORDER BY probe_at LIMIT 1",
+        "SELECT min(max(probe_at, claimed_until)) FROM assignment INDEXED BY assignment_probe_held
+         WHERE claimed_until IS NOT NULL AND probe_at IS NOT NULL",
+    )?;
     let first = |table: &str| {
         let sql = format!(
             "SELECT wake_at FROM {table} INDEXED BY {table}_wake
@@ -82,6 +89,7 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
     Ok(NextWork {
         assignment_at,
         rotation_at: rotation_at.into_iter().chain(at_target).min(),
+        probe_at,
         campaign_at: first("campaign")?,
         debt_at: first("debt")?,
         delivery_at,

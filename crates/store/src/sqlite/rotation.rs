@@ -5,12 +5,12 @@ use std::time::Duration;
 use rusqlite::Connection;
 use scaivault_core::ids::{RotationId, RotationPolicyId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{RecordKind, RotationFilter};
+use scaivault_core::ports::{ReadError, RecordKind, RotationFigures, RotationFilter};
 use scaivault_core::rotation::{Phase, Rotation};
 use scaivault_core::time::Timestamp;
 
 use super::next_work::{due, set_aside};
-use super::row::{Read, delete_one, doc, docs, int, limit, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, number, uint, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "rotation";
@@ -20,10 +20,11 @@ pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<
         conn,
         rotation.revision,
         "INSERT INTO rotation (tenant, id, revision, path, policy_id, phase, wake_at,
-                               claimed_until, target_id, turn_group, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                               claimed_until, target_id, turn_group, doc, overdue_at, is_delayed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         "UPDATE rotation SET revision = ?3, path = ?4, policy_id = ?5, phase = ?6, wake_at = ?7,
-                             claimed_until = ?8, target_id = ?9, turn_group = ?10, doc = ?11
+                             claimed_until = ?8, target_id = ?9, turn_group = ?10, doc = ?11,
+                             overdue_at = ?12, is_delayed = ?13
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
         (
             rotation.tenant.as_str(),
@@ -37,6 +38,8 @@ pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<
             rotation.target_id().map(TargetId::as_str),
             rotation.turn.as_ref().map(|turn| turn.group.as_str()),
             json,
+            rotation.overdue_since().map(Timestamp::as_micros),
+            rotation.is_delayed(),
         ),
     )?
     .or_conflict(RecordKind::Rotation)
@@ -137,6 +140,38 @@ pub(crate) fn find(
 ) -> Read<Option<Rotation>> {
     let sql = "SELECT tenant, id, doc FROM rotation WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
+}
+
+/// Figures of those that have not ended.
+pub(crate) fn figures(conn: &Connection, now: Timestamp) -> Read<RotationFigures> {
+    let count = |sql: &str, params: &[i64]| {
+        let found = number(conn, sql, rusqlite::params_from_iter(params))?;
+        Ok::<_, ReadError>(uint(found.unwrap_or(0)))
+    };
+    let mut figures = RotationFigures::default();
+    for phase in Phase::ALL.into_iter().filter(|phase| !phase.is_final()) {
+        // The word is a constant: only so does the planner see that the index holds it.
+        let sql = format!(
+            "SELECT count(*) FROM rotation INDEXED BY rotation_unended
+             WHERE phase = '{}' AND phase NOT IN ('completed', 'rolled_back')",
+            phase.as_str()
+        );
+        let found = count(&sql, &[])?;
+        if found > 0 {
+            figures.by_phase.insert(phase.as_str(), found);
+        }
+    }
+    figures.overdue = count(
+        "SELECT count(*) FROM rotation INDEXED BY rotation_overdue
+         WHERE overdue_at IS NOT NULL AND overdue_at <= ?1",
+        &[now.as_micros()],
+    )?;
+    figures.delayed = count(
+        "SELECT count(*) FROM rotation INDEXED BY rotation_delayed WHERE is_delayed = 1",
+        &[],
+    )?;
+    figures.drifting = super::assignment::drifting(conn)?;
+    Ok(figures)
 }
 
 /// Newest first, below `after`. One statement per index it can walk.

@@ -77,6 +77,11 @@ fn next<R: Held>(table: &Table<R>) -> Option<Timestamp> {
     table.0.values().filter_map(free).min()
 }
 
+/// When a look is due, and until when the row is held.
+fn probe_times(row: &Assignment) -> (Option<Timestamp>, Option<Timestamp>) {
+    (row.probe_due(), row.claimed_until)
+}
+
 impl State {
     /// The receivers in turn, beginning behind the one served last.
     fn receivers(&self, now: Timestamp, busy: &[String]) -> Vec<String> {
@@ -168,6 +173,37 @@ impl Claims for MemoryStore {
         Ok(claim(&mut state.rotations, chosen, now, hold, limit))
     }
 
+    async fn probe_claim(
+        &self,
+        now: Timestamp,
+        hold: Duration,
+        busy: &[TargetId],
+        limit: usize,
+    ) -> Result<Vec<Assignment>, CommitError> {
+        let mut state = self.0.lock();
+        let target = |row: &Assignment| row.attached.as_ref().map(|at| at.target_id.clone());
+        let mut due = Vec::new();
+        let mut taken: BTreeSet<TargetId> = busy.iter().cloned().collect();
+        for row in state.assignments.0.values() {
+            match probe_times(row) {
+                (Some(_), Some(until)) if until > now => taken.extend(target(row)),
+                (Some(at), _) if at <= now => due.push((at, row.key())),
+                _ => {}
+            }
+        }
+        due.sort();
+        let mut claimed = Vec::new();
+        for (_, key) in due {
+            let Some(row) = state.assignments.0.get_mut(&key) else {
+                continue;
+            };
+            if claimed.len() < limit && target(row).is_some_and(|target| taken.insert(target)) {
+                claimed.push(take(row, now, hold));
+            }
+        }
+        Ok(claimed)
+    }
+
     async fn rotation_claim_one(
         &self,
         tenant: &TenantId,
@@ -205,6 +241,13 @@ impl Claims for MemoryStore {
         Ok(NextWork {
             assignment_at: next(&state.assignments),
             rotation_at: next(&state.rotations),
+            probe_at: {
+                let rows = state.assignments.0.values();
+                let free = |(due, held): (Option<Timestamp>, Option<Timestamp>)| {
+                    due.map(|due| held.map_or(due, |until| until.max(due)))
+                };
+                rows.filter_map(|row| free(probe_times(row))).min()
+            },
             campaign_at: state
                 .campaigns
                 .0

@@ -10,8 +10,8 @@ use scaivault_core::ids::{
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, PolicyReads, ReadError, RotationFilter, RotationPolicyReads, RotationReads,
-    SecretFilter, SecretReads, TargetReads, TokenReads,
+    AssignmentReads, PolicyReads, ReadError, RotationFigures, RotationFilter, RotationPolicyReads,
+    RotationReads, SecretFilter, SecretReads, TargetReads, TokenReads,
 };
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
@@ -362,5 +362,21 @@ impl RotationReads for MemoryStore {
                 && (filter.phases.is_empty() || filter.phases.contains(&row.phase))
         });
         Ok(page_down(wanted, after, limit))
+    }
+
+    async fn rotation_figures(&self, now: Timestamp) -> Read<RotationFigures> {
+        let state = self.0.lock();
+        let mut figures = RotationFigures::default();
+        for row in state.rotations.0.values() {
+            if !row.phase.is_final() {
+                *figures.by_phase.entry(row.phase.as_str()).or_default() += 1;
+            }
+            figures.overdue += u64::from(row.overdue_since().is_some_and(|at| at <= now));
+            figures.delayed += u64::from(row.is_delayed());
+        }
+        let drifts = |row: &&Assignment| row.probe.drift.is_some();
+        let found = state.assignments.0.values().filter(drifts).count();
+        figures.drifting = u64::try_from(found).unwrap_or(u64::MAX);
+        Ok(figures)
     }
 }

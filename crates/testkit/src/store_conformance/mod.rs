@@ -22,6 +22,7 @@ pub mod isolation;
 pub mod ledger;
 pub mod lists;
 mod pages;
+pub mod probes;
 pub mod revisions;
 pub mod samples;
 pub mod secret_lists;
@@ -95,6 +96,7 @@ macro_rules! store_conformance {
                 a_claim_holds_until_it_lapses a_stale_worker_conflicts
                 targets_are_served_one_rotation_at_a_time one_rotation_is_claimed_if_free_and_due waking_frees_and_fences
                 the_next_work_is_known claims_race_without_overlap;
+            probes: looks_are_claimed_one_per_target what_has_not_ended_is_counted;
             deliveries: each_receiver_gets_its_oldest_due_delivery busy_receivers_are_passed_over
                 a_receiver_with_a_held_delivery_is_passed_over a_retry_does_not_hold_back_newer_ones
                 no_receiver_starves polling_deliveries_are_never_claimed

@@ -1,6 +1,7 @@
 //! `scaivault rotation …`
 
 mod abandon;
+mod act;
 mod assign;
 mod campaign;
 mod debts;
@@ -8,6 +9,7 @@ mod list;
 mod policy;
 mod show;
 mod unassign;
+mod watch;
 
 use clap::Subcommand;
 use scaivault_api::rotation::Rotation;
@@ -40,6 +42,14 @@ pub(crate) enum Rotations {
     /// Try a debt again, or give it up
     #[command(subcommand)]
     Debt(debts::Debt),
+    /// Follow a rotation until it ends or is parked
+    Watch(watch::Watch),
+    /// Let a parked rotation go on
+    Resume(act::Resume),
+    /// Give readers the old version again and retire the new one
+    Rollback(act::Rollback),
+    /// Approve that the old credential is revoked
+    Approve(act::Approve),
 }
 
 impl Rotations {
@@ -54,6 +64,10 @@ impl Rotations {
             Self::Abandon(command) => command.run(session).await,
             Self::Debts(command) => command.run(session).await,
             Self::Debt(command) => command.run(session).await,
+            Self::Watch(command) => command.run(session).await,
+            Self::Resume(command) => command.run(session).await,
+            Self::Rollback(command) => command.run(session).await,
+            Self::Approve(command) => command.run(session).await,
         }
     }
 }
@@ -85,9 +99,28 @@ pub(crate) fn details(rotation: &Rotation) -> String {
     table.row(["versions", &versions]);
     table.row(["started", &rotation.started_at]);
     table.row(["finished", or_dash(rotation.finished_at.as_deref())]);
+    let target = rotation
+        .target
+        .as_ref()
+        .map(|target| format!("{} ({}), {}", target.name, target.id, target.strategy));
+    let forced = rotation.forced.then(|| "yes".to_owned());
     for (name, value) in [
+        ("target", &target),
+        ("group", &rotation.group),
+        ("new since", &rotation.promoted_at),
+        ("deadline", &rotation.deadline_at),
+        ("approved by", &rotation.approved_by),
+        ("forced", &forced),
         ("grace ends", &rotation.grace_period_ends),
-        ("waiting for", &rotation.waiting_for),
+    ] {
+        if let Some(value) = value {
+            table.row([name, value]);
+        }
+    }
+    for (name, value) in waiting(rotation) {
+        table.row([name, value.as_str()]);
+    }
+    for (name, value) in [
         ("next attempt", &rotation.next_attempt_at),
         ("reason", &rotation.reason),
         ("advice", &rotation.advice),
@@ -97,7 +130,36 @@ pub(crate) fn details(rotation: &Rotation) -> String {
             table.row([name, value]);
         }
     }
+    for (name, value) in trouble(rotation) {
+        table.row([name, &value]);
+    }
+    if !rotation.actions.is_empty() {
+        table.row(["actions", &rotation.actions.join(", ")]);
+    }
     table.render()
+}
+
+/// What it waits for, a row each.
+fn waiting(rotation: &Rotation) -> Vec<(&'static str, &String)> {
+    let sentences = match rotation.waits_for.as_slice() {
+        // A server that does not tell them apart.
+        [] => rotation.waiting_for.as_slice(),
+        sentences => sentences,
+    };
+    let names = std::iter::once("waiting for").chain(std::iter::repeat(""));
+    names.zip(sentences).collect()
+}
+
+/// The trouble at the target and its cures, a row each.
+fn trouble(rotation: &Rotation) -> Vec<(&'static str, String)> {
+    let Some(trouble) = &rotation.trouble else {
+        return Vec::new();
+    };
+    let code = trouble.code.as_ref().map(|code| format!(" ({code})"));
+    let what = format!("{}{}", trouble.kind, code.unwrap_or_default());
+    let mut rows = vec![("trouble", what), ("cure", trouble.advice.clone())];
+    rows.extend(trouble.remedy.iter().map(|step| ("", step.clone())));
+    rows
 }
 
 #[cfg(test)]

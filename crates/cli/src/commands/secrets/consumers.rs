@@ -4,7 +4,7 @@ use clap::Args;
 use scaivault_api::secret::ConsumerList;
 
 use crate::commands::Session;
-use crate::table::Table;
+use crate::table::{Table, or_dash};
 
 #[derive(Args)]
 pub(crate) struct Consumers {
@@ -20,7 +20,16 @@ impl Consumers {
 }
 
 fn render(list: &ConsumerList) -> String {
-    let mut table = Table::new(&["IDENTITY", "VERSION", "CURRENT", "FIRST READ", "LAST READ"]);
+    let mut table = Table::new(&[
+        "IDENTITY",
+        "VERSION",
+        "CURRENT",
+        "FIRST READ",
+        "LAST READ",
+        "APPLIED",
+        "FAILED",
+        "DETAIL",
+    ]);
     for item in &list.consumers {
         table.row([
             &item.identity_id,
@@ -28,6 +37,9 @@ fn render(list: &ConsumerList) -> String {
             if item.is_current { "yes" } else { "no" },
             &item.first_read_at,
             &item.last_read_at,
+            or_dash(item.applied_at.as_deref()),
+            or_dash(item.failed_at.as_deref()),
+            or_dash(item.detail.as_deref()),
         ]);
     }
     table.render()

@@ -1,5 +1,6 @@
 //! `scaivault secrets …`
 
+mod ack;
 mod consumers;
 mod delete;
 mod expiring;
@@ -36,6 +37,8 @@ pub(crate) enum Secrets {
     Expiring(expiring::Expiring),
     /// List who holds which version
     Consumers(consumers::Consumers),
+    /// Say that a version works here, or fails
+    Ack(ack::Ack),
 }
 
 impl Secrets {
@@ -50,6 +53,7 @@ impl Secrets {
             Self::Rotate(command) => command.run(session).await,
             Self::Expiring(command) => command.run(session).await,
             Self::Consumers(command) => command.run(session).await,
+            Self::Ack(command) => command.run(session).await,
         }
     }
 }

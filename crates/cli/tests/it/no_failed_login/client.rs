@@ -44,11 +44,17 @@ impl Tally {
     }
 
     pub(crate) fn failures(&self) -> Vec<String> {
-        self.failures.lock().expect("nobody panics holding it").clone()
+        self.failures
+            .lock()
+            .expect("nobody panics holding it")
+            .clone()
     }
 
     fn fail(&self, what: String) {
-        self.failures.lock().expect("nobody panics holding it").push(what);
+        self.failures
+            .lock()
+            .expect("nobody panics holding it")
+            .push(what);
     }
 
     /// Waits until so many clients work with this version.
@@ -56,7 +62,11 @@ impl Tally {
         eventually("every client holds the version", MOVED_MAX, async || {
             let holds = self.holds.lock().expect("nobody panics holding it");
             let moved = holds.values().filter(|held| **held == version).count();
-            let failed = !self.failures.lock().expect("nobody panics holding it").is_empty();
+            let failed = !self
+                .failures
+                .lock()
+                .expect("nobody panics holding it")
+                .is_empty();
             (moved == clients || failed).then_some(())
         })
         .await;
@@ -126,7 +136,9 @@ impl<D: Database> Client<D> {
 
     /// The current version and value; `None` while the server is away.
     async fn fetch(&self) -> Option<(u64, Value)> {
-        let read = self.api().attempt(Method::GET, &format!("/v1/secrets/{PATH}"), None);
+        let read = self
+            .api()
+            .attempt(Method::GET, &format!("/v1/secrets/{PATH}"), None);
         let reply = read.await.ok()?;
         assert!(matches!(reply.status, 200 | 503), "{}", reply.text);
         let version = reply.body["version"].as_u64()?;
@@ -159,7 +171,9 @@ impl<D: Database> Client<D> {
                 *held = fresh;
                 self.holds(version).await;
             }
-            Err(why) => self.tally.fail(format!("client {}: v{version}: {why}", self.number)),
+            Err(why) => self
+                .tally
+                .fail(format!("client {}: v{version}: {why}", self.number)),
         }
     }
 
@@ -168,11 +182,15 @@ impl<D: Database> Client<D> {
         let body = json!({ "version": version, "status": "applied" });
         loop {
             let path = format!("/v1/secrets/{PATH}/ack");
-            let told = self.api().attempt(Method::POST, &path, Some(body.clone())).await;
+            let told = self
+                .api()
+                .attempt(Method::POST, &path, Some(body.clone()))
+                .await;
             match told {
                 Ok(reply) if reply.status < 300 => break,
                 Ok(reply) if reply.status != 503 => {
-                    self.tally.fail(format!("the acknowledgement: {}", reply.text));
+                    self.tally
+                        .fail(format!("the acknowledgement: {}", reply.text));
                     break;
                 }
                 // The server is away.

@@ -27,7 +27,10 @@ impl Session for Open {
     async fn query(&mut self) -> Result<(), String> {
         let done = self
             .client
-            .execute("UPDATE counter SET n = n + 1 WHERE id = pg_backend_pid() % 97", &[])
+            .execute(
+                "UPDATE counter SET n = n + 1 WHERE id = pg_backend_pid() % 97",
+                &[],
+            )
             .await;
         done.map(|_| ()).map_err(|error| format!("{error:?}"))
     }
