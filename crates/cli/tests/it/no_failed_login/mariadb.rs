@@ -63,6 +63,7 @@ async fn no_query_fails_on_mariadb() {
     server.sql(
         "SET GLOBAL max_connections = 400;
          CREATE DATABASE app;
+         USE app;
          CREATE TABLE app.counter (id INT PRIMARY KEY, n BIGINT NOT NULL) ENGINE=InnoDB;
          INSERT INTO app.counter SELECT seq, 0 FROM seq_0_to_96;
          CREATE USER 'manager'@'%' IDENTIFIED BY 'manager-0';
