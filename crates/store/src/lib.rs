@@ -23,7 +23,7 @@
 //!
 //! All SQL is in `sqlite/`, one file per aggregate; how to add one is said there.
 
-mod audit;
+pub mod audit;
 mod chain_mac;
 mod claims;
 mod files;

@@ -4,13 +4,13 @@
 use sha2::{Digest, Sha256};
 
 /// A hash, or the place before the first row.
-pub(crate) type Hash = [u8; 32];
+pub type Hash = [u8; 32];
 
 /// How much of each row's hash a segment keeps beside its lines, to name a bad line.
 pub(crate) const LINK_BYTES: usize = 8;
 
 /// What the first row links to.
-pub(crate) fn genesis(chain: &str) -> Hash {
+pub fn genesis(chain: &str) -> Hash {
     Sha256::new()
         .chain_update(b"scaivault audit chain 1\0")
         .chain_update(chain)
@@ -19,7 +19,7 @@ pub(crate) fn genesis(chain: &str) -> Hash {
 }
 
 /// The hash after one more line.
-pub(crate) fn link(prev: &Hash, line: &[u8]) -> Hash {
+pub fn link(prev: &Hash, line: &[u8]) -> Hash {
     Sha256::new()
         .chain_update(prev)
         .chain_update(line)
@@ -29,7 +29,7 @@ pub(crate) fn link(prev: &Hash, line: &[u8]) -> Hash {
 
 /// What the code of a segment is made over. Every part has a fixed length, but for the name,
 /// which comes last: no two segments share a message.
-pub(crate) fn mac_message(chain: &str, first_seq: u64, last_seq: u64, head: &Hash) -> Vec<u8> {
+pub fn mac_message(chain: &str, first_seq: u64, last_seq: u64, head: &Hash) -> Vec<u8> {
     let mut message = Vec::with_capacity(96);
     message.extend_from_slice(b"scaivault audit head 1\0");
     message.extend_from_slice(&first_seq.to_be_bytes());

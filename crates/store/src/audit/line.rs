@@ -11,7 +11,7 @@ use scaivault_core::audit::AuditRow;
 use scaivault_core::ports::Entropy;
 
 /// Characters of a chain's name.
-pub(crate) const CHAIN_CHARS: usize = 6;
+pub const CHAIN_CHARS: usize = 6;
 /// Digits of a row's place.
 const SEQ_DIGITS: usize = 12;
 const PREFIX: &[u8] = b"{\"id\":\"";
@@ -21,7 +21,7 @@ const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const NAME_CHARS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// A new chain's name: six lower-case characters of base 32.
-pub(crate) fn mint_chain(entropy: &dyn Entropy) -> String {
+pub fn mint_chain(entropy: &dyn Entropy) -> String {
     let mut random = [0u8; CHAIN_CHARS];
     entropy.fill(&mut random);
     random
@@ -31,7 +31,7 @@ pub(crate) fn mint_chain(entropy: &dyn Entropy) -> String {
 }
 
 /// The id of the row at `seq`. Ids of one chain sort by place.
-pub(crate) fn row_id(chain: &str, seq: u64) -> String {
+pub fn row_id(chain: &str, seq: u64) -> String {
     let mut id = Vec::with_capacity(ID_LEN);
     write_id(&mut id, chain, seq);
     String::from_utf8_lossy(&id).into_owned()
@@ -70,7 +70,7 @@ pub(crate) fn line_seq(line: &[u8], chain: &str) -> Option<u64> {
 
 /// Audit rows of one unit, encoded but for their ids.
 #[derive(Debug, Default)]
-pub(crate) struct AuditLines {
+pub struct AuditLines {
     /// Every row from the comma behind its id on, each with an end of line.
     tails: Vec<u8>,
     rows: u64,
@@ -83,7 +83,7 @@ impl AuditLines {
     ///
     /// # Errors
     /// When a row has no JSON form; none that `core` can make is so.
-    pub(crate) fn encode(rows: &[AuditRow]) -> Result<Self, serde_json::Error> {
+    pub fn encode(rows: &[AuditRow]) -> Result<Self, serde_json::Error> {
         let mut lines = Self {
             tails: Vec::with_capacity(rows.len() * 256),
             ..Self::default()
@@ -110,17 +110,18 @@ impl AuditLines {
         Ok(lines)
     }
 
-    pub(crate) fn rows(&self) -> u64 {
+    /// How many.
+    pub fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Times of the earliest and the latest row. Of no meaning without rows.
-    pub(crate) fn times(&self) -> (i64, i64) {
+    pub fn times(&self) -> (i64, i64) {
         (self.first_at, self.last_at)
     }
 
     /// The tails, without their ends of line.
-    pub(crate) fn tails(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn tails(&self) -> impl Iterator<Item = &[u8]> {
         self.tails
             .split_inclusive(|byte| *byte == b'\n')
             .map(|line| &line[..line.len() - 1])

@@ -5,35 +5,52 @@ use super::line::{AuditLines, write_line};
 
 /// A stored segment, borrowed from its row.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Segment<'a> {
-    pub(crate) first_seq: u64,
-    pub(crate) rows: u64,
-    pub(crate) first_at: i64,
-    pub(crate) last_at: i64,
-    pub(crate) prev: &'a [u8],
-    pub(crate) head: &'a [u8],
-    pub(crate) mac: &'a [u8],
-    pub(crate) links: &'a [u8],
-    pub(crate) body: &'a [u8],
+pub struct Segment<'a> {
+    /// Place of the first row in its chain.
+    pub first_seq: u64,
+    /// How many rows.
+    pub rows: u64,
+    /// Time of the earliest row.
+    pub first_at: i64,
+    /// Time of the latest row.
+    pub last_at: i64,
+    /// Hash before the first row.
+    pub prev: &'a [u8],
+    /// Hash after the last row.
+    pub head: &'a [u8],
+    /// The code over the head.
+    pub mac: &'a [u8],
+    /// The beginnings of the hashes after each row.
+    pub links: &'a [u8],
+    /// The rows, a line each.
+    pub body: &'a [u8],
 }
 
 /// Collects the audit rows of a transaction in one pass. Reused from batch to batch, so that it
 /// allocates only while it grows.
 #[derive(Debug, Default)]
-pub(crate) struct SegmentBuilder {
-    pub(crate) first_seq: u64,
-    pub(crate) rows: u64,
-    pub(crate) first_at: i64,
-    pub(crate) last_at: i64,
-    pub(crate) prev: Hash,
-    pub(crate) head: Hash,
-    pub(crate) links: Vec<u8>,
-    pub(crate) body: Vec<u8>,
+pub struct SegmentBuilder {
+    /// Place of the first row in its chain.
+    pub first_seq: u64,
+    /// How many rows.
+    pub rows: u64,
+    /// Time of the earliest row.
+    pub first_at: i64,
+    /// Time of the latest row.
+    pub last_at: i64,
+    /// Hash before the first row.
+    pub prev: Hash,
+    /// Hash after the last row.
+    pub head: Hash,
+    /// The beginnings of the hashes after each row.
+    pub links: Vec<u8>,
+    /// The rows, a line each.
+    pub body: Vec<u8>,
 }
 
 impl SegmentBuilder {
     /// Begins the segment behind the row at `last_seq`, whose hash is `prev`.
-    pub(crate) fn begin(&mut self, last_seq: u64, prev: Hash) {
+    pub fn begin(&mut self, last_seq: u64, prev: Hash) {
         self.first_seq = last_seq + 1;
         self.rows = 0;
         self.prev = prev;
@@ -43,7 +60,7 @@ impl SegmentBuilder {
     }
 
     /// Adds a unit's rows.
-    pub(crate) fn push(&mut self, chain: &str, lines: &AuditLines) {
+    pub fn push(&mut self, chain: &str, lines: &AuditLines) {
         if lines.rows() == 0 {
             return;
         }
@@ -69,7 +86,7 @@ impl SegmentBuilder {
     }
 
     /// Place of the last row.
-    pub(crate) fn last_seq(&self) -> u64 {
+    pub fn last_seq(&self) -> u64 {
         self.first_seq + self.rows - 1
     }
 }

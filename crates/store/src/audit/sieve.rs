@@ -5,17 +5,19 @@ use memchr::memmem::Finder;
 use scaivault_core::audit::{AuditFilter, AuditRow};
 use serde::Serialize;
 
-pub(crate) struct Sieve<'a> {
+/// A filter made ready.
+pub struct Sieve<'a> {
     filter: &'a AuditFilter,
     needles: Vec<Finder<'static>>,
 }
 
 /// A line that is not an audit row.
 #[derive(Debug)]
-pub(crate) struct Undecodable;
+pub struct Undecodable;
 
 impl<'a> Sieve<'a> {
-    pub(crate) fn new(filter: &'a AuditFilter) -> Self {
+    /// Makes a filter ready.
+    pub fn new(filter: &'a AuditFilter) -> Self {
         let mut needles = Vec::new();
         let mut need = |field: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -35,7 +37,7 @@ impl<'a> Sieve<'a> {
     }
 
     /// Whether rows of these times can be asked for.
-    pub(crate) fn times(&self, first_at: i64, last_at: i64) -> bool {
+    pub fn times(&self, first_at: i64, last_at: i64) -> bool {
         self.filter
             .from
             .is_none_or(|from| last_at >= from.as_micros())
@@ -43,7 +45,10 @@ impl<'a> Sieve<'a> {
     }
 
     /// The row, if it is asked for.
-    pub(crate) fn row(&self, line: &[u8]) -> Result<Option<AuditRow>, Undecodable> {
+    ///
+    /// # Errors
+    /// When the line is no audit row.
+    pub fn row(&self, line: &[u8]) -> Result<Option<AuditRow>, Undecodable> {
         if self
             .needles
             .iter()

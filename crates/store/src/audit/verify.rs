@@ -15,10 +15,10 @@ use super::segment::Segment;
 use crate::chain_mac::ChainMac;
 
 /// Whether to go on.
-pub(crate) type Walk = std::ops::ControlFlow<()>;
+pub type Walk = std::ops::ControlFlow<()>;
 
 /// What the verifier knows so far.
-pub(crate) struct Verifier<'a> {
+pub struct Verifier<'a> {
     chain: String,
     mac: Option<&'a dyn ChainMac>,
     last_seq: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Verifier<'a> {
 
 impl<'a> Verifier<'a> {
     /// Before the first row. Without `mac` the codes are not checked.
-    pub(crate) fn new(chain: String, mac: Option<&'a dyn ChainMac>) -> Self {
+    pub fn new(chain: String, mac: Option<&'a dyn ChainMac>) -> Self {
         let head = genesis(&chain);
         Self {
             chain,
@@ -40,7 +40,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// The next segment in order.
-    pub(crate) fn segment(&mut self, segment: &Segment<'_>) -> Walk {
+    pub fn segment(&mut self, segment: &Segment<'_>) -> Walk {
         let expect = self.last_seq + 1;
         if segment.first_seq > expect {
             return self.refuse(expect, "missing");
@@ -71,7 +71,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// The end: `last_seq`, `head` and `mac` as the store's own head row has them.
-    pub(crate) fn end(&mut self, first_seq: u64, last_seq: u64, head: &[u8], mac: &[u8]) -> Walk {
+    pub fn end(&mut self, first_seq: u64, last_seq: u64, head: &[u8], mac: &[u8]) -> Walk {
         if self.last_seq < last_seq {
             return self.refuse(self.last_seq + 1, "truncated");
         }
@@ -87,7 +87,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Names a row the walk found outside the chain's order.
-    pub(crate) fn refuse(&mut self, seq: u64, reason: &str) -> Walk {
+    pub fn refuse(&mut self, seq: u64, reason: &str) -> Walk {
         self.bad = Some(BadRow {
             id: row_id(&self.chain, seq),
             reason: reason.to_owned(),
@@ -96,7 +96,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Names a row of another chain.
-    pub(crate) fn refuse_foreign(&mut self, chain: &str, seq: u64) -> Walk {
+    pub fn refuse_foreign(&mut self, chain: &str, seq: u64) -> Walk {
         self.bad = Some(BadRow {
             id: row_id(chain, seq),
             reason: "inserted".to_owned(),
@@ -110,7 +110,8 @@ impl<'a> Verifier<'a> {
         self.refuse(seq, reason)
     }
 
-    pub(crate) fn report(self) -> AuditReport {
+    /// What was found.
+    pub fn report(self) -> AuditReport {
         let head = self.head.iter().map(|byte| format!("{byte:02x}")).collect();
         AuditReport {
             rows: self.last_seq,

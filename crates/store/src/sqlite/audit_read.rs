@@ -3,13 +3,11 @@
 
 use rusqlite::{Connection, Row};
 use scaivault_core::audit::{AuditFilter, StoredAuditRow};
-use scaivault_core::identity::Identity;
-use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{AuditPage, AuditSummary};
 
 use super::row::{Read, int, uint, undecodable, unreadable};
 use super::{head, meta};
-use crate::audit::{Sieve, identity_key, path_key, row_id};
+use crate::audit::{Sieve, filter_key, row_id};
 
 /// Rows one call looks at, at most; a segment passed over by its times counts as one.
 const LOOKS_MAX: u64 = 200_000;
@@ -88,7 +86,7 @@ fn scan(
     let Some(head) = head::read(&snapshot)? else {
         return Ok(None);
     };
-    let key = index_key(filter);
+    let key = filter_key(filter);
     let indexed = meta::read(&snapshot, meta::AUDIT_INDEXED)?;
     let below = below.unwrap_or(u64::MAX);
     let mut scan = Scan {
@@ -123,18 +121,6 @@ fn scan(
         Rest::None | Rest::Declined => None,
         Rest::Below(seq) => Some(seq),
     })
-}
-
-/// The index serves questions for one secret, or else one identity, of one tenant.
-fn index_key(filter: &AuditFilter) -> Option<i64> {
-    let tenant = filter.tenant.as_ref()?;
-    let path = filter.path.as_ref().map(SecretPath::as_str);
-    let by_path = path.map(|path| path_key(tenant.as_str(), path));
-    let identity = filter
-        .identity_id
-        .as_deref()
-        .filter(|name| Identity::parse(name).is_ok());
-    by_path.or_else(|| identity.map(|name| identity_key(tenant.as_str(), name)))
 }
 
 struct Scan<'a> {

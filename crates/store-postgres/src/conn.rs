@@ -1,0 +1,157 @@
+//! One connection, and the statements it has prepared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, NoTls, Row, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::options::{Address, OpenError};
+use crate::tls;
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Reads and claims.
+    Serve,
+    /// Commits.
+    Write,
+    /// Gives places in the audit trail out: what it changes need not be durable before the
+    /// segments that use it are, and these are written after it to the same log.
+    Places,
+}
+
+/// Parameters of a statement.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A session; it ends when this is dropped.
+pub(crate) struct Conn {
+    client: Client,
+    statements: Mutex<HashMap<String, Statement>>,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// Makes sessions. To be used inside the store's runtime.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    address: Arc<Address>,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Connector {
+    /// Blocks while it reads certificates.
+    pub(crate) fn new(address: Address) -> Result<Self, OpenError> {
+        let tls = match address.encrypted {
+            true => Some(tls::client_config(address.ca_pem.as_deref())?),
+            false => None,
+        };
+        Ok(Self {
+            address: Arc::new(address),
+            tls: tls.map(MakeRustlsConnect::new),
+        })
+    }
+
+    pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Conn, Error> {
+        let config = &self.address.config;
+        let (client, connection) = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                (client, tokio::spawn(run(connection)))
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, tokio::spawn(run(connection)))
+            }
+        };
+        let conn = Conn {
+            client,
+            statements: Mutex::default(),
+            connection,
+        };
+        conn.client.batch_execute(SESSION).await?;
+        match purpose {
+            Purpose::Serve => {}
+            Purpose::Write => conn.client.batch_execute(DURABLE).await?,
+            Purpose::Places => {
+                let lazy = "SET synchronous_commit = off";
+                conn.client.batch_execute(lazy).await?;
+            }
+        }
+        Ok(conn)
+    }
+}
+
+/// A node that is paused or cut off in the middle of a transaction holds its locks no longer than
+/// this; whoever waits for one gives up before a caller does.
+const SESSION: &str = "SET default_transaction_isolation = 'read committed';
+    SET idle_in_transaction_session_timeout = '4s';
+    SET lock_timeout = '4500ms';
+    SET statement_timeout = '60s'";
+
+/// A commit is answered when it is durable, whatever the database's default.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
+async fn run<S, T>(connection: tokio_postgres::Connection<S, T>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    // How it ended is what the next statement is told.
+    let _ = connection.await;
+}
+
+impl Conn {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Prepares a statement, once per session.
+    pub(crate) async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+        if let Some(known) = self.statements.lock().get(sql) {
+            return Ok(known.clone());
+        }
+        let made = self.client.prepare(sql).await?;
+        self.statements.lock().insert(sql.to_owned(), made.clone());
+        Ok(made)
+    }
+
+    pub(crate) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let statement = self.prepare(sql).await?;
+        self.client.query(&statement, params).await
+    }
+
+    /// Runs a prepared statement; how many rows it changed. Sent when first polled, so that
+    /// several of them go out together, in the order they are polled in.
+    pub(crate) async fn execute(
+        &self,
+        statement: &Statement,
+        params: impl Iterator<Item = &(dyn ToSql + Sync)>,
+    ) -> Result<u64, Error> {
+        let params: Vec<&(dyn ToSql + Sync)> = params.collect();
+        self.client.execute(statement, &params).await
+    }
+
+    /// As [`Conn::execute`], for rows.
+    pub(crate) async fn fetch(
+        &self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, Error> {
+        self.client.query(statement, params).await
+    }
+
+    /// Runs statements without parameters and rows.
+    pub(crate) async fn run(&self, sql: &str) -> Result<(), Error> {
+        self.client.batch_execute(sql).await
+    }
+}

@@ -1,0 +1,30 @@
+//! The storage ports of `core` on PostgreSQL: one database shared by any number of nodes.
+//!
+//! * Each node has one writer that commits whatever waits in one transaction, a savepoint for
+//!   each unit; reads and claims run beside it on a bounded set of connections.
+//! * What is relied on: `READ COMMITTED`, row locks, `FOR UPDATE SKIP LOCKED`, a commit that is
+//!   durable when it is answered, and, while migrating, one advisory lock. No leader, no clock of
+//!   the database, no notification, no procedural code.
+//! * The audit chain is per node ([`PostgresOptions::node`]): nodes never wait for each other's
+//!   chains. The verifier reads them all.
+//! * Whatever fails, the store goes on by itself as soon as it can, and says meanwhile what is
+//!   wrong. A commit whose answer was lost is looked up, never guessed.
+//!
+//! All SQL is in `sql/`, one file per subject. A new aggregate is a table in a new migration, a
+//! file there with `put`, `delete` and its reads, and a line in `sql/plan.rs`.
+
+mod claims;
+mod conn;
+mod options;
+mod pool;
+mod prepared;
+mod refusal;
+mod sql;
+mod step;
+mod store;
+mod tls;
+mod writer;
+
+pub use options::{OpenError, PostgresOptions};
+pub use scaivault_store::ChainMac;
+pub use store::{AuditStartError, PostgresStore};

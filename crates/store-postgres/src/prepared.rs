@@ -1,0 +1,35 @@
+//! A unit made ready in its caller's task: everything that can be encoded without knowing its
+//! place is encoded before it queues, so that the one writer does as little as possible.
+
+use scaivault_core::consumer::ConsumerRead;
+use scaivault_core::ports::{CommitError, Unit, UnitName};
+use scaivault_store::audit::AuditLines;
+
+use crate::sql::plan::Plan;
+
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) name: UnitName,
+    pub(crate) plan: Plan,
+    pub(crate) audit: AuditLines,
+    pub(crate) reads: Vec<ConsumerRead>,
+}
+
+impl Prepared {
+    /// # Errors
+    /// When something in it has no JSON form, or a change can never fit.
+    pub(crate) fn new(unit: Unit) -> Result<Self, CommitError> {
+        let audit = AuditLines::encode(&unit.audit);
+        Ok(Self {
+            name: unit.name,
+            plan: Plan::make(&unit.ops)?,
+            audit: audit.map_err(|error| CommitError::Unavailable(error.to_string()))?,
+            reads: unit.reads,
+        })
+    }
+
+    /// It changes rows, so it needs a savepoint of its own.
+    pub(crate) fn is_change(&self) -> bool {
+        !self.plan.steps.is_empty()
+    }
+}

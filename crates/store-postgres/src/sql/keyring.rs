@@ -1,0 +1,42 @@
+//! The keyring's wrapped keys.
+
+use async_trait::async_trait;
+use scaivault_core::ports::{CommitError, KeyReads, RecordKind};
+use scaivault_core::seal::KeyRecord;
+
+use super::plan::{encode, write};
+use super::row::{Read, int};
+use crate::step::{Expect, Step, step};
+use crate::store::PostgresStore;
+
+pub(crate) fn put(key: &KeyRecord) -> Result<Step, CommitError> {
+    Ok(step!(
+        Expect::One(RecordKind::Key),
+        write(
+            key.revision,
+            "INSERT INTO keyring (id, revision, doc) VALUES ($1, $2, $3)",
+            "UPDATE keyring SET revision = $2, doc = $3 WHERE id = $1 AND revision = $2::bigint - 1",
+        ),
+        key.id.as_str().to_owned(),
+        int(key.revision),
+        encode(key)?,
+    ))
+}
+
+pub(crate) fn delete(key: &KeyRecord) -> Step {
+    step!(
+        Expect::One(RecordKind::Key),
+        "DELETE FROM keyring WHERE id = $1 AND revision = $2",
+        key.id.as_str().to_owned(),
+        int(key.revision),
+    )
+}
+
+#[async_trait]
+impl KeyReads for PostgresStore {
+    /// By id.
+    async fn key_list(&self) -> Read<Vec<KeyRecord>> {
+        let sql = "SELECT 'keyring', id, doc FROM keyring ORDER BY id";
+        self.docs("keyring", sql, &[]).await
+    }
+}

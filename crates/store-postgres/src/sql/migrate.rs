@@ -1,0 +1,77 @@
+//! Migrations. They only expand: a table, a column that may be missing, an index. So nodes of two
+//! neighbouring releases run beside each other; what the older one no longer needs is removed one
+//! release later, by a migration that says from which revision on a program can work with it.
+
+use crate::conn::Conn;
+use crate::options::OpenError;
+use crate::refusal::text;
+
+struct Migration {
+    sql: &'static str,
+    /// A program that knows this revision works with the result.
+    needs: i64,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    sql: include_str!("migrations/0001_initial.sql"),
+    needs: 1,
+}];
+
+/// The newest revision known.
+pub(crate) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Any number that others do not use.
+const LOCK: i64 = 0x5ca1_7a01_7000_0001;
+
+fn failed(error: tokio_postgres::Error) -> OpenError {
+    OpenError::Unavailable(text(&error))
+}
+
+/// Brings the schema up to date. One node at a time does; the others wait.
+pub(crate) async fn migrate(conn: &Conn) -> Result<(), OpenError> {
+    conn.run("BEGIN; SET LOCAL lock_timeout = '60s'")
+        .await
+        .map_err(failed)?;
+    let done = inside(conn).await;
+    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    conn.run(end).await.map_err(failed)?;
+    done
+}
+
+async fn inside(conn: &Conn) -> Result<(), OpenError> {
+    conn.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(failed)?;
+    // A role that may not make tables can open a store that is up to date.
+    let there = "SELECT to_regclass('schema_revision') IS NOT NULL";
+    let rows = conn.query(there, &[]).await.map_err(failed)?;
+    let there: bool = rows.first().is_some_and(|row| row.get(0));
+    if !there {
+        conn.run(
+            "CREATE TABLE schema_revision (revision bigint PRIMARY KEY, needs bigint NOT NULL)",
+        )
+        .await
+        .map_err(failed)?;
+    }
+    let sql = "SELECT coalesce(max(revision), 0), coalesce(max(needs), 0) FROM schema_revision";
+    let rows = conn.query(sql, &[]).await.map_err(failed)?;
+    let (found, needs): (i64, i64) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
+    if needs > known() {
+        return Err(OpenError::Newer {
+            found,
+            known: known(),
+        });
+    }
+    for (revision, migration) in (1..).zip(MIGRATIONS) {
+        if revision > found {
+            conn.run(migration.sql).await.map_err(failed)?;
+            let done = "INSERT INTO schema_revision (revision, needs) VALUES ($1, $2)";
+            conn.query(done, &[&revision, &migration.needs])
+                .await
+                .map_err(failed)?;
+        }
+    }
+    Ok(())
+}

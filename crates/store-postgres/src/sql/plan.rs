@@ -1,0 +1,130 @@
+//! The changes of a unit as steps.
+
+use scaivault_core::ports::{CommitError, Op, Record};
+use serde::Serialize;
+
+use super::event::EventRow;
+use super::{
+    access, assignment, consumer, delivery, event, keyring, receiver, rotation, rotation_policy,
+    run, secret, target, token, version,
+};
+use crate::step::Step;
+
+/// What a unit does to the tables.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// In order.
+    pub(crate) steps: Vec<Step>,
+    /// Put at the end of the transaction, where the outbox is locked for the shortest time.
+    pub(crate) events: Vec<EventRow>,
+    /// It touches lines of the ledger: reads of units before it must be there first.
+    pub(crate) ledger: bool,
+}
+
+/// A record as its document.
+pub(crate) fn encode<T: Serialize>(record: &T) -> Result<String, CommitError> {
+    serde_json::to_string(record).map_err(|error| CommitError::Unavailable(error.to_string()))
+}
+
+impl Plan {
+    /// # Errors
+    /// When a record has no JSON form, or a change can never fit.
+    pub(crate) fn make(ops: &[Op]) -> Result<Self, CommitError> {
+        let mut plan = Self::default();
+        for op in ops {
+            plan.add(op)?;
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, op: &Op) -> Result<(), CommitError> {
+        match op {
+            Op::Put(record) => self.put(record)?,
+            Op::Delete(record) => self.delete(record),
+            Op::VersionInsert(sealed) => self.steps.push(version::insert(sealed)?),
+            Op::VersionDelete {
+                tenant,
+                path,
+                version,
+            } => self.steps.push(version::remove(tenant, path, *version)),
+            Op::SecretErase(head) => {
+                self.ledger = true;
+                self.steps.extend(secret::erase(head));
+            }
+            Op::ConsumerReport(report) => {
+                self.ledger = true;
+                self.steps.push(consumer::report(report));
+            }
+            Op::Emit(made) => self.events.push(EventRow::new(made)?),
+            Op::FanOutAdvance { from, to } => self.steps.push(event::fan_out_advance(*from, *to)),
+            Op::AssignmentsWake {
+                tenant,
+                policy_id,
+                at,
+            } => self.steps.push(assignment::wake(tenant, policy_id, *at)),
+            Op::BufferTrim { receiver, keep } => self.steps.push(delivery::trim(receiver, *keep)),
+            Op::EventsPrune { before } => self.steps.push(event::prune(*before)),
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, record: &Record) -> Result<(), CommitError> {
+        let step = match record {
+            Record::Secret(row) => {
+                self.steps.extend(secret::put(row)?);
+                return Ok(());
+            }
+            Record::Version(row) => version::put(row)?,
+            Record::Policy(row) => access::put_policy(row)?,
+            Record::Binding(row) => access::put_binding(row)?,
+            Record::Token(row) => token::put(row)?,
+            Record::RotationPolicy(row) => rotation_policy::put(row)?,
+            Record::Assignment(row) => assignment::put(row)?,
+            Record::Rotation(row) => rotation::put(row)?,
+            Record::Target(row) => target::put(row)?,
+            Record::GroupTurn(row) => run::put_turn(row)?,
+            Record::Campaign(row) => run::put_campaign(row)?,
+            Record::Debt(row) => run::put_debt(row)?,
+            Record::Webhook(row) => receiver::put_webhook(row)?,
+            Record::Subscription(row) => receiver::put_subscription(row)?,
+            Record::Delivery(row) => delivery::put(row)?,
+            Record::Key(row) => keyring::put(row)?,
+        };
+        self.steps.push(step);
+        Ok(())
+    }
+
+    fn delete(&mut self, record: &Record) {
+        let step = match record {
+            Record::Secret(row) => {
+                self.steps.extend(secret::delete(row));
+                return;
+            }
+            Record::Subscription(row) => {
+                self.steps.extend(receiver::delete_subscription(row));
+                return;
+            }
+            Record::Version(row) => version::delete(row),
+            Record::Policy(row) => access::delete_policy(row),
+            Record::Binding(row) => access::delete_binding(row),
+            Record::Token(row) => token::delete(row),
+            Record::RotationPolicy(row) => rotation_policy::delete(row),
+            Record::Assignment(row) => assignment::delete(row),
+            Record::Rotation(row) => rotation::delete(row),
+            Record::Target(row) => target::delete(row),
+            Record::GroupTurn(row) => run::delete_turn(row),
+            Record::Campaign(row) => run::delete_campaign(row),
+            Record::Debt(row) => run::delete_debt(row),
+            Record::Webhook(row) => receiver::delete_webhook(row),
+            Record::Delivery(row) => delivery::delete(row),
+            Record::Key(row) => keyring::delete(row),
+        };
+        self.steps.push(step);
+    }
+}
+
+/// `insert` for revision 1, `update` (which checks the stored revision in its `WHERE`) for all
+/// others.
+pub(crate) fn write(revision: u64, insert: &'static str, update: &'static str) -> &'static str {
+    if revision == 1 { insert } else { update }
+}

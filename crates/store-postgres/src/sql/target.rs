@@ -1,0 +1,67 @@
+//! Targets.
+
+use async_trait::async_trait;
+use scaivault_core::ids::{TargetId, TenantId};
+use scaivault_core::ports::{CommitError, RecordKind, TargetReads};
+use scaivault_core::target::Target;
+
+use super::plan::{encode, write};
+use super::row::{Read, int, limit};
+use crate::step::{Expect, Step, step};
+use crate::store::PostgresStore;
+
+const TABLE: &str = "target";
+
+pub(crate) fn put(target: &Target) -> Result<Step, CommitError> {
+    Ok(step!(
+        Expect::Unique(RecordKind::Target, "name", "target_name"),
+        write(
+            target.revision,
+            "INSERT INTO target (tenant, id, revision, name, doc) VALUES ($1, $2, $3, $4, $5)",
+            "UPDATE target SET revision = $3, name = $4, doc = $5
+             WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
+        ),
+        target.tenant.as_str().to_owned(),
+        target.id.as_str().to_owned(),
+        int(target.revision),
+        target.name.clone(),
+        encode(target)?,
+    ))
+}
+
+pub(crate) fn delete(target: &Target) -> Step {
+    step!(
+        Expect::One(RecordKind::Target),
+        "DELETE FROM target WHERE tenant = $1 AND id = $2 AND revision = $3",
+        target.tenant.as_str().to_owned(),
+        target.id.as_str().to_owned(),
+        int(target.revision),
+    )
+}
+
+#[async_trait]
+impl TargetReads for PostgresStore {
+    async fn target_find(&self, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>> {
+        let sql = "SELECT tenant, id, doc FROM target WHERE tenant = $1 AND id = $2";
+        self.doc(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
+            .await
+    }
+
+    async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
+        let sql = "SELECT tenant, id, doc FROM target WHERE tenant = $1 AND name = $2";
+        self.doc(TABLE, sql, &[&tenant.as_str(), &name]).await
+    }
+
+    async fn target_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Read<Vec<Target>> {
+        let sql = "SELECT tenant, id, doc FROM target
+                   WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let (tenant, after) = (tenant.as_str(), after.unwrap_or_default());
+        self.docs(TABLE, sql, &[&tenant, &after, &limit(rows)])
+            .await
+    }
+}

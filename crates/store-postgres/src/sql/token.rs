@@ -1,0 +1,67 @@
+//! Tokens' records. No two have one hash.
+
+use async_trait::async_trait;
+use scaivault_core::identity::{Token, TokenHash};
+use scaivault_core::ids::{TenantId, TokenId};
+use scaivault_core::ports::{CommitError, RecordKind, TokenReads};
+
+use super::plan::{encode, write};
+use super::row::{Read, int, limit};
+use crate::step::{Expect, Step, step};
+use crate::store::PostgresStore;
+
+const TABLE: &str = "token";
+
+pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
+    Ok(step!(
+        Expect::Unique(RecordKind::Token, "hash", "token_hash"),
+        write(
+            token.revision,
+            "INSERT INTO token (tenant, id, revision, hash, doc) VALUES ($1, $2, $3, $4, $5)",
+            "UPDATE token SET revision = $3, hash = $4, doc = $5
+             WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
+        ),
+        token.tenant.as_str().to_owned(),
+        token.id.as_str().to_owned(),
+        int(token.revision),
+        token.hash.0.to_vec(),
+        encode(token)?,
+    ))
+}
+
+pub(crate) fn delete(token: &Token) -> Step {
+    step!(
+        Expect::One(RecordKind::Token),
+        "DELETE FROM token WHERE tenant = $1 AND id = $2 AND revision = $3",
+        token.tenant.as_str().to_owned(),
+        token.id.as_str().to_owned(),
+        int(token.revision),
+    )
+}
+
+#[async_trait]
+impl TokenReads for PostgresStore {
+    async fn token_by_hash(&self, hash: &TokenHash) -> Read<Option<Token>> {
+        let sql = "SELECT tenant, id, doc FROM token WHERE hash = $1";
+        self.doc(TABLE, sql, &[&hash.0.as_slice()]).await
+    }
+
+    async fn token_find(&self, tenant: &TenantId, id: &TokenId) -> Read<Option<Token>> {
+        let sql = "SELECT tenant, id, doc FROM token WHERE tenant = $1 AND id = $2";
+        self.doc(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
+            .await
+    }
+
+    async fn token_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Read<Vec<Token>> {
+        let sql = "SELECT tenant, id, doc FROM token WHERE tenant = $1 AND id > $2
+                   ORDER BY id LIMIT $3";
+        let (tenant, after) = (tenant.as_str(), after.unwrap_or_default());
+        self.docs(TABLE, sql, &[&tenant, &after, &limit(rows)])
+            .await
+    }
+}

@@ -1,0 +1,74 @@
+//! Versions. The value is written once, with the row, and never changed; state changes write the
+//! rest of the row.
+
+use scaivault_core::ids::TenantId;
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{CommitError, RecordKind};
+use scaivault_core::secret::{SealedVersion, Version};
+
+use super::plan::encode;
+use super::row::int;
+use crate::step::{Expect, Step, step};
+
+const ONE: Expect = Expect::One(RecordKind::Version);
+
+/// Newest first.
+pub(crate) const LIST: &str = "SELECT path, version, doc FROM version
+    WHERE tenant = $1 AND path = $2 ORDER BY version DESC";
+
+/// A state change. Only [`insert`] makes a row: one put with revision 1 would have no value.
+pub(crate) fn put(version: &Version) -> Result<Step, CommitError> {
+    if version.revision <= 1 {
+        return Err(CommitError::Conflict(RecordKind::Version));
+    }
+    Ok(step!(
+        ONE,
+        "UPDATE version SET revision = $4, doc = $5
+         WHERE tenant = $1 AND path = $2 AND version = $3 AND revision = $4::bigint - 1",
+        version.tenant.as_str().to_owned(),
+        version.path.as_str().to_owned(),
+        int(version.version),
+        int(version.revision),
+        encode(version)?,
+    ))
+}
+
+pub(crate) fn insert(sealed: &SealedVersion) -> Result<Step, CommitError> {
+    let version = &sealed.version;
+    if version.revision != 1 {
+        return Err(CommitError::Conflict(RecordKind::Version));
+    }
+    Ok(step!(
+        ONE,
+        "INSERT INTO version (tenant, path, version, revision, doc, sealed)
+         VALUES ($1, $2, $3, 1, $4, $5)",
+        version.tenant.as_str().to_owned(),
+        version.path.as_str().to_owned(),
+        int(version.version),
+        encode(version)?,
+        sealed.sealed.0.clone(),
+    ))
+}
+
+pub(crate) fn delete(version: &Version) -> Step {
+    step!(
+        ONE,
+        "DELETE FROM version
+         WHERE tenant = $1 AND path = $2 AND version = $3 AND revision = $4",
+        version.tenant.as_str().to_owned(),
+        version.path.as_str().to_owned(),
+        int(version.version),
+        int(version.revision),
+    )
+}
+
+/// Removing what is not there succeeds.
+pub(crate) fn remove(tenant: &TenantId, path: &SecretPath, version: u64) -> Step {
+    step!(
+        Expect::Any,
+        "DELETE FROM version WHERE tenant = $1 AND path = $2 AND version = $3",
+        tenant.as_str().to_owned(),
+        path.as_str().to_owned(),
+        int(version),
+    )
+}

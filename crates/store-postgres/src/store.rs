@@ -1,0 +1,232 @@
+//! The store: opening, starting the audit chain, committing, health, closing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::ports::{
+    AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, ReadError, Store,
+    StoreHealth, Unit, UnitName,
+};
+use scaivault_store::ChainMac;
+use scaivault_store::audit::mac_message;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::conn::{Connector, Purpose};
+use crate::options::{Address, OpenError, PostgresOptions};
+use crate::pool::Pool;
+use crate::prepared::Prepared;
+use crate::refusal::text;
+use crate::sql::head::{self, Head};
+use crate::sql::row::{Read, count, get};
+use crate::sql::{audit_index, audit_read, audit_verify, migrate};
+use crate::writer::{Outcome, Shared, Writer};
+
+/// How long a health probe waits for its write.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest name of a node.
+const NODE_MAX: usize = 200;
+
+/// The audit chain did not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditStartError {
+    /// The end of the chain is not authenticated by this key: altered, or another key.
+    #[error("the end of the audit chain is not authenticated by this key: altered, or another key")]
+    Mac,
+    /// The last rows are gone, or there are more than the store knows of.
+    #[error("the audit chain does not end where the store says it does: rows were cut or added")]
+    End,
+    /// The store cannot say now.
+    #[error("the audit chain cannot be read: {0}")]
+    Unavailable(String),
+}
+
+/// One node's side of a store in PostgreSQL. Share it in an `Arc`. Dropping it lets what is queued
+/// be written, then ends its sessions.
+pub struct PostgresStore {
+    pub(crate) handle: Handle,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) shared: Arc<Shared>,
+    /// The receiver served last by a claim of deliveries.
+    pub(crate) served: Mutex<String>,
+    chain: String,
+    node: String,
+    indexer: AbortHandle,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PostgresStore({})", self.node)
+    }
+}
+
+impl PostgresStore {
+    /// Opens a store and brings its schema up to date; `entropy` names a new node's audit chain.
+    /// To be called inside the runtime that is to run the store's tasks, with clock and network
+    /// enabled; its methods may be called from any.
+    ///
+    /// Everything works but units with audit rows: for these, read the keyring and call
+    /// [`PostgresStore::start_audit`].
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is in the way.
+    pub async fn open(options: PostgresOptions, entropy: &dyn Entropy) -> Result<Self, OpenError> {
+        let handle = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        if options.node.is_empty() || options.node.len() > NODE_MAX {
+            return Err(OpenError::NodeName);
+        }
+        let connector = Connector::new(Address::parse(&options.url)?)?;
+        let conn = connector
+            .connect(Purpose::Write)
+            .await
+            .map_err(|error| OpenError::Unavailable(text(&error)))?;
+        migrate::migrate(&conn).await?;
+        let head = head::open(&conn, &options.node, entropy)
+            .await
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?;
+        let chain = head.chain.clone();
+        let shared = Arc::new(Shared::new(
+            handle.clone(),
+            options.queue_max,
+            options.commit_timeout,
+        ));
+        let writer = Writer::new(
+            Arc::clone(&shared),
+            connector.clone(),
+            options.node.clone(),
+            conn,
+            head,
+        );
+        drop(handle.spawn(writer.run()));
+        let pool = Pool::new(
+            connector,
+            handle.clone(),
+            options.connections,
+            options.read_timeout,
+        );
+        let pool = Arc::new(pool);
+        let indexing = audit_index::run(Arc::clone(&pool), Arc::clone(&shared), chain.clone());
+        Ok(Self {
+            indexer: handle.spawn(indexing).abort_handle(),
+            handle,
+            pool,
+            shared,
+            served: Mutex::default(),
+            chain,
+            node: options.node,
+        })
+    }
+
+    /// Starts this node's audit chain under this key, or goes on under another: from now on units
+    /// with audit rows are accepted. The end of the chain is checked first.
+    ///
+    /// # Errors
+    /// [`AuditStartError`]; the chain is not started then.
+    pub async fn start_audit(&self, mac: Arc<dyn ChainMac>) -> Result<(), AuditStartError> {
+        let unavailable = |error: ReadError| AuditStartError::Unavailable(error.to_string());
+        let (head, fits, beyond) = self.chain_end().await.map_err(unavailable)?;
+        if beyond || !fits {
+            return Err(AuditStartError::End);
+        }
+        let message = mac_message(&head.chain, head.first_seq, head.last_seq, &head.head);
+        if head.last_seq > 0 && !mac.verify(&message, &head.mac) {
+            return Err(AuditStartError::Mac);
+        }
+        *self.shared.mac.write() = Some(mac);
+        Ok(())
+    }
+
+    /// The chain's end, whether the last segment ends there, and whether there is more behind it.
+    async fn chain_end(&self) -> Read<(Head, bool, bool)> {
+        let sql = format!(
+            "SELECT {}, (SELECT s.head FROM audit_segment s
+                         WHERE s.chain = h.chain AND s.first_seq = h.first_seq
+                           AND s.first_seq + s.rows - 1 = h.last_seq),
+                    EXISTS (SELECT 1 FROM audit_segment s
+                            WHERE s.chain = h.chain AND s.first_seq > h.last_seq)
+             FROM store_head h WHERE chain = $1",
+            head::COLUMNS
+        );
+        let rows = self.rows(&sql, &[&self.chain]).await?;
+        let Some(row) = rows.first() else {
+            return Err(ReadError::Unavailable("the node's head row is gone".into()));
+        };
+        let head = head::from_row(row)?;
+        let stored: Option<&[u8]> = get(row, 6)?;
+        let fits = head.last_seq == 0 || stored == Some(head.head.as_slice());
+        let beyond = get(row, 7)?;
+        Ok((head, fits, beyond))
+    }
+
+    /// The last thing that went wrong with writing, until writing went well again.
+    pub fn last_trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().clone()
+    }
+
+    async fn bytes(&self) -> Read<u64> {
+        let sql = "SELECT pg_database_size(current_database())";
+        let rows = self.rows(sql, &[]).await?;
+        rows.first().map_or(Ok(0), |row| count(row, 0))
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
+        self.shared.submit(Prepared::new(unit)?).await
+    }
+
+    async fn health(&self) -> StoreHealth {
+        let written: Outcome = match Prepared::new(Unit::new(UnitName::Housekeeping)) {
+            Ok(nothing) => self.shared.submit_within(nothing, PROBE_PATIENCE).await,
+            Err(error) => Err(error),
+        };
+        let started = self.shared.mac.read().is_some();
+        let trouble = match written {
+            Err(error) => Some(self.last_trouble().unwrap_or_else(|| error.to_string())),
+            Ok(_) if !started => Some("the audit chain has not been started".to_owned()),
+            Ok(_) => None,
+        };
+        let bytes = match trouble {
+            Some(_) => 0,
+            None => self.bytes().await.unwrap_or(0),
+        };
+        StoreHealth {
+            trouble,
+            queued: self.shared.queue_len(),
+            bytes,
+        }
+    }
+}
+
+#[async_trait]
+impl AuditReads for PostgresStore {
+    async fn audit_query(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        limit: usize,
+    ) -> Read<AuditPage> {
+        audit_read::query(self, filter, below, limit).await
+    }
+
+    async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary> {
+        audit_read::summary(self, filter).await
+    }
+
+    async fn audit_verify(&self) -> Read<AuditReport> {
+        let mac = self.shared.mac.read().clone();
+        audit_verify::verify(self, mac.as_deref()).await
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.indexer.abort();
+    }
+}

@@ -1,0 +1,315 @@
+//! One batch as one transaction.
+//!
+//! It goes to the database in as few turns as the answers allow: the number of the node's head row
+//! first, which locks it; then each unit in a savepoint of its own; then the events, the reads,
+//! the audit segment and the commit together, so that the outbox is locked for one turn only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join;
+use scaivault_core::ports::{CommitError, Committed};
+use scaivault_store::ChainMac;
+use scaivault_store::audit::{SegmentBuilder, mac_message};
+
+use super::queue::{Outcome, Shared, Work};
+use super::settle::{Again, Failure, Verdict};
+use crate::conn::{Conn, Connector, Purpose};
+use crate::prepared::Prepared;
+use crate::refusal::{Refusal, text};
+use crate::sql::consumer::ReadLines;
+use crate::sql::event::EventRow;
+use crate::sql::head::{self, Head};
+use crate::sql::row::{get, int};
+use crate::step::{self, Broken, Last, Step};
+
+/// How often a transaction of which nothing is there is tried.
+const TRIES_MAX: u32 = 4;
+
+pub(crate) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connector: Connector,
+    pub(super) node: String,
+    /// `None` after a failure, until the next transaction.
+    pub(super) conn: Option<Conn>,
+    /// Gives places in the trail out.
+    places: Option<Conn>,
+    /// As durable.
+    pub(super) head: Head,
+    segment: SegmentBuilder,
+}
+
+/// What the accepted units leave for the end of the transaction.
+#[derive(Default)]
+struct Rest<'a> {
+    outcomes: Vec<Outcome>,
+    events: Vec<&'a EventRow>,
+    reads: ReadLines,
+    /// Ends the last savepoint.
+    close: &'static str,
+    /// The one unit of the batch was refused: nothing is to be committed.
+    refused: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        connector: Connector,
+        node: String,
+        conn: Conn,
+        head: Head,
+    ) -> Self {
+        Self {
+            shared,
+            connector,
+            node,
+            conn: Some(conn),
+            places: None,
+            head,
+            segment: SegmentBuilder::default(),
+        }
+    }
+
+    /// Commits until the store is closed.
+    pub(crate) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        while let Some(works) = shared.next().await {
+            let (units, answers): (Vec<_>, Vec<_>) = works
+                .into_iter()
+                .map(|Work { unit, answer, .. }| (unit, answer))
+                .unzip();
+            for (outcome, answer) in self.commit(&units).await.into_iter().zip(answers) {
+                // A caller that went away needs no answer.
+                let _ = answer.send(outcome);
+            }
+        }
+    }
+
+    /// One outcome for each unit, in order. When a batch fails as a whole for a reason that may be
+    /// that of one unit, each is tried alone: it must not take its neighbours along.
+    async fn commit(&mut self, units: &[Prepared]) -> Vec<Outcome> {
+        match self.commit_together(units).await {
+            Ok(outcomes) => outcomes,
+            Err(_) if units.len() > 1 && self.conn.is_some() => {
+                let mut outcomes = Vec::with_capacity(units.len());
+                for unit in units.chunks(1) {
+                    let alone = self.commit_together(unit).await;
+                    outcomes.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
+                }
+                outcomes
+            }
+            Err(error) => vec![Err(error); units.len()],
+        }
+    }
+
+    /// # Errors
+    /// Of all of them: nothing is applied, or nobody knows.
+    async fn commit_together(&mut self, units: &[Prepared]) -> Result<Vec<Outcome>, CommitError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failure = match self.transact(units).await {
+                Ok(outcomes) => {
+                    *self.shared.trouble.lock() = None;
+                    return Ok(outcomes);
+                }
+                Err(failure) => failure,
+            };
+            let (words, again) = match self.settle(failure).await {
+                Verdict::Applied(outcomes) => return Ok(outcomes),
+                Verdict::Unknown => return Ok(vec![Err(CommitError::Unknown); units.len()]),
+                Verdict::NotApplied { text, again } => (text, again),
+            };
+            let split = again == Again::Alone && units.len() > 1;
+            if again == Again::Never || split || tries >= TRIES_MAX {
+                return Err(CommitError::Unavailable(words));
+            }
+            tokio::time::sleep(Duration::from_millis(25 << tries)).await;
+        }
+    }
+
+    async fn transact(&mut self, units: &[Prepared]) -> Result<Vec<Outcome>, Failure> {
+        self.connect().await?;
+        let Some(conn) = self.conn.take() else {
+            return Err(Failure::lost("no connection"));
+        };
+        let done = self.transact_on(&conn, units).await;
+        self.conn = Some(conn);
+        done
+    }
+
+    async fn transact_on(
+        &mut self,
+        conn: &Conn,
+        units: &[Prepared],
+    ) -> Result<Vec<Outcome>, Failure> {
+        let mac = self.shared.mac.read().clone();
+        let rows = units.iter().map(|unit| unit.audit.rows()).sum();
+        let rows = if mac.is_some() { rows } else { 0 };
+        let mut places = self.places.take();
+        let (began, place) = join(
+            self.begin(conn),
+            allocate(&self.connector, &mut places, rows),
+        )
+        .await;
+        self.places = places;
+        began?;
+        self.segment.begin(self.head.last_seq, self.head.head);
+        let place = place.map_err(|error| Failure::before(&error))?;
+        let mut rest = Rest::default();
+        for unit in units {
+            let outcome = self
+                .unit(conn, unit, mac.is_some(), units.len() > 1, &mut rest)
+                .await?;
+            rest.outcomes.push(outcome);
+        }
+        if rest.refused {
+            conn.run("ROLLBACK")
+                .await
+                .map_err(|error| Failure::before(&error))?;
+            return Ok(rest.outcomes);
+        }
+        self.finish(conn, rest, mac, place).await
+    }
+
+    /// Begins, and makes sure that nobody else moved this node's head.
+    async fn begin(&self, conn: &Conn) -> Result<(), Failure> {
+        let moving = conn
+            .prepare(head::MOVE)
+            .await
+            .map_err(|error| Failure::before(&error))?;
+        let batch = int(self.head.batch);
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&self.head.chain, &batch];
+        let (begun, moved) =
+            join(conn.run("BEGIN"), conn.execute(&moving, params.into_iter())).await;
+        begun.map_err(|error| Failure::before(&error))?;
+        match moved.map_err(|error| Failure::before(&error))? {
+            1 => Ok(()),
+            _ => Err(Failure::Moved),
+        }
+    }
+
+    /// Applies one unit. A refusal is its own; an error is everybody's.
+    async fn unit<'a>(
+        &mut self,
+        conn: &Conn,
+        unit: &'a Prepared,
+        audited: bool,
+        savepoint: bool,
+        rest: &mut Rest<'a>,
+    ) -> Result<Outcome, Failure> {
+        if unit.audit.rows() > 0 && !audited {
+            rest.refused = !savepoint;
+            let text = "the audit chain has not been started".to_owned();
+            return Ok(Err(CommitError::Unavailable(text)));
+        }
+        if unit.plan.ledger
+            && let Some(reads) = rest.reads.take()
+        {
+            let before = |Broken(error)| Failure::before(&error);
+            conn.run(rest.close).await.map_err(Broken).map_err(before)?;
+            rest.close = "";
+            // A refusal here is that of the reads of other units.
+            let written = step::run(conn, std::slice::from_ref(&reads)).await;
+            if let Err(refusal) = written.map_err(before)? {
+                return Err(Failure::refused(format!("{refusal:?}")));
+            }
+        }
+        if unit.is_change() {
+            let before = |Broken(error)| Failure::before(&error);
+            let applied = if savepoint {
+                let open = format!("{}SAVEPOINT unit", rest.close);
+                let (opened, applied) =
+                    join(conn.run(&open), step::run(conn, &unit.plan.steps)).await;
+                opened.map_err(Broken).map_err(before)?;
+                applied.map_err(before)?
+            } else {
+                step::run(conn, &unit.plan.steps).await.map_err(before)?
+            };
+            rest.close = match (savepoint, &applied) {
+                (false, _) => "",
+                (true, Ok(())) => "RELEASE unit;",
+                (true, Err(_)) => "ROLLBACK TO unit; RELEASE unit;",
+            };
+            if let Err(refusal) = applied {
+                tracing::debug!(unit = unit.name.as_str(), ?refusal, "unit refused");
+                rest.refused = !savepoint;
+                return Ok(Err(refusal.into()));
+            }
+        }
+        unit.reads.iter().for_each(|read| rest.reads.add(read));
+        rest.events.extend(&unit.plan.events);
+        self.segment.push(&self.head.chain, &unit.audit);
+        Ok(Ok(Committed {
+            events: unit.plan.events.len(),
+        }))
+    }
+
+    /// The end of the transaction.
+    async fn finish(
+        &mut self,
+        conn: &Conn,
+        mut rest: Rest<'_>,
+        mac: Option<Arc<dyn ChainMac>>,
+        place: i64,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let mut next = Head {
+            batch: self.head.batch + 1,
+            ..self.head.clone()
+        };
+        let mut steps: Vec<Step> = rest.reads.take().into_iter().collect();
+        steps.extend(rest.events.iter().map(|event| event.emit()));
+        if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
+            next.first_seq = self.segment.first_seq;
+            next.last_seq = self.segment.last_seq();
+            next.head = self.segment.head;
+            let message = mac_message(&next.chain, next.first_seq, next.last_seq, &next.head);
+            next.mac = mac.mac(&message);
+            steps.extend(head::extend(&next, &self.segment, place));
+        }
+        if steps.is_empty() {
+            steps.push(head::own(&next));
+        }
+        if !rest.close.is_empty() {
+            let closed = conn.run(rest.close).await;
+            closed.map_err(|error| Failure::before(&error))?;
+        }
+        match step::commit(conn, &steps).await {
+            Last::Committed => {
+                self.shared.grown(next.last_seq);
+                self.head = next;
+                Ok(rest.outcomes)
+            }
+            Last::Refused(Refusal::Failed(text)) => Err(Failure::refused(text)),
+            Last::Refused(refusal) => Err(Failure::refused(format!("{refusal:?}"))),
+            Last::Broken(error) => Err(Failure::before(&error)),
+            Last::Doubtful(error) => Err(Failure::Doubtful {
+                text: text(&error),
+                next,
+                outcomes: rest.outcomes,
+            }),
+        }
+    }
+}
+
+/// The first of so many places in the trail. Given out on a connection of its own, in a commit
+/// that waits for no disk: the segment that uses them is written behind it to the same log, so it
+/// is durable only if this is, too. Places of a batch that fails stay empty.
+async fn allocate(
+    connector: &Connector,
+    kept: &mut Option<Conn>,
+    rows: u64,
+) -> Result<i64, tokio_postgres::Error> {
+    if rows == 0 {
+        return Ok(0);
+    }
+    let conn = match kept.take().filter(|conn| !conn.is_closed()) {
+        Some(conn) => conn,
+        None => connector.connect(Purpose::Places).await?,
+    };
+    let sql = "UPDATE meta SET value = value + $1 WHERE name = 'audit_place'
+               RETURNING value - $1 + 1";
+    let rows = conn.query(sql, &[&int(rows)]).await?;
+    *kept = Some(conn);
+    Ok(rows.first().and_then(|row| get(row, 0).ok()).unwrap_or(0))
+}

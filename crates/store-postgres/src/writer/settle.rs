@@ -1,0 +1,199 @@
+//! After a failed transaction: what is durable, what to tell its callers, and how to go on.
+//!
+//! Where no commit was sent, nothing is there. Where its answer was lost, the number of the head
+//! row tells: the transaction locked that row when it began, so whoever gets the lock after it
+//! sees how it ended. Until somebody gets it, nobody knows, and that is the answer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::Error;
+
+use super::batch::Writer;
+use super::queue::Outcome;
+use crate::conn::{Conn, Purpose};
+use crate::refusal::{is_lost, is_transient, text};
+use crate::sql::head::{self, Head};
+use crate::sql::row::{get, uint};
+
+/// How long a lost answer is looked for. The database ends a transaction whose client is silent
+/// sooner than this.
+const LOOK_MAX: Duration = Duration::from_secs(20);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What to do with units of which nothing is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Tell their callers.
+    Never,
+    /// Try them again.
+    Together,
+    /// One of them got in another transaction's way: try them again, each alone.
+    Alone,
+}
+
+/// The database failed a transaction.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing of it is there.
+    NotApplied { text: String, again: Again },
+    /// Another process of this node's name was faster. Nothing of it is there.
+    Moved,
+    /// The commit was sent, and not answered.
+    Doubtful {
+        text: String,
+        next: Head,
+        outcomes: Vec<Outcome>,
+    },
+}
+
+impl Failure {
+    /// It failed before a commit was sent, or the database answered that it did not commit.
+    pub(super) fn before(error: &Error) -> Self {
+        Self::NotApplied {
+            text: text(error),
+            again: match (is_lost(error), is_transient(error)) {
+                (true, _) => Again::Together,
+                (false, true) => Again::Alone,
+                (false, false) => Again::Never,
+            },
+        }
+    }
+
+    /// The database refused it, and would again.
+    pub(super) fn refused(text: String) -> Self {
+        Self::NotApplied {
+            text,
+            again: Again::Never,
+        }
+    }
+
+    pub(super) fn lost(text: &str) -> Self {
+        Self::NotApplied {
+            text: text.to_owned(),
+            again: Again::Together,
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Applied(Vec<Outcome>),
+    NotApplied { text: String, again: Again },
+    Unknown,
+}
+
+impl Writer {
+    /// Makes sure that there is a connection, and that the head is known as it is.
+    pub(super) async fn connect(&mut self) -> Result<(), Failure> {
+        if self.conn.as_ref().is_some_and(|conn| !conn.is_closed()) {
+            return Ok(());
+        }
+        let made = self.connector.connect(Purpose::Write).await;
+        let conn = made.map_err(|error| Failure::before(&error))?;
+        self.know_head(&conn).await?;
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    async fn know_head(&mut self, conn: &Conn) -> Result<(), Failure> {
+        match head::read(conn, &self.node).await {
+            Ok(Some(head)) if head.chain == self.head.chain => {
+                self.head = head;
+                Ok(())
+            }
+            Ok(_) => Err(Failure::refused(
+                "the store was replaced by another while it was open".to_owned(),
+            )),
+            Err(error) => Err(Failure::refused(error.to_string())),
+        }
+    }
+
+    /// Makes the writer fit to go on, as far as possible, and finds out what became of the
+    /// transaction.
+    pub(super) async fn settle(&mut self, failure: Failure) -> Verdict {
+        match failure {
+            Failure::NotApplied { text, again } => {
+                self.note(&text);
+                self.roll_back().await;
+                Verdict::NotApplied { text, again }
+            }
+            Failure::Moved => {
+                tracing::warn!(node = %self.node, "another process goes by this node's name");
+                self.roll_back().await;
+                if let Some(conn) = self.conn.take()
+                    && self.know_head(&conn).await.is_ok()
+                {
+                    self.conn = Some(conn);
+                }
+                let text = "another process goes by this node's name".to_owned();
+                Verdict::NotApplied {
+                    text,
+                    again: Again::Together,
+                }
+            }
+            Failure::Doubtful {
+                text,
+                next,
+                outcomes,
+            } => {
+                self.note(&text);
+                self.conn = None;
+                self.look(next, outcomes, text).await
+            }
+        }
+    }
+
+    fn note(&self, text: &str) {
+        tracing::error!(error = %text, "a transaction failed");
+        *self.shared.trouble.lock() = Some(text.to_owned());
+    }
+
+    /// A connection that cannot even roll back is given up; the database does it then.
+    async fn roll_back(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && !conn.is_closed()
+            && conn.run("ROLLBACK").await.is_ok()
+        {
+            self.conn = Some(conn);
+        }
+    }
+
+    /// Looks until it is certain how the transaction ended.
+    async fn look(&mut self, next: Head, outcomes: Vec<Outcome>, text: String) -> Verdict {
+        let (begun, before) = (Instant::now(), next.batch - 1);
+        loop {
+            match self.found().await {
+                Ok(Some(batch)) if batch == next.batch => {
+                    tracing::info!("a commit whose answer was lost is there");
+                    self.head = next;
+                    return Verdict::Applied(outcomes);
+                }
+                Ok(Some(batch)) if batch == before => {
+                    tracing::info!("a commit whose answer was lost is not there");
+                    return Verdict::NotApplied {
+                        text,
+                        again: Again::Together,
+                    };
+                }
+                Ok(_) => return Verdict::Unknown,
+                Err(error) => tracing::error!(%error, "a lost commit cannot be looked up yet"),
+            }
+            if begun.elapsed() > LOOK_MAX {
+                return Verdict::Unknown;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The number of the node's last transaction, when none is under way any more.
+    async fn found(&mut self) -> Result<Option<u64>, Error> {
+        let conn = self.connector.connect(Purpose::Write).await?;
+        let rows = conn.query(head::SETTLED, &[&self.head.chain]).await?;
+        let batch = rows.first().and_then(|row| get(row, 0).ok()).map(uint);
+        self.conn = Some(conn);
+        Ok(batch)
+    }
+}

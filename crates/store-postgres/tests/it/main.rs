@@ -1,0 +1,14 @@
+//! The store as its users see it, on a PostgreSQL of its own: through the ports, through two nodes,
+//! through cut connections.
+
+#![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
+
+mod conformance;
+mod cut;
+mod database;
+mod encrypted;
+mod nodes;
+mod order;
+mod proxy;
+mod restart;
+mod trail;

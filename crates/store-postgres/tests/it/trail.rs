@@ -1,0 +1,204 @@
+//! The audit trail of several nodes: a chain for each, read and verified as one.
+
+use std::sync::Arc;
+
+use scaivault_core::audit::AuditFilter;
+use scaivault_core::ports::{AuditReads, Store, Unit, UnitName};
+use scaivault_store_postgres::{AuditStartError, OpenError, PostgresOptions, PostgresStore};
+use scaivault_testkit::SeededEntropy;
+use scaivault_testkit::store_conformance::samples::{at, audit, path, tenant};
+
+use crate::database::{Database, RUNTIME, TestMac};
+
+async fn write(store: &PostgresStore, who: &str, units: i64) {
+    for n in 0..units {
+        let mut unit = Unit::new(UnitName::AuditOnly);
+        unit.audit.push(audit(&tenant("a"), n, who, Some("app/db")));
+        unit.audit.push(audit(&tenant("a"), n, who, None));
+        store.commit(unit).await.unwrap();
+    }
+}
+
+#[test]
+fn rows_of_all_nodes_are_one_trail() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let stores = [
+            database.open("node-1").await,
+            database.open("node-2").await,
+            database.open("node-3").await,
+        ];
+        tokio::join!(
+            write(&stores[0], "sa:n0", 30),
+            write(&stores[1], "sa:n1", 30),
+            write(&stores[2], "sa:n2", 30),
+        );
+        let (mut seen, mut below) = (Vec::new(), None);
+        loop {
+            let all = AuditFilter::default();
+            let page = stores[1].audit_query(&all, below, 7).await.unwrap();
+            seen.extend(page.rows.into_iter().map(|row| (row.seq, row.id)));
+            match page.next {
+                Some(next) => below = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), 180);
+        assert!(seen.is_sorted_by(|newer, older| newer.0 > older.0));
+        let mut ids: Vec<_> = seen.into_iter().map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 180);
+        let report = stores[2].audit_verify().await.unwrap();
+        assert_eq!((report.rows, report.first_bad), (180, None));
+        // The newest row of each node is its last: places follow each chain's order.
+        for n in 0..3 {
+            let of = AuditFilter {
+                identity_id: Some(format!("sa:n{n}")),
+                ..AuditFilter::default()
+            };
+            let page = stores[0].audit_query(&of, None, 99).await.unwrap();
+            let times: Vec<_> = page.rows.iter().map(|row| row.row.timestamp).collect();
+            assert_eq!(times.len(), 60);
+            assert!(times.is_sorted_by(|newer, older| newer >= older));
+        }
+    });
+}
+
+#[test]
+fn a_change_in_any_chain_is_found() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let stores = [database.open("node-1").await, database.open("node-2").await];
+        write(&stores[0], "sa:n0", 3).await;
+        write(&stores[1], "sa:n1", 3).await;
+        let chain = "(SELECT chain FROM store_head WHERE node = 'node-2')";
+        for (change, reason) in [
+            (
+                format!(
+                    "UPDATE audit_segment SET body = overlay(body PLACING 'X' FROM 60)
+                     WHERE chain = {chain} AND first_seq = 3"
+                ),
+                "edited",
+            ),
+            (
+                format!("DELETE FROM audit_segment WHERE chain = {chain} AND first_seq = 3"),
+                "missing",
+            ),
+            (
+                format!("DELETE FROM audit_segment WHERE chain = {chain} AND first_seq >= 3"),
+                "truncated",
+            ),
+        ] {
+            database.sql(&change);
+            let report = stores[0].audit_verify().await.unwrap();
+            let bad = report.first_bad.unwrap();
+            assert_eq!(bad.reason, reason);
+            assert!(bad.id.ends_with("_000000000003"), "{}", bad.id);
+        }
+        // A chain whose node is gone is nobody's.
+        database.sql("DELETE FROM store_head WHERE node = 'node-2'");
+        let report = stores[0].audit_verify().await.unwrap();
+        assert_eq!(report.first_bad.unwrap().reason, "inserted");
+    });
+}
+
+#[test]
+fn a_node_goes_on_with_its_chain() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        write(&database.open("node-1").await, "sa:x", 2).await;
+        let again = database.open("node-1").await;
+        write(&again, "sa:x", 2).await;
+        assert_eq!(database.sql("SELECT count(*) FROM store_head"), "1");
+        let report = again.audit_verify().await.unwrap();
+        assert_eq!((report.rows, report.first_bad), (8, None));
+        // Not under another key, nor when its end was cut.
+        let options = PostgresOptions::new(database.url(Database::port()), "node-1");
+        let entropy = SeededEntropy::new(1);
+        let open = || PostgresStore::open(options.clone(), &entropy);
+        let other = open().await.unwrap();
+        let other = other.start_audit(Arc::new(TestMac(2)));
+        assert_eq!(other.await, Err(AuditStartError::Mac));
+        database.sql("DELETE FROM audit_segment WHERE first_seq = 7");
+        let cut = open().await.unwrap();
+        let cut = cut.start_audit(Arc::new(TestMac(1)));
+        assert_eq!(cut.await, Err(AuditStartError::End));
+    });
+}
+
+/// Two processes by mistake: they take turns at one chain, and it stays whole.
+#[test]
+fn two_by_one_name_take_turns() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let stores = [database.open("node-1").await, database.open("node-1").await];
+        for turn in 0..6 {
+            write(&stores[turn % 2], "sa:x", 1).await;
+        }
+        let report = stores[0].audit_verify().await.unwrap();
+        assert_eq!((report.rows, report.first_bad), (12, None));
+    });
+}
+
+#[test]
+fn a_store_that_needs_a_newer_program_is_not_opened() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        drop(database.open("node-1").await);
+        let options = PostgresOptions::new(database.url(Database::port()), "node-1");
+        let entropy = SeededEntropy::new(1);
+        let open = || PostgresStore::open(options.clone(), &entropy);
+        // The neighbouring release only added to it.
+        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (2, 1)");
+        drop(open().await.unwrap());
+        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (3, 2)");
+        let refused = open().await;
+        assert!(
+            matches!(refused, Err(OpenError::Newer { found: 3, known: 1 })),
+            "{refused:?}"
+        );
+    });
+}
+
+/// The same rows are found while the index lags, when it has caught up, and when both serve.
+#[test]
+fn the_index_of_trails_leaves_nothing_out() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let stores = [database.open("node-1").await, database.open("node-2").await];
+        let of = |secret: i64| AuditFilter {
+            tenant: Some(tenant("a")),
+            path: Some(path(&format!("app/s{secret}"))),
+            ..AuditFilter::default()
+        };
+        for round in 1..=3 {
+            for n in 0..40i64 {
+                let mut unit = Unit::new(UnitName::AuditOnly);
+                for k in 0..30 {
+                    let of = format!("app/s{}", n / 4 + k % 2);
+                    unit.audit.push(audit(&tenant("a"), n, "sa:x", Some(&of)));
+                }
+                let store = &stores[usize::try_from(n % 2).unwrap()];
+                store.commit(unit).await.unwrap();
+            }
+            // Each node has 600 rows a round: the second brings both over what may lag.
+            if round == 2 {
+                database.await_value("SELECT count(*) FROM audit_indexed", "2");
+            }
+            // So many of each secret in a round, and so many of them before the twentieth second.
+            for (secret, all, early) in [(0, 60, 60), (5, 120, 60), (10, 60, 0), (11, 0, 0)] {
+                let page = stores[1].audit_query(&of(secret), None, 9_999).await;
+                assert_eq!(page.unwrap().rows.len(), all * round, "secret {secret}");
+                let past = AuditFilter {
+                    to: Some(at(20)),
+                    ..of(secret)
+                };
+                let page = stores[1].audit_query(&past, None, 9_999).await.unwrap();
+                assert_eq!(page.rows.len(), early * round, "secret {secret}");
+            }
+        }
+        let keys = database.sql("SELECT count(*) > 0 FROM audit_key");
+        assert_eq!(keys, "t");
+    });
+}
