@@ -40,7 +40,7 @@ async fn a_rotation_is_abandoned_once_and_leaves_no_debt_without_a_target() {
     assert!(ended["advice"].is_string());
     root.post_empty(&abandon)
         .await
-        .refused(409, "version_conflict");
+        .refused(409, "rotation_conflict");
     root.post_empty("/v1/rotations/rtn_nowhere/abandon")
         .await
         .refused(404, "rotation_not_found");
