@@ -87,7 +87,7 @@ async fn before_the_target_is_told_nothing_is_owed() {
     assert_eq!(debts(&w).await, []);
     assert_eq!(w.target.effects(), 0);
     let again = abandon(&w).await;
-    assert!(matches!(again, Err(VaultError::RotationConflict)));
+    assert!(matches!(again, Err(VaultError::IllegalAct { .. })));
 }
 
 #[tokio::test]
@@ -132,8 +132,7 @@ async fn nothing_is_retired_while_a_rotation_is_unfinished_nor_what_the_current_
 #[tokio::test]
 async fn an_owed_candidate_whose_account_the_current_value_needs_is_left_alone() {
     let mut w = attached(rules()).await;
-    w.target
-        .next([Luck::RequestLost, Luck::Refused(TroubleKind::Privilege)]);
+    w.target.next([Luck::RequestLost]);
     w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
     let _ = w.vault.rotation_run_once().await;
     abandon(&w).await.unwrap();
@@ -314,10 +313,11 @@ async fn a_write_off_needs_an_administrator_and_a_reason_and_stays_on_the_trail(
 async fn a_secret_deleted_in_the_middle_leaves_a_debt_and_no_orphan() {
     let w = attached(rules()).await;
     rotate(&w).await;
-    w.vault
-        .secret_delete(&root(), &path(AT), false)
-        .await
-        .unwrap();
+    let refused = w.vault.secret_delete(&root(), &path(AT), false).await;
+    assert!(matches!(refused, Err(VaultError::RotationUnfinished(_))));
+    abandon(&w).await.unwrap();
+    let deleted = w.vault.secret_delete(&root(), &path(AT), false).await;
+    deleted.unwrap();
     assert_eq!(debts(&w).await.len(), 1, "the old credential");
     settle(&w).await;
     only(&w, "app_b");
