@@ -412,8 +412,8 @@ fn stepping_back(
         }
     }
     match at.attached.overlap {
-        Overlap::None => Step::Send(Effect::Restore),
-        Overlap::TwoUsers | Overlap::TwoPasswords | Overlap::NKeys => Step::Send(Effect::Retire),
+        Overlap::None if rotation.from_version != 0 => Step::Send(Effect::Restore),
+        _ => Step::Send(Effect::Retire),
     }
 }
 
