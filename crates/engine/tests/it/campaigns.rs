@@ -593,30 +593,24 @@ async fn what_a_rotation_under_way_has_just_brought_is_replaced_after_it() {
 }
 
 #[tokio::test]
-async fn items_that_wait_for_other_rotations_hold_up_nobody() {
-    let names: Vec<String> = (0..70).map(|n| format!("app/{n:02}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let w = world_with(&names, generated("p")).await;
-    // All but the last have just been given what leaks: another rotation follows that one.
-    for at in &names[..69] {
-        w.vault.secret_rotate(&root(), &path(at)).await.unwrap();
-        w.read(&caller(LEAKED), at, None).await.unwrap();
-    }
-    begin(&w, leak(Mode::Continuity)).await;
-    let looks = w.vault.campaigns_run_once().await.unwrap();
-    assert_eq!(looks, 1);
+async fn an_item_that_waits_for_another_rotation_holds_up_nobody() {
+    let w = targets::attached(targets::rules()).await;
+    let at = targets::AT;
+    w.vault.secret_rotate(&root(), &path(at)).await.unwrap();
+    w.live(Duration::from_secs(60)).await;
+    w.read(&caller("sa:app"), at, None).await.unwrap();
+    let policy = w.policy(generated("p")).await;
+    w.put("zoo/z", "first").await;
+    w.assign(&policy.id, "zoo/z").await;
+    w.read(&caller("sa:app"), "zoo/z", None).await.unwrap();
+    begin(&w, leak_of("sa:app", Mode::Continuity)).await;
+    assert_eq!(w.vault.campaigns_run_once().await.unwrap(), 1);
     let campaign = only(&w).await;
-    let last = campaign.items.last().unwrap();
-    assert_eq!(
-        (last.path.as_str(), last.state),
-        ("app/69", ItemState::Rotating)
-    );
-    let waiting = campaign.items.iter();
-    let waiting = waiting.filter(|item| item.state == ItemState::Waiting);
-    assert_eq!(waiting.count(), 69);
-    assert_eq!(
-        w.vault.campaigns_run_once().await.unwrap(),
-        0,
+    let expect = [(at, ItemState::Waiting), ("zoo/z", ItemState::Rotating)];
+    assert_eq!(states(&campaign), expect);
+    let soon = w.now().plus(Duration::from_millis(500));
+    assert!(
+        campaign.wake_at > Some(soon),
         "it does not look again in the same instant"
     );
 }
