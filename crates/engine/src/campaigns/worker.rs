@@ -336,6 +336,7 @@ impl Vault {
             trigger: Trigger::Manual,
             requested_by: look.campaign.requested_by.clone(),
             contained: look.campaign.items[place].mode == Mode::Containment,
+            ignore: self.cut_off(&look.campaign, now).await?,
         };
         let caller = look.caller.clone();
         let opening = self

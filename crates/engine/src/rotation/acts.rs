@@ -14,7 +14,8 @@ use crate::vault::Vault;
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// A parked rotation goes on where it stopped, with all its attempts.
+    /// A parked rotation goes on where it stopped, with all its attempts; one that waits before
+    /// another attempt at its target makes it now.
     Resume,
     /// Readers get the old version again, and the new one is retired.
     RollBack,
@@ -52,7 +53,7 @@ impl Act {
         };
         match self {
             Self::Abandon => !rotation.phase.is_final(),
-            Self::Resume => rotation.phase == Phase::Parked,
+            Self::Resume => rotation.phase == Phase::Parked || rotation.backs_off(),
             Self::RollBack => rotation.may_roll_back(),
             Self::Approve => {
                 matches!(rotation.phase, Phase::Propagating | Phase::Draining)
@@ -130,6 +131,7 @@ impl Vault {
                 (next, unit)
             };
             let (next, unit) = match act {
+                Act::Resume if rotation.backs_off() => stepped(rotation.hurried(now)),
                 Act::Resume => stepped(rotation.resumed(true, now)),
                 Act::RollBack => stepped(rotation.stepped_back(Reason::ByHand, now)),
                 Act::Approve => stepped(rotation.approved(caller.identity().clone(), now)),

@@ -188,6 +188,7 @@ impl Vault {
                     trigger: Trigger::Manual,
                     requested_by: caller.identity().clone(),
                     contained: false,
+                    ignore: None,
                 };
                 let opening = self.rotation_opening(caller, &head, &next, policy, how, now);
                 let (rotation, opening) = opening.await?;

@@ -268,6 +268,38 @@ async fn a_target_s_old_credential_is_refused_before_consumers_moved_in_containm
     }
 }
 
+/// It will never read the new version: nobody waits for it, unless another token lets it in.
+#[tokio::test]
+async fn an_identity_without_a_token_left_is_not_waited_for() {
+    for other_token in [false, true] {
+        let w = targets::attached(targets::rules()).await;
+        w.grant(LEAKED, "**", &[Permission::Read]).await;
+        w.read(&caller(LEAKED), targets::AT, None).await.unwrap();
+        let token = || TokenDraft {
+            identity: identity(LEAKED),
+            scopes: [Scope::SecretsRead].into_iter().collect(),
+            ttl: Span::parse("30d").unwrap(),
+            description: None,
+        };
+        let leaked = w.vault.token_create(&root(), token()).await.unwrap();
+        if other_token {
+            w.vault.token_create(&root(), token()).await.unwrap();
+        }
+        let selector = Selector::Token {
+            id: leaked.token.id,
+            keep: false,
+        };
+        begin(&w, draft(selector, Mode::Continuity)).await;
+        w.live(Duration::from_secs(60)).await;
+        w.read(&caller("sa:app"), targets::AT, None).await.unwrap();
+        w.target.sessions_of("app_a", 0);
+        w.live(Duration::from_secs(1_200)).await;
+        let rotated = only(&w).await.count(ItemState::Rotated);
+        assert_eq!(rotated, usize::from(!other_token));
+        assert_eq!(w.target.accepts("app_a", "first"), other_token);
+    }
+}
+
 #[tokio::test]
 async fn a_rotation_under_way_is_joined_and_cut_short() {
     let w = targets::attached(targets::rules()).await;
