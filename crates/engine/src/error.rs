@@ -103,9 +103,18 @@ pub enum VaultError {
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
-    /// Secrets are still attached to the target.
-    #[error("secrets are attached to the target: detach them first")]
+    /// Secrets are still attached to the target, or something is owed there.
+    #[error(
+        "secrets are attached to the target, or a rotation or a debt there is not settled: detach \
+         them, let those end or write the debts off, and try again"
+    )]
     TargetInUse,
+    /// The secret is the credential of this target's manager.
+    #[error(
+        "this secret is the credential of the manager of the target {0}, which would be lost: name \
+         another one there (manager_path) or delete the target first"
+    )]
+    ManagerInUse(String),
     /// The value's end has passed, or a rotation closed this version.
     #[error("this value has ended")]
     SecretExpired,
@@ -141,7 +150,7 @@ impl VaultError {
             Self::NotAdopted { .. } => "credential_not_verified",
             Self::IllegalAct { .. } => "rotation_conflict",
             Self::PolicyInUse => "policy_in_use",
-            Self::TargetInUse => "target_in_use",
+            Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
             Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
             Self::Internal(_) => "internal_error",

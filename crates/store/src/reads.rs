@@ -157,6 +157,9 @@ reads! {
             -> Option<Target> = read |conn| target::find(conn, &tenant, &id);
         fn target_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
             -> Option<Target> = read |conn| target::named(conn, &tenant, &name);
+        fn target_managed_by(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone(),
+            limit: usize) -> Vec<Target>
+            = read |conn| target::managed_by(conn, &tenant, &path, limit);
         fn target_list(tenant: &TenantId = tenant.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Target>
             = read |conn| target::list(conn, &tenant, after.as_deref(), limit);

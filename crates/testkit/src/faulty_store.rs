@@ -236,6 +236,8 @@ forward! {
     TargetReads {
         fn target_find(tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
         fn target_named(tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+        fn target_managed_by(tenant: &TenantId, path: &SecretPath, limit: usize)
+            -> Read<Vec<Target>>;
         fn target_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Target>>;
     }
     ReceiverReads {

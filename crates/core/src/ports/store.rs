@@ -279,6 +279,13 @@ pub trait TargetReads {
     async fn target_find(&self, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
     /// By its name.
     async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+    /// Targets whose manager's credential this secret is, by id.
+    async fn target_managed_by(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        limit: usize,
+    ) -> Read<Vec<Target>>;
     /// Targets by id.
     async fn target_list(
         &self,

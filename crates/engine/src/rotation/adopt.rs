@@ -43,17 +43,20 @@ impl Vault {
         };
         let descriptor = connector.descriptor();
         check_manager(&target, &descriptor, path, to)?;
-        let current = match head.filter(|head| head.current_version > 0) {
-            Some(_) => self.value_at(tenant, path).await?,
-            None => None,
+        let has_value = head.is_some_and(|head| head.current_version > 0);
+        let account = match has_value && to.manager {
+            // Looked at here and sent nowhere.
+            true => account_of(to, self.value_at(tenant, path).await?.as_ref()),
+            false => account_of(to, None),
         };
-        let account = account_of(to, current.as_ref());
         let offered = offered(&*connector, &descriptor, policy, to, &account)?;
         self.account_is_free(tenant, &target.id, path, &account)
             .await?;
+        // Each value is on the trail before it is opened for the target.
+        let asks = !(to.unverified && to.strategy.is_some());
         let manager = match &target.manager_path {
-            Some(manager) => self.value_at(tenant, manager).await?,
-            None => None,
+            Some(manager) if asks => self.value_for(caller, &target, manager).await?,
+            _ => None,
         };
         let asked = Asked {
             connector,
@@ -61,12 +64,15 @@ impl Vault {
             account: &account,
             manager: manager.as_ref(),
         };
-        let (overlap, warnings) = match (to.unverified, to.strategy) {
-            (true, Some(given)) => (given, Vec::new()),
+        let (overlap, warnings) = match to.strategy {
+            Some(given) if !asks => (given, Vec::new()),
             _ => asked.overlap(&offered).await?,
         };
-        if let (false, Some(current)) = (to.unverified, &current) {
-            asked.log_in(overlap, current).await?;
+        if has_value
+            && !to.unverified
+            && let Some(current) = self.value_for(caller, &target, path).await?
+        {
+            asked.log_in(overlap, &current).await?;
         }
         let attached = Attached {
             target_id: target.id.clone(),

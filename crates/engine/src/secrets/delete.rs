@@ -28,7 +28,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`] when there is nothing to delete;
-    /// [`VaultError::RotationUnfinished`] while it is rotated at a target.
+    /// [`VaultError::RotationUnfinished`] while it is rotated at a target;
+    /// [`VaultError::ManagerInUse`] while it is the credential of a target's manager.
     pub async fn secret_delete(
         &self,
         caller: &Caller,
@@ -58,6 +59,7 @@ impl Vault {
                 .await?
                 .filter(|head| permanent || !head.is_deleted())
                 .ok_or(VaultError::NotFound(Missing::Secret))?;
+            self.manages_no_target(&head.tenant, &head.path).await?;
             let (unit, deleted) = self.plan_delete(caller, head, permanent).await?;
             match self.commit(unit).await {
                 Ok(_) => return Ok(deleted),
@@ -178,6 +180,10 @@ impl Vault {
         let ended = SecretReads::secret_purgeable(&*self.store, now, limit).await?;
         let mut purged = 0;
         for head in ended {
+            if let Err(error) = self.manages_no_target(&head.tenant, &head.path).await {
+                tracing::warn!(path = %head.path, %error, "not purged yet");
+                continue;
+            }
             let caller = Caller::system(head.tenant.clone(), "retention", now);
             let extra = AuditExtra {
                 permanent: Some(true),

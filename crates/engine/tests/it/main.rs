@@ -11,6 +11,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod groups;
+mod guards;
 mod ninety_days;
 mod operator;
 mod races;

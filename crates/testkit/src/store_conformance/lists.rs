@@ -1,8 +1,10 @@
 //! Lists: order, paging, filters, and that what comes back is what was put.
 
+use scaivault_core::ids::TenantId;
 use scaivault_core::ports::{Op, Record, RotationFilter};
 use scaivault_core::rotation::{Phase, Reason, Trigger, Turn};
 use scaivault_core::secret::{SecretType, VersionState};
+use scaivault_core::target::Target;
 
 use super::pages::check_pages;
 use super::samples::{
@@ -125,6 +127,43 @@ pub async fn targets_by_id_and_name(store: Subject) {
     assert_eq!(store.target_named(&a, "target 4").await.unwrap(), None);
     let other = tenant("b");
     assert_eq!(store.target_named(&other, "target 2").await.unwrap(), None);
+}
+
+pub async fn targets_by_their_managers_secret(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let managed = |owner: &TenantId, id: &str, manager: Option<&str>| Target {
+        manager_path: manager.map(path),
+        ..target(owner, id)
+    };
+    let rows = [
+        managed(&a, "3", Some("db/one")),
+        managed(&a, "1", Some("db/one")),
+        managed(&a, "2", Some("db/two")),
+        managed(&a, "4", None),
+        managed(&b, "5", Some("db/one")),
+    ];
+    put(&store, rows.map(Record::Target)).await;
+    let of = async |owner: &TenantId, at: &str, limit| {
+        let found = store.target_managed_by(owner, &path(at), limit).await;
+        let ids: Vec<String> = found
+            .unwrap()
+            .into_iter()
+            .map(|row| row.id.as_str().to_owned())
+            .collect();
+        ids
+    };
+    assert_eq!(of(&a, "db/one", 9).await, ["tgt_1", "tgt_3"]);
+    assert_eq!(of(&a, "db/one", 1).await, ["tgt_1"]);
+    assert_eq!(of(&a, "db/on", 9).await, [] as [&str; 0]);
+    assert_eq!(of(&b, "db/one", 9).await, ["tgt_5"]);
+    // A target that changes its manager is found by the new one alone.
+    let moved = Target {
+        revision: 2,
+        ..managed(&a, "3", Some("db/two"))
+    };
+    put(&store, [Record::Target(moved)]).await;
+    assert_eq!(of(&a, "db/one", 9).await, ["tgt_1"]);
+    assert_eq!(of(&a, "db/two", 9).await, ["tgt_2", "tgt_3"]);
 }
 
 pub async fn campaigns_and_debts_by_id_and_due(store: Subject) {
