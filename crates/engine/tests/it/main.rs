@@ -13,6 +13,7 @@ mod faults;
 mod groups;
 mod ninety_days;
 mod operator;
+mod owed;
 mod races;
 mod receivers;
 mod rehearsals;
