@@ -3,7 +3,7 @@
 use scaivault_core::access::{Condition, DenialReason};
 use scaivault_core::glob::GlobError;
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::RotationId;
+use scaivault_core::ids::{DebtId, RotationId};
 use scaivault_core::path::PathError;
 use scaivault_core::ports::{CommitError, ReadError};
 use scaivault_core::rotation::Phase;
@@ -81,6 +81,12 @@ pub enum VaultError {
          is parked), roll it back or abandon it, and try again"
     )]
     RotationUnfinished(RotationId),
+    /// What is stored is still needed to revoke a credential at a target.
+    #[error(
+        "a credential of this secret is still to be revoked at its target: delete the secret for \
+         good when the debt {0} is settled or written off; softly it can be deleted now"
+    )]
+    CredentialOwed(DebtId),
     /// The credential to adopt did not get in at the target.
     #[error("{advice}")]
     NotAdopted {
@@ -146,7 +152,7 @@ impl VaultError {
             Self::VersionConflict { .. } | Self::RotationConflict | Self::CampaignOver => {
                 "version_conflict"
             }
-            Self::RotationUnfinished(_) => "rotation_in_progress",
+            Self::RotationUnfinished(_) | Self::CredentialOwed(_) => "rotation_in_progress",
             Self::NotAdopted { .. } => "credential_not_verified",
             Self::IllegalAct { .. } => "rotation_conflict",
             Self::PolicyInUse => "policy_in_use",

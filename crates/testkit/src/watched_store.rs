@@ -249,6 +249,12 @@ forward! {
         fn campaign_due(now: Timestamp, limit: usize) -> Read<Vec<Campaign>>;
         fn debt_find(tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>>;
         fn debt_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Debt>>;
+        fn debt_of_path(
+            tenant: &TenantId, path: &SecretPath, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Debt>>;
+        fn debt_at_target(
+            tenant: &TenantId, target: &TargetId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Debt>>;
         fn debt_due(now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
     }
     TargetReads {

@@ -268,6 +268,22 @@ pub trait RunReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Debt>>;
+    /// Debts of one secret by id, oldest first.
+    async fn debt_of_path(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>>;
+    /// Debts at one target by id, oldest first.
+    async fn debt_at_target(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>>;
     /// Debts with `wake_at <= now`, of every tenant, longest overdue first.
     async fn debt_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
 }

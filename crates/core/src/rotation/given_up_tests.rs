@@ -62,6 +62,11 @@ fn opened(overlap: Overlap, from: u64) -> Rotation {
     .at_target(attached, Rules::default(), false, 100)
 }
 
+/// When whatever was sent has arrived or never will.
+fn settled() -> Timestamp {
+    T0.plus(Duration::from_secs(3_600))
+}
+
 fn minted() -> EffectOutcome {
     EffectOutcome::Applied { minted: Some(NEW) }
 }
@@ -158,8 +163,10 @@ fn with_a_lost_mint() -> Rotation {
     let unknown = EffectOutcome::Unknown(TroubleKind::TimedOut.into());
     let lost = told(&planned, Effect::Apply, unknown);
     assert_eq!(next(&lost, OLD), Step::Look(Look::Residue));
-    // What was sent may come as long as its sender's claim.
-    let looked = lost.looked_for_residue(&Residue::None, JITTER, T0.plus(HOUR));
+    // Before it can have settled, not finding it says nothing.
+    let early = lost.looked_for_residue(&Residue::None, JITTER, T0);
+    assert_eq!(next(&early, OLD), Step::Look(Look::Residue));
+    let looked = early.looked_for_residue(&Residue::None, JITTER, settled());
     assert_eq!(next(&looked, OLD), Step::Send(Effect::Apply));
     told(&looked, Effect::Apply, minted())
 }
@@ -240,4 +247,56 @@ fn targets_that_do_not_mint_are_not_looked_at_again() {
     let unsent = opened(Overlap::NKeys, OLD).planned(None, T0);
     let back = unsent.stepped_back(Reason::ByHand, T0);
     assert_eq!(next(&back, OLD), Step::Finish, "nothing was ever told");
+}
+
+#[test]
+fn who_may_still_use_the_old_credential_is_cut_off_by_force_alone() {
+    let planned = opened(Overlap::TwoUsers, OLD).planned(Some(NEW), T0);
+    let applied = told(&planned, Effect::Apply, applied());
+    assert_eq!(planned.ending(), Ending::Free);
+    assert_eq!(applied.ending(), Ending::Free, "readers have the old one");
+    assert_eq!(
+        applied.stepped_back(Reason::ByHand, T0).ending(),
+        Ending::Free
+    );
+    let promoted = applied.promoted_at_target(T0);
+    assert_eq!(promoted.ending(), Ending::ByForce);
+    let parked = promoted.parked_at_target(Reason::DrainDeadline, T0);
+    assert_eq!(parked.ending(), Ending::ByForce);
+    let back = promoted.stepped_back(Reason::ByHand, T0);
+    assert_eq!(back.ending(), Ending::ByForce);
+    assert_eq!(back.demoted(T0).ending(), Ending::ByForce);
+    // Its revocation has begun, or was forced.
+    let revoking = promoted.entered(Phase::Revoking, T0);
+    assert_eq!(revoking.ending(), Ending::Free);
+    let parked = revoking.parked_at_target(Reason::TargetTrouble, T0);
+    assert_eq!(parked.ending(), Ending::Free);
+    assert_eq!(promoted.contained(T0).ending(), Ending::Free);
+    let done = revoking.retired(T0).completed(T0);
+    assert_eq!(done.ending(), Ending::Never);
+}
+
+#[test]
+fn a_first_credential_replaces_none() {
+    let planned = opened(Overlap::TwoUsers, 0).planned(Some(NEW), T0);
+    let promoted = told(&planned, Effect::Apply, applied()).promoted_at_target(T0);
+    assert_eq!(promoted.ending(), Ending::Free);
+}
+
+#[test]
+fn a_manager_whose_value_may_be_either_of_two_is_never_given_up() {
+    let mut opened = opened(Overlap::None, OLD);
+    if let Some(at) = &mut opened.at_target {
+        at.attached.is_manager = true;
+    }
+    let planned = opened.planned(Some(NEW), T0);
+    assert_eq!(planned.ending(), Ending::Free, "nothing was told");
+    let sent = planned.sending(Effect::Apply, T0);
+    assert_eq!(sent.ending(), Ending::Never);
+    let applied = told(&planned, Effect::Apply, applied());
+    assert_eq!(applied.ending(), Ending::Never);
+    let promoted = applied.promoted_at_target(T0);
+    assert_eq!(promoted.ending(), Ending::ByForce);
+    let back = promoted.stepped_back(Reason::ByHand, T0);
+    assert_eq!(back.ending(), Ending::Never);
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use scaivault_core::debt::Owed;
 use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
@@ -131,9 +132,28 @@ impl Vault {
             }
             match page.last().filter(|_| page.len() == PAGE) {
                 Some(last) => after = Some(last.path.as_str().to_owned()),
-                None => return Ok(()),
+                None => break,
             }
         }
+        // Settling the debt of another secret would cut off this one.
+        for debt in self.debts_at(tenant, target).await? {
+            if let Owed::Credential {
+                path: theirs,
+                attached,
+                ..
+            } = &debt.owed
+                && theirs != path
+                && !names.is_disjoint(&names_of(&attached.account))
+            {
+                let why = format!(
+                    "has a credential of {theirs} that is still to be revoked there: try again \
+                     when the debt {} is settled, or write it off",
+                    debt.id
+                );
+                return refused("account", why);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -305,7 +325,7 @@ fn offered(
 }
 
 /// The names of the accounts an attachment is about. Connectors that mint have none.
-fn names_of(account: &Map<String, Value>) -> BTreeSet<&str> {
+pub(super) fn names_of(account: &Map<String, Value>) -> BTreeSet<&str> {
     let one = account.get("account").and_then(Value::as_str);
     let many = account.get("accounts").and_then(Value::as_array);
     let many = many.into_iter().flatten().filter_map(Value::as_str);

@@ -188,6 +188,14 @@ impl Vault {
             }))
             .audited(caller.row(action, path, now, extra("begin")));
         self.commit(unit).await?;
+        let about = About {
+            account: &account,
+            overlap,
+            tag: &tag,
+            epoch: 0,
+            promoted_for: None,
+        };
+        let reached = reached.with_manager_let_in(about).await;
 
         let mut stage = Stage {
             vault: self,

@@ -20,19 +20,21 @@ pub(crate) async fn debts(w: &World) -> Vec<Debt> {
     rows.unwrap()
 }
 
-async fn abandon(w: &World) -> Result<scaivault_core::rotation::Rotation, VaultError> {
+/// The newest is given up, consumers or not.
+pub(crate) async fn abandon(w: &World) -> Result<scaivault_core::rotation::Rotation, VaultError> {
     let id = w.rotations(AT).await.last().unwrap().id.clone();
-    w.vault.rotation_act(&root(), &id, Act::Abandon).await
+    let act = Act::AbandonByForce;
+    w.vault.rotation_act(&root(), &id, act).await
 }
 
-async fn state_of(w: &World, version: u64) -> VersionState {
+pub(crate) async fn state_of(w: &World, version: u64) -> VersionState {
     let rows = w.versions(AT).await;
     let row = rows.iter().find(|row| row.version == version);
     row.unwrap().state
 }
 
 /// Works on debts until there are none; time passes in between.
-async fn settle(w: &World) {
+pub(crate) async fn settle(w: &World) {
     for _ in 0..60 {
         let _ = w.vault.debts_run_once().await;
         if debts(w).await.is_empty() {
@@ -75,7 +77,8 @@ async fn after_promotion_readers_keep_the_new_value_and_the_old_one_is_removed()
     let steps: Vec<_> = steps
         .filter_map(|row| row.extra_data.phase.clone())
         .collect();
-    assert_eq!(steps, ["login", "retire", "login"]);
+    let rows = ["login_begin", "login", "retire_begin", "retire"];
+    assert_eq!(steps, [&rows[..], &rows[..2]].concat());
 }
 
 #[tokio::test]
@@ -136,12 +139,18 @@ async fn an_owed_candidate_whose_account_the_current_value_needs_is_left_alone()
     w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
     let _ = w.vault.rotation_run_once().await;
     abandon(&w).await.unwrap();
-    // The debt is a password of app_b that was never set; the next rotation moves to app_b.
+    assert_eq!(debts(&w).await.len(), 1);
+    // The debt is a password of app_b that was never set; the next rotation moves to app_b. It is
+    // the newest by its time.
+    w.clock.advance(Duration::from_secs(1));
     rotate(&w).await;
     assert_eq!(follow(&mut w).await, Phase::Completed);
     only(&w, "app_b");
+    let effects = w.target.effects();
     settle(&w).await;
+    assert_eq!(w.target.effects(), effects, "the target was told nothing");
     only(&w, "app_b");
+    assert_eq!(state_of(&w, 2).await, VersionState::Closed);
     check(&w).await;
 }
 

@@ -14,6 +14,7 @@ mod groups;
 mod guards;
 mod ninety_days;
 mod operator;
+mod owed;
 mod races;
 mod receivers;
 mod rehearsals;

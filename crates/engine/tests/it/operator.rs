@@ -70,7 +70,7 @@ async fn an_operator_is_told_by_name_what_a_rotation_waits_for() {
         .rotation_show(&root(), &newest(&w).await)
         .await
         .unwrap();
-    assert_eq!(view.actions, [Act::RollBack, Act::Approve, Act::Abandon]);
+    assert_eq!(view.actions, [Act::RollBack, Act::Approve]);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn an_act_that_is_not_legal_says_what_is() {
     assert_eq!(error.code(), "rotation_conflict");
     assert_eq!(
         error.to_string(),
-        "this rotation is propagating: legal now are rollback, abandon"
+        "this rotation is propagating: only rollback is legal now"
     );
 }
 
