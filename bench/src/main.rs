@@ -19,6 +19,7 @@ mod engine;
 mod latency;
 mod load;
 mod machine;
+mod moved;
 mod ratio;
 mod read;
 mod rotate;
@@ -55,6 +56,8 @@ enum What {
     Rotate(rotate::RotateArgs),
     /// Rotations of a PostgreSQL account, beside the bare statements.
     RotateDatabase(rotate_database::RotateDatabaseArgs),
+    /// How soon many consumers hold a new value.
+    Moved(moved::MovedArgs),
     /// Everything.
     All(all::AllArgs),
     /// The server that answers a constant (`read` starts it).
@@ -70,6 +73,7 @@ fn main() -> Result<()> {
         What::Due(args) => on_one_thread(due::run(args)),
         What::Rotate(args) => on_one_thread(rotate::run(args)),
         What::RotateDatabase(args) => on_one_thread(rotate_database::run(args)),
+        What::Moved(args) => on_one_thread(moved::run(args)),
         What::All(args) => on_one_thread(all::run(args)),
         What::Constant(args) => constant::run(args),
     }

@@ -239,6 +239,15 @@ pub struct RotateBody {
     pub secret_paths: Option<Vec<String>>,
 }
 
+/// What abandoning a rotation may be told.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AbandonBody {
+    /// Also where consumers may still use the old credential: it is revoked without waiting for
+    /// them.
+    pub force: bool,
+}
+
 /// A rotation; also the item of a rotation history.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Rotation {

@@ -181,6 +181,7 @@ mod tests {
             "webhook test wh_1",
             "webhook delete wh_1",
             "rotation abandon rtn_1",
+            "rotation abandon rtn_1 --force",
             "rotation debts --limit 5",
             "rotation debt retry dbt_1",
             "rotation debt write-off dbt_1 --reason gone",

@@ -31,6 +31,9 @@ pub(crate) enum CliError {
     /// There is nothing to watch.
     #[error("there is no rotation of the secret '{0}'")]
     NoRotation(String),
+    /// No rotation policy has this name.
+    #[error("there is no rotation policy of the name '{0}': see `scaivault rotation policy list`")]
+    NoRotationPolicy(String),
     /// A rotation that was watched ended otherwise.
     #[error("the rotation is {0}")]
     NotRotated(String),
@@ -91,7 +94,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<CliError>() {
         Some(CliError::Input(_)) => VALIDATION,
-        Some(CliError::NoField { .. } | CliError::NoRotation(_)) => NOT_FOUND,
+        Some(
+            CliError::NoField { .. } | CliError::NoRotation(_) | CliError::NoRotationPolicy(_),
+        ) => NOT_FOUND,
         Some(CliError::CampaignFailed { .. }) => CAMPAIGN_FAILED,
         Some(CliError::CampaignWaits(_)) => CAMPAIGN_WAITS,
         Some(

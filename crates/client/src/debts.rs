@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use scaivault_api::debt::{Debt, DebtList, Rehearsal, RehearseBody, Sweep, WriteOffBody};
-use scaivault_api::rotation::Rotation as RotationItem;
+use scaivault_api::rotation::{AbandonBody, Rotation as RotationItem};
 
 use crate::call::{Call, Done};
 use crate::client::Client;
@@ -72,11 +72,16 @@ impl<'a> Debts<'a> {
         Call::new(self.client, Method::POST, route, Repeat::Harmful)
     }
 
-    /// Ends a rotation here; what its target may still accept becomes a debt.
-    pub fn abandon(&self, rotation_id: &str) -> Call<RotationItem> {
+    /// Ends a rotation here; what its target may still accept becomes a debt. `force`: also where
+    /// consumers may still use the old credential.
+    pub fn abandon(&self, rotation_id: &str, force: bool) -> Call<RotationItem> {
         let route = Route::new("/rotations").id(rotation_id);
         let route = route.map(|route| route.then("/abandon"));
-        Call::new(self.client, Method::POST, route, Repeat::Harmful)
+        let call = Call::new(self.client, Method::POST, route, Repeat::Harmful);
+        match force {
+            true => call.body(&AbandonBody { force }),
+            false => call,
+        }
     }
 }
 
@@ -101,7 +106,7 @@ mod tests {
         );
         drop(debts.rehearse_secret("rot_1", "a/b").json().await);
         drop(debts.sweep("orders").json().await);
-        drop(debts.abandon("rtn_1").json().await);
+        drop(debts.abandon("rtn_1", true).json().await);
         assert_eq!(
             server.lines(),
             [
@@ -115,5 +120,6 @@ mod tests {
             ]
         );
         assert_eq!(server.requests()[2].body, r#"{"reason":"scrapped"}"#);
+        assert_eq!(server.requests()[6].body, r#"{"force":true}"#);
     }
 }

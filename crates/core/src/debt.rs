@@ -266,6 +266,23 @@ impl Debt {
         }
     }
 
+    /// The account is another secret's by now: the target is told nothing, or that one would be
+    /// cut off. `None` when the debt is settled: its credential is refused, and no change can
+    /// come late any more.
+    #[must_use]
+    pub fn account_taken(&self, jitter: Jitter, now: Timestamp) -> Option<Self> {
+        if !self.accepted && now >= self.since.plus(LATE) {
+            return None;
+        }
+        let trouble = Trouble::new(TroubleKind::Settings)
+            .code("account_taken")
+            .remedy("rotate or detach the secret that has the account now".to_owned());
+        let mut next = self.put_off(Some(trouble), jitter, now);
+        next.to_tell = false;
+        next.told = false;
+        Some(next)
+    }
+
     /// What an effect came to; `None` when the debt is settled.
     #[must_use]
     pub fn sent(&self, effect: &Effect, jitter: Jitter, now: Timestamp) -> Option<Self> {

@@ -3,7 +3,7 @@
 use scaivault_core::access::{Condition, DenialReason};
 use scaivault_core::glob::GlobError;
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::RotationId;
+use scaivault_core::ids::{DebtId, RotationId};
 use scaivault_core::path::PathError;
 use scaivault_core::ports::{CommitError, ReadError};
 use scaivault_core::rotation::Phase;
@@ -81,6 +81,12 @@ pub enum VaultError {
          is parked), roll it back or abandon it, and try again"
     )]
     RotationUnfinished(RotationId),
+    /// What is stored is still needed to revoke a credential at a target.
+    #[error(
+        "a credential of this secret is still to be revoked at its target: delete the secret for \
+         good when the debt {0} is settled or written off; softly it can be deleted now"
+    )]
+    CredentialOwed(DebtId),
     /// The credential to adopt did not get in at the target.
     #[error("{advice}")]
     NotAdopted {
@@ -103,9 +109,18 @@ pub enum VaultError {
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
-    /// Secrets are still attached to the target.
-    #[error("secrets are attached to the target: detach them first")]
+    /// Secrets are still attached to the target, or something is owed there.
+    #[error(
+        "secrets are attached to the target, or a rotation or a debt there is not settled: detach \
+         them, let those end or write the debts off, and try again"
+    )]
     TargetInUse,
+    /// The secret is the credential of this target's manager.
+    #[error(
+        "this secret is the credential of the manager of the target {0}, which would be lost: name \
+         another one there (manager_path) or delete the target first"
+    )]
+    ManagerInUse(String),
     /// The value's end has passed, or a rotation closed this version.
     #[error("this value has ended")]
     SecretExpired,
@@ -137,11 +152,11 @@ impl VaultError {
             Self::VersionConflict { .. } | Self::RotationConflict | Self::CampaignOver => {
                 "version_conflict"
             }
-            Self::RotationUnfinished(_) => "rotation_in_progress",
+            Self::RotationUnfinished(_) | Self::CredentialOwed(_) => "rotation_in_progress",
             Self::NotAdopted { .. } => "credential_not_verified",
             Self::IllegalAct { .. } => "rotation_conflict",
             Self::PolicyInUse => "policy_in_use",
-            Self::TargetInUse => "target_in_use",
+            Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
             Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
             Self::Internal(_) => "internal_error",

@@ -1,10 +1,12 @@
 //! Targets: the systems whose credentials are rotated, and looks at them.
 //!
-//! Whoever describes a target decides where its manager's credential is sent. So naming a manager
-//! secret, and changing where a target with one is, both ask for the right to read that secret:
-//! the right to administer alone would otherwise hand its value to a host of one's choice.
+//! Whoever describes a target decides where values are sent: the manager's credential, those of
+//! the secrets attached there, those that are still to be removed there. So naming a manager
+//! secret, attaching a secret, and changing where a target is, all ask for the right to read what
+//! is sent there: the right to administer alone would otherwise hand it to a host of one's choice.
 
 mod check;
+mod guards;
 
 use std::sync::Arc;
 
@@ -14,10 +16,10 @@ use scaivault_core::identity::Scope;
 use scaivault_core::ids::TargetId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Connector, Descriptor, FieldProblem, Op, Record, RotationFilter,
-    RotationReads, SecretReads, TargetReads, Unit, UnitName,
+    CommitError, Connector, Descriptor, FieldProblem, Op, Record, SecretReads, TargetReads, Unit,
+    UnitName,
 };
-use scaivault_core::rotation::Phase;
+use scaivault_core::secret::SecretHead;
 use scaivault_core::target::Target;
 use scaivault_core::time::Timestamp;
 use serde_json::{Map, Value};
@@ -82,9 +84,6 @@ impl Vault {
             draft.manager_path.as_ref(),
         ));
         refuse_if_any(problems)?;
-        if let Some(path) = &draft.manager_path {
-            self.check_manager(caller, path, action).await?;
-        }
         let now = self.now();
         let target = Target {
             id: TargetId::mint(now, &*self.entropy),
@@ -98,14 +97,25 @@ impl Vault {
             updated_at: now,
             revision: 1,
         };
-        self.target_commit(caller, &target, action).await?;
-        Ok(target)
+        for _ in 0..RACES_MAX {
+            let manager = match &target.manager_path {
+                Some(path) => Some(self.check_manager(caller, path, action).await?),
+                None => None,
+            };
+            match self.target_commit(caller, &target, manager, action).await {
+                Ok(()) => return Ok(target),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_quick())
     }
 
     /// Changes a target. What is under way at it goes on under the new settings.
     ///
     /// # Errors
-    /// As for [`Self::target_create`]; [`VaultError::NotFound`].
+    /// As for [`Self::target_create`]; [`VaultError::NotFound`]; [`VaultError::Denied`] when the
+    /// settings change and the caller may not read every secret that is sent there.
     pub async fn target_change(
         &self,
         caller: &Caller,
@@ -129,12 +139,21 @@ impl Vault {
             ));
             refuse_if_any(problems)?;
             let moved = target.settings != stored.settings;
-            if let Some(path) = &target.manager_path
-                && (moved || target.manager_path != stored.manager_path)
-            {
-                self.check_manager(caller, path, action).await?;
+            let renamed = target.manager_path != stored.manager_path;
+            let manager = match &target.manager_path {
+                Some(path) if moved || renamed => {
+                    Some(self.check_manager(caller, path, action).await?)
+                }
+                _ => None,
+            };
+            if moved {
+                self.may_send_all(caller, &stored, action).await?;
             }
-            match self.target_commit(caller, &target, action).await {
+            if renamed {
+                self.manager_is_free(&stored).await?;
+            }
+            let manager = manager.filter(|_| renamed);
+            match self.target_commit(caller, &target, manager, action).await {
                 Ok(()) => return Ok(target),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -146,7 +165,7 @@ impl Vault {
     /// Forgets a target. Nothing is changed at it.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`].
+    /// [`VaultError::NotFound`]; [`VaultError::TargetInUse`] while something there is looked after.
     pub async fn target_delete(&self, caller: &Caller, id_or_name: &str) -> Result<(), VaultError> {
         self.require(caller, Scope::Admin, Action::TargetDelete)
             .await?;
@@ -195,21 +214,6 @@ impl Vault {
         Ok(TargetReads::target_list(&*self.store, caller.tenant(), after, limit).await?)
     }
 
-    /// Whether a secret is attached to it, or a rotation at it has not ended. Whoever attaches
-    /// writes the target's row in the same commit, so that a deletion in between conflicts.
-    async fn target_in_use(&self, target: &Target) -> Result<bool, VaultError> {
-        let (tenant, id) = (&target.tenant, &target.id);
-        let attached =
-            AssignmentReads::assignment_at_target(&*self.store, tenant, id, None, 1).await?;
-        let unended = RotationFilter {
-            target_id: Some(id.clone()),
-            phases: Phase::unfinished(),
-            ..RotationFilter::default()
-        };
-        let open = RotationReads::rotation_list(&*self.store, tenant, &unended, None, 1).await?;
-        Ok(!attached.is_empty() || !open.is_empty())
-    }
-
     pub(crate) async fn target_of(
         &self,
         caller: &Caller,
@@ -223,16 +227,25 @@ impl Vault {
         found.ok_or(VaultError::NotFound(Missing::Target))
     }
 
+    /// With the head of the manager secret that is named anew: whoever deletes that secret at the
+    /// same time conflicts.
     async fn target_commit(
         &self,
         caller: &Caller,
         target: &Target,
+        manager: Option<SecretHead>,
         action: Action,
     ) -> Result<(), CommitError> {
         let row = caller.row(action, None, self.now(), extra_of(target));
-        let unit = Unit::new(UnitName::TargetWrite)
+        let mut unit = Unit::new(UnitName::TargetWrite)
             .put(Record::Target(target.clone()))
             .audited(row);
+        if let Some(head) = manager {
+            unit = unit.put(Record::Secret(SecretHead {
+                revision: head.revision + 1,
+                ..head
+            }));
+        }
         self.commit(unit).await.map(|_| ())
     }
 
@@ -253,17 +266,14 @@ impl Vault {
         caller: &Caller,
         path: &SecretPath,
         action: Action,
-    ) -> Result<(), VaultError> {
+    ) -> Result<SecretHead, VaultError> {
         self.authorize(caller, Scope::SecretsRead, Permission::Read, path, action)
             .await?;
         let found = SecretReads::secret_find(&*self.store, caller.tenant(), path).await?;
-        match found.filter(|head| !head.is_deleted()) {
-            Some(_) => Ok(()),
-            None => {
-                let why = "there is no such secret: write the manager's credential first";
-                refuse_if_any(vec![("manager_path".to_owned(), why.to_owned())])
-            }
-        }
+        found.filter(|head| !head.is_deleted()).ok_or_else(|| {
+            let why = "there is no such secret: write the manager's credential first";
+            VaultError::Validation(vec![("manager_path".to_owned(), why.to_owned())])
+        })
     }
 }
 

@@ -227,6 +227,7 @@ mod tests {
             VaultError::StepUnderWay,
             VaultError::PolicyInUse,
             VaultError::TargetInUse,
+            VaultError::ManagerInUse("orders".into()),
             VaultError::RotationUnfinished(RotationId::parse("rtn_1").unwrap()),
             VaultError::NotAdopted {
                 trouble: "credential",

@@ -77,7 +77,7 @@ pub(crate) fn act(vault: Arc<Vault>, id: RotationId, act: Act) -> Task {
         Act::Resume => "resume",
         Act::RollBack => "roll back",
         Act::Approve => "approve",
-        Act::Abandon => "abandon",
+        Act::Abandon | Act::AbandonByForce => "abandon",
     };
     Box::pin(async move {
         let done = vault.rotation_act(&person(), &id, act).await;

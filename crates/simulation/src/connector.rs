@@ -130,7 +130,10 @@ impl SimTarget {
             }
             Verdict::Twice => {
                 let came = state.perform(sent);
-                if !matches!(sent.change, Change::Mint { .. }) {
+                // A change that was answered comes again only where the target holds a number,
+                // or where the key it names is never used again.
+                let again = holds || state.overlap == Overlap::NKeys;
+                if again && !matches!(sent.change, Change::Mint { .. }) {
                     state
                         .later
                         .push((late(now, sent, holds), Later::Change(sent.clone())));
@@ -333,7 +336,9 @@ impl Connector for SimTarget {
         if self.broken == Some(Broken::ForgetResidue) {
             return Residue::None;
         }
-        match u64::try_from(self.state.lock().of_tag(call.tag).len()) {
+        let keys = self.state.lock().of_tag(call.tag).into_iter();
+        let nobodys = keys.filter(|(_, epoch)| *epoch <= call.epoch).count();
+        match u64::try_from(nobodys) {
             Ok(0) | Err(_) => Residue::None,
             Ok(found) => Residue::Found(found),
         }

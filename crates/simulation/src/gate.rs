@@ -54,6 +54,7 @@ pub(crate) enum Verdict {
 struct Inner {
     running: usize,
     waits: Vec<Option<Point>>,
+    wakers: Vec<Option<std::task::Waker>>,
     verdict: Verdict,
     /// Decides which reads stop: all of them would only cost time.
     dice: SeededEntropy,
@@ -68,6 +69,7 @@ impl Gate {
         Self(Mutex::new(Inner {
             running: HARNESS,
             waits: vec![None; actors],
+            wakers: vec![None; actors],
             verdict: Verdict::Go,
             dice: SeededEntropy::new(seed),
             reads_stop,
@@ -84,6 +86,12 @@ impl Gate {
         let mut inner = self.0.lock();
         inner.running = actor;
         inner.verdict = verdict;
+        let waker = inner.wakers[actor].take();
+        drop(inner);
+        // Steps that run side by side are polled only when they were woken.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Calls are the harness's own again. Answers where the actor stands.
@@ -95,7 +103,9 @@ impl Gate {
 
     /// The actor is gone.
     pub(crate) fn forget(&self, actor: usize) {
-        self.0.lock().waits[actor] = None;
+        let mut inner = self.0.lock();
+        inner.waits[actor] = None;
+        inner.wakers[actor] = None;
     }
 
     /// Stops, unless it is the harness that calls.
@@ -124,13 +134,14 @@ pub(crate) struct Wait<'a> {
 impl Future for Wait<'_> {
     type Output = Verdict;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Verdict> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Verdict> {
         let mut inner = self.gate.0.lock();
         let running = inner.running;
         match (self.point, self.stopped) {
             (None, _) => Poll::Ready(Verdict::Go),
             (Some(point), false) => {
                 inner.waits[running] = Some(point);
+                inner.wakers[running] = Some(context.waker().clone());
                 drop(inner);
                 self.stopped = true;
                 Poll::Pending

@@ -252,12 +252,10 @@ impl Life {
 
     pub(crate) fn advance(&mut self, by: Duration) -> Kept {
         let to = self.world.now().plus(by);
-        let busy = self
-            .actors
-            .iter()
-            .any(|actor| actor.role == Role::Worker && actor.task.is_some());
+        let busy = self.is_busy();
         // What is on its way arrives when it does.
         loop {
+            let busy = busy || self.is_busy();
             let due = {
                 let mut state = self.world.target.state.lock();
                 let first = state.later.iter().enumerate().filter(|(_, (due, later))| {
@@ -276,11 +274,17 @@ impl Life {
         Ok(())
     }
 
+    /// Whether something rests on what was seen at the target: a worker's task, or a change on
+    /// its way.
+    fn is_busy(&self) -> bool {
+        let mut tasks = self.actors.iter();
+        let sent = |(_, later): &(Timestamp, Later)| matches!(later, Later::Change(_));
+        tasks.any(|actor| actor.role == Role::Worker && actor.task.is_some())
+            || self.world.target.state.lock().later.iter().any(sent)
+    }
+
     pub(crate) fn arrive(&mut self, later: Later) -> Kept {
-        let busy = self
-            .actors
-            .iter()
-            .any(|actor| actor.role == Role::Worker && actor.task.is_some());
+        let busy = self.is_busy();
         if matches!(later, Later::Undo { .. }) && busy {
             // Between a proof and the commit that rests on it nobody could tell.
             let due = self.world.now().plus(Duration::from_secs(1));

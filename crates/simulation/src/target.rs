@@ -154,10 +154,11 @@ impl State {
             }
             *fence = sent.epoch;
         }
-        let by = self
-            .effects
-            .insert((sent.tag.clone(), sent.epoch), sent.life);
-        if by.is_some_and(|by| by != sent.life) {
+        // Clearing goes up to a number instead of carrying its own.
+        let owns = !matches!(sent.change, Change::Clear);
+        let number = (sent.tag.clone(), sent.epoch);
+        let by = owns.then(|| self.effects.insert(number, sent.life));
+        if by.flatten().is_some_and(|by| by != sent.life) {
             self.doubled = Some(format!("{} at {}", sent.tag, sent.epoch));
         }
         self.changed = true;

@@ -149,6 +149,13 @@ reads! {
         fn debt_list(tenant: &TenantId = tenant.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Debt>
             = read |conn| debt::list(conn, &tenant, after.as_deref(), limit);
+        fn debt_of_path(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Debt>
+            = read |conn| debt::of_path(conn, &tenant, &path, after.as_deref(), limit);
+        fn debt_at_target(tenant: &TenantId = tenant.clone(),
+            target: &TargetId = target.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Debt>
+            = read |conn| debt::at_target(conn, &tenant, &target, after.as_deref(), limit);
         fn debt_due(now: Timestamp, limit: usize) -> Vec<Debt>
             = read |conn| debt::due(conn, now, limit);
     }
@@ -157,6 +164,9 @@ reads! {
             -> Option<Target> = read |conn| target::find(conn, &tenant, &id);
         fn target_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
             -> Option<Target> = read |conn| target::named(conn, &tenant, &name);
+        fn target_managed_by(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone(),
+            limit: usize) -> Vec<Target>
+            = read |conn| target::managed_by(conn, &tenant, &path, limit);
         fn target_list(tenant: &TenantId = tenant.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Target>
             = read |conn| target::list(conn, &tenant, after.as_deref(), limit);

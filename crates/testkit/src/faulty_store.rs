@@ -231,11 +231,19 @@ forward! {
         fn campaign_due(now: Timestamp, limit: usize) -> Read<Vec<Campaign>>;
         fn debt_find(tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>>;
         fn debt_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Debt>>;
+        fn debt_of_path(
+            tenant: &TenantId, path: &SecretPath, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Debt>>;
+        fn debt_at_target(
+            tenant: &TenantId, target: &TargetId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Debt>>;
         fn debt_due(now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
     }
     TargetReads {
         fn target_find(tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
         fn target_named(tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+        fn target_managed_by(tenant: &TenantId, path: &SecretPath, limit: usize)
+            -> Read<Vec<Target>>;
         fn target_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Target>>;
     }
     ReceiverReads {

@@ -172,9 +172,13 @@ impl ScriptedTarget {
         self.0.lock().missing = missing;
     }
 
-    /// The manager's value, as the last look was given it.
+    /// The manager's value, as the last look or change was given it.
     pub fn manager(&self) -> Option<Vec<u8>> {
         self.0.lock().manager.clone()
+    }
+
+    fn given(&self, call: &Call<'_>) {
+        self.0.lock().manager = call.manager.map(|value| value.expose().to_vec());
     }
 
     /// Late changes arrive now, in order. Answers how many were on their way.
@@ -240,8 +244,8 @@ impl Connector for ScriptedTarget {
     }
 
     async fn check(&self, call: &Call<'_>) -> Result<Check, Trouble> {
-        let mut state = self.0.lock();
-        state.manager = call.manager.map(|value| value.expose().to_vec());
+        self.given(call);
+        let state = self.0.lock();
         if state.unreachable {
             return Err(TroubleKind::Unreachable.into());
         }
@@ -283,6 +287,7 @@ impl Connector for ScriptedTarget {
         candidate: Option<&Plaintext>,
         _current: Option<&Plaintext>,
     ) -> Effect {
+        self.given(call);
         match needed(candidate) {
             Ok((name, password)) => {
                 let change = Change::Set(name, password);
@@ -313,6 +318,7 @@ impl Connector for ScriptedTarget {
     }
 
     async fn retire(&self, call: &Call<'_>, dead: &Plaintext, keep: Option<&Plaintext>) -> Effect {
+        self.given(call);
         let name = match needed(Some(dead)) {
             Ok((name, _)) => name,
             Err(trouble) => return Effect::NotApplied(trouble),
@@ -341,7 +347,8 @@ impl Connector for ScriptedTarget {
         self.0.lock().effect(call.epoch, Change::Remove(names))
     }
 
-    async fn sweep(&self, _call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+    async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
+        self.given(call);
         let state = self.0.lock();
         if state.unreachable {
             return Err(TroubleKind::Unreachable.into());

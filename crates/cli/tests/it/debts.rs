@@ -34,13 +34,16 @@ async fn a_rotation_is_abandoned_once_and_leaves_no_debt_without_a_target() {
     let root = server.root().clone();
     let id = waiting_rotation(&root).await;
     let abandon = format!("/v1/rotations/{id}/abandon");
-    let ended = root.post_empty(&abandon).await.ok(200);
+    root.post(&abandon, json!({"force": "yes"}))
+        .await
+        .refused(400, "invalid_request");
+    let ended = root.post(&abandon, json!({"force": true})).await.ok(200);
     assert_eq!(ended["phase"], "rolled_back");
     assert_eq!(ended["reason"], "abandoned");
     assert!(ended["advice"].is_string());
     root.post_empty(&abandon)
         .await
-        .refused(409, "version_conflict");
+        .refused(409, "rotation_conflict");
     root.post_empty("/v1/rotations/rtn_nowhere/abandon")
         .await
         .refused(404, "rotation_not_found");

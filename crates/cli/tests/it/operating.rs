@@ -101,7 +101,11 @@ async fn a_request_waits_for_the_next_change() {
     let waits = shown["waits_for"].as_array().expect("a list");
     assert_eq!(waits.len(), 1);
     assert_eq!(shown["waiting_for"], waits[0]);
-    assert_eq!(shown["actions"], json!([]), "asking again is by rotate");
+    assert_eq!(
+        shown["actions"],
+        json!(["abandon"]),
+        "asking again is by rotate"
+    );
     let revision = shown["revision"].as_u64().expect("a number");
     let began = Instant::now();
     let same = root.get(&format!("{url}?after={revision}&timeout=1")).await;
@@ -142,7 +146,7 @@ async fn an_act_that_is_not_legal_has_a_code_of_its_own() {
             .await
             .refused(409, "rotation_conflict");
         assert_eq!(error["details"]["phase"], "generating");
-        assert_eq!(error["details"]["actions"], json!([]));
+        assert_eq!(error["details"]["actions"], json!(["abandon"]));
         let absent = format!("/v1/rotations/rtn_0/{act}");
         root.post_empty(&absent)
             .await

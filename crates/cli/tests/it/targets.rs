@@ -106,7 +106,10 @@ async fn a_manager_gets_its_rights_by_the_statements_of_the_check() {
     database.sql("ALTER ROLE keeper PASSWORD 'another'");
     let text = me.run("target check orders", GENERAL);
     assert!(text.contains("manager_refused (code 28P01)"), "{text}");
-    me.run("secrets delete db/manager", OK);
+    me.run("secrets delete db/manager", GENERAL);
+    let refused = server.root().delete("/v1/secrets/db/manager").await;
+    refused.refused(409, "target_in_use");
+    me.run("secrets write db/manager username=keeper", OK);
     let text = me.run("target check orders", GENERAL);
     assert!(text.contains("manager_missing"), "{text}");
     me.run("target delete orders", OK);
@@ -269,6 +272,24 @@ async fn an_administrator_cannot_send_a_credential_he_may_not_read() {
     silent(&listener);
     grant(root, "sa:admin", "db/**", &["read"]).await;
     admin.post("/v1/rotation/targets", body).await.ok(201);
+    // Nor may he attach what he may not read to a target of his own.
+    let other = json!({ "data": { "username": "app", "password": CANARY } });
+    root.put("/v1/secrets/app/key", other).await.ok(201);
+    let policy = json!({ "name": "all", "interval": "90d", "grace_period": "1h" });
+    let policy = root.post("/v1/rotation/policies", policy).await.ok(201);
+    let attached = format!(
+        "/v1/rotation/policies/{}/secrets",
+        policy["id"].as_str().expect("an id")
+    );
+    let attach = json!({
+        "secret_path": "app/key", "target": "mine", "strategy": "two_passwords",
+        "account": { "account": "app" },
+    });
+    admin
+        .post(&attached, attach)
+        .await
+        .refused(403, "access_denied");
+    silent(&listener);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,4 +320,64 @@ async fn a_closed_range_is_not_connected_to() {
         }
     }
     silent(&listener);
+}
+
+/// A target that hangs takes one of the places there are, whatever is asked of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_a_target_waits_for_a_place() {
+    let server = Server::dev()
+        .env("SCAIVAULT_TARGETS_MAX_CONCURRENT", "1")
+        .start()
+        .await;
+    let root = server.root();
+    for at in ["db/manager", "app/key"] {
+        let data = json!({ "data": { "username": "m", "password": "p" } });
+        let at = format!("/v1/secrets/{at}");
+        root.put(&at, data).await.ok(201);
+    }
+    let bind = || TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (hangs, closed) = (bind(), bind());
+    for (name, listener) in [("hangs", &hangs), ("closed", &closed)] {
+        let port = listener.local_addr().expect("an address").port();
+        let body = json!({
+            "name": name, "connector": "redis", "manager_path": "db/manager",
+            "settings": { "host": "127.0.0.1", "port": port },
+        });
+        root.post("/v1/rotation/targets", body).await.ok(201);
+    }
+    drop(closed); // refuses at once
+    let policy = json!({ "name": "all", "interval": "90d", "grace_period": "1h" });
+    let policy = root.post("/v1/rotation/policies", policy).await.ok(201);
+    let policy = policy["id"].as_str().expect("an id").to_owned();
+
+    let check = root.post("/v1/rotation/targets/hangs/check", json!({}));
+    let others = async {
+        let accepted = tokio::task::spawn_blocking(move || hangs.accept());
+        let held = accepted.await.expect("it ends").expect("it comes");
+        let attach = json!({
+            "secret_path": "app/key", "target": "closed", "account": { "account": "app" },
+        });
+        let at = format!("/v1/rotation/policies/{policy}/secrets");
+        let (attached, rehearsed) = tokio::join!(
+            root.post(&at, attach),
+            root.post("/v1/rotation/targets/closed/rehearse", json!({})),
+        );
+        attached.refused(409, "credential_not_verified");
+        assert_eq!(rehearsed.ok(200)["passed"], false);
+        held
+    };
+    let (checked, _held) = tokio::join!(check, others);
+    assert_eq!(checked.ok(200)["trouble"]["kind"], "timed_out");
+    let trail = root.get("/v1/audit/logs?limit=100").await.ok(200);
+    let rows = trail["logs"].as_array().expect("rows").iter();
+    let order: Vec<&str> = rows
+        .rev()
+        .filter_map(|row| row["action"].as_str())
+        .skip_while(|action| *action != "rotation_policy_create")
+        .filter(|action| *action != "read")
+        .skip(1)
+        .collect();
+    assert_eq!(order[0], "target_check", "{order:?}");
+    assert!(order.contains(&"rotation_assign"), "{order:?}");
+    assert!(order.contains(&"rotation_rehearse"), "{order:?}");
 }

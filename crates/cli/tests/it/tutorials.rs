@@ -2,14 +2,15 @@
 //! paste them. `<!-- expect: text -->` behind a block is text its output must hold.
 //!
 //! The reader starts the server and exports nothing; here the server is on a free port, so its
-//! URL and root token are in the environment, where the tutorials look first.
+//! URL and root token are in the environment, where the tutorials look first, like the place and
+//! port of a database that they start.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Process, Server};
+use crate::harness::{Process, SCAIVAULT, Server};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -77,6 +78,8 @@ async fn run(tutorial: &str) {
     );
 
     let server = Server::dev().rate_limited().start().await;
+    let database = tempfile::tempdir().expect("a directory for a database");
+    let program = Path::new(SCAIVAULT).parent().expect("its directory");
     let mut command = Command::new("bash");
     command
         .args(["-c", &script(&blocks)])
@@ -84,6 +87,10 @@ async fn run(tutorial: &str) {
         .env("SCAIVAULT_URL", server.url())
         .env("SCAIVAULT_TOKEN", server.root_token())
         .env("RECEIVER_PORT", "0")
+        .env("SCAIVAULT_BIN", program)
+        .env("DATABASE_DIR", database.path())
+        .env("DATABASE_PORT", scaivault_peers::free_port().to_string())
+        .env("HOME", server.home())
         .env("TMPDIR", server.home())
         // So that what it started ends with it, however it ends.
         .process_group(0);
@@ -124,6 +131,11 @@ async fn rotate_oauth_credentials() {
     run("rotate-oauth-credentials.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rotate_a_database() {
+    run("rotate-a-database.md").await;
+}
+
 /// A tutorial that no test runs rots.
 #[test]
 fn every_tutorial_is_run() {
@@ -141,6 +153,10 @@ fn every_tutorial_is_run() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["first-integration.md", "rotate-oauth-credentials.md"]
+        [
+            "first-integration.md",
+            "rotate-a-database.md",
+            "rotate-oauth-credentials.md"
+        ]
     );
 }

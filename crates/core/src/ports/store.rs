@@ -268,6 +268,22 @@ pub trait RunReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Debt>>;
+    /// Debts of one secret by id, oldest first.
+    async fn debt_of_path(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>>;
+    /// Debts at one target by id, oldest first.
+    async fn debt_at_target(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>>;
     /// Debts with `wake_at <= now`, of every tenant, longest overdue first.
     async fn debt_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Debt>>;
 }
@@ -279,6 +295,13 @@ pub trait TargetReads {
     async fn target_find(&self, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>>;
     /// By its name.
     async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>>;
+    /// Targets whose manager's credential this secret is, by id.
+    async fn target_managed_by(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        limit: usize,
+    ) -> Read<Vec<Target>>;
     /// Targets by id.
     async fn target_list(
         &self,

@@ -246,6 +246,11 @@ pub(super) fn decide(
         Phase::Verifying => Step::Verify,
         Phase::Propagating | Phase::Draining => moving(rotation, at, seen, current, now),
         Phase::Revoking if at.retired => last_look(rotation, at).unwrap_or(Step::Close),
+        // Late mints are looked for first: the proof that the old credential is refused is then
+        // the last thing before the end. Containment does not wait for that.
+        Phase::Revoking if !at.forced && rotation.owes_last_look() => {
+            last_look(rotation, at).unwrap_or(Step::Close)
+        }
         Phase::Revoking => match at.in_flight {
             InFlight::Nothing if at.to_heal => Step::Send(Effect::Heal),
             InFlight::Nothing => Step::Send(Effect::Retire),
@@ -412,8 +417,8 @@ fn stepping_back(
         }
     }
     match at.attached.overlap {
-        Overlap::None => Step::Send(Effect::Restore),
-        Overlap::TwoUsers | Overlap::TwoPasswords | Overlap::NKeys => Step::Send(Effect::Retire),
+        Overlap::None if rotation.from_version != 0 => Step::Send(Effect::Restore),
+        _ => Step::Send(Effect::Retire),
     }
 }
 

@@ -116,3 +116,31 @@ fn a_new_version_that_was_read_is_not_retired_when_a_third_is_current() {
         Step::Park(Reason::ChangedByHand)
     );
 }
+
+#[test]
+fn a_first_credential_without_overlap_is_retired_when_stepping_back() {
+    let mut row = opened(Overlap::None, rules());
+    row.from_version = 0;
+    let row = row
+        .planned(Some(NEW), T0)
+        .sending(Effect::Apply, T0.plus(HOLD))
+        .stepped_back(Reason::ByHand, T0);
+    let seen = Observed {
+        current_version: Some(0),
+        ..Observed::default()
+    };
+    assert_eq!(
+        decide_any(&row, &seen, T0),
+        Step::Send(Effect::Retire),
+        "there is nothing to restore"
+    );
+}
+
+#[test]
+fn a_first_credential_that_readers_have_is_not_taken_back() {
+    let mut row = opened(Overlap::NKeys, rules());
+    row.from_version = 0;
+    let row = row.planned(Some(NEW), T0);
+    assert!(row.may_roll_back());
+    assert!(!row.promoted_at_target(T0).may_roll_back());
+}

@@ -16,7 +16,44 @@ pub struct GivenUp {
     pub versions: Vec<u64>,
 }
 
+/// Whether a person may end a rotation half-way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nobody is cut off who is not cut off anyway.
+    Free,
+    /// What is given up may still be in use, and it is revoked without waiting for anybody.
+    ByForce,
+    /// Not at all: it is over, or nobody would know with what to speak to the target.
+    Never,
+}
+
 impl Rotation {
+    /// Whether it may be ended half-way now.
+    pub fn ending(&self) -> Ending {
+        if self.phase.is_final() {
+            return Ending::Never;
+        }
+        let Some(at) = &self.at_target else {
+            return Ending::Free;
+        };
+        let steps_back = self.is_stepping_back();
+        let promoted = at.promoted_at.is_some();
+        // The target may take either value of its manager, and only this rotation finds out.
+        if at.attached.is_manager && at.maybe_live && (!promoted || steps_back) {
+            return Ending::Never;
+        }
+        let phase = match self.phase {
+            Phase::Parked => at.resume_phase,
+            phase => Some(phase),
+        };
+        let revokes = phase == Some(Phase::Revoking) || at.retiring || at.retired || at.forced;
+        let replaces = self.from_version != 0 || steps_back;
+        match promoted && replaces && !revokes {
+            true => Ending::ByForce,
+            false => Ending::Free,
+        }
+    }
+
     /// What is left when this rotation ends now and readers keep `current`. Nothing, where the
     /// target was not told anything yet.
     pub fn given_up(&self, current: u64) -> GivenUp {

@@ -16,6 +16,7 @@ use crate::rotation::{
 use crate::target::TroubleKind;
 use crate::time::Span;
 
+const HOUR: Duration = Duration::from_secs(3_600);
 const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
 const JITTER: Jitter = Jitter(7);
 const OLD: u64 = 1;
@@ -59,6 +60,11 @@ fn opened(overlap: Overlap, from: u64) -> Rotation {
         T0,
     )
     .at_target(attached, Rules::default(), false, 100)
+}
+
+/// When whatever was sent has arrived or never will.
+fn settled() -> Timestamp {
+    T0.plus(Duration::from_secs(3_600))
 }
 
 fn minted() -> EffectOutcome {
@@ -157,25 +163,24 @@ fn with_a_lost_mint() -> Rotation {
     let unknown = EffectOutcome::Unknown(TroubleKind::TimedOut.into());
     let lost = told(&planned, Effect::Apply, unknown);
     assert_eq!(next(&lost, OLD), Step::Look(Look::Residue));
-    let looked = lost.looked_for_residue(&Residue::None, JITTER, T0);
+    // Before it can have settled, not finding it says nothing.
+    let early = lost.looked_for_residue(&Residue::None, JITTER, T0);
+    assert_eq!(next(&early, OLD), Step::Look(Look::Residue));
+    let looked = early.looked_for_residue(&Residue::None, JITTER, settled());
     assert_eq!(next(&looked, OLD), Step::Send(Effect::Apply));
     told(&looked, Effect::Apply, minted())
 }
 
 #[test]
-fn before_it_completes_a_mint_that_came_late_is_cleared() {
+fn before_the_old_one_is_retired_a_mint_that_came_late_is_cleared() {
+    let later = T0.plus(HOUR);
     let revoking = with_a_lost_mint()
         .promoted_at_target(T0)
         .entered(Phase::Revoking, T0);
     let minted_epoch = revoking.at_target.as_ref().unwrap().minted_epoch.unwrap();
     assert_eq!(revoking.residue_epoch(), minted_epoch - 1);
-    let retired = told(&revoking, Effect::Retire, applied());
-    let done = retired.looked_at_retired(&REFUSED, Some(&Login::Accepted), JITTER, T0);
-    assert_eq!(done, None);
-    assert!(retired.owes_last_look());
-    let last = retired.retired(T0);
-    assert_eq!(next(&last, NEW), Step::Look(Look::Residue));
-    let found = last.looked_for_residue(&Residue::Found(1), JITTER, T0);
+    assert_eq!(next(&revoking, NEW), Step::Look(Look::Residue));
+    let found = revoking.looked_for_residue(&Residue::Found(1), JITTER, later);
     assert_eq!(next(&found, NEW), Step::Send(Effect::Clear));
     for outcome in [
         applied(),
@@ -184,25 +189,48 @@ fn before_it_completes_a_mint_that_came_late_is_cleared() {
     ] {
         let cleared = told(&found, Effect::Clear, outcome);
         assert_eq!(next(&cleared, NEW), Step::Look(Look::Residue));
-        let clear = cleared.looked_for_residue(&Residue::None, JITTER, T0);
-        assert_eq!(next(&clear, NEW), Step::Close);
+        let clear = cleared.looked_for_residue(&Residue::None, JITTER, later);
+        assert_eq!(next(&clear, NEW), Step::Send(Effect::Retire));
+        let retired = told(&clear, Effect::Retire, applied());
+        assert!(!retired.owes_last_look(), "the proof ends it");
+        let kept = Some(&Login::Accepted);
+        assert_eq!(
+            retired.looked_at_retired(&REFUSED, kept, JITTER, later),
+            None
+        );
     }
-    // It stays at it when it was parked in between.
-    let parked = last.parked_at_target(Reason::TargetTrouble, T0);
-    assert_eq!(parked.resumed(true, T0).phase, Phase::Revoking);
+    // Parked in between, it waits for silence once more: the old one was not touched.
+    let parked = found.parked_at_target(Reason::TargetTrouble, T0);
+    assert_eq!(parked.resumed(true, T0).phase, Phase::Draining);
+}
+
+#[test]
+fn containment_looks_for_late_mints_when_the_old_one_is_gone() {
+    let later = T0.plus(HOUR);
+    let cut = with_a_lost_mint().promoted_at_target(T0).forced(T0);
+    assert_eq!(next(&cut, NEW), Step::Send(Effect::Retire));
+    let retired = told(&cut, Effect::Retire, applied());
+    let done = retired.looked_at_retired(&REFUSED, Some(&Login::Accepted), JITTER, later);
+    assert_eq!(done, None);
+    assert!(retired.owes_last_look());
+    let last = retired.retired(T0);
+    assert_eq!(next(&last, NEW), Step::Look(Look::Residue));
+    let clear = last.looked_for_residue(&Residue::None, JITTER, later);
+    assert_eq!(next(&clear, NEW), Step::Close);
 }
 
 #[test]
 fn before_it_is_rolled_back_a_mint_that_came_late_is_cleared() {
+    let later = T0.plus(HOUR);
     let back = with_a_lost_mint().stepped_back(Reason::VerifyFailed, T0);
     assert_eq!(next(&back, OLD), Step::Send(Effect::Retire));
     let dead = told(&back, Effect::Retire, applied()).candidate_dead(T0);
     assert_eq!(next(&dead, OLD), Step::Look(Look::Residue));
     assert_eq!(dead.residue_epoch(), dead.epoch(), "no key of it is kept");
-    let found = dead.looked_for_residue(&Residue::Found(1), JITTER, T0);
+    let found = dead.looked_for_residue(&Residue::Found(1), JITTER, later);
     assert_eq!(next(&found, OLD), Step::Send(Effect::Clear));
     let cleared = told(&found, Effect::Clear, applied());
-    let clear = cleared.looked_for_residue(&Residue::None, JITTER, T0);
+    let clear = cleared.looked_for_residue(&Residue::None, JITTER, later);
     assert_eq!(next(&clear, OLD), Step::Finish);
 }
 
@@ -219,4 +247,56 @@ fn targets_that_do_not_mint_are_not_looked_at_again() {
     let unsent = opened(Overlap::NKeys, OLD).planned(None, T0);
     let back = unsent.stepped_back(Reason::ByHand, T0);
     assert_eq!(next(&back, OLD), Step::Finish, "nothing was ever told");
+}
+
+#[test]
+fn who_may_still_use_the_old_credential_is_cut_off_by_force_alone() {
+    let planned = opened(Overlap::TwoUsers, OLD).planned(Some(NEW), T0);
+    let applied = told(&planned, Effect::Apply, applied());
+    assert_eq!(planned.ending(), Ending::Free);
+    assert_eq!(applied.ending(), Ending::Free, "readers have the old one");
+    assert_eq!(
+        applied.stepped_back(Reason::ByHand, T0).ending(),
+        Ending::Free
+    );
+    let promoted = applied.promoted_at_target(T0);
+    assert_eq!(promoted.ending(), Ending::ByForce);
+    let parked = promoted.parked_at_target(Reason::DrainDeadline, T0);
+    assert_eq!(parked.ending(), Ending::ByForce);
+    let back = promoted.stepped_back(Reason::ByHand, T0);
+    assert_eq!(back.ending(), Ending::ByForce);
+    assert_eq!(back.demoted(T0).ending(), Ending::ByForce);
+    // Its revocation has begun, or was forced.
+    let revoking = promoted.entered(Phase::Revoking, T0);
+    assert_eq!(revoking.ending(), Ending::Free);
+    let parked = revoking.parked_at_target(Reason::TargetTrouble, T0);
+    assert_eq!(parked.ending(), Ending::Free);
+    assert_eq!(promoted.contained(T0).ending(), Ending::Free);
+    let done = revoking.retired(T0).completed(T0);
+    assert_eq!(done.ending(), Ending::Never);
+}
+
+#[test]
+fn a_first_credential_replaces_none() {
+    let planned = opened(Overlap::TwoUsers, 0).planned(Some(NEW), T0);
+    let promoted = told(&planned, Effect::Apply, applied()).promoted_at_target(T0);
+    assert_eq!(promoted.ending(), Ending::Free);
+}
+
+#[test]
+fn a_manager_whose_value_may_be_either_of_two_is_never_given_up() {
+    let mut opened = opened(Overlap::None, OLD);
+    if let Some(at) = &mut opened.at_target {
+        at.attached.is_manager = true;
+    }
+    let planned = opened.planned(Some(NEW), T0);
+    assert_eq!(planned.ending(), Ending::Free, "nothing was told");
+    let sent = planned.sending(Effect::Apply, T0);
+    assert_eq!(sent.ending(), Ending::Never);
+    let applied = told(&planned, Effect::Apply, applied());
+    assert_eq!(applied.ending(), Ending::Never);
+    let promoted = applied.promoted_at_target(T0);
+    assert_eq!(promoted.ending(), Ending::ByForce);
+    let back = promoted.stepped_back(Reason::ByHand, T0);
+    assert_eq!(back.ending(), Ending::Never);
 }

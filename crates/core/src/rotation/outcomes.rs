@@ -540,6 +540,21 @@ impl Rotation {
         next
     }
 
+    /// It waits before another attempt at a target that was in trouble.
+    pub fn backs_off(&self) -> bool {
+        let parked_or_ended = self.phase == Phase::Parked || self.phase.is_final();
+        self.at_target.is_some() && !parked_or_ended && self.attempts > 0 && self.trouble.is_some()
+    }
+
+    /// A person says that the trouble is cured: tried at once, with all attempts.
+    #[must_use]
+    pub fn hurried(&self, now: Timestamp) -> Self {
+        let mut next = self.next();
+        next.attempts = 0;
+        next.wake_at = Some(now);
+        next
+    }
+
     /// A person approves the revocation; the target is looked at once more before it.
     #[must_use]
     pub fn approved(&self, by: Identity, now: Timestamp) -> Self {

@@ -89,8 +89,8 @@ impl Reason {
                  it is tried again by itself, at once after `resume`"
             }
             Self::TargetGone => {
-                "the target is not known to this server any more: create it again under its id, \
-                 or abandon the rotation"
+                "the target is not known to this server any more: where its connector is missing, \
+                 install a build that has it and resume; else abandon the rotation"
             }
             Self::VerifyFailed => {
                 "the target kept refusing the new credential, so the old one stays: look at the \

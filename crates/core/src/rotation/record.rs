@@ -186,6 +186,9 @@ impl Rotation {
         let Some(at) = &self.at_target else {
             return false;
         };
+        if self.from_version == 0 && at.promoted_at.is_some() {
+            return false; // readers would be left with nothing
+        }
         let phase = match self.phase {
             Phase::Parked => at.resume_phase.unwrap_or(Phase::Generating),
             phase => phase,

@@ -47,11 +47,8 @@ impl Rotation {
 
     /// Whether it is to go before `other` of the same group: neither has begun.
     pub fn goes_before(&self, other: &Self) -> bool {
-        let waits = match self.phase {
-            Phase::Generating => true,
-            Phase::Parked => self.to_version.is_none(),
-            _ => false,
-        };
+        // One that is parked before it began holds up nobody: it waits for a person.
+        let waits = self.phase == Phase::Generating;
         let place = |rotation: &Self| {
             let order = rotation.turn.as_ref().map_or(0, |turn| turn.order);
             (order, rotation.path.clone(), rotation.id.clone())

@@ -6,6 +6,7 @@
 mod acts;
 mod contain;
 mod create;
+mod cut_off;
 mod select;
 mod view;
 mod worker;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use scaivault_core::audit::Action;
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, ItemState, Mode};
 use scaivault_core::campaign_course::{Course, DELETED, course, lets_on};
-use scaivault_core::ports::{CommitError, Record, RotationReads, RunReads, Unit, UnitName};
+use scaivault_core::ports::{
+    CommitError, Record, RecordKind, RotationReads, RunReads, Unit, UnitName,
+};
 use scaivault_core::rotation::{Phase, Rotation, Trigger};
 use scaivault_core::time::Timestamp;
 
@@ -32,6 +34,8 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 /// Reason of items whose rotation completed without replacing what had to go.
 const STILL_CURRENT: &str = "its rotation ended and a version that had to go is still current: \
                              see the rotation, then start again";
+/// Reason of items that wait while a debt of their secret is being told to its target.
+const DEBT_IN_HAND: &str = "waits until its target was told what an earlier rotation left there";
 
 /// Why a look ended early.
 pub(super) enum Stop {
@@ -131,12 +135,13 @@ impl Vault {
     /// When the store cannot be read or written; the next look goes on from the record.
     pub async fn campaigns_run_once(&self) -> Result<usize, VaultError> {
         let due = RunReads::campaign_due(&*self.store, self.now(), CAMPAIGNS_MAX).await?;
-        let looked_at = due.len();
+        let mut looked_at = 0;
         // One campaign that cannot be worked on must not stand before the others for ever.
         let mut first_error = None;
         for campaign in due {
             match self.campaign_look(campaign).await {
-                Ok(()) | Err(Stop::LostRace) => {}
+                Ok(()) => looked_at += 1,
+                Err(Stop::LostRace) => {}
                 Err(Stop::Failed(error @ VaultError::Unavailable(_))) => return Err(error),
                 Err(Stop::Failed(error)) => first_error = first_error.or(Some(error)),
             }
@@ -163,7 +168,8 @@ impl Vault {
                 let waits = look.campaign.items[place].state == ItemState::Waiting;
                 if waits && begun < BEGIN_MAX && !look.is_held_up(place) {
                     self.begin_item(&mut look, place).await?;
-                    begun += 1;
+                    // One that has to wait for another rotation costs a look and holds up nobody.
+                    begun += usize::from(look.campaign.items[place].state != ItemState::Waiting);
                     let over = look.rotations[place].as_ref();
                     if over.is_some_and(|rotation| rotation.phase.is_final()) {
                         self.look_at_item(&mut look, place).await?;
@@ -221,7 +227,13 @@ impl Vault {
         };
         match rotation.phase {
             Phase::RolledBack => {
-                let advice = rotation.reason.map(|reason| reason.advice());
+                let known = self.campaign_known(&tenant, &item.path).await?;
+                let current = known.head.as_ref().map(|head| head.current_version);
+                let leaked = current.is_some_and(|version| item.versions.contains(&version));
+                let advice = match leaked {
+                    true => Some(STILL_CURRENT),
+                    false => rotation.reason.map(|reason| reason.advice()),
+                };
                 look.end(place, ItemState::Failed, advice, now);
                 return Ok(());
             }
@@ -324,11 +336,19 @@ impl Vault {
             trigger: Trigger::Manual,
             requested_by: look.campaign.requested_by.clone(),
             contained: look.campaign.items[place].mode == Mode::Containment,
+            ignore: self.cut_off(&look.campaign, now).await?,
         };
         let caller = look.caller.clone();
-        let (unit, rotation) = self
+        let opening = self
             .opening(&caller, head, assignment, policy, how, now)
-            .await?;
+            .await;
+        let (unit, rotation) = match opening {
+            Err(CommitError::Conflict(RecordKind::Debt)) => {
+                look.campaign.items[place].reason = Some(DEBT_IN_HAND.to_owned());
+                return Ok(());
+            }
+            opening => opening?,
+        };
         look.follow(place, &rotation, now);
         self.campaign_commit(look, unit, now).await?;
         look.rotations[place] = Some(self.carry_on(rotation).await?);

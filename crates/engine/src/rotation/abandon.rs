@@ -4,10 +4,11 @@
 use scaivault_core::debt::Debt;
 use scaivault_core::ids::DebtId;
 use scaivault_core::ports::{Record, SecretReads, Unit, UnitName};
-use scaivault_core::rotation::{Phase, Reason, Rotation};
+use scaivault_core::rotation::{Observed, Phase, Reason, Rotation};
 use scaivault_core::secret::{Version, VersionState};
 use scaivault_core::time::Timestamp;
 
+use super::alerts;
 use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::vault::Vault;
@@ -36,6 +37,32 @@ impl Vault {
                 false => assignment.rotated(policy.as_ref(), now),
             };
             unit = unit.put(Record::Assignment(next));
+        }
+        Ok((next, unit))
+    }
+
+    /// The same, where what is given up may still be in use: whoever it cuts off is told of.
+    pub(super) async fn forced_abandon_unit(
+        &self,
+        caller: &Caller,
+        rotation: &Rotation,
+        now: Timestamp,
+    ) -> Result<(Rotation, Unit), VaultError> {
+        let seen = Observed {
+            standing: self.standing_of(rotation).await?,
+            ..Observed::default()
+        };
+        let mut forced = rotation.clone();
+        if let Some(at) = &mut forced.at_target {
+            at.forced = true;
+        }
+        let reason = Reason::Abandoned;
+        let (next, mut unit) = self.abandon_unit(caller, &forced, reason, now).await?;
+        for row in &mut unit.audit {
+            row.extra_data.reason = Some("forced".to_owned());
+        }
+        if let Some(told) = alerts::abandoned(rotation, &seen) {
+            unit = unit.emit(self.event(caller, told, now));
         }
         Ok((next, unit))
     }

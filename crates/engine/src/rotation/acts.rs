@@ -5,7 +5,7 @@ use scaivault_core::audit::Action;
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::RotationId;
 use scaivault_core::ports::{CommitError, RotationReads, UnitName};
-use scaivault_core::rotation::{Phase, Reason, Rotation};
+use scaivault_core::rotation::{Ending, Phase, Reason, Rotation};
 
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
@@ -14,7 +14,8 @@ use crate::vault::Vault;
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// A parked rotation goes on where it stopped, with all its attempts.
+    /// A parked rotation goes on where it stopped, with all its attempts; one that waits before
+    /// another attempt at its target makes it now.
     Resume,
     /// Readers get the old version again, and the new one is retired.
     RollBack,
@@ -23,10 +24,13 @@ pub enum Act {
     /// It ends here: readers keep what they get now, and what the target may still accept
     /// becomes a debt.
     Abandon,
+    /// The same, where the old credential may still be in use: it is revoked without waiting for
+    /// anybody, and told of.
+    AbandonByForce,
 }
 
 impl Act {
-    /// Every act.
+    /// Every act that is offered; none of them by force.
     pub const ALL: [Self; 4] = [Self::Resume, Self::RollBack, Self::Approve, Self::Abandon];
 
     /// Its word in requests.
@@ -36,6 +40,7 @@ impl Act {
             Self::RollBack => "rollback",
             Self::Approve => "approve",
             Self::Abandon => "abandon",
+            Self::AbandonByForce => "abandon with force",
         }
     }
 
@@ -47,12 +52,17 @@ impl Act {
 
     /// Whether it is legal now.
     pub fn is_legal(self, rotation: &Rotation) -> bool {
+        match self {
+            Self::Abandon => return rotation.ending() == Ending::Free,
+            Self::AbandonByForce => return rotation.ending() != Ending::Never,
+            Self::Resume | Self::RollBack | Self::Approve => {}
+        }
         let Some(at) = &rotation.at_target else {
-            return self == Self::Abandon && !rotation.phase.is_final();
+            return false;
         };
         match self {
-            Self::Abandon => !rotation.phase.is_final(),
-            Self::Resume => rotation.phase == Phase::Parked,
+            Self::Abandon | Self::AbandonByForce => false,
+            Self::Resume => rotation.phase == Phase::Parked || rotation.backs_off(),
             Self::RollBack => rotation.may_roll_back(),
             Self::Approve => {
                 matches!(rotation.phase, Phase::Propagating | Phase::Draining)
@@ -110,7 +120,11 @@ impl Vault {
                 .await?
                 .ok_or(VaultError::NotFound(Missing::Rotation))?;
             if !act.is_legal(&rotation) {
-                let legal = Act::legal(&rotation).into_iter();
+                let mut legal = Act::legal(&rotation);
+                if act == Act::Abandon && Act::AbandonByForce.is_legal(&rotation) {
+                    legal.push(Act::AbandonByForce);
+                }
+                let legal = legal.into_iter();
                 return Err(VaultError::IllegalAct {
                     phase: rotation.phase,
                     actions: legal.map(Act::as_str).collect(),
@@ -130,10 +144,14 @@ impl Vault {
                 (next, unit)
             };
             let (next, unit) = match act {
+                Act::Resume if rotation.backs_off() => stepped(rotation.hurried(now)),
                 Act::Resume => stepped(rotation.resumed(true, now)),
                 Act::RollBack => stepped(rotation.stepped_back(Reason::ByHand, now)),
                 Act::Approve => stepped(rotation.approved(caller.identity().clone(), now)),
-                Act::Abandon => {
+                Act::AbandonByForce if rotation.ending() == Ending::ByForce => {
+                    self.forced_abandon_unit(caller, &rotation, now).await?
+                }
+                Act::Abandon | Act::AbandonByForce => {
                     let reason = Reason::Abandoned;
                     self.abandon_unit(caller, &rotation, reason, now).await?
                 }

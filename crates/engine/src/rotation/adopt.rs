@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use scaivault_core::debt::Owed;
 use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
@@ -43,17 +44,20 @@ impl Vault {
         };
         let descriptor = connector.descriptor();
         check_manager(&target, &descriptor, path, to)?;
-        let current = match head.filter(|head| head.current_version > 0) {
-            Some(_) => self.value_at(tenant, path).await?,
-            None => None,
+        let has_value = head.is_some_and(|head| head.current_version > 0);
+        let account = match has_value && to.manager {
+            // Looked at here and sent nowhere.
+            true => account_of(to, self.value_at(tenant, path).await?.as_ref()),
+            false => account_of(to, None),
         };
-        let account = account_of(to, current.as_ref());
         let offered = offered(&*connector, &descriptor, policy, to, &account)?;
         self.account_is_free(tenant, &target.id, path, &account)
             .await?;
+        // Each value is on the trail before it is opened for the target.
+        let asks = !(to.unverified && to.strategy.is_some());
         let manager = match &target.manager_path {
-            Some(manager) => self.value_at(tenant, manager).await?,
-            None => None,
+            Some(manager) if asks => self.value_for(caller, &target, manager).await?,
+            _ => None,
         };
         let asked = Asked {
             connector,
@@ -61,12 +65,15 @@ impl Vault {
             account: &account,
             manager: manager.as_ref(),
         };
-        let (overlap, warnings) = match (to.unverified, to.strategy) {
-            (true, Some(given)) => (given, Vec::new()),
+        let (overlap, warnings) = match to.strategy {
+            Some(given) if !asks => (given, Vec::new()),
             _ => asked.overlap(&offered).await?,
         };
-        if let (false, Some(current)) = (to.unverified, &current) {
-            asked.log_in(overlap, current).await?;
+        if has_value
+            && !to.unverified
+            && let Some(current) = self.value_for(caller, &target, path).await?
+        {
+            asked.log_in(overlap, &current).await?;
         }
         let attached = Attached {
             target_id: target.id.clone(),
@@ -125,9 +132,28 @@ impl Vault {
             }
             match page.last().filter(|_| page.len() == PAGE) {
                 Some(last) => after = Some(last.path.as_str().to_owned()),
-                None => return Ok(()),
+                None => break,
             }
         }
+        // Settling the debt of another secret would cut off this one.
+        for debt in self.debts_at(tenant, target).await? {
+            if let Owed::Credential {
+                path: theirs,
+                attached,
+                ..
+            } = &debt.owed
+                && theirs != path
+                && !names.is_disjoint(&names_of(&attached.account))
+            {
+                let why = format!(
+                    "has a credential of {theirs} that is still to be revoked there: try again \
+                     when the debt {} is settled, or write it off",
+                    debt.id
+                );
+                return refused("account", why);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -299,7 +325,7 @@ fn offered(
 }
 
 /// The names of the accounts an attachment is about. Connectors that mint have none.
-fn names_of(account: &Map<String, Value>) -> BTreeSet<&str> {
+pub(super) fn names_of(account: &Map<String, Value>) -> BTreeSet<&str> {
     let one = account.get("account").and_then(Value::as_str);
     let many = account.get("accounts").and_then(Value::as_array);
     let many = many.into_iter().flatten().filter_map(Value::as_str);

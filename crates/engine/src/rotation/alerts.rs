@@ -31,6 +31,12 @@ pub(super) fn of_step(
     Some(forced(rotation, at, seen, cause))
 }
 
+/// What giving it up by force tells.
+pub(super) fn abandoned(rotation: &Rotation, seen: &Observed) -> Option<EventDraft> {
+    let at = rotation.at_target.as_deref()?;
+    Some(forced(rotation, at, seen, "abandoned"))
+}
+
 /// Whether less time than the quiet period has passed since readers got the new version: no
 /// drain can have been observed.
 fn was_too_quick(at: &AtTarget, now: Timestamp) -> bool {
@@ -60,9 +66,10 @@ fn delayed(rotation: &Rotation, at: &AtTarget, seen: &Observed) -> EventDraft {
 }
 
 fn forced(rotation: &Rotation, at: &AtTarget, seen: &Observed, cause: &str) -> EventDraft {
-    let revoked = match rotation.phase {
-        Phase::RollingBack => rotation.to_version,
-        _ => Some(rotation.from_version),
+    let readers_have_old = at.promoted_at.is_none() || at.demoted_at.is_some();
+    let revoked = match rotation.is_stepping_back() && readers_have_old {
+        true => rotation.to_version,
+        false => Some(rotation.from_version),
     };
     let data = json!({
         "rotation_id": rotation.id,

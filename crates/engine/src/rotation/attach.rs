@@ -78,6 +78,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`] for the policy or the secret; [`VaultError::Validation`];
+    /// [`VaultError::Denied`] when the caller may not read what is sent to the target;
     /// [`VaultError::NotAdopted`] when the target does not accept the current value;
     /// [`VaultError::RotationUnfinished`] while the secret is rotated at a target.
     pub async fn assignment_attach(
@@ -89,9 +90,16 @@ impl Vault {
     ) -> Result<Attachment, VaultError> {
         self.require(caller, Scope::Admin, Action::RotationAssign)
             .await?;
+        let action = Action::RotationAssign;
+        if attach.to.is_some() {
+            // Whoever says where a value is sent may read it himself.
+            let (scope, permission) = (Scope::SecretsRead, Permission::Read);
+            self.authorize(caller, scope, permission, path, action)
+                .await?;
+        }
         if attach.to.as_ref().is_some_and(|to| to.create) {
-            let (scope, action) = (Scope::SecretsWrite, Action::RotationAssign);
-            self.authorize(caller, scope, Permission::Write, path, action)
+            let (scope, permission) = (Scope::SecretsWrite, Permission::Write);
+            self.authorize(caller, scope, permission, path, action)
                 .await?;
         }
         let outcome = self.attach(caller, policy_id, path, attach).await;
@@ -188,6 +196,7 @@ impl Vault {
                     trigger: Trigger::Manual,
                     requested_by: caller.identity().clone(),
                     contained: false,
+                    ignore: None,
                 };
                 let opening = self.rotation_opening(caller, &head, &next, policy, how, now);
                 let (rotation, opening) = opening.await?;

@@ -10,14 +10,17 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::debt::{Debt, DebtStep, Owed};
 use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
+use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     AssignmentReads, Effect, Login, Op, Record, RotationFilter, RotationReads, RunReads,
     SecretReads, Unit, UnitName,
 };
-use scaivault_core::rotation::{Assignment, Attached, Phase};
+use scaivault_core::rotation::{Assignment, Phase};
 use scaivault_core::secret::{Version, VersionState};
 use scaivault_core::target::{Trouble, TroubleKind};
+use scaivault_core::time::Timestamp;
 
+use super::adopt::names_of;
 use super::reached::{About, Reached};
 use super::worker::{HOLD, StepError, settle};
 use crate::caller::Caller;
@@ -33,7 +36,7 @@ const DUE_LOOK: usize = 1_000;
 const SLICE_MAX: usize = 64;
 /// Steps of one debt in a row: look, tell, look.
 const STEPS_MAX: usize = 4;
-/// Debts and unfinished rotations of one secret that are looked at.
+/// Unfinished rotations of one secret, and attachments of one target, read at a time.
 const ROWS_MAX: usize = 1_000;
 
 /// A debt that is due. Whoever writes its row first has it in hand.
@@ -94,12 +97,10 @@ impl Vault {
         path: &SecretPath,
     ) -> Result<bool, VaultError> {
         let now = self.now();
-        let rows = RunReads::debt_list(&*self.store, tenant, None, ROWS_MAX).await?;
-        Ok(rows.iter().any(|debt| {
-            debt.to_tell
-                && debt.owed.path() == Some(path)
-                && debt.held_until.is_some_and(|until| until > now)
-        }))
+        let rows = self.debts_of(tenant, path).await?;
+        Ok(rows
+            .iter()
+            .any(|debt| debt.to_tell && debt.held_until.is_some_and(|until| until > now)))
     }
 
     async fn debt_steps(&self, mut debt: Debt) -> Result<(), StepError> {
@@ -126,15 +127,28 @@ impl Vault {
             let next = debt.put_off(debt.trouble.clone(), self.jitter(), now);
             return self.debt_stepped(&debt, step, Some(next), None).await;
         }
+        if is_exclusive && self.is_taken(&debt).await? {
+            let next = debt.account_taken(self.jitter(), now);
+            return self.debt_stepped(&debt, step, next, None).await;
+        }
         let assignment = match (is_exclusive, debt.owed.path()) {
             (true, Some(path)) => {
                 AssignmentReads::assignment_find(&*self.store, &debt.tenant, path).await?
             }
             _ => None,
         };
+        // Read before the claim: what a worker that wakes up late tells is fenced by whatever
+        // came meanwhile.
+        let told = self.to_tell(&debt).await?;
         let until = now.plus(HOLD);
         let held = debt.claimed(until);
-        let mut unit = Unit::new(UnitName::DebtClaim).put(Record::Debt(held.clone()));
+        // A value leaves only after this row.
+        let caller = Caller::system(debt.tenant.clone(), WORKER, now);
+        let extra = debt_extra(&debt, &format!("{}_begin", step.as_str()));
+        let row = caller.row(Action::RotationDebt, debt.owed.path(), now, extra);
+        let mut unit = Unit::new(UnitName::DebtClaim)
+            .put(Record::Debt(held.clone()))
+            .audited(row);
         let assignment = assignment.map(|row| Assignment {
             claimed_until: Some(until),
             revision: row.revision + 1,
@@ -150,7 +164,13 @@ impl Vault {
             let next = held.put_off(held.trouble.clone(), self.jitter(), self.now());
             return self.debt_stepped(&held, step, Some(next), assignment).await;
         }
-        let next = self.debt_done(&reached, &held, step).await?;
+        let about = about(&held, &told, now);
+        let reached = reached.with_manager_let_in(about).await;
+        if self.now().since(now) > HOLD / 2 {
+            // Paused: the claim may be over before the target is told.
+            return Err(StepError::LostRace);
+        }
+        let next = self.debt_done(&reached, &held, step, about, &told).await;
         self.debt_stepped(&held, step, next, assignment).await
     }
 
@@ -170,101 +190,97 @@ impl Vault {
         Ok(rows.iter().any(|rotation| rotation.at_target.is_some()))
     }
 
+    /// Whether another secret is attached to an account of the debt: what is done to the account
+    /// is done to that one.
+    async fn is_taken(&self, debt: &Debt) -> Result<bool, StepError> {
+        let Owed::Credential { path, attached, .. } = &debt.owed else {
+            return Ok(false);
+        };
+        let (tenant, target) = (&debt.tenant, &debt.target_id);
+        let ours = names_of(&attached.account);
+        let mut after: Option<String> = None;
+        loop {
+            let store = &*self.store;
+            let (last, most) = (after.as_deref(), ROWS_MAX);
+            let rows = AssignmentReads::assignment_at_target(store, tenant, target, last, most);
+            let rows = rows.await?;
+            let others = rows.iter().filter(|row| row.path != *path);
+            let mut theirs = others.filter_map(|row| row.attached.as_ref());
+            if theirs.any(|at| !ours.is_disjoint(&names_of(&at.account))) {
+                return Ok(true);
+            }
+            match rows.last().filter(|_| rows.len() == most) {
+                Some(last) => after = Some(last.path.as_str().to_owned()),
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// What goes to the target. A change is told under a number above every earlier rotation of
+    /// the secret, and not above any that comes.
+    async fn to_tell(&self, debt: &Debt) -> Result<ToTell, StepError> {
+        let Owed::Credential {
+            path,
+            version,
+            rotation_id,
+            ..
+        } = &debt.owed
+        else {
+            return Ok(ToTell::default());
+        };
+        let tenant = &debt.tenant;
+        let rotation = RotationReads::rotation_find(&*self.store, tenant, rotation_id).await?;
+        let switched_at = rotation.as_ref().and_then(|row| {
+            let at = row.at_target.as_ref()?;
+            at.demoted_at.or(at.promoted_at)
+        });
+        Ok(ToTell {
+            dead: self
+                .stored_value(tenant, path, Some(*version), true)
+                .await?,
+            keep: self.stored_value(tenant, path, None, true).await?,
+            epoch: self.fence_above(tenant, path).await?,
+            switched_at,
+        })
+    }
+
     /// Looks or tells, and says which row follows.
     async fn debt_done(
         &self,
         reached: &Reached,
         debt: &Debt,
         step: DebtStep,
-    ) -> Result<Option<Debt>, StepError> {
+        about: About<'_>,
+        told: &ToTell,
+    ) -> Option<Debt> {
         let connector = &reached.connector;
-        match &debt.owed {
-            Owed::Credential {
-                path,
-                version,
-                attached,
-                ..
-            } => {
-                let value = self
-                    .stored_value(&debt.tenant, path, Some(*version), true)
-                    .await?;
-                let Some(dead) = value else {
+        let call = reached.call(about);
+        match step {
+            DebtStep::Login | DebtStep::Retire => {
+                let Some(dead) = &told.dead else {
                     let trouble = Trouble::new(TroubleKind::Credential).code("value_gone");
-                    let now = self.now();
-                    return Ok(Some(debt.put_off(Some(trouble), self.jitter(), now)));
+                    return Some(debt.put_off(Some(trouble), self.jitter(), self.now()));
                 };
-                let about = self.about(debt, path, attached).await?;
-                let call = reached.call(about);
                 if step == DebtStep::Login {
-                    let login: Login = connector.login(&call, &dead).await;
-                    return Ok(debt.looked(&login, self.jitter(), self.now()));
+                    let login: Login = connector.login(&call, dead).await;
+                    return debt.looked(&login, self.jitter(), self.now());
                 }
-                let keep = self.stored_value(&debt.tenant, path, None, true).await?;
-                let effect = connector.retire(&call, &dead, keep.as_ref()).await;
-                Ok(debt.sent(&effect, self.jitter(), self.now()))
+                let effect = connector.retire(&call, dead, told.keep.as_ref()).await;
+                debt.sent(&effect, self.jitter(), self.now())
             }
-            Owed::Residue {
-                rotation_id,
-                attached,
-                until,
-                ..
-            } => {
-                let call = reached.call(About {
-                    account: &attached.account,
-                    overlap: attached.overlap,
-                    tag: rotation_id.as_str(),
-                    epoch: *until,
-                    promoted_for: None,
-                });
-                if step == DebtStep::Residue {
-                    let residue = connector.residue(&call).await;
-                    return Ok(debt.looked_for_residue(&residue, self.jitter(), self.now()));
-                }
+            DebtStep::Residue => {
+                let residue = connector.residue(&call).await;
+                debt.looked_for_residue(&residue, self.jitter(), self.now())
+            }
+            DebtStep::Clear => {
                 let effect: Effect = connector.clear(&call).await;
-                Ok(debt.sent(&effect, self.jitter(), self.now()))
+                debt.sent(&effect, self.jitter(), self.now())
             }
-            Owed::Account {
-                account,
-                overlap,
-                tag,
-            } => {
-                let call = reached.call(About {
-                    account,
-                    overlap: *overlap,
-                    tag,
-                    epoch: u64::MAX,
-                    promoted_for: None,
-                });
+            DebtStep::Remove => {
                 let effect = connector.remove(&call).await;
-                Ok(debt.sent(&effect, self.jitter(), self.now()))
+                debt.sent(&effect, self.jitter(), self.now())
             }
         }
-    }
-
-    /// Told under a number above every earlier rotation of the secret, and not above any that
-    /// comes.
-    async fn about<'a>(
-        &self,
-        debt: &'a Debt,
-        path: &SecretPath,
-        attached: &'a Attached,
-    ) -> Result<About<'a>, StepError> {
-        let rotation = match debt.owed.rotation_id() {
-            Some(id) => RotationReads::rotation_find(&*self.store, &debt.tenant, id).await?,
-            None => None,
-        };
-        let promoted = rotation.as_ref().and_then(|row| {
-            let at = row.at_target.as_ref()?;
-            at.demoted_at.or(at.promoted_at)
-        });
-        let now = self.now();
-        Ok(About {
-            account: &attached.account,
-            overlap: attached.overlap,
-            tag: rotation_tag(debt),
-            epoch: self.fence_above(&debt.tenant, path).await?,
-            promoted_for: promoted.map(|since| now.since(since)),
-        })
     }
 
     /// Commits what came of a step: the row that follows or its end, with its audit row.
@@ -341,10 +357,52 @@ impl Vault {
     }
 }
 
-fn rotation_tag(debt: &Debt) -> &str {
-    match debt.owed.rotation_id() {
-        Some(id) => id.as_str(),
-        None => debt.id.as_str(),
+/// What goes to the target for an owed credential.
+#[derive(Default)]
+struct ToTell {
+    dead: Option<Plaintext>,
+    keep: Option<Plaintext>,
+    epoch: u64,
+    /// Since when readers get what is kept.
+    switched_at: Option<Timestamp>,
+}
+
+fn about<'a>(debt: &'a Debt, told: &ToTell, now: Timestamp) -> About<'a> {
+    match &debt.owed {
+        Owed::Credential {
+            attached,
+            rotation_id,
+            ..
+        } => About {
+            account: &attached.account,
+            overlap: attached.overlap,
+            tag: rotation_id.as_str(),
+            epoch: told.epoch,
+            promoted_for: told.switched_at.map(|since| now.since(since)),
+        },
+        Owed::Residue {
+            rotation_id,
+            attached,
+            until,
+            ..
+        } => About {
+            account: &attached.account,
+            overlap: attached.overlap,
+            tag: rotation_id.as_str(),
+            epoch: *until,
+            promoted_for: None,
+        },
+        Owed::Account {
+            account,
+            overlap,
+            tag,
+        } => About {
+            account,
+            overlap: *overlap,
+            tag,
+            epoch: u64::MAX,
+            promoted_for: None,
+        },
     }
 }
 

@@ -6,8 +6,11 @@ use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::debt::Debt;
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::DebtId;
-use scaivault_core::ports::{CommitError, Record, RotationFilter, RunReads, Unit, UnitName};
+use scaivault_core::ids::{DebtId, TargetId, TenantId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    CommitError, ReadError, Record, RotationFilter, RunReads, Unit, UnitName,
+};
 use scaivault_core::rotation::{Phase, Rotation};
 use scaivault_core::time::{SPAN_MAX, Timestamp};
 
@@ -22,6 +25,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(3_600);
 const STUCK_MAX: usize = 1_000;
 /// Debts that figures are made of.
 const FIGURES_MAX: usize = 10_000;
+/// Debts read at a time.
+const PAGE: usize = 500;
 /// The longest reason of a write-off.
 const REASON_MAX: usize = 200;
 
@@ -179,6 +184,44 @@ impl Vault {
             }
         }
         Err(too_quick())
+    }
+
+    /// Every debt of a secret.
+    pub(crate) async fn debts_of(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<Vec<Debt>, ReadError> {
+        let mut all: Vec<Debt> = Vec::new();
+        loop {
+            let after = all.last().map(|last| last.id.as_str().to_owned());
+            let store = &*self.store;
+            let rows = RunReads::debt_of_path(store, tenant, path, after.as_deref(), PAGE).await?;
+            let more = rows.len() == PAGE;
+            all.extend(rows);
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Every debt at a target.
+    pub(super) async fn debts_at(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+    ) -> Result<Vec<Debt>, ReadError> {
+        let mut all: Vec<Debt> = Vec::new();
+        loop {
+            let after = all.last().map(|last| last.id.as_str().to_owned());
+            let (store, after) = (&*self.store, after.as_deref());
+            let rows = RunReads::debt_at_target(store, tenant, target, after, PAGE).await?;
+            let more = rows.len() == PAGE;
+            all.extend(rows);
+            if !more {
+                return Ok(all);
+            }
+        }
     }
 
     async fn debt_to_change(&self, caller: &Caller, id: &DebtId) -> Result<Debt, VaultError> {

@@ -114,6 +114,16 @@ impl Vault {
         let Ok(value) = Sealer::open(self.sealer(), place, &value.sealed) else {
             return Ok(Login::Unknown(TroubleKind::Credential.into()));
         };
+        // A value leaves only after its row.
+        let now = self.now();
+        let extra = AuditExtra {
+            version: Some(head.current_version),
+            target_id: Some(target.id.clone()),
+            ..AuditExtra::default()
+        };
+        let caller = Caller::system(head.tenant.clone(), WORKER, now);
+        let trail = caller.row(Action::Read, Some(&head.path), now, extra);
+        self.commit(Unit::audit_only(trail)).await?;
         let call = Call {
             settings: &target.settings,
             account: &at.account,

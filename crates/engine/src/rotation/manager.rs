@@ -3,19 +3,58 @@
 //! already, or take the old one again: then a login tells, and whoever works at the target in the
 //! meantime, this rotation or another, gets the one that is let in.
 
+use scaivault_core::ids::TenantId;
+use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{AssignmentReads, Call, Connector, Login, RotationReads};
+use scaivault_core::ports::{AssignmentReads, Call, Connector, Login, RotationReads, SecretReads};
 use scaivault_core::rotation::{AtTarget, Rotation};
+use scaivault_core::secret::VersionState;
 use scaivault_core::target::Target;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::worker::StepError;
+use crate::error::VaultError;
 use crate::vault::Vault;
 
+/// The manager's values that the target may take.
+pub(super) struct Managers {
+    /// What readers of the manager secret get.
+    pub(super) current: Plaintext,
+    /// What the target may take in its place, likeliest first.
+    pub(super) others: Vec<Plaintext>,
+}
+
+impl Managers {
+    /// No other comes into question.
+    pub(super) fn only(current: Plaintext) -> Self {
+        Self {
+            current,
+            others: Vec::new(),
+        }
+    }
+
+    /// Which of the others is let in while the current one is refused. `None`: use the current
+    /// one; where nothing is let in the connector says what is wrong with it.
+    pub(super) async fn let_in(&self, connector: &dyn Connector, call: &Call<'_>) -> Option<usize> {
+        if self.others.is_empty() {
+            return None;
+        }
+        let current = connector.login(call, &self.current).await;
+        if !matches!(current, Login::Refused(_)) {
+            return None;
+        }
+        for (number, value) in self.others.iter().enumerate() {
+            if connector.login(call, value).await == Login::Accepted {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
 impl Vault {
-    /// The manager's value that works now; `None` where there is none. When none of them is let
-    /// in, the one readers get: the connector says what is wrong with it.
+    /// The manager's value that works now; `None` where there is none.
     pub(super) async fn manager_of(
         &self,
         rotation: &Rotation,
@@ -23,66 +62,88 @@ impl Vault {
         target: &Target,
         connector: &dyn Connector,
     ) -> Result<Option<Plaintext>, StepError> {
-        let Some(path) = &target.manager_path else {
-            return Ok(None);
-        };
         // A value of another secret would be set as the manager's and be lost to its sessions.
-        if at.attached.is_manager && *path != rotation.path {
+        if at.attached.is_manager && target.manager_path.as_ref() != Some(&rotation.path) {
             return Ok(None);
         }
-        let opened = self.opened(rotation, path, None).await?;
-        let Some((head, Some(current))) = opened else {
+        let managers = self.managers(&rotation.tenant, target, Some(rotation));
+        let Some(mut managers) = managers.await? else {
             return Ok(None);
-        };
-        let Some(changing) = self.manager_rotation(rotation, target).await? else {
-            return Ok(Some(current));
         };
         let call = Call {
             settings: &target.settings,
             account: &at.attached.account,
             overlap: at.attached.overlap,
-            manager: Some(&current),
+            manager: Some(&managers.current),
             tag: rotation.id.as_str(),
             epoch: rotation.epoch(),
             promoted_for: None,
         };
-        let refused = connector.login(&call, &current).await;
-        if !matches!(refused, Login::Refused(_)) {
-            return Ok(Some(current));
-        }
-        let others = [changing.to_version.unwrap_or(0), changing.from_version];
-        for version in others {
-            if version == 0 || version == head.current_version {
-                continue;
-            }
-            let opened = self.opened(rotation, path, Some(version)).await?;
-            if let Some((_, Some(value))) = opened
-                && connector.login(&call, &value).await == Login::Accepted
-            {
-                return Ok(Some(value));
-            }
-        }
-        Ok(Some(current))
+        Ok(Some(match managers.let_in(connector, &call).await {
+            Some(other) => managers.others.swap_remove(other),
+            None => managers.current,
+        }))
     }
 
-    /// The rotation of the target's manager that may have changed what the target takes: this one,
-    /// or the open one of the manager secret.
-    async fn manager_rotation(
+    /// The manager's current value, and the others that the target may take: those of a rotation
+    /// that may have changed what it takes, and what such a rotation left owed. `own` is the
+    /// rotation that asks. `None` where there is no manager, or its secret is deleted.
+    pub(super) async fn managers(
         &self,
-        rotation: &Rotation,
+        tenant: &TenantId,
         target: &Target,
-    ) -> Result<Option<Rotation>, StepError> {
+        own: Option<&Rotation>,
+    ) -> Result<Option<Managers>, VaultError> {
         let Some(path) = &target.manager_path else {
             return Ok(None);
         };
-        let found = if *path == rotation.path {
-            Some(rotation.clone())
-        } else {
-            let tenant = &rotation.tenant;
-            let assignment = AssignmentReads::assignment_find(&*self.store, tenant, path).await?;
-            match assignment.and_then(|assignment| assignment.open_rotation) {
-                Some(id) => RotationReads::rotation_find(&*self.store, tenant, &id).await?,
-                None => None,
+        let head = SecretReads::secret_find(&*self.store, tenant, path).await?;
+        let Some(head) = head.filter(|head| !head.is_deleted()) else {
+            return Ok(None);
+        };
+        let current = head.current_version;
+        let value = self.stored_value(tenant, path, Some(current), false);
+        let Some(value) = value.await? else {
+            return Ok(None);
+        };
+        let changing = self.manager_rotation(tenant, path, target, own).await?;
+        let mut versions: Vec<u64> = changing
+            .into_iter()
+            .flat_map(|row| [row.to_version.unwrap_or(0), row.from_version])
+            .collect();
+        let rows = SecretReads::version_list(&*self.store, tenant, path).await?;
+        let owed = rows.iter().filter(|row| row.state == VersionState::Owed);
+        versions.extend(owed.map(|row| row.version));
+        let mut managers = Managers::only(value);
+        let mut seen = vec![0, current];
+        for version in versions {
+            if seen.contains(&version) {
+                continue;
+            }
+            seen.push(version);
+            let value = self.stored_value(tenant, path, Some(version), false);
+            managers.others.extend(value.await?);
+        }
+        Ok(Some(managers))
+    }
+
+    /// The rotation of the target's manager that may have changed what the target takes: the one
+    /// that asks, or the open one of the manager secret.
+    async fn manager_rotation(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        target: &Target,
+        own: Option<&Rotation>,
+    ) -> Result<Option<Rotation>, VaultError> {
+        let found = match own.filter(|own| own.path == *path) {
+            Some(own) => Some(own.clone()),
+            None => {
+                let row = AssignmentReads::assignment_find(&*self.store, tenant, path).await?;
+                match row.and_then(|assignment| assignment.open_rotation) {
+                    Some(id) => RotationReads::rotation_find(&*self.store, tenant, &id).await?,
+                    None => None,
+                }
             }
         };
         Ok(found.filter(|found| {

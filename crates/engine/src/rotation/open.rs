@@ -33,6 +33,8 @@ pub(crate) struct Opening {
     pub(crate) requested_by: Identity,
     /// The replaced version is not waited for.
     pub(crate) contained: bool,
+    /// Readers it does not wait for, besides those that the policy ignores.
+    pub(crate) ignore: Option<Identity>,
 }
 
 impl Vault {
@@ -196,6 +198,7 @@ impl Vault {
             trigger,
             requested_by: caller.identity().clone(),
             contained: false,
+            ignore: None,
         };
         let (unit, rotation) = self
             .opening(caller, head, assignment, policy, how, self.now())
@@ -247,7 +250,8 @@ impl Vault {
                     return Err(CommitError::Conflict(RecordKind::Debt));
                 }
                 let fence = self.next_fence(head, now).await?;
-                let rules = policy.rules.clone();
+                let mut rules = policy.rules.clone();
+                rules.ignore.extend(how.ignore);
                 rotation.at_target(attached.clone(), rules, how.contained, fence)
             }
             None => rotation,

@@ -11,6 +11,7 @@ use scaivault_core::seal::Sealer;
 use scaivault_core::target::{Overlap, Target};
 use serde_json::{Map, Value};
 
+use super::manager::Managers;
 use crate::error::VaultError;
 use crate::secrets::data_place;
 use crate::vault::Vault;
@@ -19,7 +20,7 @@ use crate::vault::Vault;
 pub(super) struct Reached {
     pub(super) target: Target,
     pub(super) connector: Arc<dyn Connector>,
-    manager: Option<Plaintext>,
+    manager: Option<Managers>,
 }
 
 /// What goes with one call.
@@ -38,11 +39,35 @@ impl Reached {
             settings: &self.target.settings,
             account: about.account,
             overlap: about.overlap,
-            manager: self.manager.as_ref(),
+            manager: self.manager.as_ref().map(|manager| &manager.current),
             tag: about.tag,
             epoch: about.epoch,
             promoted_for: about.promoted_for,
         }
+    }
+
+    /// While the manager's own secret is rotated, a login tells which of its values is let in.
+    /// From here on that one is used.
+    pub(super) async fn with_manager_let_in(mut self, about: About<'_>) -> Self {
+        let Some(manager) = self.manager.take() else {
+            return self;
+        };
+        let call = Call {
+            settings: &self.target.settings,
+            account: about.account,
+            overlap: about.overlap,
+            manager: Some(&manager.current),
+            tag: about.tag,
+            epoch: about.epoch,
+            promoted_for: None,
+        };
+        let let_in = manager.let_in(&*self.connector, &call).await;
+        let current = match let_in {
+            Some(other) => manager.others.into_iter().nth(other),
+            None => Some(manager.current),
+        };
+        self.manager = current.map(Managers::only);
+        self
     }
 }
 
@@ -60,10 +85,7 @@ impl Vault {
         let Some(connector) = self.connectors.get(&target.connector) else {
             return Ok(None);
         };
-        let manager = match &target.manager_path {
-            Some(path) => self.stored_value(tenant, path, None, false).await?,
-            None => None,
-        };
+        let manager = self.managers(tenant, &target, None).await?;
         Ok(Some(Reached {
             target,
             connector,

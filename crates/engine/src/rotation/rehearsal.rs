@@ -92,7 +92,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`] for the target; [`VaultError::Validation`] for a strategy that
-    /// cannot be rehearsed there. What goes wrong at the target is in the report.
+    /// cannot be rehearsed there; [`VaultError::Unavailable`] while another rehearsal is under way
+    /// there. What goes wrong at the target is in the report.
     pub async fn rehearse(
         &self,
         caller: &Caller,
@@ -160,6 +161,7 @@ impl Vault {
         let reached = self.reached(caller.tenant(), id).await?;
         let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
         let now = self.now();
+        self.no_rehearsal_at(&reached.target, now).await?;
         let debt_id = DebtId::mint(now, &*self.entropy);
         let tag = debt_id.as_str().to_owned();
         let (overlap, account) = planned(&reached, overlap, &template, &tag)?;
@@ -179,8 +181,21 @@ impl Vault {
         };
         let unit = Unit::new(UnitName::RehearsalBegin)
             .put(Record::Debt(debt.clone()))
+            // Of two that begin at the same time, or a deletion, one conflicts.
+            .put(Record::Target(Target {
+                revision: reached.target.revision + 1,
+                ..reached.target.clone()
+            }))
             .audited(caller.row(action, path, now, extra("begin")));
         self.commit(unit).await?;
+        let about = About {
+            account: &account,
+            overlap,
+            tag: &tag,
+            epoch: 0,
+            promoted_for: None,
+        };
+        let reached = reached.with_manager_let_in(about).await;
 
         let mut stage = Stage {
             vault: self,

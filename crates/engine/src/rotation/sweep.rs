@@ -8,8 +8,7 @@ use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{DebtId, RotationId, TargetId, TenantId};
 use scaivault_core::ports::{
-    AssignmentReads, Record, Residue, RotationReads, RunReads, SecretReads, TargetReads, Unit,
-    UnitName,
+    AssignmentReads, Record, Residue, RotationReads, SecretReads, TargetReads, Unit, UnitName,
 };
 use scaivault_core::rotation::Attached;
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
@@ -69,18 +68,34 @@ impl Vault {
         let tenant = caller.tenant();
         let reached = self.reached(tenant, id).await?;
         let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
-        let known = RunReads::debt_list(&*self.store, tenant, None, ROWS_MAX).await?;
-        let known: Vec<Debt> = known
-            .into_iter()
-            .filter(|debt| debt.target_id == *id)
-            .collect();
         let template = self.template_of(tenant, id).await?;
+        // The manager's value leaves only after this row.
+        let begin = AuditExtra {
+            subject: Some(id.as_str().to_owned()),
+            phase: Some("begin".to_owned()),
+            ..AuditExtra::default()
+        };
+        let row = caller.row(Action::RotationSweep, None, self.now(), begin);
+        self.commit(Unit::new(UnitName::DebtSweep).audited(row))
+            .await?;
+        let empty = Map::new();
+        let (account, overlap) = told(&template, &empty, &reached);
+        let about = About {
+            account,
+            overlap,
+            tag: "sweep",
+            epoch: 0,
+            promoted_for: None,
+        };
+        let reached = reached.with_manager_let_in(about).await;
+        let known = self.debts_at(tenant, id).await?;
         let mut owed = self.left_accounts(&reached, &known, &template).await?;
         owed.extend(self.left_keys(tenant, &reached, &known, &template).await?);
 
         let now = self.now();
         let extra = AuditExtra {
             subject: Some(id.as_str().to_owned()),
+            phase: Some("end".to_owned()),
             count: Some(u64::try_from(owed.len()).unwrap_or(u64::MAX)),
             ..AuditExtra::default()
         };

@@ -31,7 +31,7 @@ impl Vault {
         }
         let waiting = RotationFilter {
             group: Some(turn.group.clone()),
-            phases: vec![Phase::Generating, Phase::Parked],
+            phases: vec![Phase::Generating],
             ..RotationFilter::default()
         };
         let tenant = &rotation.tenant;

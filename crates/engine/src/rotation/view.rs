@@ -146,6 +146,8 @@ pub(crate) fn waits_for(rotation: &Rotation, seen: &Seen, now: Timestamp) -> Vec
                 end.to_rfc3339()
             )
         })),
+        // The first credential replaces none: nobody is waited for.
+        (Some(_), Phase::Propagating | Phase::Draining) if rotation.from_version == 0 => {}
         (Some(at), Phase::Propagating | Phase::Draining) => {
             said.extend(consumers(rotation, at, seen));
             if rotation.phase == Phase::Draining {

@@ -28,7 +28,9 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotFound`] when there is nothing to delete;
-    /// [`VaultError::RotationUnfinished`] while it is rotated at a target.
+    /// [`VaultError::RotationUnfinished`] while it is rotated at a target;
+    /// [`VaultError::ManagerInUse`] while it is the credential of a target's manager;
+    /// [`VaultError::CredentialOwed`] for good, while a credential of it is still to be revoked.
     pub async fn secret_delete(
         &self,
         caller: &Caller,
@@ -58,6 +60,7 @@ impl Vault {
                 .await?
                 .filter(|head| permanent || !head.is_deleted())
                 .ok_or(VaultError::NotFound(Missing::Secret))?;
+            self.manages_no_target(&head.tenant, &head.path).await?;
             let (unit, deleted) = self.plan_delete(caller, head, permanent).await?;
             match self.commit(unit).await {
                 Ok(_) => return Ok(deleted),
@@ -95,6 +98,10 @@ impl Vault {
         unit = self
             .rotations_ended(caller, unit, ended, Reason::SecretDeleted, now)
             .await?;
+        // Looked at after the rotations: one that was abandoned in between shows its debt.
+        if permanent && let Some(owed) = self.debts_of(&head.tenant, &head.path).await?.first() {
+            return Err(VaultError::CredentialOwed(owed.id.clone()));
+        }
         if let Some(assignment) = assignment {
             unit = unit.op(Op::Delete(Record::Assignment(assignment)));
         }
@@ -178,6 +185,10 @@ impl Vault {
         let ended = SecretReads::secret_purgeable(&*self.store, now, limit).await?;
         let mut purged = 0;
         for head in ended {
+            if let Err(error) = self.manages_no_target(&head.tenant, &head.path).await {
+                tracing::warn!(path = %head.path, %error, "not purged yet");
+                continue;
+            }
             let caller = Caller::system(head.tenant.clone(), "retention", now);
             let extra = AuditExtra {
                 permanent: Some(true),
@@ -198,6 +209,11 @@ impl Vault {
                 }
                 other => other?,
             };
+            // The value of an owed credential is what it is revoked with.
+            if let Some(owed) = self.debts_of(&head.tenant, &head.path).await?.first() {
+                tracing::warn!(path = %head.path, debt = %owed.id, "not purged yet");
+                continue;
+            }
             let unit = unit
                 .emit(self.event(&caller, event, now))
                 .audited(caller.row(Action::Delete, Some(&head.path), now, extra))

@@ -2,6 +2,7 @@
 
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
+use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{Call, Check, Connector, SecretReads, Unit};
 use scaivault_core::seal::Sealer;
@@ -104,8 +105,7 @@ impl Vault {
         })
     }
 
-    /// The manager secret's value, where there is one; its row is on the trail before it is
-    /// opened. The reader is the vault on its own behalf, not a consumer: the ledger has no line.
+    /// The manager secret's value, where there is one.
     async fn manager_value(
         &self,
         caller: &Caller,
@@ -114,12 +114,26 @@ impl Vault {
         let Some(path) = &target.manager_path else {
             return Ok(Ok(None));
         };
+        Ok(match self.value_for(caller, target, path).await? {
+            Some(value) => Ok(Some(value)),
+            None => Err(TroubleKind::ManagerMissing.into()),
+        })
+    }
+
+    /// The current value of a secret, to be sent to a target: its row is on the trail before it is
+    /// opened. The reader is the vault on its own behalf, not a consumer: the ledger has no line.
+    pub(crate) async fn value_for(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        path: &SecretPath,
+    ) -> Result<Option<Plaintext>, VaultError> {
         let found = SecretReads::secret_open(&*self.store, &target.tenant, path, None).await?;
         let current = found
             .filter(|(head, _)| !head.is_deleted())
             .and_then(|(head, row)| Some((head, row?)));
         let Some((head, row)) = current else {
-            return Ok(Err(TroubleKind::ManagerMissing.into()));
+            return Ok(None);
         };
         let version = row.version.version;
         let extra = AuditExtra {
@@ -129,7 +143,7 @@ impl Vault {
         let trail = caller.row(Action::Read, Some(path), self.now(), extra);
         self.commit(Unit::audit_only(trail)).await?;
         let place = data_place(&head, version);
-        Ok(Ok(Some(Sealer::open(self.sealer(), place, &row.sealed)?)))
+        Ok(Some(Sealer::open(self.sealer(), place, &row.sealed)?))
     }
 }
 

@@ -268,6 +268,38 @@ async fn a_target_s_old_credential_is_refused_before_consumers_moved_in_containm
     }
 }
 
+/// It will never read the new version: nobody waits for it, unless another token lets it in.
+#[tokio::test]
+async fn an_identity_without_a_token_left_is_not_waited_for() {
+    for other_token in [false, true] {
+        let w = targets::attached(targets::rules()).await;
+        w.grant(LEAKED, "**", &[Permission::Read]).await;
+        w.read(&caller(LEAKED), targets::AT, None).await.unwrap();
+        let token = || TokenDraft {
+            identity: identity(LEAKED),
+            scopes: [Scope::SecretsRead].into_iter().collect(),
+            ttl: Span::parse("30d").unwrap(),
+            description: None,
+        };
+        let leaked = w.vault.token_create(&root(), token()).await.unwrap();
+        if other_token {
+            w.vault.token_create(&root(), token()).await.unwrap();
+        }
+        let selector = Selector::Token {
+            id: leaked.token.id,
+            keep: false,
+        };
+        begin(&w, draft(selector, Mode::Continuity)).await;
+        w.live(Duration::from_secs(60)).await;
+        w.read(&caller("sa:app"), targets::AT, None).await.unwrap();
+        w.target.sessions_of("app_a", 0);
+        w.live(Duration::from_secs(1_200)).await;
+        let rotated = only(&w).await.count(ItemState::Rotated);
+        assert_eq!(rotated, usize::from(!other_token));
+        assert_eq!(w.target.accepts("app_a", "first"), other_token);
+    }
+}
+
 #[tokio::test]
 async fn a_rotation_under_way_is_joined_and_cut_short() {
     let w = targets::attached(targets::rules()).await;
@@ -590,4 +622,27 @@ async fn what_a_rotation_under_way_has_just_brought_is_replaced_after_it() {
     assert!(!w.target.accepts("app_b", &second));
     assert_eq!(w.target.accepted().len(), 1);
     assert_eq!(only(&w).await.count(ItemState::Rotated), 1);
+}
+
+#[tokio::test]
+async fn an_item_that_waits_for_another_rotation_holds_up_nobody() {
+    let w = targets::attached(targets::rules()).await;
+    let at = targets::AT;
+    w.vault.secret_rotate(&root(), &path(at)).await.unwrap();
+    w.live(Duration::from_secs(60)).await;
+    w.read(&caller("sa:app"), at, None).await.unwrap();
+    let policy = w.policy(generated("p")).await;
+    w.put("zoo/z", "first").await;
+    w.assign(&policy.id, "zoo/z").await;
+    w.read(&caller("sa:app"), "zoo/z", None).await.unwrap();
+    begin(&w, leak_of("sa:app", Mode::Continuity)).await;
+    assert_eq!(w.vault.campaigns_run_once().await.unwrap(), 1);
+    let campaign = only(&w).await;
+    let expect = [(at, ItemState::Waiting), ("zoo/z", ItemState::Rotating)];
+    assert_eq!(states(&campaign), expect);
+    let soon = w.now().plus(Duration::from_millis(500));
+    assert!(
+        campaign.wake_at > Some(soon),
+        "it does not look again in the same instant"
+    );
 }

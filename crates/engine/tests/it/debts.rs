@@ -20,19 +20,21 @@ pub(crate) async fn debts(w: &World) -> Vec<Debt> {
     rows.unwrap()
 }
 
-async fn abandon(w: &World) -> Result<scaivault_core::rotation::Rotation, VaultError> {
+/// The newest is given up, consumers or not.
+pub(crate) async fn abandon(w: &World) -> Result<scaivault_core::rotation::Rotation, VaultError> {
     let id = w.rotations(AT).await.last().unwrap().id.clone();
-    w.vault.rotation_act(&root(), &id, Act::Abandon).await
+    let act = Act::AbandonByForce;
+    w.vault.rotation_act(&root(), &id, act).await
 }
 
-async fn state_of(w: &World, version: u64) -> VersionState {
+pub(crate) async fn state_of(w: &World, version: u64) -> VersionState {
     let rows = w.versions(AT).await;
     let row = rows.iter().find(|row| row.version == version);
     row.unwrap().state
 }
 
 /// Works on debts until there are none; time passes in between.
-async fn settle(w: &World) {
+pub(crate) async fn settle(w: &World) {
     for _ in 0..60 {
         let _ = w.vault.debts_run_once().await;
         if debts(w).await.is_empty() {
@@ -75,7 +77,8 @@ async fn after_promotion_readers_keep_the_new_value_and_the_old_one_is_removed()
     let steps: Vec<_> = steps
         .filter_map(|row| row.extra_data.phase.clone())
         .collect();
-    assert_eq!(steps, ["login", "retire", "login"]);
+    let rows = ["login_begin", "login", "retire_begin", "retire"];
+    assert_eq!(steps, [&rows[..], &rows[..2]].concat());
 }
 
 #[tokio::test]
@@ -87,7 +90,7 @@ async fn before_the_target_is_told_nothing_is_owed() {
     assert_eq!(debts(&w).await, []);
     assert_eq!(w.target.effects(), 0);
     let again = abandon(&w).await;
-    assert!(matches!(again, Err(VaultError::RotationConflict)));
+    assert!(matches!(again, Err(VaultError::IllegalAct { .. })));
 }
 
 #[tokio::test]
@@ -132,17 +135,22 @@ async fn nothing_is_retired_while_a_rotation_is_unfinished_nor_what_the_current_
 #[tokio::test]
 async fn an_owed_candidate_whose_account_the_current_value_needs_is_left_alone() {
     let mut w = attached(rules()).await;
-    w.target
-        .next([Luck::RequestLost, Luck::Refused(TroubleKind::Privilege)]);
+    w.target.next([Luck::RequestLost]);
     w.vault.secret_rotate(&root(), &path(AT)).await.unwrap();
     let _ = w.vault.rotation_run_once().await;
     abandon(&w).await.unwrap();
-    // The debt is a password of app_b that was never set; the next rotation moves to app_b.
+    assert_eq!(debts(&w).await.len(), 1);
+    // The debt is a password of app_b that was never set; the next rotation moves to app_b. It is
+    // the newest by its time.
+    w.clock.advance(Duration::from_secs(1));
     rotate(&w).await;
     assert_eq!(follow(&mut w).await, Phase::Completed);
     only(&w, "app_b");
+    let effects = w.target.effects();
     settle(&w).await;
+    assert_eq!(w.target.effects(), effects, "the target was told nothing");
     only(&w, "app_b");
+    assert_eq!(state_of(&w, 2).await, VersionState::Closed);
     check(&w).await;
 }
 
@@ -314,10 +322,11 @@ async fn a_write_off_needs_an_administrator_and_a_reason_and_stays_on_the_trail(
 async fn a_secret_deleted_in_the_middle_leaves_a_debt_and_no_orphan() {
     let w = attached(rules()).await;
     rotate(&w).await;
-    w.vault
-        .secret_delete(&root(), &path(AT), false)
-        .await
-        .unwrap();
+    let refused = w.vault.secret_delete(&root(), &path(AT), false).await;
+    assert!(matches!(refused, Err(VaultError::RotationUnfinished(_))));
+    abandon(&w).await.unwrap();
+    let deleted = w.vault.secret_delete(&root(), &path(AT), false).await;
+    deleted.unwrap();
     assert_eq!(debts(&w).await.len(), 1, "the old credential");
     settle(&w).await;
     only(&w, "app_b");

@@ -156,7 +156,8 @@ async fn the_sweep_finds_what_belongs_to_nothing_and_removes_it_an_hour_later() 
     let mut w = attached(rules()).await;
     w.target.account("scaivault_rehearsal_lost_a", "x");
     for fault in [Fault::Unit, Fault::Answer] {
-        w.store.arm(UnitName::DebtSweep, When::Nth(1), fault);
+        // The first one says that it begins.
+        w.store.arm(UnitName::DebtSweep, When::Nth(2), fault);
         w.vault.target_sweep(&root(), TARGET).await.unwrap_err();
         w.restart();
     }

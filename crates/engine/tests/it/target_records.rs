@@ -4,7 +4,10 @@
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditRow};
 use scaivault_core::identity::Scope;
-use scaivault_core::ports::{ConsumerReads, Missing as MissingRight};
+use scaivault_core::ports::{
+    ConsumerReads, Missing as MissingRight, Record, Store, Unit, UnitName,
+};
+use scaivault_core::secret::SecretHead;
 use scaivault_core::target::{Overlap, Target, TroubleKind};
 use scaivault_engine::{
     Missing, TargetChange, TargetCheckQuery, TargetDraft, VaultError, default_tenant,
@@ -12,7 +15,7 @@ use scaivault_engine::{
 use scaivault_testkit::SCRIPTED;
 use serde_json::{Map, Value, json};
 
-use crate::world::{World, caller, path, root, scoped};
+use crate::world::{HOUR, World, caller, path, root, scoped};
 
 const MANAGER: &str = "db/manager";
 const CANARY: &str = "canary-of-the-manager-8f2d";
@@ -277,8 +280,15 @@ async fn trouble_is_an_answer() {
     assert!(!row.success);
     assert_eq!(row.extra_data.error.as_deref(), Some("unreachable"));
     w.target.unreachable(false);
-    let deleted = w.vault.secret_delete(&root(), &path(MANAGER), false).await;
-    deleted.unwrap();
+    // As a store from before the refusal of it may have it.
+    let head = w.head(MANAGER).await.unwrap();
+    let deleted = SecretHead {
+        recoverable_until: Some(w.now().plus(HOUR)),
+        revision: head.revision + 1,
+        ..head
+    };
+    let unit = Unit::new(UnitName::SecretDelete).put(Record::Secret(deleted));
+    Store::commit(&*w.sqlite, unit).await.unwrap();
     assert_eq!(kind().await, TroubleKind::ManagerMissing);
 }
 

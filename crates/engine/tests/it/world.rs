@@ -152,7 +152,7 @@ pub(crate) fn ninety_days(name: &str) -> RotationPolicyDraft {
         auto_generate: false,
         rules: scaivault_core::rotation::Rules::default(),
         calendar: scaivault_core::rotation::Calendar::default(),
-        drift_check: None,
+        drift_check: Some(span("1h")),
         webhook_ids: Vec::new(),
     }
 }

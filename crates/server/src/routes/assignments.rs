@@ -42,6 +42,8 @@ async fn assign(
     let body: wire::AssignBody = read(&app, body).await?;
     let path = fields::path(&body.secret_path)?;
     let attach = attach(body)?;
+    // Targets answer when they like; those that do not must not take all of the server.
+    let _slot = app.target_slots.acquire().await;
     let made = app
         .vault
         .assignment_attach(&caller, &id, &path, &attach)

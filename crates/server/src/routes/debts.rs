@@ -94,6 +94,8 @@ async fn sweep(
     call: Call,
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
+    // Targets answer when they like; those that do not must not take all of the server.
+    let _slot = app.target_slots.acquire().await;
     let found = app.vault.target_sweep(&caller, &id).await?;
     let now = app.vault.now();
     let debts = found.iter().map(|debt| view(debt, now)).collect();

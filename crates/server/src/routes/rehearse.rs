@@ -39,6 +39,8 @@ async fn at_target(
     let caller = call.enter(&app, Category::Rotation).await?;
     let body: wire::RehearseBody = read_or_default(&app, body).await?;
     let overlap = body.strategy.as_deref().map(strategy).transpose()?;
+    // Targets answer when they like; those that do not must not take all of the server.
+    let _slot = app.target_slots.acquire().await;
     let done = app
         .vault
         .rehearse(&caller, &id, overlap, body.account)
@@ -54,6 +56,8 @@ async fn of_secret(
     let caller = call.enter(&app, Category::Rotation).await?;
     let id = id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?;
     let path = fields::path(&path)?;
+    // Targets answer when they like; those that do not must not take all of the server.
+    let _slot = app.target_slots.acquire().await;
     let done = app.vault.rehearse_secret(&caller, &id, &path).await?;
     Ok(json_response(StatusCode::OK, &view(&done)))
 }

@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<Shared> {
     let mut router = Router::new();
     for act in Act::ALL {
         let route = format!("/v1/rotations/{{id}}/{}", act.as_str());
-        let perform = move |app, id, call| perform(act, app, id, call);
+        let perform = move |app, id, call, body| perform(act, app, id, call, body);
         router = router.route(&route, post(perform));
     }
     router
@@ -197,9 +197,20 @@ async fn perform(
     State(app): State<Shared>,
     Path(id): Path<String>,
     call: Call,
+    body: Body,
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
     let id = id_in_path!(RotationId, id, RotationNotFound)?;
+    let act = match act {
+        Act::Abandon => {
+            let body: wire::AbandonBody = read_or_default(&app, body).await?;
+            match body.force {
+                true => Act::AbandonByForce,
+                false => Act::Abandon,
+            }
+        }
+        other => other,
+    };
     let give_up = tokio::time::sleep(STEP_PATIENCE);
     app.vault
         .rotation_act_soon(&caller, &id, act, give_up)
@@ -346,7 +357,8 @@ pub(super) fn operations() -> Vec<Operation> {
             "/v1/rotations/{id}/abandon",
             "abandonRotation",
             "It ends here; what its target may still accept becomes a debt",
-        ),
+        )
+        .takes_optional::<wire::AbandonBody>(),
     ]
 }
 

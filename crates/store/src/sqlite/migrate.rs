@@ -16,6 +16,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_targets.sql"),
     include_str!("migrations/0003_runs.sql"),
     include_str!("migrations/0004_figures.sql"),
+    include_str!("migrations/0005_guards.sql"),
+    include_str!("migrations/0006_debts.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

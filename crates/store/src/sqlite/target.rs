@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 use scaivault_core::ids::{TargetId, TenantId};
+use scaivault_core::path::SecretPath;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::target::Target;
 
@@ -51,6 +52,20 @@ pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &TargetId) -> Read<
 pub(crate) fn named(conn: &Connection, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
     let sql = "SELECT tenant, id, doc FROM target WHERE tenant = ?1 AND name = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), name))
+}
+
+pub(crate) fn managed_by(
+    conn: &Connection,
+    tenant: &TenantId,
+    path: &SecretPath,
+    rows: usize,
+) -> Read<Vec<Target>> {
+    // The expression of the index.
+    let sql = "SELECT tenant, id, doc FROM target
+               WHERE tenant = ?1 AND json_extract(doc, '$.manager_path') = ?2
+               ORDER BY id LIMIT ?3";
+    let key = (tenant.as_str(), path.as_str());
+    docs(conn, TABLE, sql, (key.0, key.1, limit(rows)))
 }
 
 pub(crate) fn list(

@@ -234,6 +234,18 @@ impl TargetReads for MemoryStore {
         Ok(found.cloned())
     }
 
+    async fn target_managed_by(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        limit: usize,
+    ) -> Read<Vec<Target>> {
+        let state = self.0.lock();
+        let rows = state.targets.of(tenant);
+        let managed = rows.filter(|row| row.manager_path.as_ref() == Some(path));
+        Ok(page(managed, None, limit))
+    }
+
     async fn target_list(
         &self,
         tenant: &TenantId,

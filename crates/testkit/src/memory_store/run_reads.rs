@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::debt::Debt;
-use scaivault_core::ids::{CampaignId, DebtId, TenantId};
+use scaivault_core::ids::{CampaignId, DebtId, TargetId, TenantId};
+use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{ReadError, RunReads};
 use scaivault_core::rotation::GroupTurn;
 use scaivault_core::time::Timestamp;
@@ -47,6 +48,32 @@ impl RunReads for MemoryStore {
         limit: usize,
     ) -> Read<Vec<Debt>> {
         Ok(page(self.0.lock().debts.of(tenant), after, limit))
+    }
+
+    async fn debt_of_path(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>> {
+        let state = self.0.lock();
+        let rows = state.debts.of(tenant);
+        let ours = rows.filter(|row| row.owed.path() == Some(path));
+        Ok(page(ours, after, limit))
+    }
+
+    async fn debt_at_target(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Debt>> {
+        let state = self.0.lock();
+        let rows = state.debts.of(tenant);
+        let there = rows.filter(|row| row.target_id == *target);
+        Ok(page(there, after, limit))
     }
 
     async fn debt_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Debt>> {

@@ -1,8 +1,11 @@
 //! Lists: order, paging, filters, and that what comes back is what was put.
 
+use scaivault_core::debt::{Debt, Owed};
+use scaivault_core::ids::{RotationId, TenantId};
 use scaivault_core::ports::{Op, Record, RotationFilter};
-use scaivault_core::rotation::{Phase, Reason, Trigger, Turn};
+use scaivault_core::rotation::{Attached, Phase, Reason, Trigger, Turn};
 use scaivault_core::secret::{SecretType, VersionState};
+use scaivault_core::target::{Overlap, Target};
 
 use super::pages::check_pages;
 use super::samples::{
@@ -127,6 +130,43 @@ pub async fn targets_by_id_and_name(store: Subject) {
     assert_eq!(store.target_named(&other, "target 2").await.unwrap(), None);
 }
 
+pub async fn targets_by_their_managers_secret(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let managed = |owner: &TenantId, id: &str, manager: Option<&str>| Target {
+        manager_path: manager.map(path),
+        ..target(owner, id)
+    };
+    let rows = [
+        managed(&a, "3", Some("db/one")),
+        managed(&a, "1", Some("db/one")),
+        managed(&a, "2", Some("db/two")),
+        managed(&a, "4", None),
+        managed(&b, "5", Some("db/one")),
+    ];
+    put(&store, rows.map(Record::Target)).await;
+    let of = async |owner: &TenantId, at: &str, limit| {
+        let found = store.target_managed_by(owner, &path(at), limit).await;
+        let ids: Vec<String> = found
+            .unwrap()
+            .into_iter()
+            .map(|row| row.id.as_str().to_owned())
+            .collect();
+        ids
+    };
+    assert_eq!(of(&a, "db/one", 9).await, ["tgt_1", "tgt_3"]);
+    assert_eq!(of(&a, "db/one", 1).await, ["tgt_1"]);
+    assert_eq!(of(&a, "db/on", 9).await, [] as [&str; 0]);
+    assert_eq!(of(&b, "db/one", 9).await, ["tgt_5"]);
+    // A target that changes its manager is found by the new one alone.
+    let moved = Target {
+        revision: 2,
+        ..managed(&a, "3", Some("db/two"))
+    };
+    put(&store, [Record::Target(moved)]).await;
+    assert_eq!(of(&a, "db/one", 9).await, ["tgt_1"]);
+    assert_eq!(of(&a, "db/two", 9).await, ["tgt_2", "tgt_3"]);
+}
+
 pub async fn campaigns_and_debts_by_id_and_due(store: Subject) {
     let (a, b) = (tenant("a"), tenant("b"));
     let times = [("3", Some(at(5))), ("1", None), ("2", Some(at(9)))];
@@ -158,6 +198,64 @@ pub async fn campaigns_and_debts_by_id_and_due(store: Subject) {
     }
     assert_eq!(store.campaign_due(at(9), 1).await.unwrap().len(), 1);
     assert_eq!(store.debt_due(at(9), 2).await.unwrap().len(), 2);
+}
+
+pub async fn debts_of_a_secret_and_at_a_target(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let owed = |at_path: &str| Owed::Credential {
+        path: path(at_path),
+        version: 1,
+        rotation_id: RotationId::parse("rtn_1").expect("an id"),
+        attached: Attached {
+            target_id: target(&a, "1").id,
+            target_name: "target 1".into(),
+            overlap: Overlap::TwoUsers,
+            account: serde_json::Map::new(),
+            is_manager: false,
+        },
+        may_arrive: false,
+    };
+    let of = |owner: &TenantId, id: &str, at_path: Option<&str>, at: &str| {
+        let mut row = debt(owner, id, None);
+        row.target_id = target(owner, at).id;
+        if let Some(at_path) = at_path {
+            row.owed = owed(at_path);
+        }
+        Record::Debt(row)
+    };
+    let rows = [
+        of(&a, "4", Some("s/1"), "2"),
+        of(&a, "1", Some("s/1"), "1"),
+        of(&a, "2", Some("s/2"), "1"),
+        of(&a, "3", None, "1"),
+        of(&b, "5", Some("s/1"), "1"),
+    ];
+    put(&store, rows).await;
+    check_pages!(
+        ["dbt_1", "dbt_4"],
+        |after, limit| store.debt_of_path(&a, &path("s/1"), after, limit),
+        |row| row.id
+    );
+    let first = target(&a, "1").id;
+    check_pages!(
+        ["dbt_1", "dbt_2", "dbt_3"],
+        |after, limit| store.debt_at_target(&a, &first, after, limit),
+        |row| row.id
+    );
+    let none = store.debt_of_path(&a, &path("s"), None, 9).await.unwrap();
+    assert_eq!(none, [], "a secret above is another");
+    let moved = store.debt_of_path(&a, &path("s/2"), None, 9).await.unwrap();
+    let changed = Debt {
+        revision: 2,
+        attempts: 1,
+        ..moved[0].clone()
+    };
+    put(&store, [Record::Debt(changed.clone())]).await;
+    let found = store.debt_of_path(&a, &path("s/2"), None, 9).await.unwrap();
+    assert_eq!(found.first(), Some(&changed));
+    commit(&store, [Op::Delete(Record::Debt(changed))]).await;
+    let found = store.debt_of_path(&a, &path("s/2"), None, 9).await.unwrap();
+    assert_eq!(found, []);
 }
 
 pub async fn rotations_and_attachments_by_target_and_group(store: Subject) {

@@ -86,7 +86,9 @@ macro_rules! store_conformance {
             lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
                 assignments_by_path assignments_due_soonest_first rotations_newest_first
                 rotations_by_filter rotations_and_attachments_by_target_and_group
-                targets_by_id_and_name campaigns_and_debts_by_id_and_due webhooks_and_subscriptions_by_id keys_by_id
+                targets_by_id_and_name targets_by_their_managers_secret
+                campaigns_and_debts_by_id_and_due debts_of_a_secret_and_at_a_target
+                webhooks_and_subscriptions_by_id keys_by_id
                 records_come_back_as_they_were;
             grants: grants_reach_by_identity_and_group inactive_and_ended_are_handed_out
                 a_grant_ends_with_its_binding_or_policy;

@@ -14,8 +14,8 @@ use crate::table::{Table, plain};
 pub(crate) struct Assign {
     /// Path of the secret
     path: String,
-    /// The rotation policy's id (rot_…)
-    #[arg(long, value_name = "ID")]
+    /// The rotation policy: id or name
+    #[arg(long, value_name = "POLICY")]
     policy: String,
     /// The target whose credential it is: id or name
     #[arg(long, value_name = "TARGET")]
@@ -48,17 +48,13 @@ impl Assign {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let policy = self.policy.clone();
         let body = self.body()?;
+        let policy = super::named::policy_id(session, policy).await?;
         let call = session.client.rotation().attach(&policy, &body);
         session.output.answer(call, render).await
     }
 
     fn body(self) -> Result<AssignBody, CliError> {
-        let mut account = Map::new();
-        for (key, value) in self.account {
-            if account.insert(key.clone(), value).is_some() {
-                return Err(CliError::Input(format!("--account {key} is given twice")));
-            }
-        }
+        let account = account_map(self.account)?;
         Ok(AssignBody {
             target: self.target,
             strategy: self.strategy,
@@ -75,7 +71,19 @@ impl Assign {
     }
 }
 
-fn field(text: &str) -> Result<(String, Value), CliError> {
+/// All `--account` as one object.
+pub(crate) fn account_map(fields: Vec<(String, Value)>) -> Result<Map<String, Value>, CliError> {
+    let mut account = Map::new();
+    for (key, value) in fields {
+        if account.insert(key.clone(), value).is_some() {
+            return Err(CliError::Input(format!("--account {key} is given twice")));
+        }
+    }
+    Ok(account)
+}
+
+/// One `--account`.
+pub(crate) fn field(text: &str) -> Result<(String, Value), CliError> {
     let bad = |why: &str| CliError::Input(why.to_owned());
     let (key, value) = text
         .split_once('=')

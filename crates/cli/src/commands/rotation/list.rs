@@ -15,8 +15,8 @@ pub(crate) struct List {
     /// Only in this phase
     #[arg(long, value_name = "PHASE")]
     phase: Option<String>,
-    /// Only of this rotation policy
-    #[arg(long, value_name = "ID")]
+    /// Only of this rotation policy: id or name
+    #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -25,10 +25,14 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        let policy_id = match self.policy {
+            Some(policy) => Some(super::named::policy_id(session, policy).await?),
+            None => None,
+        };
         let query = RotationQuery {
             path: self.path,
             phase: self.phase,
-            policy_id: self.policy,
+            policy_id,
             ..RotationQuery::default()
         };
         let call = session.client.rotation().list(&query);

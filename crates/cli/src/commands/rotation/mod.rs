@@ -6,6 +6,7 @@ mod assign;
 mod campaign;
 mod debts;
 mod list;
+mod named;
 mod policy;
 mod show;
 mod unassign;
@@ -14,6 +15,7 @@ mod watch;
 use clap::Subcommand;
 use scaivault_api::rotation::Rotation;
 
+pub(crate) use assign::{account_map, field as account_field};
 pub(crate) use debts::table as debts_table;
 
 use super::Session;

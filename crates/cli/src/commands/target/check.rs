@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use clap::Args;
 use scaivault_api::target::{TargetCheck, TargetCheckBody};
+use serde_json::Value;
 
-use super::settings;
 use crate::commands::Session;
+use crate::commands::rotation::{account_field, account_map};
 use crate::exit::CliError;
 use crate::table::{Table, plain_lines};
 
@@ -14,10 +15,11 @@ use crate::table::{Table, plain_lines};
 pub(crate) struct Check {
     /// The target's name or id
     target: String,
-    /// Look for an attachment with these settings: account=app, accounts=["app_a","app_b"]. May
-    /// be repeated
-    #[arg(long = "account", value_name = "NAME=VALUE", requires = "overlap")]
-    account: Vec<String>,
+    /// Look for an attachment with this field, as `rotation assign` takes it: account=app,
+    /// accounts=app_a,app_b. May be repeated
+    #[arg(long = "account", value_name = "KEY=VALUE", value_parser = account_field,
+        requires = "overlap")]
+    account: Vec<(String, Value)>,
     /// How it accepts old and new side by side: two_users, two_passwords, n_keys, none
     #[arg(long, value_name = "OVERLAP", requires = "account")]
     overlap: Option<String>,
@@ -25,7 +27,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let account = settings::pairs(&self.account)?;
+        let account = account_map(self.account)?;
         let body = TargetCheckBody {
             account: (!account.is_empty()).then_some(account),
             overlap: self.overlap.clone(),

@@ -2,8 +2,10 @@
 
 use clap::Args;
 use scaivault_api::debt::{Rehearsal, RehearseBody};
+use serde_json::Value;
 
 use crate::commands::Session;
+use crate::commands::rotation::{account_field, account_map};
 use crate::exit::CliError;
 use crate::table::{Table, plain};
 
@@ -14,13 +16,17 @@ pub(crate) struct Rehearse {
     /// two_users, two_passwords, n_keys or none [default: the safest that can be rehearsed]
     #[arg(long, value_name = "STRATEGY")]
     strategy: Option<String>,
+    /// A field that attachments at this target have and a throw-away account needs too, such as
+    /// hosts or fields, as `rotation assign` takes it. May be repeated
+    #[arg(long = "account", value_name = "KEY=VALUE", value_parser = account_field)]
+    account: Vec<(String, Value)>,
 }
 
 impl Rehearse {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let body = RehearseBody {
             strategy: self.strategy,
-            ..RehearseBody::default()
+            account: account_map(self.account)?,
         };
         let call = session.client.debts().rehearse(&self.target, &body);
         let answer = call.json().await?;
@@ -53,11 +59,18 @@ fn render(rehearsal: &Rehearsal) -> String {
         ]);
     }
     let mut text = table.render();
+    let mut told = Vec::new();
     for trouble in rehearsal
         .steps
         .iter()
         .filter_map(|step| step.trouble.as_ref())
     {
+        // Several steps may fail for one cause.
+        let cure = (&trouble.advice, &trouble.remedy);
+        if told.contains(&cure) {
+            continue;
+        }
+        told.push(cure);
         text.push_str(&format!("\n{}\n", plain(&trouble.advice)));
         for remedy in &trouble.remedy {
             text.push_str(&format!("  {}\n", plain(remedy)));
@@ -96,7 +109,10 @@ mod tests {
                 {"name": "verify", "outcome": "failed", "seconds": 1.0, "trouble": {
                     "kind": "privilege", "code": "42501", "advice": "may not", "remedy": ["GRANT x"]
                 }},
-                {"name": "switch", "outcome": "skipped", "seconds": null, "trouble": null}
+                {"name": "switch", "outcome": "skipped", "seconds": null, "trouble": null},
+                {"name": "remove", "outcome": "failed", "seconds": 1.0, "trouble": {
+                    "kind": "privilege", "code": "42501", "advice": "may not", "remedy": ["GRANT x"]
+                }}
             ]
         }))
         .expect("a rehearsal");
@@ -113,5 +129,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert_eq!(text.matches("may not").count(), 1, "{text}");
     }
 }

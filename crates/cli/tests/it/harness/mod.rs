@@ -11,5 +11,5 @@ pub(crate) mod wait;
 pub(crate) use http::{Api, Reply};
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
-pub(crate) use server::Server;
+pub(crate) use server::{SCAIVAULT, Server};
 pub(crate) use wait::{SOON, eventually};

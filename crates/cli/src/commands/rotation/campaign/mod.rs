@@ -57,6 +57,9 @@ fn details(campaign: &Campaign) -> String {
     let mut table = Table::fields();
     let state = match campaign.dry_run {
         true => "a plan: nothing was changed".to_owned(),
+        false if campaign.state == "finished" => {
+            format!("finished, took {} s", campaign.seconds)
+        }
         false => format!("{} for {} s", campaign.state, campaign.seconds),
     };
     table.row(["id", or_dash(campaign.id.as_deref())]);

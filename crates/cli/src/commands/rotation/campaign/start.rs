@@ -3,6 +3,7 @@
 use clap::Args;
 use scaivault_api::campaign::CampaignBody;
 
+use super::super::named;
 use super::details;
 use super::watch::{Patience, follow};
 use crate::commands::Session;
@@ -22,7 +23,7 @@ pub(crate) struct Start {
     /// With --leaked-token: do not revoke it
     #[arg(long, conflicts_with_all = ["identity", "policy", "group", "path"])]
     keep_token: bool,
-    /// Every secret of this rotation policy (rot_…)
+    /// Every secret of this rotation policy: id or name
     #[arg(long, value_name = "ID")]
     policy: Option<String>,
     /// Every secret of this group
@@ -63,13 +64,17 @@ fn given<T>(list: Vec<T>) -> Option<Vec<T>> {
 impl Start {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let patience = self.patience.read()?;
+        let policy_id = match self.policy {
+            Some(policy) => Some(named::policy_id(session, policy).await?),
+            None => None,
+        };
         let modes = self.containment_path.into_iter();
         let modes = modes.map(|path| (path, "containment".to_owned())).collect();
         let body = CampaignBody {
             identity: self.identity,
             token_id: self.token_id,
             keep_token: self.keep_token.then_some(true),
-            policy_id: self.policy,
+            policy_id,
             group: self.group,
             paths: given(self.path),
             mode: self.containment.then(|| "containment".to_owned()),

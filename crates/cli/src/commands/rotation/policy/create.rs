@@ -73,7 +73,7 @@ pub(super) fn render(policy: &RotationPolicy) -> String {
         if policy.auto_generate {
             "generated"
         } else {
-            "written by someone"
+            "written by someone, at targets made by the server"
         },
     ]);
     table.row(["webhooks", or_dash(Some(&policy.webhook_ids.join(",")))]);

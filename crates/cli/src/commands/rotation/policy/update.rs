@@ -3,6 +3,7 @@
 use clap::Args;
 use scaivault_api::rotation::{RotationPolicyPatch, WarnBefore};
 
+use super::super::named;
 use super::create::render;
 use super::rules::{CalendarArgs, RulesArgs};
 use crate::commands::Session;
@@ -10,8 +11,8 @@ use crate::commands::Session;
 /// Only what is given changes.
 #[derive(Args)]
 pub(crate) struct Update {
-    /// The rotation policy's id (rot_…)
-    id: String,
+    /// The rotation policy: id or name
+    policy: String,
     /// Name, unique in the tenant
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -41,7 +42,7 @@ pub(crate) struct Update {
 
 impl Update {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let id = self.id.clone();
+        let id = named::policy_id(session, self.policy.clone()).await?;
         let patch = self.patch();
         let call = session.client.rotation().update_policy(&id, &patch);
         session.output.answer(call, render).await
