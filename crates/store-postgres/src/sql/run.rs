@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::debt::Debt;
-use scaivault_core::ids::{CampaignId, DebtId, TenantId};
+use scaivault_core::ids::{CampaignId, DebtId, TargetId, TenantId};
+use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{CommitError, RecordKind, RunReads};
 use scaivault_core::rotation::GroupTurn;
 use scaivault_core::time::Timestamp;
@@ -72,14 +73,17 @@ pub(crate) fn put_debt(row: &Debt) -> Result<Step, CommitError> {
         Expect::One(RecordKind::Debt),
         write(
             row.revision,
-            "INSERT INTO debt (tenant, id, revision, wake_at, doc) VALUES ($1, $2, $3, $4, $5)",
-            "UPDATE debt SET revision = $3, wake_at = $4, doc = $5
+            "INSERT INTO debt (tenant, id, revision, wake_at, path, target_id, doc)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "UPDATE debt SET revision = $3, wake_at = $4, path = $5, target_id = $6, doc = $7
              WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
         ),
         row.tenant.as_str().to_owned(),
         row.id.as_str().to_owned(),
         int(row.revision),
         row.wake_at.map(Timestamp::as_micros),
+        row.owed.path().map(|path| path.as_str().to_owned()),
+        row.target_id.as_str().to_owned(),
         encode(row)?,
     ))
 }
@@ -144,6 +148,36 @@ impl RunReads for PostgresStore {
                    WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
         let (tenant, after) = (tenant.as_str(), after.unwrap_or_default());
         self.docs("debt", sql, &[&tenant, &after, &limit(rows)])
+            .await
+    }
+
+    async fn debt_of_path(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Read<Vec<Debt>> {
+        let sql = "SELECT tenant, id, doc FROM debt
+                   WHERE tenant = $1 AND path = $2 AND id > $3 ORDER BY id LIMIT $4";
+        let (tenant, path) = (tenant.as_str(), path.as_str());
+        let after = after.unwrap_or_default();
+        self.docs("debt", sql, &[&tenant, &path, &after, &limit(rows)])
+            .await
+    }
+
+    async fn debt_at_target(
+        &self,
+        tenant: &TenantId,
+        target: &TargetId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Read<Vec<Debt>> {
+        let sql = "SELECT tenant, id, doc FROM debt
+                   WHERE tenant = $1 AND target_id = $2 AND id > $3 ORDER BY id LIMIT $4";
+        let (tenant, target) = (tenant.as_str(), target.as_str());
+        let after = after.unwrap_or_default();
+        self.docs("debt", sql, &[&tenant, &target, &after, &limit(rows)])
             .await
     }
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use scaivault_core::ids::{TargetId, TenantId};
+use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{CommitError, RecordKind, TargetReads};
 use scaivault_core::target::Target;
 
@@ -17,14 +18,19 @@ pub(crate) fn put(target: &Target) -> Result<Step, CommitError> {
         Expect::Unique(RecordKind::Target, "name", "target_name"),
         write(
             target.revision,
-            "INSERT INTO target (tenant, id, revision, name, doc) VALUES ($1, $2, $3, $4, $5)",
-            "UPDATE target SET revision = $3, name = $4, doc = $5
+            "INSERT INTO target (tenant, id, revision, name, manager_path, doc)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            "UPDATE target SET revision = $3, name = $4, manager_path = $5, doc = $6
              WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
         ),
         target.tenant.as_str().to_owned(),
         target.id.as_str().to_owned(),
         int(target.revision),
         target.name.clone(),
+        target
+            .manager_path
+            .as_ref()
+            .map(|path| path.as_str().to_owned()),
         encode(target)?,
     ))
 }
@@ -50,6 +56,18 @@ impl TargetReads for PostgresStore {
     async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
         let sql = "SELECT tenant, id, doc FROM target WHERE tenant = $1 AND name = $2";
         self.doc(TABLE, sql, &[&tenant.as_str(), &name]).await
+    }
+
+    async fn target_managed_by(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        rows: usize,
+    ) -> Read<Vec<Target>> {
+        let sql = "SELECT tenant, id, doc FROM target
+                   WHERE tenant = $1 AND manager_path = $2 ORDER BY id LIMIT $3";
+        let (tenant, path) = (tenant.as_str(), path.as_str());
+        self.docs(TABLE, sql, &[&tenant, &path, &limit(rows)]).await
     }
 
     async fn target_list(

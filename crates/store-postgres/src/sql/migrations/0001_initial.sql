@@ -180,10 +180,12 @@ CREATE TABLE target (
     id       text COLLATE "C" NOT NULL,
     revision bigint NOT NULL,
     name     text COLLATE "C" NOT NULL,
+    manager_path text COLLATE "C",
     doc      text NOT NULL,
     PRIMARY KEY (tenant, id),
     CONSTRAINT target_name UNIQUE (tenant, name)
 );
+CREATE INDEX target_manager ON target (tenant, manager_path, id) WHERE manager_path IS NOT NULL;
 
 CREATE TABLE group_turn (
     tenant   text COLLATE "C" NOT NULL,
@@ -208,9 +210,13 @@ CREATE TABLE debt (
     id       text COLLATE "C" NOT NULL,
     revision bigint NOT NULL,
     wake_at  bigint,
+    path text COLLATE "C",
+    target_id text COLLATE "C" NOT NULL,
     doc      text NOT NULL,
     PRIMARY KEY (tenant, id)
 );
+CREATE INDEX debt_path ON debt (tenant, path, id) WHERE path IS NOT NULL;
+CREATE INDEX debt_target ON debt (tenant, target_id, id);
 CREATE INDEX debt_wake ON debt (wake_at) WHERE wake_at IS NOT NULL;
 
 CREATE TABLE webhook (
