@@ -57,6 +57,17 @@ pub(crate) struct Server {
     _stdout: BufReader<ChildStdout>,
 }
 
+/// Categories of requests whose limits would be measured instead of the server.
+const UNLIMITED: [&str; 7] = [
+    "READ",
+    "WRITE",
+    "POLICY",
+    "AUTH",
+    "SUBSCRIPTION",
+    "POLL",
+    "ROTATION",
+];
+
 /// Memory in MiB.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory {
@@ -78,8 +89,7 @@ impl Server {
                 "--data",
             ])
             .arg(data)
-            .env("SCAIVAULT_RATE_LIMITS_READ", "0")
-            .env("SCAIVAULT_RATE_LIMITS_WRITE", "0")
+            .envs(UNLIMITED.map(|category| (format!("SCAIVAULT_RATE_LIMITS_{category}"), "0")))
             .env("SCAIVAULT_LOG_LEVEL", "warn");
         Self::start(command)
     }
