@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::trouble::Trouble;
+
 /// Body of `POST /v1/rotation/targets/{id}/rehearse`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,19 +53,6 @@ pub struct RehearsalStep {
     pub seconds: Option<f64>,
     /// What went wrong.
     pub trouble: Option<Trouble>,
-}
-
-/// What went wrong at a target.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Trouble {
-    /// `unreachable`, `privilege`, …
-    pub kind: String,
-    /// The target's own short code.
-    pub code: Option<String>,
-    /// What to do about it.
-    pub advice: String,
-    /// Statements or steps that cure it, where they are known.
-    pub remedy: Vec<String>,
 }
 
 /// Something that is still to be removed at a target.

@@ -16,5 +16,6 @@ pub mod secret;
 pub mod system;
 pub mod target;
 pub mod token;
+pub mod trouble;
 
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};

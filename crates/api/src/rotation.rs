@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::trouble::Trouble;
+
 use crate::rotation_rules::{
     RotationCalendar, RotationCalendarBody, RotationRules, RotationRulesBody,
 };
@@ -333,19 +335,6 @@ pub struct RotationTarget {
     pub name: String,
     /// `two_users`, `two_passwords`, `n_keys` or `none`.
     pub strategy: String,
-}
-
-/// What went wrong at a target.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Trouble {
-    /// What kind: `unreachable`, `privilege`, `manager_refused`, …
-    pub kind: String,
-    /// The target's own short code.
-    pub code: Option<String>,
-    /// What to do about it.
-    pub advice: String,
-    /// Statements or steps that cure it, where they are known.
-    pub remedy: Vec<String>,
 }
 
 /// `GET /v1/rotations` and `GET /v1/rotation/policies/{id}/history`.

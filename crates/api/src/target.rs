@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::trouble::Trouble;
+
 /// Body of `POST /v1/rotation/targets`. Not `Debug`: somebody may have put a credential into the
 /// settings, which is refused.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -94,7 +96,7 @@ pub struct TargetCheck {
     /// Whether the manager got in, lacks nothing, and the overlap asked for is supported.
     pub ready: bool,
     /// Why it could not be looked at. The fields below are empty then.
-    pub trouble: Option<TargetTrouble>,
+    pub trouble: Option<Trouble>,
     /// Product and version.
     pub server: Option<String>,
     /// The account the manager logged in as.
@@ -116,24 +118,6 @@ pub struct MissingRight {
     pub what: String,
     /// The exact statement to run, as somebody who may.
     pub statement: String,
-}
-
-/// What went wrong at a target.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct TargetTrouble {
-    /// `unreachable`, `not_permitted`, `timed_out`, `tls`, `manager_refused`, …
-    pub kind: String,
-    /// The target's own short code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// What to do.
-    pub advice: String,
-    /// Statements or steps that cure it, where they are known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remedy: Vec<String>,
-    /// The target said how long to wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<u64>,
 }
 
 /// `GET /v1/rotation/connectors`.

@@ -1,13 +1,13 @@
-//! Which targets are worked on: one rotation each at a time.
+//! Which targets are worked on: one piece of work each at a time, so that a target that hangs
+//! holds one place.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use scaivault_core::ids::TargetId;
-use scaivault_engine::{ClaimedProbe, ClaimedRotation, Vault, VaultError};
+use scaivault_engine::VaultError;
 use tokio::task::{Id, JoinSet};
 
-/// The rotations in hand of one server.
+/// The work in hand of one loop.
 #[derive(Default)]
 pub(crate) struct Lanes {
     in_hand: JoinSet<Result<(), VaultError>>,
@@ -25,21 +25,13 @@ impl Lanes {
         self.running.values().flatten().cloned().collect()
     }
 
-    /// Carries a claimed rotation on.
-    pub(crate) fn start(&mut self, vault: Arc<Vault>, claimed: ClaimedRotation) {
-        let target = claimed.target_id().cloned();
-        let task = self
-            .in_hand
-            .spawn(async move { vault.target_work(claimed).await });
-        self.running.insert(task.id(), target);
-    }
-
-    /// Tries a credential.
-    pub(crate) fn probe(&mut self, vault: Arc<Vault>, claimed: ClaimedProbe) {
-        let target = claimed.target_id().cloned();
-        let task = self
-            .in_hand
-            .spawn(async move { vault.probe_work(claimed).await });
+    /// Works at a target.
+    pub(crate) fn start(
+        &mut self,
+        target: Option<TargetId>,
+        work: impl Future<Output = Result<(), VaultError>> + Send + 'static,
+    ) {
+        let task = self.in_hand.spawn(work);
         self.running.insert(task.id(), target);
     }
 
@@ -49,11 +41,11 @@ impl Lanes {
             Some(Ok((id, outcome))) => {
                 self.running.remove(&id);
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "a rotation's step was not recorded; it goes on later");
+                    tracing::warn!(%error, "work at a target was not recorded; it goes on later");
                 }
             }
             Some(Err(error)) => {
-                tracing::error!(%error, "a rotation's step ended abnormally");
+                tracing::error!(%error, "work at a target ended abnormally");
                 self.running.remove(&error.id());
             }
             None => std::future::pending().await,

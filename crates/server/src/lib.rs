@@ -8,7 +8,6 @@ mod clock;
 pub mod commands;
 mod config;
 mod cursor;
-mod debt_lanes;
 mod dispatcher;
 mod egress;
 mod fields;

@@ -9,7 +9,6 @@ use scaivault_engine::{Vault, VaultError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::debt_lanes::DebtLanes;
 use crate::dispatcher::Dispatcher;
 use crate::lanes::Lanes;
 
@@ -102,9 +101,10 @@ async fn targets(vault: Arc<Vault>, most: usize, mut stop: Stop) {
                             nap = until(&vault, next_rotation(&vault).await);
                         }
                         Ok(probes) => {
-                            probes
-                                .into_iter()
-                                .for_each(|probe| lanes.probe(vault.clone(), probe));
+                            for probe in probes {
+                                let (vault, target) = (vault.clone(), probe.target_id().cloned());
+                                lanes.start(target, async move { vault.probe_work(probe).await });
+                            }
                             continue;
                         }
                         Err(error) => nap = trouble("drift check", &error),
@@ -116,9 +116,10 @@ async fn targets(vault: Arc<Vault>, most: usize, mut stop: Stop) {
                     };
                 }
                 Ok(claimed) => {
-                    claimed
-                        .into_iter()
-                        .for_each(|rotation| lanes.start(vault.clone(), rotation));
+                    for rotation in claimed {
+                        let (vault, target) = (vault.clone(), rotation.target_id().cloned());
+                        lanes.start(target, async move { vault.target_work(rotation).await });
+                    }
                     continue;
                 }
                 Err(error) => nap = trouble("targets", &error),
@@ -137,7 +138,7 @@ async fn targets(vault: Arc<Vault>, most: usize, mut stop: Stop) {
 /// Works on debts of so many targets at a time, beside the rotations; one that hangs holds one
 /// place.
 async fn debts(vault: Arc<Vault>, most: usize, mut stop: Stop) {
-    let mut lanes = DebtLanes::default();
+    let mut lanes = Lanes::default();
     while !*stop.borrow() {
         let mut nap = NAP_MAX;
         let room = most.max(1).saturating_sub(lanes.len());
@@ -147,8 +148,10 @@ async fn debts(vault: Arc<Vault>, most: usize, mut stop: Stop) {
                     nap = until(&vault, next_debt(&vault).await).max(DEBT_NAP_MIN);
                 }
                 Ok(due) => {
-                    due.into_iter()
-                        .for_each(|debt| lanes.start(vault.clone(), debt));
+                    for debt in due {
+                        let (vault, target) = (vault.clone(), debt.target_id().clone());
+                        lanes.start(Some(target), async move { vault.debt_work(debt).await });
+                    }
                     continue;
                 }
                 Err(error) => nap = trouble("debts", &error),

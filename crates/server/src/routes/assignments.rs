@@ -9,10 +9,10 @@ use axum::routing::{delete, post};
 use scaivault_api::rotation as wire;
 use scaivault_core::ids::RotationPolicyId;
 use scaivault_core::rotation::{Assignment, Turn};
-use scaivault_core::target::Overlap;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{Attach, AttachTo, Attachment};
 
+use super::at_target::overlap;
 use super::id_in_path;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
@@ -68,13 +68,8 @@ fn attach(body: wire::AssignBody) -> Result<Attach, Problem> {
         group: group.name,
         order: group.order,
     });
-    let strategy = match body.strategy.as_deref() {
-        Some(word) => Some(Overlap::parse(word).ok_or_else(|| {
-            let known = "is two_users, two_passwords, n_keys or none";
-            Problem::field("strategy", known)
-        })?),
-        None => None,
-    };
+    let strategy = body.strategy.as_deref();
+    let strategy = strategy.map(|word| overlap("strategy", word)).transpose()?;
     let set = |flag: Option<bool>| flag.unwrap_or(false);
     let (manager, create) = (set(body.manager), set(body.create));
     let unverified = set(body.unverified);

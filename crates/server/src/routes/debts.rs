@@ -12,8 +12,8 @@ use scaivault_core::ids::DebtId;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::Stuck;
 
+use super::at_target::trouble_view;
 use super::id_in_path;
-use super::rehearse::trouble_view;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;

@@ -2,6 +2,7 @@
 //! describe them in the OpenAPI document.
 
 mod assignments;
+mod at_target;
 mod audit;
 mod campaign_view;
 mod campaigns;

@@ -9,9 +9,9 @@ use axum::response::Response;
 use axum::routing::post;
 use scaivault_api::debt as wire;
 use scaivault_core::ids::RotationPolicyId;
-use scaivault_core::target::{Overlap, Trouble};
 use scaivault_engine::Rehearsal;
 
+use super::at_target::{overlap, trouble_view};
 use super::id_in_path;
 use crate::app::Shared;
 use crate::body::{json_response, read_or_default};
@@ -38,7 +38,11 @@ async fn at_target(
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
     let body: wire::RehearseBody = read_or_default(&app, body).await?;
-    let overlap = body.strategy.as_deref().map(strategy).transpose()?;
+    let overlap = body
+        .strategy
+        .as_deref()
+        .map(|word| overlap("strategy", word))
+        .transpose()?;
     // Targets answer when they like; those that do not must not take all of the server.
     let _slot = app.target_slots.acquire().await;
     let done = app
@@ -62,16 +66,6 @@ async fn of_secret(
     Ok(json_response(StatusCode::OK, &view(&done)))
 }
 
-fn strategy(text: &str) -> Result<Overlap, Problem> {
-    Overlap::parse(text).ok_or_else(|| {
-        let words: Vec<&str> = Overlap::ALL
-            .iter()
-            .map(|overlap| overlap.as_str())
-            .collect();
-        Problem::field("strategy", format!("is one of {}", words.join(", ")))
-    })
-}
-
 fn view(done: &Rehearsal) -> wire::Rehearsal {
     wire::Rehearsal {
         target_id: done.target.id.as_str().to_owned(),
@@ -91,15 +85,6 @@ fn view(done: &Rehearsal) -> wire::Rehearsal {
             })
             .collect(),
         debt_id: done.debt.as_ref().map(|id| id.as_str().to_owned()),
-    }
-}
-
-pub(super) fn trouble_view(trouble: &Trouble) -> wire::Trouble {
-    wire::Trouble {
-        kind: trouble.kind.as_str().to_owned(),
-        code: trouble.code.clone(),
-        advice: trouble.kind.advice().to_owned(),
-        remedy: trouble.remedy.clone(),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use scaivault_api::rotation as wire;
 use scaivault_core::rotation::{Assignment, AtTarget, Rotation, Strategy, Trigger};
-use scaivault_core::target::Trouble;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{Act, RotationView};
+
+use super::at_target::trouble_view;
 
 /// In lists, and where it was just opened: what its own record tells.
 pub(super) fn row_view(rotation: &Rotation, now: Timestamp) -> wire::Rotation {
@@ -74,15 +75,6 @@ fn target_view(at: &AtTarget) -> wire::RotationTarget {
         id: at.attached.target_id.as_str().to_owned(),
         name: at.attached.target_name.clone(),
         strategy: at.attached.overlap.as_str().to_owned(),
-    }
-}
-
-fn trouble_view(trouble: &Trouble) -> wire::Trouble {
-    wire::Trouble {
-        kind: trouble.kind.as_str().to_owned(),
-        code: trouble.code.clone(),
-        advice: trouble.kind.advice().to_owned(),
-        remedy: trouble.remedy.clone(),
     }
 }
 

@@ -9,10 +9,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use scaivault_api::target as wire;
 use scaivault_core::ports::Descriptor;
-use scaivault_core::target::{Overlap, Target, Trouble};
+use scaivault_core::target::{Overlap, Target};
 use scaivault_engine::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 use serde_json::{Map, Value};
 
+use super::at_target::{overlap, trouble_view};
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read, read_or_default};
 use crate::call::Call;
@@ -125,7 +126,11 @@ async fn check(
     let account = body.account.map(|account| bounded(account, "account"));
     let query = TargetCheckQuery {
         account: account.transpose()?,
-        overlap: body.overlap.as_deref().map(overlap).transpose()?,
+        overlap: body
+            .overlap
+            .as_deref()
+            .map(|word| overlap("overlap", word))
+            .transpose()?,
     };
     // Targets answer when they like; those that do not must not take all of the server.
     let _slot = app.target_slots.acquire().await;
@@ -152,13 +157,6 @@ fn bounded(map: Map<String, Value>, field: &str) -> Result<Map<String, Value>, P
         }
         false => Ok(map),
     }
-}
-
-fn overlap(text: &str) -> Result<Overlap, Problem> {
-    Overlap::parse(text).ok_or_else(|| {
-        let known = Overlap::ALL.map(Overlap::as_str).join(", ");
-        Problem::field("overlap", format!("is one of: {known}"))
-    })
 }
 
 fn view(target: Target) -> wire::Target {
@@ -194,23 +192,13 @@ fn check_view(checked: TargetChecked) -> wire::TargetCheck {
         connector: checked.target.connector,
         checked_at: checked.at.to_rfc3339(),
         ready,
-        trouble: trouble.map(trouble_view),
+        trouble: trouble.as_ref().map(trouble_view),
         server,
         manager,
         may: found.may,
         missing: missing.collect(),
         overlaps: words(&found.overlaps),
         warnings: found.warnings,
-    }
-}
-
-fn trouble_view(trouble: Trouble) -> wire::TargetTrouble {
-    wire::TargetTrouble {
-        kind: trouble.kind.as_str().to_owned(),
-        code: trouble.code,
-        advice: trouble.kind.advice().to_owned(),
-        remedy: trouble.remedy,
-        retry_after_s: trouble.retry_after_s,
     }
 }
 
