@@ -15,11 +15,6 @@ use crate::sqlite::audit_index;
 
 /// Units of one transaction, at most.
 const BATCH_MAX: usize = 1_024;
-/// Pages of the log that make a checkpoint worth its syncs: 16 MiB.
-pub(super) const CHECKPOINT_PAGES: i32 = 4_096;
-/// Pages past which readers are waited for, so that the log can begin anew: 64 MiB. Below that
-/// it begins anew whenever no read is under way for an instant.
-const RESTART_PAGES: i32 = 16_384;
 /// The index is extended when the queue was empty for this long …
 const IDLE: Duration = Duration::from_millis(20);
 /// … and at least so many rows are missing from it: below that, reading them is cheaper.
@@ -126,8 +121,9 @@ impl Writer {
     /// runs after the answers. What readers still look at stays for the next time.
     fn checkpoint(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
-        if pages < CHECKPOINT_PAGES {
-            self.checkpoint_at = CHECKPOINT_PAGES;
+        let step = self.source.checkpoint_pages;
+        if pages < step {
+            self.checkpoint_at = step;
         }
         if pages < self.checkpoint_at {
             return;
@@ -135,7 +131,7 @@ impl Writer {
         let Some(conn) = &self.conn else {
             return;
         };
-        let restart = pages >= RESTART_PAGES;
+        let restart = pages >= self.source.restart_pages();
         let sql = match restart {
             true => "PRAGMA wal_checkpoint(RESTART)",
             false => "PRAGMA wal_checkpoint(PASSIVE)",
@@ -144,7 +140,7 @@ impl Writer {
         // A read that does not end, from outside perhaps, is waited for ever more rarely.
         self.checkpoint_at = match stuck {
             Ok(true) if restart => pages.saturating_mul(2),
-            _ => pages.saturating_add(CHECKPOINT_PAGES),
+            _ => pages.saturating_add(step),
         };
         if let Err(error) = stuck {
             tracing::error!(%error, "the write-ahead log was not brought into the database");
