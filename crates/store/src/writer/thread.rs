@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use scaivault_core::ports::CommitError;
 
 use super::batch::{Writer, run};
+use super::gather::{Done, Gather};
 use super::queue::{Taken, Work};
 use super::settle::{Failure, roll_back};
 use crate::refusal::Refusal;
@@ -23,24 +24,27 @@ const INDEX_LAG_MIN: u64 = 2_000;
 const INDEX_LAG_MAX: u64 = 500_000;
 const INDEX_ROWS_IDLE: u64 = 5_000;
 const INDEX_ROWS_FORCED: u64 = 4_000;
-/// The longest wait for the callers of the last batch to come again, and its share of the time
-/// that batch took.
-const GATHER_MAX: Duration = Duration::from_micros(400);
-const GATHER_SHARE: u32 = 8;
 
 impl Writer {
     /// Runs until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         let mut works = Vec::with_capacity(BATCH_MAX);
-        let mut gather = None;
+        let (mut gather, mut wait) = (Gather::default(), None);
         loop {
             let idle = self.index_wants(INDEX_LAG_MIN).then_some(IDLE);
             let shared = std::sync::Arc::clone(&self.shared);
-            match shared.take(&mut works, BATCH_MAX, gather.take(), idle) {
+            match shared.take(&mut works, BATCH_MAX, wait.take(), idle) {
                 Taken::Closed => return,
                 Taken::Idle => self.tidy(|writer| writer.extend_index(INDEX_ROWS_IDLE)),
-                Taken::Batch => {
-                    gather = self.serve(&mut works);
+                Taken::Batch { in_vain } => {
+                    let (units, started) = (works.len(), Instant::now());
+                    self.serve(&mut works);
+                    wait = gather.after(Done {
+                        units,
+                        arrived: shared.queue_len(),
+                        took: started.elapsed(),
+                        in_vain,
+                    });
                     self.tidy(|writer| {
                         if writer.index_wants(INDEX_LAG_MAX) {
                             writer.extend_index(INDEX_ROWS_FORCED);
@@ -60,12 +64,9 @@ impl Writer {
         }
     }
 
-    /// Commits and answers. A lone unit is followed by the next at once; after a fuller batch it
-    /// pays to wait a moment, as its callers come again together: otherwise the first of them
-    /// would have a transaction of its own, and all others the next.
-    fn serve(&mut self, works: &mut Vec<Work>) -> Option<(usize, Duration)> {
+    /// Commits and answers.
+    fn serve(&mut self, works: &mut Vec<Work>) {
         let count = works.len();
-        let started = Instant::now();
         match catch_unwind(AssertUnwindSafe(|| self.commit_batch(works))) {
             Ok(outcomes) => self.shared.answer(outcomes.into_iter()),
             Err(_) => {
@@ -77,8 +78,6 @@ impl Writer {
             }
         }
         works.clear();
-        let patience = (started.elapsed() / GATHER_SHARE).min(GATHER_MAX);
-        (count > 1).then(|| (count - count / 4, patience))
     }
 
     pub(super) fn index_lag(&self) -> u64 {
