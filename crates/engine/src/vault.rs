@@ -11,6 +11,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::Caches;
+use crate::rotation::LastLook;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
@@ -51,6 +52,7 @@ pub struct Vault {
     pub(crate) signals: Signals,
     pub(crate) tally: Tally,
     pub(crate) settlement: Settlement,
+    pub(crate) last_look: LastLook,
 }
 
 impl Vault {
@@ -67,6 +69,7 @@ impl Vault {
             signals: Signals::default(),
             tally: Tally::default(),
             settlement: Settlement::default(),
+            last_look: LastLook::default(),
         }
     }
 
@@ -173,6 +176,8 @@ impl Touched {
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
             Op::BufferTrim { .. } | Op::EventsPrune { .. } => {}
+            // What was held may go on.
+            Op::Mark(_) => self.work = true,
         }
     }
 

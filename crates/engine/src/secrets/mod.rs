@@ -15,4 +15,4 @@ pub use delete::Deleted;
 pub use metadata::MetadataChange;
 pub use read::ReadSecret;
 pub(crate) use write::{DATA_PLACE_KIND, data_place};
-pub use write::{SecretWrite, Written};
+pub use write::{SecretWrite, Written, value_place};

@@ -18,6 +18,7 @@ mod owed;
 mod races;
 mod receivers;
 mod rehearsals;
+mod restored;
 mod revocation;
 mod rotation_endings;
 mod secrecy;

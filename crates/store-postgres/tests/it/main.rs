@@ -12,3 +12,4 @@ mod order;
 mod proxy;
 mod restart;
 mod trail;
+mod transfer;
