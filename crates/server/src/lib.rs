@@ -25,6 +25,7 @@ mod rate_limit;
 mod recent;
 mod reconciling;
 mod routes;
+mod storage;
 
 pub use clock::SystemClock;
 pub use scaivault_core::plaintext::Plaintext;

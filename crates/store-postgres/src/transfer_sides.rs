@@ -58,7 +58,7 @@ impl PostgresSource {
     /// # Errors
     /// [`OpenError`], also when the database holds an unfinished copy.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let connector = Connector::new(Address::parse(url)?)?;
+        let connector = Connector::new(Address::parse(url, None)?)?;
         let conn = connector
             .connect(Purpose::Serve)
             .await
@@ -84,7 +84,7 @@ impl PostgresDestination {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let connector = Connector::new(Address::parse(url)?)?;
+        let connector = Connector::new(Address::parse(url, None)?)?;
         let conn = connector
             .connect(Purpose::Write)
             .await

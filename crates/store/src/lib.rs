@@ -44,6 +44,6 @@ mod writer;
 pub use chain_mac::ChainMac;
 pub use offline::{OfflineStore, schema_columns};
 pub use options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
-pub use stats::StoreStats;
+pub use stats::{Counters, StoreStats};
 pub use store::SqliteStore;
 pub use transfer_sides::{SqliteDestination, SqliteSource};

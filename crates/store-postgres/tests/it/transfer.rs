@@ -604,6 +604,7 @@ fn every_column_of_both_engines_is_moved_or_derived() {
         "audit_key",
         "audit_indexed",
         "schema_revision",
+        "store_change",
         "delivery_waiting",
         "delivery_ready",
         "sqlite_sequence",
