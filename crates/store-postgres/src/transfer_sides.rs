@@ -65,6 +65,10 @@ impl PostgresSource {
             .map_err(unavailable)?;
         migrate::look(&conn).await?;
         conn.run(PATIENT).await.map_err(unavailable)?;
+        // Not to be taken for a node's session.
+        conn.run("SET application_name = 'scaivault copy'")
+            .await
+            .map_err(unavailable)?;
         conn.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await
             .map_err(unavailable)?;
@@ -174,8 +178,9 @@ holdings!(PostgresDestination, destination);
 impl Source for PostgresSource {
     async fn stood_still(&mut self) -> Moved<bool> {
         let conn = self.connector.connect(Purpose::Serve).await;
-        let now = transfer::batches(&conn.map_err(source)?).await;
-        Ok(now.map_err(source)? == self.batches)
+        let conn = conn.map_err(source)?;
+        let now = transfer::batches(&conn).await.map_err(source)?;
+        Ok(now == self.batches && !transfer::is_served(&conn).await.map_err(source)?)
     }
 }
 

@@ -26,7 +26,8 @@ pub struct SqliteSource {
     conn: Connection,
     batch: u64,
     /// Held when no server has the store open: none can open it meanwhile.
-    lock: Option<File>,
+    _lock: Option<File>,
+    is_served: bool,
     path: std::path::PathBuf,
 }
 
@@ -53,10 +54,20 @@ impl SqliteSource {
         let conn = OfflineStore::open(path)?.into_connection();
         let lock = match files::lock(path) {
             Ok(lock) => Some(lock),
-            // A server has it, or the file lies where nothing can be written and nobody serves it.
             Err(OpenError::Locked(_)) => None,
-            Err(_) => None,
+            // It lies where nothing can be written: then no server has it.
+            Err(_) => return Self::view(path, conn, None, false),
         };
+        let is_served = lock.is_none();
+        Self::view(path, conn, lock, is_served)
+    }
+
+    fn view(
+        path: &Path,
+        conn: Connection,
+        lock: Option<File>,
+        is_served: bool,
+    ) -> Result<Self, OpenError> {
         conn.execute_batch("BEGIN").map_err(OpenError::Engine)?;
         if transfer::number(&conn, transfer::COPYING).map_err(OpenError::Engine)? != 0 {
             return Err(OpenError::Unfinished);
@@ -65,14 +76,15 @@ impl SqliteSource {
         Ok(Self {
             conn,
             batch,
-            lock,
+            is_served,
+            _lock: lock,
             path: path.to_owned(),
         })
     }
 
     /// Whether no server has the store open; none can open it while this is there.
     pub fn is_alone(&self) -> bool {
-        self.lock.is_some()
+        !self.is_served
     }
 }
 
@@ -164,8 +176,9 @@ holdings!(SqliteDestination, destination);
 #[async_trait]
 impl Source for SqliteSource {
     async fn stood_still(&mut self) -> Moved<bool> {
-        if self.lock.is_some() {
-            return Ok(true);
+        // A server that has done nothing yet may at any time.
+        if self.is_served {
+            return Ok(false);
         }
         let now = connect::reader(&self.path).map_err(source)?;
         Ok(batch(&now).map_err(source)? == self.batch)

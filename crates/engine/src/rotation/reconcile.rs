@@ -10,6 +10,8 @@
 //! The mark is read from the store wherever it matters, never from memory: it holds on all nodes
 //! at once, and so does its end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
@@ -66,9 +68,9 @@ pub struct Reconciliation {
     pub attachments: Vec<Reconciled>,
 }
 
-/// The last look of this node.
+/// The last look of this node, and whether it held when it was asked last.
 #[derive(Default)]
-pub(crate) struct LastLook(Mutex<Option<Look>>);
+pub(crate) struct LastLook(Mutex<Option<Look>>, AtomicBool);
 
 /// When it ended, and what it found of whose secrets.
 type Look = (Timestamp, Vec<(TenantId, Reconciled)>);
@@ -79,7 +81,14 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read.
     pub async fn is_reconcile_only(&self) -> Result<bool, ReadError> {
-        Ok(MarkReads::marks(&*self.store).await?.restored_at.is_some())
+        let held = MarkReads::marks(&*self.store).await?.restored_at.is_some();
+        self.last_look.1.store(held, Ordering::Relaxed);
+        Ok(held)
+    }
+
+    /// The same as this node's workers found it last: for showing it, not for deciding.
+    pub fn was_reconcile_only(&self) -> bool {
+        self.last_look.1.load(Ordering::Relaxed)
     }
 
     /// Refuses what would change a target while the store is only reconciled.

@@ -38,7 +38,7 @@ pub(crate) fn tell(next: &Head, maker: &str, changes: &Changes) -> Result<Vec<St
         maker.to_owned(),
         document,
     )];
-    if next.batch % PRUNE_EVERY == 0 {
+    if next.batch.is_multiple_of(PRUNE_EVERY) {
         steps.extend(prune(next));
     }
     Ok(steps)

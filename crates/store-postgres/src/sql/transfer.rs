@@ -314,6 +314,17 @@ pub(crate) async fn batches(conn: &Conn) -> Result<Vec<(String, i64)>, Error> {
     batches.collect()
 }
 
+/// Whether other sessions go by this one's name, as those of nodes do that were given the same
+/// address. Nodes with another name in theirs are not seen.
+pub(crate) async fn is_served(conn: &Conn) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (
+                   SELECT 1 FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()
+                     AND application_name = current_setting('application_name'))";
+    let rows = conn.query(sql, &[]).await?;
+    rows.first().map_or(Ok(false), |row| row.try_get(0))
+}
+
 pub(crate) async fn segments(
     conn: &Conn,
     chain: &str,

@@ -280,6 +280,10 @@ fn the_copy_goes_on_where_the_original_stopped() {
             .unwrap();
         node.start_audit(Arc::new(TestMac(1))).await.unwrap();
         goes_on(&node, 39).await;
+        // A node that does nothing now may at any time.
+        let mut beside = PostgresSource::open(&places.url).await.unwrap();
+        assert!(!beside.stood_still().await.unwrap());
+        drop(beside);
         drop(node);
         let mut over = PostgresSource::open(&places.url).await.unwrap();
         let mut second = to_file(&places.second, 2);

@@ -147,7 +147,7 @@ pub trait Holdings: Send {
 /// One consistent view of a store, which may go on serving.
 #[async_trait]
 pub trait Source: Holdings {
-    /// Whether nothing was committed there since the view was taken.
+    /// Whether nothing was committed there since the view was taken, and nobody is seen who could.
     async fn stood_still(&mut self) -> Moved<bool>;
 }
 

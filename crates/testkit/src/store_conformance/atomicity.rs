@@ -35,7 +35,7 @@ fn everything() -> Unit {
 }
 
 /// Marks are put and taken away with the unit, or not at all.
-pub async fn marks_are_kept(store: &Subject) {
+pub async fn marks_are_kept(store: Subject) {
     let none = StoreMarks::default();
     assert_eq!(store.marks().await.unwrap(), none);
     let restored = StoreMarks {
@@ -47,7 +47,7 @@ pub async fn marks_are_kept(store: &Subject) {
         resumed_at: Some(at(2)),
     };
     for marks in [restored, resumed, none, restored] {
-        commit(store, [Op::Mark(marks)]).await;
+        commit(&store, [Op::Mark(marks)]).await;
         assert_eq!(store.marks().await.unwrap(), marks);
     }
     let stale = Record::Key(scaivault_core::seal::KeyRecord {
