@@ -106,6 +106,9 @@ reads! {
     AssignmentReads {
         fn assignment_find(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())
             -> Option<Assignment> = read |conn| assignment::find(conn, &tenant, &path);
+        fn assignment_of(tenant: &TenantId = tenant.clone(),
+            paths: &[SecretPath] = paths.to_vec()) -> Vec<Assignment>
+            = read |conn| assignment::of(conn, &tenant, &paths);
         fn assignment_list(tenant: &TenantId = tenant.clone(),
             policy: &RotationPolicyId = policy.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Assignment>
