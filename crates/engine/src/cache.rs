@@ -75,13 +75,13 @@ impl TenantReceivers {
     }
 }
 
-/// Bytes of sealed values the secrets cache holds at most.
-const SECRET_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of sealed values the secrets cache holds at most, unless told otherwise.
+pub(crate) const SECRET_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-impl Default for Caches {
-    fn default() -> Self {
+impl Caches {
+    pub(crate) fn new(secret_bytes_max: usize) -> Self {
         Self {
-            secrets: Coherent::new(SECRET_BYTES_MAX),
+            secrets: Coherent::new(secret_bytes_max),
             tokens: Coherent::new(20_000),
             grants: Coherent::new(20_000),
             receivers: Coherent::new(1_000),

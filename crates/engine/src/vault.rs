@@ -11,7 +11,7 @@ use scaivault_core::seal::Sealer;
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
-use crate::cache::Caches;
+use crate::cache::{Caches, SECRET_BYTES_MAX};
 use crate::neighbours::Neighbours;
 use crate::rotation::LastLook;
 use crate::settlement::Settlement;
@@ -70,12 +70,21 @@ impl Vault {
             entropy: ports.entropy,
             courier: ports.courier,
             connectors: ports.connectors,
-            caches: Caches::default(),
+            caches: Caches::new(SECRET_BYTES_MAX),
             signals: Signals::default(),
             tally: Tally::default(),
             settlement: Settlement::default(),
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),
+        }
+    }
+
+    /// With another bound on the sealed values kept in memory, in bytes.
+    #[must_use]
+    pub fn with_cache_bytes(self, bytes: usize) -> Self {
+        Self {
+            caches: Caches::new(bytes),
+            ..self
         }
     }
 

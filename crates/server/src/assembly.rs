@@ -51,6 +51,7 @@ pub(crate) async fn open_vault(
     root: &RootKey,
     egress: EgressPolicy,
     targets: TargetPolicy,
+    cache_bytes: usize,
 ) -> Result<Opened> {
     let (clock, entropy) = (storage.clock(), Arc::new(SystemEntropy));
     let store = storage.port();
@@ -75,7 +76,7 @@ pub(crate) async fn open_vault(
         tracing::info!(freed, "work that a process before this one held goes on");
     }
     let reach: Arc<dyn Reach> = Arc::new(GuardedReach::new(targets));
-    let vault = Arc::new(Vault::new(VaultPorts {
+    let vault = Vault::new(VaultPorts {
         store,
         keyring,
         clock,
@@ -83,7 +84,8 @@ pub(crate) async fn open_vault(
         courier: Arc::new(GuardedCourier::new(egress)?),
         connectors: Arc::new(Registry::built_in(&reach)),
         feed: storage.feed(),
-    }));
+    });
+    let vault = Arc::new(vault.with_cache_bytes(cache_bytes));
     vault.server_started().await?;
     Ok(Opened { vault, storage })
 }

@@ -82,7 +82,7 @@ mod tests {
         let file = SqliteOptions::file(home.join("scaivault.db"));
         let storage = Storage::open_file(file).unwrap();
         let targets = TargetPolicy::default();
-        open_vault(storage, root, EgressPolicy::dev(), targets)
+        open_vault(storage, root, EgressPolicy::dev(), targets, 1 << 20)
             .await
             .unwrap()
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::ids::TenantId;
+use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, ReadError, Store,
+    AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, ReadError, Served, Store,
     StoreHealth, Unit, UnitName,
 };
 use scaivault_store::audit::{mac_message, mint_chain};
@@ -24,7 +26,7 @@ use crate::prepared::Prepared;
 use crate::refusal::text;
 use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
-use crate::sql::{audit_index, audit_read, audit_verify, change, migrate};
+use crate::sql::{audit_index, audit_read, audit_verify, change, migrate, secret};
 use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
 
@@ -215,6 +217,15 @@ async fn time(conn: &Conn) -> Result<i64, OpenError> {
 impl Store for PostgresStore {
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
         self.shared.submit(Prepared::new(unit)?).await
+    }
+
+    async fn secret_served(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Read<Option<Served>> {
+        secret::served(self, tenant, path, version).await
     }
 
     async fn health(&self) -> StoreHealth {

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use scaivault_core::ports::{CommitError, Committed, Entropy, Store, StoreHealth, Unit};
+use scaivault_core::ids::TenantId;
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    CommitError, Committed, Entropy, ReadError, Served, Store, StoreHealth, Unit,
+};
 use tempfile::TempDir;
 
 use crate::audit::{mac_message, mint_chain};
@@ -18,7 +22,7 @@ use crate::options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
 use crate::prepared::Prepared;
 use crate::readers::Readers;
 use crate::sqlite::connect::Durability;
-use crate::sqlite::{audit_segment, connect, head, meta, migrate, transfer};
+use crate::sqlite::{audit_segment, connect, head, meta, migrate, secret, transfer};
 use crate::stats::StoreStats;
 use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
 
@@ -195,6 +199,17 @@ fn open_writer(
 impl Store for SqliteStore {
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
         self.submit(Work::Unit(Prepared::new(unit)?)).await
+    }
+
+    async fn secret_served(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Result<Option<Served>, ReadError> {
+        let (tenant, path) = (tenant.clone(), path.clone());
+        let served = move |conn: &Connection| secret::served(conn, &tenant, &path, version);
+        self.readers.read(served).await
     }
 
     async fn health(&self) -> StoreHealth {

@@ -539,6 +539,17 @@ pub struct StoreHealth {
     pub bytes: u64,
 }
 
+/// All that a reader of a secret is served from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// The head.
+    pub head: SecretHead,
+    /// The version that was asked for, when there is one.
+    pub version: Option<SealedVersion>,
+    /// The attached rotation policy.
+    pub policy_id: Option<RotationPolicyId>,
+}
+
 /// A whole store.
 #[async_trait]
 pub trait Store:
@@ -566,6 +577,25 @@ pub trait Store:
     /// # Errors
     /// [`CommitError`]; only with [`CommitError::Unknown`] may it have been applied.
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError>;
+
+    /// [`SecretReads::secret_open`] with the policy of [`AssignmentReads::assignment_find`]: the
+    /// read behind every read of a value, in one turn where the engine can.
+    async fn secret_served(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Read<Option<Served>> {
+        let Some((head, version)) = self.secret_open(tenant, path, version).await? else {
+            return Ok(None);
+        };
+        let assignment = self.assignment_find(tenant, path).await?;
+        Ok(Some(Served {
+            head,
+            version,
+            policy_id: assignment.map(|assignment| assignment.policy_id),
+        }))
+    }
 
     /// Tries a durable write of nothing and says whether the store serves.
     async fn health(&self) -> StoreHealth;

@@ -9,7 +9,7 @@ use scaivault_core::event::EventType;
 use scaivault_core::identity::Scope;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{AssignmentReads, SecretReads, Unit};
+use scaivault_core::ports::Unit;
 use scaivault_core::seal::{Place, Sealer};
 use scaivault_core::secret::{Readable, SecretHead, Version};
 use scaivault_core::time::Timestamp;
@@ -157,16 +157,15 @@ impl Vault {
             Err(ticket) if version.is_none() => Some(ticket),
             _ => None,
         };
-        let (head, row) =
-            SecretReads::secret_open(&*self.store, grant.tenant(), grant.path(), version)
-                .await?
-                .filter(|(head, _)| !head.is_deleted())
-                .ok_or(VaultError::NotFound(Missing::Secret))?;
+        let served = self
+            .store
+            .secret_served(grant.tenant(), grant.path(), version)
+            .await?
+            .filter(|served| !served.head.is_deleted())
+            .ok_or(VaultError::NotFound(Missing::Secret))?;
+        let (head, row) = (served.head, served.version);
         let row = row.ok_or(VaultError::NotFound(Missing::Version))?;
-        let rotation_policy_id =
-            AssignmentReads::assignment_find(&*self.store, grant.tenant(), grant.path())
-                .await?
-                .map(|assignment| assignment.policy_id.as_str().to_owned());
+        let rotation_policy_id = served.policy_id.map(|id| id.as_str().to_owned());
         // Metadata is there twice: in the head, and as text in the frame.
         let metadata = serde_json::to_string(&head.metadata).map_or(0, |text| text.len());
         let weight = row.sealed.0.len() + ENTRY_BYTES + 2 * metadata;

@@ -102,6 +102,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
         &root,
         EgressPolicy::dev(),
         config.targets.policy().with_loopback(),
+        config.store.cache_bytes,
     )
     .await?;
     opened.vault.token_root(&token).await?;

@@ -74,6 +74,7 @@ async fn initialise(args: InitArgs, out: &mut (dyn Write + Send)) -> Result<()> 
         &made.root,
         config.webhooks.egress_policy(),
         config.targets.policy(),
+        config.store.cache_bytes,
     )
     .await?;
     let token = scaivault_crypto::token::mint(&SystemEntropy);

@@ -63,6 +63,7 @@ async fn serve(config: Config) -> Result<()> {
         &root,
         config.webhooks.egress_policy(),
         config.targets.policy(),
+        config.store.cache_bytes,
     )
     .await?;
     drop(root);

@@ -20,6 +20,8 @@ pub(crate) struct StoreSection {
     pub connections: usize,
     /// Where growth of the embedded database ends; `None` is the disk's size.
     pub max_bytes: Option<u64>,
+    /// Sealed values kept in memory.
+    pub cache_bytes: usize,
     /// For one write to be on disk.
     pub commit_timeout: Duration,
 }
@@ -71,6 +73,7 @@ const NODE_NAME_MAX: usize = 200;
 impl StoreSection {
     pub(super) fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
         let max_bytes = section.whole("max_bytes", 0..=u64::MAX)?;
+        let cache_bytes = section.whole("cache_bytes", 0..=1 << 40)?;
         let connections = section.whole("connections", 1..=1_000)?;
         let database = section.text("database_url", database)?;
         if max_bytes > 0 && matches!(database, Database::Postgresql(_)) {
@@ -84,6 +87,7 @@ impl StoreSection {
             password_file: section.optional_path("password_file")?,
             node_name: section.text("node_name", node_name)?,
             connections: usize::try_from(connections).unwrap_or(1),
+            cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
             max_bytes: (max_bytes > 0).then_some(max_bytes),
             commit_timeout: section.duration("commit_timeout")?,
         })

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use scaivault_core::ids::TenantId;
+use scaivault_core::ids::{RotationPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{CommitError, RecordKind, SecretFilter, SecretReads};
+use scaivault_core::ports::{CommitError, RecordKind, SecretFilter, SecretReads, Served};
 use scaivault_core::seal::Sealed;
 use scaivault_core::secret::{SealedVersion, SecretHead, SecretType, Version};
 use scaivault_core::time::Timestamp;
@@ -94,6 +94,45 @@ fn of_path(head: &SecretHead, sql: &'static str) -> Step {
     step!(Expect::Any, sql, tenant.to_owned(), path.to_owned())
 }
 
+/// The head, a version and the attached policy, in one statement.
+pub(crate) async fn served(
+    store: &PostgresStore,
+    tenant: &TenantId,
+    path: &SecretPath,
+    version: Option<u64>,
+) -> Read<Option<Served>> {
+    let sql = "SELECT s.tenant, s.path, s.doc, v.path, v.version, v.doc, v.sealed, a.policy_id
+               FROM secret s
+               LEFT JOIN version v ON v.tenant = s.tenant AND v.path = s.path
+                    AND v.version = coalesce($3::bigint, s.current_version)
+               LEFT JOIN assignment a ON a.tenant = s.tenant AND a.path = s.path
+               WHERE s.tenant = $1 AND s.path = $2";
+    let (tenant, path, version) = (tenant.as_str(), path.as_str(), version.map(int));
+    let rows = store.rows(sql, &[&tenant, &path, &version]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let policy: Option<&str> = get(row, 7)?;
+    let policy_id = policy.map(|id| {
+        RotationPolicyId::parse(id).map_err(|_| undecodable("assignment", "policy_id", row, 0))
+    });
+    let version = match get::<Option<i64>>(row, 4)? {
+        None => None,
+        Some(_) => Some(SealedVersion {
+            version: decode("version", row, 3)?,
+            sealed: row
+                .try_get(6)
+                .map(Sealed)
+                .map_err(|_| undecodable("version", "sealed", row, 3))?,
+        }),
+    };
+    Ok(Some(Served {
+        head: decode(TABLE, row, 0)?,
+        version,
+        policy_id: policy_id.transpose()?,
+    }))
+}
+
 #[async_trait]
 impl SecretReads for PostgresStore {
     async fn secret_find(&self, tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>> {
@@ -109,28 +148,8 @@ impl SecretReads for PostgresStore {
         path: &SecretPath,
         version: Option<u64>,
     ) -> Read<Option<(SecretHead, Option<SealedVersion>)>> {
-        let sql = "SELECT s.tenant, s.path, s.doc, v.path, v.version, v.doc, v.sealed
-                   FROM secret s LEFT JOIN version v ON v.tenant = s.tenant AND v.path = s.path
-                        AND v.version = coalesce($3::bigint, s.current_version)
-                   WHERE s.tenant = $1 AND s.path = $2";
-        let (tenant, path, version) = (tenant.as_str(), path.as_str(), version.map(int));
-        let rows = self.rows(sql, &[&tenant, &path, &version]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let head = decode(TABLE, row, 0)?;
-        if get::<Option<i64>>(row, 4)?.is_none() {
-            return Ok(Some((head, None)));
-        }
-        let version = decode("version", row, 3)?;
-        let sealed = row
-            .try_get(6)
-            .map_err(|_| undecodable("version", "sealed", row, 3))?;
-        let sealed = SealedVersion {
-            version,
-            sealed: Sealed(sealed),
-        };
-        Ok(Some((head, Some(sealed))))
+        let served = served(self, tenant, path, version).await?;
+        Ok(served.map(|served| (served.head, served.version)))
     }
 
     async fn secret_list(

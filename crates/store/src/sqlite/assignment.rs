@@ -5,12 +5,12 @@ use std::time::Duration;
 use rusqlite::Connection;
 use scaivault_core::ids::{RotationPolicyId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::RecordKind;
+use scaivault_core::ports::{ReadError, RecordKind};
 use scaivault_core::rotation::Assignment;
 use scaivault_core::time::Timestamp;
 
 use super::next_work::due as due_rows;
-use super::row::{Read, delete_one, doc, docs, int, limit, number, uint, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, number, rows, uint, unreadable, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "assignment";
@@ -144,6 +144,25 @@ pub(crate) fn find(
 ) -> Read<Option<Assignment>> {
     let sql = "SELECT tenant, path, doc FROM assignment WHERE tenant = ?1 AND path = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
+}
+
+/// The policy of a secret, without the rest of its attachment.
+pub(crate) fn policy_of(
+    conn: &Connection,
+    tenant: &TenantId,
+    path: &SecretPath,
+) -> Read<Option<RotationPolicyId>> {
+    let sql = "SELECT policy_id FROM assignment WHERE tenant = ?1 AND path = ?2";
+    let params = (tenant.as_str(), path.as_str());
+    let found = rows(conn, sql, params, |row| {
+        let text: String = row.get(0).map_err(unreadable)?;
+        RotationPolicyId::parse(&text).map_err(|_| ReadError::Undecodable {
+            table: TABLE,
+            column: "policy_id",
+            row: path.as_str().to_owned(),
+        })
+    });
+    Ok(found?.pop())
 }
 
 /// Those of several paths.

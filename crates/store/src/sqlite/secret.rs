@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension};
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{RecordKind, SecretFilter};
+use scaivault_core::ports::{RecordKind, SecretFilter, Served};
 use scaivault_core::seal::Sealed;
 use scaivault_core::secret::{SealedVersion, SecretHead, SecretType};
 use scaivault_core::time::Timestamp;
 
+use super::assignment;
 use super::row::{
     PATHS_END, Read, decode, delete_one, doc, docs, int, limit, rows, uint, undecodable,
     unreadable, write,
@@ -129,6 +130,23 @@ pub(crate) fn open(
         .optional()
         .map_err(unreadable)?
         .transpose()
+}
+
+/// As [`open`], with the attached policy.
+pub(crate) fn served(
+    conn: &Connection,
+    tenant: &TenantId,
+    path: &SecretPath,
+    version: Option<u64>,
+) -> Read<Option<Served>> {
+    let Some((head, version)) = open(conn, tenant, path, version)? else {
+        return Ok(None);
+    };
+    Ok(Some(Served {
+        head,
+        version,
+        policy_id: assignment::policy_of(conn, tenant, path)?,
+    }))
 }
 
 pub(crate) fn list(

@@ -39,6 +39,25 @@ pub async fn the_version_asked_for_is_opened(store: Subject) {
         (head.clone(), Some(sealed(&a, "app/db", 3)))
     );
     assert_eq!(open(Some(4)).await, (head.clone(), None));
+    // The same with the policy, as readers are served.
+    let of = path("app/db");
+    for (number, policy) in [(None, None), (Some(3), Some("1")), (Some(4), Some("1"))] {
+        if policy.is_some() && number == Some(3) {
+            let policy = rotation_policy(&a, "1");
+            put(
+                &store,
+                [Record::Assignment(assignment(&policy, "app/db", None))],
+            )
+            .await;
+        }
+        let served = store.secret_served(&a, &of, number).await.unwrap().unwrap();
+        assert_eq!((served.head, served.version), open(number).await);
+        let attached = store.assignment_find(&a, &of).await.unwrap();
+        assert_eq!(served.policy_id, attached.map(|row| row.policy_id));
+        assert_eq!(served.policy_id.is_some(), policy.is_some());
+    }
+    let none = store.secret_served(&a, &path("app/none"), None).await;
+    assert_eq!(none.unwrap(), None);
     assert_eq!(open(Some(0)).await, (head.clone(), None));
     assert_eq!(
         store
