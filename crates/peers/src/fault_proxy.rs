@@ -64,6 +64,8 @@ struct State {
     pairs: HashMap<u64, Pair>,
     next: u64,
     closed: bool,
+    /// Clients hear of no notification.
+    deaf: bool,
 }
 
 struct Shared {
@@ -110,6 +112,7 @@ impl FaultProxy {
                 pairs: HashMap::new(),
                 next: 0,
                 closed: false,
+                deaf: false,
             }),
             changed: Condvar::new(),
         });
@@ -156,6 +159,12 @@ impl FaultProxy {
     /// Every piece is this late, in each direction.
     pub fn delay(&self, by: Duration) {
         self.shared.state().delay = by;
+    }
+
+    /// From now on new connections to a PostgreSQL hear of no notification, as behind a pooler of
+    /// transactions. They must be in clear text.
+    pub fn deafen(&self) {
+        self.shared.state().deaf = true;
     }
 
     /// Lets so many bytes more through, whichever way, then resets all connections, once.
@@ -267,8 +276,18 @@ fn pump(
     shared: &Arc<Shared>,
 ) {
     let mut buffer = vec![0; 1 << 14];
+    let deaf = direction == Direction::ToClient && shared.state().deaf;
+    let mut messages = deaf.then(Messages::default);
     loop {
-        let read = from.read(&mut buffer).unwrap_or(0);
+        let mut read = from.read(&mut buffer).unwrap_or(0);
+        if let Some(messages) = messages.as_mut().filter(|_| read > 0) {
+            let kept = messages.without_notifications(&buffer[..read]);
+            read = kept.len();
+            buffer[..read].copy_from_slice(&kept);
+            if read == 0 {
+                continue;
+            }
+        }
         match fate(shared, direction, id, read) {
             Fate::Over => return,
             Fate::Lost if read == 0 => break,
@@ -290,6 +309,41 @@ fn pump(
     }
     if let Some(pair) = shared.state().pairs.remove(&id) {
         pair.end();
+    }
+}
+
+/// What a PostgreSQL tells, taken apart: a letter, a length, and the rest.
+#[derive(Default)]
+struct Messages {
+    /// The begin of a message whose length is not known yet.
+    begin: Vec<u8>,
+    /// What is still to come of the message before, and whether it is passed on.
+    left: usize,
+    passes: bool,
+}
+
+impl Messages {
+    fn without_notifications(&mut self, bytes: &[u8]) -> Vec<u8> {
+        const NOTIFICATION: u8 = b'A';
+        let mut kept = Vec::with_capacity(bytes.len());
+        for byte in bytes {
+            if self.left > 0 {
+                self.left -= 1;
+                kept.extend(self.passes.then_some(*byte));
+                continue;
+            }
+            self.begin.push(*byte);
+            if let [letter, a, b, c, d] = self.begin[..] {
+                let length = u32::from_be_bytes([a, b, c, d]);
+                self.left = usize::try_from(length).unwrap_or(4).saturating_sub(4);
+                self.passes = letter != NOTIFICATION;
+                if self.passes {
+                    kept.append(&mut self.begin);
+                }
+                self.begin.clear();
+            }
+        }
+        kept
     }
 }
 
@@ -413,6 +467,19 @@ mod tests {
         assert_eq!(ask(&mut one, 1).unwrap(), 2);
         assert!(ask(&mut one, 1).is_err());
         assert_eq!(ask(&mut client(&proxy), 1).unwrap(), 2);
+    }
+
+    #[test]
+    fn notifications_are_left_out_however_they_are_cut() {
+        let told = b"Z\0\0\0\x05IA\0\0\0\x08newsA\0\0\0\x04D\0\0\0\x06hi";
+        for size in 1..told.len() {
+            let mut messages = Messages::default();
+            let pieces = told.chunks(size);
+            let kept: Vec<u8> = pieces
+                .flat_map(|piece| messages.without_notifications(piece))
+                .collect();
+            assert_eq!(kept, b"Z\0\0\0\x05ID\0\0\0\x06hi");
+        }
     }
 
     #[test]

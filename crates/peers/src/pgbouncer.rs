@@ -52,29 +52,6 @@ impl Pgbouncer {
         }
     }
 
-    /// Starts one that pools transactions of a database of `upstream` for one role.
-    pub fn start_for(upstream: &Postgresql, database: &str, role: &str, password: &str) -> Self {
-        let dir = Server::directory("pgbouncer").expect("a directory");
-        let port = free_port();
-        let users = dir.path().join("users");
-        std::fs::write(&users, format!("\"{role}\" \"{password}\"\n")).expect("users");
-        let config = format!(
-            "[databases]\n{database} = host=127.0.0.1 port={} dbname={database}\n\
-             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n",
-            upstream.port(),
-            users.display(),
-        );
-        let file = dir.path().join("pgbouncer.ini");
-        std::fs::write(&file, config).expect("a configuration");
-        hand_over(dir.path());
-        let mut command = unprivileged(&program("pgbouncer", &["/usr/sbin"]));
-        command.current_dir(dir.path()).arg(&file);
-        Self {
-            server: Server::start(command, dir, port),
-        }
-    }
-
     /// Its port.
     pub fn port(&self) -> u16 {
         self.server.port()

@@ -14,14 +14,6 @@ use crate::node::Node;
 const ROLE: &str = "scaivault";
 const PASSWORD: &str = "nodes-of-a-test";
 
-/// The database's name.
-pub(crate) const DATABASE: &str = ROLE;
-
-/// Who logs in there.
-pub(crate) fn login() -> (&'static str, &'static str) {
-    (ROLE, PASSWORD)
-}
-
 const NAMES: [&str; 5] = ["node-a", "node-b", "node-c", "node-d", "node-e"];
 
 /// Settings of the stores of these tests.

@@ -56,8 +56,14 @@ async fn while_the_databases_disk_is_full_writes_are_refused() {
     prepare(&server);
     let cluster = Cluster::start(2, server.port(), &[]).await;
     let (a, b) = (cluster.root(0), cluster.root(1));
+    // It grows into the room there is until there is none.
+    for number in 0..20 {
+        let body = json!({ "data": { "number": number } });
+        let to = format!("/v1/secrets/n/n{number}");
+        a.put(&to, body).await.ok(201);
+    }
     server.disk().expect("a disk").fill();
-    let (kept, refused) = write_until_refused(&a, 0).await;
+    let (kept, refused) = write_until_refused(&a, 20).await;
     refused.refused(503, "service_unavailable");
     server.disk().expect("a disk").free();
     // A database that found no room for its log has ended.
