@@ -36,6 +36,8 @@ struct Pair {
     client: TcpStream,
     server: TcpStream,
     lost: bool,
+    /// Nothing passes any more.
+    hung: bool,
 }
 
 impl Pair {
@@ -148,6 +150,13 @@ impl FaultProxy {
         self.shared.changed.notify_all();
     }
 
+    /// The connections there are pass nothing any more, without a word to anybody, as when a
+    /// gateway has forgotten them; new ones pass.
+    pub fn hang(&self) {
+        let mut state = self.shared.state();
+        state.pairs.values_mut().for_each(|pair| pair.hung = true);
+    }
+
     /// What becomes of bytes from now on, in each direction.
     pub fn set(&self, to_server: Wire, to_client: Wire) {
         let mut state = self.shared.state();
@@ -242,6 +251,7 @@ fn serve(client: TcpStream, shared: &Arc<Shared>) -> std::io::Result<()> {
         client: client.try_clone()?,
         server: server.try_clone()?,
         lost: false,
+        hung: false,
     };
     let id = {
         let mut state = shared.state();
@@ -359,6 +369,9 @@ fn fate(shared: &Shared, direction: Direction, id: u64, read: usize) -> Fate {
         let Some(pair) = state.pairs.get_mut(&id) else {
             return Fate::Over;
         };
+        if pair.hung {
+            return Fate::Lost;
+        }
         match wire {
             Wire::Open => {
                 let bytes = read.min(state.left.unwrap_or(read));
@@ -446,6 +459,18 @@ mod tests {
             let heard = hear(&mut one);
             assert!(heard.is_err() && !is_silent(&heard), "{heard:?}");
         }
+    }
+
+    #[test]
+    fn what_hangs_stays_so_and_others_pass() {
+        let proxy = FaultProxy::start(successor());
+        let mut one = client(&proxy);
+        assert_eq!(ask(&mut one, 1).unwrap(), 2);
+        proxy.hang();
+        assert!(is_silent(&ask(&mut one, 1)));
+        assert_eq!(ask(&mut client(&proxy), 1).unwrap(), 2);
+        proxy.heal();
+        assert!(is_silent(&ask(&mut one, 1)));
     }
 
     #[test]

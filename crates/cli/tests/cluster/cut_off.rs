@@ -102,3 +102,30 @@ async fn a_node_that_is_cut_off_refuses_what_it_has_in_memory() {
     assert_eq!(verified["valid"], true, "{verified}");
     println!("{:.1?} in all", began.elapsed());
 }
+
+/// A gateway that forgets its connections, or a server that hangs: nobody is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_that_died_without_a_word_are_replaced() {
+    let _alone = crate::alone().await;
+    let server = Postgresql::start_with(|_| settings());
+    prepare(&server);
+    let cluster = Cluster::start(1, server.port(), &[]).await;
+    let root = cluster.root(0);
+    let body = json!({ "data": { "k": "one" } });
+    root.put(PATH, body).await.ok(201);
+    assert_eq!(value(&root).await, "one");
+    cluster.proxies[0].hang();
+    let began = Instant::now();
+    eventually("it reads and writes again", SOON * 2, async || {
+        let body = json!({ "data": { "k": "two" } });
+        let wrote = root.put(PATH, body).await;
+        assert!(matches!(wrote.status, 200 | 503), "{}", wrote.text);
+        let read = root.get(PATH).await;
+        (wrote.status == 200 && read.status == 200).then_some(())
+    })
+    .await;
+    println!("again after {:.1?}", began.elapsed());
+    assert_eq!(value(&root).await, "two");
+    let verified = root.get("/v1/audit/verify").await.ok(200);
+    assert_eq!(verified["valid"], true, "{verified}");
+}

@@ -47,7 +47,8 @@ impl Vault {
         busy: &[String],
         limit: usize,
     ) -> Result<Vec<ClaimedDelivery>, VaultError> {
-        let claimed = Claims::delivery_claim(&*self.store, self.now(), HOLD, busy, limit).await?;
+        let now = self.now_for_claims().await?;
+        let claimed = Claims::delivery_claim(&*self.store, now, HOLD, busy, limit).await?;
         Ok(claimed.into_iter().map(ClaimedDelivery).collect())
     }
 
