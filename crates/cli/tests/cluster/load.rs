@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::client::{Client, PAUSE};
-use crate::record::{Outcome, Read, Write};
+use crate::record::{Outcome, Read};
 
 /// Writes to one path before the next is begun.
 const WRITES_PER_PATH: u64 = 40;
@@ -26,7 +26,7 @@ pub(crate) async fn write(mut client: Client, writer: String, paths: Paths) {
         }
         let value = format!("{writer}-{number}");
         let body = json!({ "data": { "v": value }, "options": { "max_versions": 1000 } });
-        put(&mut client, path, value, body).await;
+        put(&mut client, &path, &value, body).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -41,7 +41,7 @@ pub(crate) async fn compete(mut client: Client, writer: String, contended: Vec<S
         let value = format!("{writer}-{number}");
         let options = json!({ "max_versions": 1000, "cas": version });
         let body = json!({ "data": { "v": value }, "options": options });
-        let wrote = put(&mut client, path.clone(), value, body).await;
+        let wrote = put(&mut client, &path, &value, body).await;
         if let Some(wrote) = wrote
             && wrote != version + 1
         {
@@ -66,13 +66,9 @@ pub(crate) async fn read(mut client: Client, paths: Paths) {
     }
 }
 
-async fn put(
-    client: &mut Client,
-    path: String,
-    value: String,
-    body: serde_json::Value,
-) -> Option<u64> {
+async fn put(client: &mut Client, path: &str, value: &str, body: serde_json::Value) -> Option<u64> {
     let to = format!("/v1/secrets/{path}");
+    let number = client.record.writes(path, value);
     let reply = client.ask(Method::PUT, &to, Some(body)).await;
     let outcome = Outcome::of(reply.as_ref());
     let version = reply
@@ -84,12 +80,7 @@ async fn put(
     {
         client.record.broken(format!("{to}: {}", reply.text));
     }
-    client.record.wrote(Write {
-        path,
-        value,
-        outcome,
-        version,
-    });
+    client.record.wrote(number, outcome, version);
     version.filter(|_| outcome == Outcome::Acknowledged)
 }
 
@@ -136,5 +127,5 @@ async fn get(client: &mut Client, path: &str) -> Option<(u64, String)> {
 pub(crate) async fn first(client: &mut Client, path: &str) {
     let value = format!("{path}-first");
     let body = json!({ "data": { "v": value }, "options": { "max_versions": 1000 } });
-    put(client, path.to_owned(), value, body).await;
+    put(client, path, &value, body).await;
 }

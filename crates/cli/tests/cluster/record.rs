@@ -77,14 +77,29 @@ impl Record {
         self.kept.lock().expect("nobody panics holding it")
     }
 
-    pub(crate) fn wrote(&self, write: Write) {
+    /// A write is about to be sent; its number. Until it is answered nobody knows of it, also when
+    /// its sender is gone by then.
+    pub(crate) fn writes(&self, path: &str, value: &str) -> usize {
         let mut kept = self.kept();
-        if let (Outcome::Acknowledged, Some(version)) = (write.outcome, write.version) {
+        kept.writes.push(Write {
+            path: path.to_owned(),
+            value: value.to_owned(),
+            outcome: Outcome::Unknown,
+            version: None,
+        });
+        kept.writes.len() - 1
+    }
+
+    /// What became of it.
+    pub(crate) fn wrote(&self, number: usize, outcome: Outcome, version: Option<u64>) {
+        let mut kept = self.kept();
+        let write = &mut kept.writes[number];
+        (write.outcome, write.version) = (outcome, version);
+        if let (Outcome::Acknowledged, Some(version)) = (outcome, version) {
             let at = (Instant::now(), version);
             let path = write.path.clone();
             kept.acknowledged.entry(path).or_default().push(at);
         }
-        kept.writes.push(write);
     }
 
     pub(crate) fn read(&self, read: Read) {

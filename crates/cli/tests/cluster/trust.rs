@@ -13,16 +13,6 @@ use crate::record::{Outcome, Read, Record, Write};
 use crate::rotated::Rotated;
 use crate::{checker, clients};
 
-fn write(path: &str, value: &str, outcome: Outcome, version: Option<u64>) -> Write {
-    let (path, value) = (path.to_owned(), value.to_owned());
-    Write {
-        path,
-        value,
-        outcome,
-        version,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_faults_nothing_is_broken_and_each_breach_is_seen() {
     let _alone = crate::alone().await;
@@ -55,8 +45,11 @@ async fn without_faults_nothing_is_broken_and_each_breach_is_seen() {
     let put = root.record.all().0;
     let acknowledged = |one: &&Write| one.outcome == Outcome::Acknowledged;
     let real = put.iter().find(acknowledged).expect("a write");
-    lies.wrote(write(&real.path, "never", Outcome::Acknowledged, Some(1)));
-    lies.wrote(write(&real.path, &real.value, Outcome::Refused, None));
+    let lie = |value: &str, outcome, version| {
+        lies.wrote(lies.writes(&real.path, value), outcome, version);
+    };
+    lie("never", Outcome::Acknowledged, Some(1));
+    lie(&real.value, Outcome::Refused, None);
     lies.read(Read {
         path: real.path.clone(),
         version: 1,
