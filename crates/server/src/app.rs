@@ -131,9 +131,6 @@ impl App {
     /// What keeps the store from serving, at most [`PROBE_AGE_MAX`] ago. A transaction that
     /// failed since outdates good news.
     pub(crate) async fn store_trouble(&self) -> Option<String> {
-        if let Some(trouble) = self.vault.clock_trouble() {
-            return Some(trouble);
-        }
         let (vault, storage) = (self.vault.clone(), self.storage.clone());
         let look = async move {
             let failed_before = storage.stats().commits_failed;

@@ -3,19 +3,17 @@
 //! database passes them on; behind a pooler that does not, only looking by the clock is left.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use scaivault_core::ports::{ChangeFeed, Changes, ReadError};
-use scaivault_core::time::Timestamp;
 use tokio::sync::{Mutex, Notify};
 
 use crate::conn::{Conn, Connector};
 use crate::pool::Pool;
 use crate::refusal::unreadable;
 use crate::sql::change::{self, Seen};
-use crate::sql::row::{Read, get};
+use crate::sql::row::Read;
 use crate::store::PostgresStore;
 
 /// How long a look may take, connecting included.
@@ -32,8 +30,6 @@ pub(crate) struct Feed {
     maker: String,
     state: Mutex<State>,
     heard: Arc<Notify>,
-    /// The database's time in the last look, in µs; 0 before the first.
-    time: AtomicI64,
 }
 
 #[derive(Default)]
@@ -50,7 +46,6 @@ impl Feed {
             maker,
             state: Mutex::default(),
             heard: Arc::default(),
-            time: AtomicI64::new(0),
         }
     }
 
@@ -70,8 +65,6 @@ impl Feed {
         };
         let rows = rows.map_err(|error| unreadable(&error))?;
         let (seen, changes) = state.seen.take_in(&rows, &self.chain, &self.maker)?;
-        let time = rows.first().map(|row| get(row, 5)).transpose()?;
-        self.time.store(time.unwrap_or(0), Ordering::Release);
         state.seen = seen;
         state.conn = Some(conn);
         Ok(changes)
@@ -97,11 +90,6 @@ impl ChangeFeed for PostgresStore {
 
     async fn news(&self) {
         self.feed.heard.notified().await;
-    }
-
-    fn store_time(&self) -> Option<Timestamp> {
-        let time = self.feed.time.load(Ordering::Acquire);
-        (time != 0).then(|| Timestamp::from_micros(time))
     }
 }
 

@@ -10,7 +10,6 @@ use super::unit::{Op, Record, Unit};
 use crate::identity::TokenHash;
 use crate::ids::TenantId;
 use crate::path::SecretPath;
-use crate::time::Timestamp;
 
 /// More secrets or tokens than this are told as "everything".
 const NAMED_MAX: usize = 2_000;
@@ -142,12 +141,6 @@ pub trait ChangeFeed: Send + Sync {
     /// Completes when there may be something to look for. It may come late or never: whoever must
     /// be certain looks by the clock.
     async fn news(&self);
-
-    /// What time it was by the store's own clock in the last look that succeeded; `None` where it
-    /// has no clock of its own. All nodes are compared with it: who differs too much stands back.
-    fn store_time(&self) -> Option<Timestamp> {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -47,8 +47,7 @@ impl Vault {
         busy: &[String],
         limit: usize,
     ) -> Result<Vec<ClaimedDelivery>, VaultError> {
-        let now = self.now_for_claims().await?;
-        let claimed = Claims::delivery_claim(&*self.store, now, HOLD, busy, limit).await?;
+        let claimed = Claims::delivery_claim(&*self.store, self.now(), HOLD, busy, limit).await?;
         Ok(claimed.into_iter().map(ClaimedDelivery).collect())
     }
 

@@ -42,8 +42,7 @@ impl Vault {
         busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<ClaimedProbe>, VaultError> {
-        let now = self.now_for_claims().await?;
-        let rows = Claims::probe_claim(&*self.store, now, HOLD, busy, limit).await?;
+        let rows = Claims::probe_claim(&*self.store, self.now(), HOLD, busy, limit).await?;
         Ok(rows.into_iter().map(ClaimedProbe).collect())
     }
 

@@ -69,8 +69,8 @@ impl Vault {
         busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<ClaimedRotation>, VaultError> {
-        let now = self.now_for_claims().await?;
-        let rows = Claims::rotation_claim_at_targets(&*self.store, now, HOLD, busy, limit).await?;
+        let rows =
+            Claims::rotation_claim_at_targets(&*self.store, self.now(), HOLD, busy, limit).await?;
         Ok(rows.into_iter().map(ClaimedRotation).collect())
     }
 
@@ -88,9 +88,9 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read or written; what was claimed comes free again by itself.
     pub async fn schedule_run_once(&self) -> Result<usize, VaultError> {
-        let now = self.now_for_claims().await?;
-        let assignments = Claims::assignment_claim(&*self.store, now, HOLD, CLAIM_MAX).await?;
-        let rotations = Claims::rotation_claim(&*self.store, now, HOLD, CLAIM_MAX).await?;
+        let assignments =
+            Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
+        let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let looked_at = assignments.len() + rotations.len();
         // Side by side, so that their commits share a sync. One row that cannot be worked on must
         // not stand before the others for ever; a store that does not serve stands before all.

@@ -21,8 +21,7 @@ pub(crate) const NEWS: &str = "NOTIFY scaivault_changes";
 pub(crate) const LISTEN: &str = "LISTEN scaivault_changes";
 
 /// Everything after these numbers, by chain. One statement, so one look.
-pub(crate) const LOOK: &str = "SELECT h.chain, h.batch, h.pruned, c.maker, c.changes,
-        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+pub(crate) const LOOK: &str = "SELECT h.chain, h.batch, h.pruned, c.maker, c.changes
     FROM store_head h
     LEFT JOIN unnest($1::text[], $2::bigint[]) AS seen (chain, batch) ON seen.chain = h.chain
     LEFT JOIN store_change c ON c.chain = h.chain AND c.batch > seen.batch";
