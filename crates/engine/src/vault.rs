@@ -1,6 +1,7 @@
 //! The vault: ports, caches, and the one way to commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
@@ -78,6 +79,13 @@ impl Vault {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How long ago that was, by the clock that says longer: one that was set back must not make
+    /// a pause look short.
+    pub(crate) fn took_since(&self, then: Timestamp, begun: Duration) -> Duration {
+        let took = self.clock.monotonic().saturating_sub(begun);
+        took.max(self.now().since(then))
     }
 
     /// The store, for health and figures.
