@@ -339,7 +339,7 @@ async fn a_storm_loses_nothing() {
     let broken = record.all_broken();
     if !broken.is_empty() {
         for node in &storm.cluster.nodes {
-            let file = format!("/tmp/storm-{seed}-{}.log", node.name);
+            let file = std::env::temp_dir().join(format!("storm-{seed}-{}.log", node.name));
             let _ = std::fs::write(file, node.log());
         }
     }
