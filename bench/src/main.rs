@@ -13,6 +13,7 @@
 //! one in `all.rs`.
 
 mod all;
+mod callgrind;
 mod constant;
 mod due;
 mod engine;
@@ -22,6 +23,7 @@ mod machine;
 mod moved;
 mod ratio;
 mod read;
+mod read_cost;
 mod rotate;
 mod rotate_database;
 mod seed;
@@ -46,6 +48,8 @@ struct Cli {
 enum What {
     /// Audited reads, beside a server that answers a constant.
     Read(read::ReadArgs),
+    /// Instructions and allocations of a read, counted by callgrind.
+    ReadCost(read_cost::ReadCostArgs),
     /// Durable writes.
     Write(write::WriteArgs),
     /// Start-up time and memory with many secrets.
@@ -68,6 +72,7 @@ enum What {
 fn main() -> Result<()> {
     match Cli::parse().what {
         What::Read(args) => on_one_thread(read::run(args)),
+        What::ReadCost(args) => on_one_thread(read_cost::run(args)),
         What::Write(args) => on_one_thread(write::run(args)),
         What::Start(args) => on_one_thread(start::run(args)),
         What::Due(args) => on_one_thread(due::run(args)),

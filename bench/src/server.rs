@@ -34,7 +34,7 @@ impl Place {
         made.with_context(|| format!("no directory can be made in {}", self.dir.display()))
     }
 
-    fn binary(&self) -> Result<PathBuf> {
+    pub(crate) fn binary(&self) -> Result<PathBuf> {
         let binary = match &self.server {
             Some(given) => given.clone(),
             None => std::env::current_exe()?.with_file_name("scaivault"),

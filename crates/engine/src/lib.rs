@@ -47,7 +47,8 @@ pub use rotation::{
     Rehearsal, RehearsalStep, RotationPolicyChange, RotationPolicyDraft, RotationView, Stuck,
 };
 pub use secrets::{
-    Acknowledgement, Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
+    Acknowledgement, Deleted, Frame, MetadataChange, ReadSecret, SecretDetails, SecretWrite,
+    Written,
 };
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

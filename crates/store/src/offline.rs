@@ -27,7 +27,12 @@ impl OfflineStore {
             conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
             Ok(conn)
         });
+        let known = migrate::known();
         let conn = match looked {
+            // Power was lost while the file was made, and nothing is in it yet.
+            Err(error) if connect::needs_rollback(&error) => {
+                return Err(OpenError::Older { found: 0, known });
+            }
             // No log, and no way to make its index: nobody has the store open, read it as it is.
             Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
                 connect::immutable(path)
@@ -36,7 +41,6 @@ impl OfflineStore {
         };
         let conn = conn.map_err(|error| OpenError::engine(path, error))?;
         let found = migrate::check(&conn, path)?;
-        let known = migrate::known();
         if found < known {
             return Err(OpenError::Older { found, known });
         }
