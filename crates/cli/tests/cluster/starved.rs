@@ -1,8 +1,6 @@
 //! The database lacks something: room, connections. What is refused is not there, what was
 //! acknowledged is, and the nodes go on by themselves.
 
-use std::time::Duration;
-
 use scaivault_peers::postgresql::Postgresql;
 use scaivault_peers::postgresql_pair::PostgresqlPair;
 use serde_json::json;
@@ -66,13 +64,17 @@ async fn while_the_databases_disk_is_full_writes_are_refused() {
     let (kept, refused) = write_until_refused(&a, 20).await;
     refused.refused(503, "service_unavailable");
     server.disk().expect("a disk").free();
-    // A database that found no room for its log has ended.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    if server.is_gone() {
-        server.start_again();
+    for root in [&a, &b] {
+        eventually("it is ready again", SOON * 3, async || {
+            // A database that found no room for its log ends, at once or when it recovers.
+            if server.is_gone() {
+                tokio::task::block_in_place(|| server.start_again());
+            }
+            let ready = root.anonymous().get("/v1/health/ready").await;
+            (ready.status == 200).then_some(())
+        })
+        .await;
     }
-    ready_again(&a).await;
-    ready_again(&b).await;
     all_there(&b, kept).await;
     let lost = b.get(&format!("/v1/secrets/n/n{kept}")).await;
     assert!(matches!(lost.status, 200 | 404), "{}", lost.text);
