@@ -91,6 +91,8 @@ actions! {
     FederationSync = "federation_sync";
     IdentitySync = "identity_sync";
     ExportCreated = "export_created";
+    StoreReconcile = "store_reconcile";
+    StoreResume = "store_resume";
 }
 
 /// One row. Its JSON form, behind its id, is what the hash chain covers.

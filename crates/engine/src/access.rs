@@ -34,6 +34,24 @@ pub enum AuthError {
     Unavailable(String),
 }
 
+/// Whether the caller may, by these grants of his.
+pub(crate) fn decided(
+    caller: &Caller,
+    grants: &Grants,
+    permission: Permission,
+    path: &SecretPath,
+    now: Timestamp,
+) -> Result<Grant, DenialReason> {
+    let attempt = Attempt {
+        permission,
+        path,
+        source_ip: caller.source_ip,
+        mfa_at: caller.principal.mfa_at,
+        now,
+    };
+    decide(&caller.principal, grants, &attempt).map_err(|denial| denial.reason)
+}
+
 impl Vault {
     /// The principal a local token speaks for.
     ///
@@ -120,19 +138,16 @@ impl Vault {
         path: &SecretPath,
         now: Timestamp,
     ) -> Result<Result<Grant, DenialReason>, VaultError> {
-        let grants = if caller.principal.is_root {
-            Arc::default()
-        } else {
-            self.grants_of(&caller.principal).await?
-        };
-        let attempt = Attempt {
-            permission,
-            path,
-            source_ip: caller.source_ip,
-            mfa_at: caller.principal.mfa_at,
-            now,
-        };
-        Ok(decide(&caller.principal, &grants, &attempt).map_err(|denial| denial.reason))
+        let grants = self.grants_for(caller).await?;
+        Ok(decided(caller, &grants, permission, path, now))
+    }
+
+    /// What the caller's decisions go by: for one that makes many at once, see [`decided`].
+    pub(crate) async fn grants_for(&self, caller: &Caller) -> Result<Arc<Grants>, VaultError> {
+        match caller.principal.is_root {
+            true => Ok(Arc::default()),
+            false => self.grants_of(&caller.principal).await,
+        }
     }
 
     /// Decides a request that has no path: the scope alone.

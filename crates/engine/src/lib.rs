@@ -44,11 +44,12 @@ pub use receivers::{
 };
 pub use rotation::{
     Act, Attach, AttachTo, Attachment, ClaimedProbe, ClaimedRotation, DebtFigures, DueDebt,
-    Rehearsal, RehearsalStep, RotationPolicyChange, RotationPolicyDraft, RotationView, Stuck,
+    Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,
+    RotationPolicyDraft, RotationView, Stuck,
 };
 pub use secrets::{
     Acknowledgement, Deleted, Frame, MetadataChange, ReadSecret, SecretDetails, SecretWrite,
-    Written,
+    Written, value_place,
 };
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

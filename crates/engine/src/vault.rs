@@ -13,6 +13,7 @@ use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::Caches;
 use crate::neighbours::Neighbours;
+use crate::rotation::LastLook;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
@@ -56,6 +57,7 @@ pub struct Vault {
     pub(crate) tally: Tally,
     pub(crate) settlement: Settlement,
     pub(crate) neighbours: Neighbours,
+    pub(crate) last_look: LastLook,
 }
 
 impl Vault {
@@ -73,6 +75,7 @@ impl Vault {
             tally: Tally::default(),
             settlement: Settlement::default(),
             neighbours: Neighbours::new(ports.feed),
+            last_look: LastLook::default(),
         }
     }
 

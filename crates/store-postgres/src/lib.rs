@@ -27,9 +27,11 @@ mod sql;
 mod step;
 mod store;
 mod tls;
+mod transfer_sides;
 mod writer;
 
 pub use clock::StoreClock;
 pub use options::{OpenError, PostgresOptions};
 pub use scaivault_store::ChainMac;
 pub use store::{AuditStartError, PostgresStore};
+pub use transfer_sides::{PostgresDestination, PostgresSource};

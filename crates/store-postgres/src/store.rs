@@ -25,6 +25,7 @@ use crate::refusal::text;
 use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
 use crate::sql::{audit_index, audit_read, audit_verify, change, migrate};
+use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
 
 /// How long a health probe waits for its write.
@@ -88,6 +89,7 @@ impl PostgresStore {
             .await
             .map_err(|error| OpenError::Unavailable(text(&error)))?;
         migrate::migrate(&conn).await?;
+        refuse_unfinished(&conn).await?;
         let head = head::open(&conn, &options.node, entropy)
             .await
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;

@@ -86,6 +86,9 @@ pub enum OpenError {
         /// The one needed.
         known: i64,
     },
+    /// A copy into it was begun and not finished.
+    #[error("a copy into this store has not been finished: run 'scaivault store copy' again")]
+    Unfinished,
     /// The database engine refused.
     #[error("the database does not open")]
     Engine(#[source] rusqlite::Error),

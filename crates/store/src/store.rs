@@ -18,7 +18,7 @@ use crate::options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
 use crate::prepared::Prepared;
 use crate::readers::Readers;
 use crate::sqlite::connect::Durability;
-use crate::sqlite::{audit_segment, connect, head, meta, migrate};
+use crate::sqlite::{audit_segment, connect, head, meta, migrate, transfer};
 use crate::stats::StoreStats;
 use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
 
@@ -174,6 +174,9 @@ fn open_writer(
         .map_err(|error| OpenError::engine(&source.path, error))?;
     let conn = &opened.0;
     migrate::migrate(conn, &source.path)?;
+    if transfer::number(conn, transfer::COPYING).map_err(OpenError::Engine)? != 0 {
+        return Err(OpenError::Unfinished);
+    }
     let damaged = |error: scaivault_core::ports::ReadError| OpenError::Damaged(error.to_string());
     let head = match head::read(conn).map_err(damaged)? {
         Some(head) => head,

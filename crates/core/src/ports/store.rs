@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::marks::MarkReads;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
@@ -162,6 +163,18 @@ pub trait AssignmentReads {
         tenant: &TenantId,
         path: &SecretPath,
     ) -> Read<Option<Assignment>>;
+    /// The attachments of these secrets, in any order.
+    async fn assignment_of(
+        &self,
+        tenant: &TenantId,
+        paths: &[SecretPath],
+    ) -> Read<Vec<Assignment>> {
+        let mut found = Vec::new();
+        for path in paths {
+            found.extend(self.assignment_find(tenant, path).await?);
+        }
+        Ok(found)
+    }
     /// The attachments of a policy, by path.
     async fn assignment_list(
         &self,
@@ -543,6 +556,7 @@ pub trait Store:
     + ConsumerReads
     + AuditReads
     + KeyReads
+    + MarkReads
     + Claims
     + Send
     + Sync

@@ -12,7 +12,7 @@ use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, Effect, Login, Op, Record, RotationFilter, RotationReads, RunReads,
+    AssignmentReads, Effect, Login, MarkReads, Op, Record, RotationFilter, RotationReads, RunReads,
     SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{Assignment, Phase};
@@ -74,6 +74,9 @@ impl Vault {
         busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<DueDebt>, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Ok(Vec::new());
+        }
         let rows = RunReads::debt_due(&*self.store, self.now(), DUE_LOOK).await?;
         let mut taken: BTreeSet<TargetId> = busy.iter().cloned().collect();
         let firsts = rows
@@ -230,6 +233,7 @@ impl Vault {
             return Ok(ToTell::default());
         };
         let tenant = &debt.tenant;
+        let marks = MarkReads::marks(&*self.store).await?;
         let rotation = RotationReads::rotation_find(&*self.store, tenant, rotation_id).await?;
         let switched_at = rotation.as_ref().and_then(|row| {
             let at = row.at_target.as_ref()?;
@@ -240,7 +244,8 @@ impl Vault {
                 .stored_value(tenant, path, Some(*version), true)
                 .await?,
             keep: self.stored_value(tenant, path, None, true).await?,
-            epoch: self.fence_above(tenant, path).await?,
+            // What was sent before a restore, by rotations that it forgot, is older, too.
+            epoch: self.fence_above(tenant, path).await?.max(marks.fence()),
             switched_at,
         })
     }

@@ -1,5 +1,7 @@
 //! Everything about secrets that answers without a value: lists, metadata, versions, consumers.
 
+use std::collections::HashMap;
+
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::consumer::Consumer;
@@ -10,6 +12,7 @@ use scaivault_core::rotation::Assignment;
 use scaivault_core::secret::{SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
 
+use crate::access::decided;
 use crate::caller::Caller;
 use crate::error::{Missing, VaultError};
 use crate::vault::Vault;
@@ -50,16 +53,20 @@ impl Vault {
         let mut after = after.map(str::to_owned);
         let mut scanned = 0;
         let mut next = None;
+        let grants = self.grants_for(caller).await?;
+        // Most often all of them are visible: a page and one more, to see whether there is more.
+        let mut step = (limit + 1).min(SCAN_STEP);
         'scan: loop {
             let rows = SecretReads::secret_list(
                 &*self.store,
                 caller.tenant(),
                 filter,
                 after.as_deref(),
-                SCAN_STEP,
+                step,
             )
             .await?;
-            let last_page = rows.len() < SCAN_STEP;
+            let last_page = rows.len() < step;
+            step = SCAN_STEP;
             scanned += rows.len();
             for head in rows {
                 if found.len() == limit {
@@ -67,9 +74,8 @@ impl Vault {
                     break 'scan;
                 }
                 after = Some(head.path.as_str().to_owned());
-                let allowed = self
-                    .decision(caller, Permission::List, &head.path, self.now())
-                    .await?;
+                let now = self.now();
+                let allowed = decided(caller, &grants, Permission::List, &head.path, now);
                 if allowed.is_ok() {
                     found.push(head);
                 }
@@ -82,12 +88,20 @@ impl Vault {
                 break;
             }
         }
-        let mut secrets = Vec::with_capacity(found.len());
-        for head in found {
-            let assignment =
-                AssignmentReads::assignment_find(&*self.store, &head.tenant, &head.path).await?;
-            secrets.push((head, assignment));
-        }
+        let paths: Vec<SecretPath> = found.iter().map(|head| head.path.clone()).collect();
+        let attached =
+            AssignmentReads::assignment_of(&*self.store, caller.tenant(), &paths).await?;
+        let mut attached: HashMap<SecretPath, Assignment> = attached
+            .into_iter()
+            .map(|assignment| (assignment.path.clone(), assignment))
+            .collect();
+        let secrets: Vec<(SecretHead, Option<Assignment>)> = found
+            .into_iter()
+            .map(|head| {
+                let assignment = attached.remove(&head.path);
+                (head, assignment)
+            })
+            .collect();
         let extra = AuditExtra {
             count: u64::try_from(secrets.len()).ok(),
             ..AuditExtra::default()

@@ -17,4 +17,4 @@ pub use frame::Frame;
 pub use metadata::MetadataChange;
 pub use read::ReadSecret;
 pub(crate) use write::{DATA_PLACE_KIND, data_place};
-pub use write::{SecretWrite, Written};
+pub use write::{SecretWrite, Written, value_place};

@@ -125,6 +125,16 @@ impl AssignmentReads for PostgresStore {
             .await
     }
 
+    async fn assignment_of(
+        &self,
+        tenant: &TenantId,
+        paths: &[SecretPath],
+    ) -> Read<Vec<Assignment>> {
+        let paths: Vec<&str> = paths.iter().map(SecretPath::as_str).collect();
+        let sql = select!("WHERE tenant = $1 AND path = ANY($2)");
+        self.held(TABLE, sql, &[&tenant.as_str(), &paths]).await
+    }
+
     async fn assignment_list(
         &self,
         tenant: &TenantId,

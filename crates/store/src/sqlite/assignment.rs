@@ -146,6 +146,19 @@ pub(crate) fn find(
     doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
 }
 
+/// Those of several paths.
+pub(crate) fn of(
+    conn: &Connection,
+    tenant: &TenantId,
+    paths: &[SecretPath],
+) -> Read<Vec<Assignment>> {
+    let mut found = Vec::new();
+    for path in paths {
+        found.extend(find(conn, tenant, path)?);
+    }
+    Ok(found)
+}
+
 pub(crate) fn list(
     conn: &Connection,
     tenant: &TenantId,

@@ -311,6 +311,15 @@ pub async fn rotations_and_attachments_by_target_and_group(store: Subject) {
         |after, limit| store.assignment_in_group(&a, "g2", after, limit),
         |row| row.path
     );
+    // Those of some secrets: what has none, or is nowhere, is left out.
+    let asked = ["s/5", "s/none", "s/1"].map(path);
+    let mut found: Vec<_> = store.assignment_of(&a, &asked).await.unwrap();
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    let paths: Vec<_> = found.iter().map(|row| row.path.as_str()).collect();
+    assert_eq!(paths, ["s/1", "s/5"]);
+    let whole = store.assignment_find(&a, &path("s/5")).await.unwrap();
+    assert_eq!(found.pop(), whole);
+    assert!(store.assignment_of(&a, &[]).await.unwrap().is_empty());
     // An attachment that leaves is not found any more.
     let found = store.assignment_find(&a, &path("s/5")).await.unwrap();
     let mut gone = found.unwrap();
