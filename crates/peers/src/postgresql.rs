@@ -1,11 +1,13 @@
 //! PostgreSQL, with everything it is told in its log.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::{Server, free_port, program, run};
+use crate::small_disk::SmallDisk;
 
 /// The superuser's name.
 pub const SUPERUSER: &str = "postgres";
@@ -49,6 +51,15 @@ pub(crate) fn hand_over(dir: &Path) {
     }
 }
 
+fn small_disk(dir: &Path, megabytes: Option<u32>) -> Option<SmallDisk> {
+    let data = dir.join("data");
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&data)
+        .expect("a directory");
+    SmallDisk::mount(&data, megabytes?)
+}
+
 fn output(mut command: Command) -> Result<String, String> {
     let out = command.output().expect("the program runs");
     let text = String::from_utf8_lossy(&out.stdout).trim_end().to_owned();
@@ -62,6 +73,17 @@ fn output(mut command: Command) -> Result<String, String> {
 pub struct Postgresql {
     server: Server,
     settings: Vec<String>,
+    disk: Option<SmallDisk>,
+}
+
+/// The disk must be free before the directory that it is mounted in goes.
+impl Drop for Postgresql {
+    fn drop(&mut self) {
+        if self.disk.is_some() {
+            self.kill_hard();
+        }
+        self.disk = None;
+    }
 }
 
 impl Postgresql {
@@ -73,7 +95,18 @@ impl Postgresql {
     /// Starts one with further settings (`name=value`), told the directory where files for it can
     /// be put.
     pub fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        Self::start_in(settings, None)
+    }
+
+    /// Starts one whose data is on a disk of so many megabytes, where mounting is permitted; on
+    /// the common one otherwise.
+    pub fn start_on_small_disk(megabytes: u32, settings: &[String]) -> Self {
+        Self::start_in(|_| settings.to_vec(), Some(megabytes))
+    }
+
+    fn start_in(settings: impl FnOnce(&Path) -> Vec<String>, megabytes: Option<u32>) -> Self {
         let dir = Server::directory("postgresql").expect("a directory");
+        let disk = small_disk(dir.path(), megabytes);
         let password = dir.path().join("password");
         std::fs::write(&password, PASSWORD).expect("a password file");
         let settings = settings(dir.path());
@@ -85,12 +118,41 @@ impl Postgresql {
             .args(["-U", SUPERUSER, "--auth=scram-sha-256", "-E", "UTF8"])
             .args(["--locale=C", "--no-sync"])
             .arg(format!("--pwfile={}", password.display()));
+        if disk.is_some() {
+            init.arg("--wal-segsize=1");
+        }
         output(init).expect("initdb");
+        Self::on_files(dir, settings, disk)
+    }
+
+    /// Starts a standby of `primary`, on a copy of its files, which follows it by a slot of this
+    /// name. It goes by the name `standby` there.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_standby(primary: &Self, slot: &str, megabytes: Option<u32>) -> Self {
+        let dir = Server::directory("postgresql").expect("a directory");
+        let disk = small_disk(dir.path(), megabytes);
+        hand_over(dir.path());
+        let mut copy = unprivileged(&program("pg_basebackup", &DEBIAN));
+        copy.current_dir(dir.path())
+            .env("PGPASSWORD", PASSWORD)
+            .args(["-h", "127.0.0.1", "-U", SUPERUSER, "-w", "-R"])
+            .args(["-p", &primary.port().to_string()])
+            .args(["-X", "stream", "--checkpoint=fast", "--no-sync"])
+            .args(["-C", "-S", slot, "-D"])
+            .arg(dir.path().join("data"));
+        output(copy).expect("pg_basebackup");
+        Self::on_files(dir, primary.settings.clone(), disk)
+    }
+
+    fn on_files(dir: tempfile::TempDir, settings: Vec<String>, disk: Option<SmallDisk>) -> Self {
         let port = free_port();
         let command = Self::command(dir.path(), port, &settings);
         let started = Self {
             server: Server::start(command, dir, port),
             settings,
+            disk,
         };
         started.await_ready();
         started
@@ -110,6 +172,7 @@ impl Postgresql {
             "log_connections=on",
             "log_line_prefix=%u ",
             "shared_buffers=16MB",
+            "cluster_name=standby",
         ];
         for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
@@ -160,9 +223,57 @@ impl Postgresql {
         self.server.kill();
     }
 
+    /// Ends all of its processes as a power loss would, without a word to anybody.
+    pub fn kill_hard(&mut self) {
+        // Paused, it starts no further process while those it has are looked up.
+        self.server.pause(true);
+        let of = |id: u32| {
+            let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+            let children = children.unwrap_or_default();
+            let ids = children.split_whitespace().map(str::to_owned);
+            ids.collect::<Vec<_>>()
+        };
+        let children = self.server.id().map(of).unwrap_or_default();
+        self.server.kill();
+        for child in &children {
+            let id = child.parse().ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(id) = id {
+                let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+            }
+        }
+        let begun = Instant::now();
+        let alive = |child: &String| {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while children.iter().any(alive) && begun.elapsed() < READY_MAX {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The disk of its own, when it has one.
+    pub fn disk(&self) -> Option<&SmallDisk> {
+        self.disk.as_ref()
+    }
+
+    /// Whether its process has ended.
+    pub fn is_gone(&mut self) -> bool {
+        self.server.is_gone()
+    }
+
+    /// A standby becomes a server that takes writes.
+    pub fn promote(&self) {
+        self.sql("SELECT pg_promote(true, 60)");
+    }
+
     /// Ends it and starts it again on the same port and data.
     pub fn restart(&mut self) {
         self.kill();
+        self.start_again();
+    }
+
+    /// Starts it again on the same port and data, after [`Postgresql::kill_hard`].
+    pub fn start_again(&mut self) {
         let command = Self::command(self.server.dir(), self.port(), &self.settings);
         self.server.restart(command);
         self.await_ready();

@@ -122,6 +122,17 @@ impl Server {
         }
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Whether it has ended by itself, or was ended.
+    pub fn is_gone(&mut self) -> bool {
+        let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
+        self.child.as_mut().is_none_or(ended)
+    }
+
     /// Starts it again on the same port and files.
     pub fn restart(&mut self, mut command: Command) {
         self.kill();

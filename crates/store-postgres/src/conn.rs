@@ -133,6 +133,11 @@ impl Conn {
         self.client.is_closed()
     }
 
+    /// Ends the session; whoever waits for an answer is told that it is lost.
+    pub(crate) fn end(&self) {
+        self.connection.abort();
+    }
+
     /// Prepares a statement, once per session.
     pub(crate) async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         if let Some(known) = self.statements.lock().get(sql) {

@@ -11,6 +11,7 @@ use futures_util::future::join;
 use scaivault_core::ports::{Changes, CommitError, Committed};
 use scaivault_store::ChainMac;
 use scaivault_store::audit::{SegmentBuilder, mac_message};
+use tokio::time::timeout;
 
 use super::queue::{Outcome, Shared, Work};
 use super::settle::{Again, Failure, Verdict};
@@ -26,6 +27,9 @@ use crate::step::{self, Broken, Last, Step};
 
 /// How often a transaction of which nothing is there is tried.
 const TRIES_MAX: u32 = 4;
+
+/// What a session is given up for.
+pub(super) const SILENT: &str = "no answer from the database in time";
 
 pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -155,12 +159,27 @@ impl Writer {
         self.shared.counters.committed(applied, refused, rows, took);
     }
 
+    /// A session may die without a word: a gateway forgets it, a server hangs. After the time that
+    /// callers wait it is ended here, and whatever waited for it goes on as with any that is lost.
     async fn transact(&mut self, units: &[Prepared]) -> Result<Vec<Outcome>, Failure> {
-        self.connect().await?;
+        let patience = self.shared.commit_timeout;
+        match timeout(patience, self.connect()).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(Failure::lost(SILENT)),
+        }
         let Some(conn) = self.conn.take() else {
             return Err(Failure::lost("no connection"));
         };
-        let done = self.transact_on(&conn, units).await;
+        let done = {
+            let mut work = Box::pin(self.transact_on(&conn, units));
+            match timeout(patience, &mut work).await {
+                Ok(done) => done,
+                Err(_) => {
+                    conn.end();
+                    work.await
+                }
+            }
+        };
         self.conn = Some(conn);
         done
     }
@@ -174,13 +193,14 @@ impl Writer {
         let rows = units.iter().map(|unit| unit.audit.rows()).sum();
         let rows = if mac.is_some() { rows } else { 0 };
         let mut places = self.places.take();
-        let (began, place) = join(
-            self.begin(conn),
+        let allocating = timeout(
+            self.shared.commit_timeout,
             allocate(&self.connector, &mut places, rows),
-        )
-        .await;
+        );
+        let (began, place) = join(self.begin(conn), allocating).await;
         self.places = places;
         began?;
+        let place = place.map_err(|_| Failure::lost(SILENT))?;
         self.segment.begin(self.head.last_seq, self.head.head);
         let place = place.map_err(|error| Failure::before(&error))?;
         let mut rest = Rest::default();

@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     waiting: Mutex<Waiting>,
     wake: Notify,
     queue_max: usize,
-    commit_timeout: Duration,
+    pub(super) commit_timeout: Duration,
     pub(crate) mac: RwLock<Option<Arc<dyn ChainMac>>>,
     /// The last row of the node's chain, and the last one indexed as far as is known here.
     grown: watch::Sender<(u64, u64)>,

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::Error;
 
-use super::batch::Writer;
+use super::batch::{SILENT, Writer};
 use super::queue::Outcome;
 use crate::conn::{Conn, Purpose};
 use crate::refusal::{is_lost, is_transient, text};
@@ -123,8 +123,9 @@ impl Writer {
             Failure::Moved => {
                 tracing::warn!(node = %self.node, "another process goes by this node's name");
                 self.roll_back().await;
+                let patience = self.shared.commit_timeout;
                 if let Some(conn) = self.conn.take()
-                    && self.know_head(&conn).await.is_ok()
+                    && let Ok(Ok(())) = timeout(patience, self.know_head(&conn)).await
                 {
                     self.conn = Some(conn);
                 }
@@ -155,7 +156,7 @@ impl Writer {
     async fn roll_back(&mut self) {
         if let Some(conn) = self.conn.take()
             && !conn.is_closed()
-            && conn.run("ROLLBACK").await.is_ok()
+            && let Ok(Ok(())) = timeout(self.shared.commit_timeout, conn.run("ROLLBACK")).await
         {
             self.conn = Some(conn);
         }
@@ -165,7 +166,8 @@ impl Writer {
     async fn look(&mut self, next: Head, outcomes: Vec<Outcome>, text: String) -> Verdict {
         let (begun, before) = (Instant::now(), next.batch - 1);
         loop {
-            match self.found().await {
+            let found = timeout(self.shared.commit_timeout, self.found()).await;
+            match found.unwrap_or_else(|_| Err(SILENT.to_owned())) {
                 Ok(Some(batch)) if batch == next.batch => {
                     tracing::info!("a commit whose answer was lost is there");
                     self.head = next;
@@ -189,9 +191,11 @@ impl Writer {
     }
 
     /// The number of the node's last transaction, when none is under way any more.
-    async fn found(&mut self) -> Result<Option<u64>, Error> {
-        let conn = self.connector.connect(Purpose::Write).await?;
-        let rows = conn.query(head::SETTLED, &[&self.head.chain]).await?;
+    async fn found(&mut self) -> Result<Option<u64>, String> {
+        let conn = self.connector.connect(Purpose::Write).await;
+        let conn = conn.map_err(|error| text(&error))?;
+        let rows = conn.query(head::SETTLED, &[&self.head.chain]).await;
+        let rows = rows.map_err(|error| text(&error))?;
         let batch = rows.first().and_then(|row| get(row, 0).ok()).map(uint);
         self.conn = Some(conn);
         Ok(batch)

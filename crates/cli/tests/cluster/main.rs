@@ -1,0 +1,32 @@
+//! Several nodes of the real server before one PostgreSQL, and everything that fails.
+
+mod changes;
+mod checker;
+mod client;
+mod clients;
+mod cluster;
+mod cut_off;
+#[path = "../it/harness/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "shared with the other tests, which use all of it"
+)]
+mod harness;
+mod key_service;
+mod load;
+mod node;
+mod overtaken;
+mod random;
+mod record;
+mod rights;
+mod rotated;
+mod starved;
+mod storm;
+mod trust;
+
+/// These tests measure what holds within a second: they do not run beside each other.
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
+}
