@@ -21,9 +21,6 @@ pub(crate) enum Purpose {
     Serve,
     /// Commits.
     Write,
-    /// Gives places in the audit trail out: what it changes need not be durable before the
-    /// segments that use it are, and these are written after it to the same log.
-    Places,
 }
 
 /// Parameters of a statement.
@@ -95,10 +92,6 @@ impl Connector {
         match purpose {
             Purpose::Serve => {}
             Purpose::Write => conn.client.batch_execute(DURABLE).await?,
-            Purpose::Places => {
-                let lazy = "SET synchronous_commit = off";
-                conn.client.batch_execute(lazy).await?;
-            }
         }
         Ok(conn)
     }

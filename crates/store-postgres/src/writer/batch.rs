@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join;
+use futures_util::future::{join, join3};
 use scaivault_core::ports::{Changes, CommitError, Committed};
 use scaivault_store::ChainMac;
 use scaivault_store::audit::{SegmentBuilder, mac_message};
@@ -361,11 +361,23 @@ async fn allocate(
     }
     let conn = match kept.take().filter(|conn| !conn.is_closed()) {
         Some(conn) => conn,
-        None => connector.connect(Purpose::Places).await?,
+        None => connector.connect(Purpose::Serve).await?,
     };
     let sql = "UPDATE meta SET value = value + $1 WHERE name = 'audit_place'
                RETURNING value - $1 + 1";
-    let rows = conn.query(sql, &[&int(rows)]).await?;
+    let statement = conn.prepare(sql).await?;
+    let rows = int(rows);
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&rows];
+    // For this transaction alone: behind a pooler the session may be somebody else's next.
+    let (begun, rows, committed) = join3(
+        conn.run("BEGIN; SET LOCAL synchronous_commit = off"),
+        conn.fetch(&statement, &params),
+        conn.run("END"),
+    )
+    .await;
+    begun?;
+    let rows = rows?;
+    committed?;
     *kept = Some(conn);
     Ok(rows.first().and_then(|row| get(row, 0).ok()).unwrap_or(0))
 }
