@@ -19,6 +19,7 @@ mod logging;
 mod loops;
 mod metrics;
 mod openapi;
+mod place;
 mod problem;
 mod query;
 mod rate_limit;

@@ -11,7 +11,8 @@ use scaivault_store::{ChainMac, SqliteOptions, SqliteStore, StoreStats};
 use scaivault_store_postgres::{PostgresOptions, PostgresStore};
 
 use crate::clock::SystemClock;
-use crate::config::{Database, StoreSection};
+use crate::config::StoreSection;
+use crate::place::Place;
 
 /// An opened store.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ impl Storage {
     /// Opens the store as configured, and brings its schema up to date.
     pub(crate) async fn open(section: &StoreSection) -> Result<Self> {
         match &section.database {
-            Database::File(path) => {
+            Place::File(path) => {
                 let options = SqliteOptions {
                     max_bytes: section.max_bytes,
                     commit_timeout: section.commit_timeout,
@@ -34,7 +35,7 @@ impl Storage {
                 };
                 Self::open_file(options)
             }
-            Database::Postgresql(url) => {
+            Place::Postgresql(url) => {
                 let password = match &section.password_file {
                     Some(file) => Some(password(file)?),
                     None => None,

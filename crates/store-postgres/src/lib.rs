@@ -19,6 +19,7 @@ mod claims;
 mod clock;
 mod conn;
 mod feed;
+mod offline;
 mod options;
 mod pool;
 mod prepared;
@@ -31,6 +32,7 @@ mod transfer_sides;
 mod writer;
 
 pub use clock::StoreClock;
+pub use offline::OfflinePostgres;
 pub use options::{OpenError, PostgresOptions};
 pub use scaivault_store::ChainMac;
 pub use store::{AuditStartError, PostgresStore};

@@ -268,7 +268,7 @@ impl AuditReads for PostgresStore {
 
     async fn audit_verify(&self) -> Read<AuditReport> {
         let mac = self.shared.mac.read().clone();
-        audit_verify::verify(self, mac.as_deref()).await
+        audit_verify::verify(&self.pool, mac.as_deref()).await
     }
 }
 

@@ -16,7 +16,8 @@ use super::dev::environment;
 use super::root_key;
 use crate::assembly::{is_initialised, open_vault};
 use crate::clock::SystemClock;
-use crate::config::{Config, Database, KmsProvider};
+use crate::config::{Config, KmsProvider};
+use crate::place::Place;
 use crate::storage::Storage;
 
 /// Tokens looked at in one read.
@@ -95,7 +96,7 @@ fn settle_places(args: &InitArgs) -> Result<(Config, Option<PathBuf>)> {
     if let Some(data) = &args.data {
         root_key::private_dir(data)?;
         let data = std::path::absolute(data)?;
-        config.store.database = Database::File(data.join("scaivault.db"));
+        config.store.database = Place::File(data.join("scaivault.db"));
         if let KmsProvider::Local { key_file } = &mut config.seal.kms_provider {
             *key_file = data.join("root.key");
         }
@@ -106,7 +107,7 @@ fn settle_places(args: &InitArgs) -> Result<(Config, Option<PathBuf>)> {
     {
         *key_file = std::path::absolute(file)?;
     }
-    if let Database::File(file) = &config.store.database
+    if let Place::File(file) = &config.store.database
         && let Some(parent) = file.parent()
         && !parent.as_os_str().is_empty()
     {
@@ -269,9 +270,9 @@ fn config_text(config: &Config, kept: &Kept) -> String {
             .to_owned(),
     };
     let database = match &config.store.database {
-        Database::File(file) => format!("sqlite://{}", file.display()),
+        Place::File(file) => format!("sqlite://{}", file.display()),
         // With a directory for its data, a store is a file in it.
-        Database::Postgresql(url) => url.expose().to_owned(),
+        Place::Postgresql(url) => url.expose().to_owned(),
     };
     format!(
         "# Written by 'scaivault init'. Every setting with its default and meaning:\n\

@@ -8,6 +8,7 @@ mod server;
 pub mod store;
 mod verify;
 
+pub use crate::place::Place;
 pub use dev::{DevArgs, dev};
 pub use init::{InitArgs, init};
 pub use server::{ServerArgs, server};

@@ -1,21 +1,24 @@
-//! `scaivault audit verify --database FILE`: the audit chain without a server.
+//! `scaivault audit verify --database STORE`: the audit chains without a server.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use scaivault_core::audit::AuditReport;
+use scaivault_core::seal::KeyRecord;
 use scaivault_crypto::Keyring;
 use scaivault_store::{ChainMac, OfflineStore};
+use scaivault_store_postgres::OfflinePostgres;
 
 use super::root_key;
 use crate::config::KmsProvider;
+use crate::place::Place;
 
 /// Arguments of the offline verification.
 #[derive(Debug, Clone)]
 pub struct VerifyArgs {
-    /// The database file.
-    pub database: PathBuf,
-    /// The root key's file: with it the codes over the chain's heads are checked too.
+    /// The store.
+    pub database: Place,
+    /// The root key's file: with it the codes over the chains' heads are checked too.
     pub key_file: Option<PathBuf>,
 }
 
@@ -27,20 +30,49 @@ impl ChainMac for KeyringMac {
     }
 }
 
-/// Walks the chain of a database file; the server may run meanwhile.
+/// Walks the chains of a store; its servers may run meanwhile.
 ///
 /// # Errors
-/// When the file or the key cannot be read. A broken chain is a report.
+/// When the store or the key cannot be read. A broken chain is a report.
 pub fn verify(args: &VerifyArgs) -> Result<AuditReport> {
-    let store = OfflineStore::open(&args.database)?;
+    match &args.database {
+        Place::File(path) => {
+            let store = OfflineStore::open(path)?;
+            let mac = unlocked(args, || Ok(store.keys()?))?;
+            Ok(store.audit_verify(mac.as_ref().map(as_mac))?)
+        }
+        Place::Postgresql(url) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let store = OfflinePostgres::open(url.expose()).await?;
+                let records = store.keys().await?;
+                let mac = unlocked(args, || Ok(records))?;
+                Ok(store.audit_verify(mac.as_ref().map(as_mac)).await?)
+            })
+        }
+    }
+}
+
+fn as_mac(mac: &KeyringMac) -> &dyn ChainMac {
+    mac
+}
+
+/// The chains' key, when a root key was named.
+fn unlocked(
+    args: &VerifyArgs,
+    records: impl FnOnce() -> Result<Vec<KeyRecord>>,
+) -> Result<Option<KeyringMac>> {
     let Some(key_file) = &args.key_file else {
-        return Ok(store.audit_verify(None)?);
+        return Ok(None);
     };
     let provider = KmsProvider::Local {
         key_file: key_file.clone(),
     };
-    let records = store.keys()?;
+    let records = records()?;
     let root = root_key::of_records(&provider, &records)?;
     let keyring = Keyring::unlock(&root, &records).context("the key does not fit this store")?;
-    Ok(store.audit_verify(Some(&KeyringMac(keyring)))?)
+    Ok(Some(KeyringMac(keyring)))
 }

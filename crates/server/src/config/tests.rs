@@ -10,6 +10,7 @@ use super::layers::Layers;
 use super::server::TlsFiles;
 use super::*;
 use crate::logging::{LogFormat, LogLevel};
+use crate::place::Place;
 use crate::rate_limit::Category;
 
 fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -33,7 +34,7 @@ fn the_default_file_is_a_configuration() {
     assert_eq!(config.server.max_body_bytes, 1 << 20);
     assert_eq!(
         config.store.database,
-        Database::File(PathBuf::from("/var/lib/scaivault/scaivault.db"))
+        Place::File(PathBuf::from("/var/lib/scaivault/scaivault.db"))
     );
     assert_eq!(config.store.max_bytes, None);
     assert_eq!(
@@ -130,7 +131,7 @@ fn every_documented_name_takes_effect() {
         key: "/k.pem".into(),
     };
     assert_eq!(config.server.tls, Some(tls));
-    let database = Database::File(PathBuf::from("v.db"));
+    let database = Place::File(PathBuf::from("v.db"));
     assert_eq!(config.store.database, database);
     assert_eq!(config.store.node_name, "eu-1");
     let provider = KmsProvider::Passphrase {

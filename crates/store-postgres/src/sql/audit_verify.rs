@@ -2,6 +2,8 @@
 //! some at a time. A chain's walk ends at the row that was its last when the walk began; what is
 //! written after is left for the next one.
 
+use std::sync::Arc;
+
 use scaivault_core::audit::AuditReport;
 use scaivault_core::ports::ReadError;
 use scaivault_store::ChainMac;
@@ -10,7 +12,7 @@ use tokio_postgres::Row;
 
 use super::head::{COLUMNS, Head, from_row};
 use super::row::{Read, count, get, int};
-use crate::store::PostgresStore;
+use crate::pool::Pool;
 
 /// Segments read at a time.
 const SLICE: usize = 64;
@@ -21,8 +23,8 @@ const SEGMENTS: &str = "SELECT first_seq, rows, first_at, last_at, prev, head, m
 
 /// Verifies all chains. Without `mac`, hashes only. Of several chains, the head told is a hash
 /// over their heads in the order of their names.
-pub(crate) async fn verify(store: &PostgresStore, mac: Option<&dyn ChainMac>) -> Read<AuditReport> {
-    let heads = heads(store).await?;
+pub(crate) async fn verify(pool: &Arc<Pool>, mac: Option<&dyn ChainMac>) -> Read<AuditReport> {
+    let heads = heads(pool).await?;
     let single = heads.len() == 1;
     let mut all: Hash = genesis("all chains");
     let mut whole = AuditReport {
@@ -31,7 +33,7 @@ pub(crate) async fn verify(store: &PostgresStore, mac: Option<&dyn ChainMac>) ->
         first_bad: None,
     };
     for head in &heads {
-        let report = chain(store, head, mac).await?;
+        let report = chain(pool, head, mac).await?;
         whole.rows += report.rows;
         all = link(&all, report.head.as_bytes());
         whole.head = match single {
@@ -41,15 +43,15 @@ pub(crate) async fn verify(store: &PostgresStore, mac: Option<&dyn ChainMac>) ->
         whole.first_bad = whole.first_bad.or(report.first_bad);
     }
     if whole.first_bad.is_none() {
-        whole.first_bad = foreign(store).await?;
+        whole.first_bad = foreign(pool).await?;
     }
     tracing::debug!(whole = whole.first_bad.is_none(), "audit chains verified");
     Ok(whole)
 }
 
-async fn heads(store: &PostgresStore) -> Read<Vec<Head>> {
+async fn heads(pool: &Arc<Pool>) -> Read<Vec<Head>> {
     let sql = format!("SELECT {COLUMNS} FROM store_head ORDER BY chain");
-    let rows = store.rows(&sql, &[]).await?;
+    let rows = pool.query(&sql, &[]).await?;
     if rows.is_empty() {
         return Err(ReadError::Undecodable {
             table: "store_head",
@@ -60,18 +62,14 @@ async fn heads(store: &PostgresStore) -> Read<Vec<Head>> {
     rows.iter().map(from_row).collect()
 }
 
-async fn chain(
-    store: &PostgresStore,
-    head: &Head,
-    mac: Option<&dyn ChainMac>,
-) -> Read<AuditReport> {
+async fn chain(pool: &Arc<Pool>, head: &Head, mac: Option<&dyn ChainMac>) -> Read<AuditReport> {
     let mut verifier = Verifier::new(head.chain.clone(), mac);
-    let mut walk = walk_to(store, head, &mut verifier).await?;
+    let mut walk = walk_to(pool, head, &mut verifier).await?;
     if walk.is_continue() {
         walk = verifier.end(head.first_seq, head.last_seq, &head.head, &head.mac);
     }
     if walk.is_continue()
-        && let Some(seq) = beyond(store, head).await?
+        && let Some(seq) = beyond(pool, head).await?
     {
         let _ = verifier.refuse(seq, "inserted");
     }
@@ -80,11 +78,11 @@ async fn chain(
 
 /// A row the store does not know of: behind the end of its chain as it is now. The end is read in
 /// the same statement, so that what was written meanwhile is not taken for it.
-async fn beyond(store: &PostgresStore, head: &Head) -> Read<Option<u64>> {
+async fn beyond(pool: &Arc<Pool>, head: &Head) -> Read<Option<u64>> {
     let sql = "SELECT min(s.first_seq) FROM audit_segment s
                JOIN store_head h ON h.chain = s.chain
                WHERE s.chain = $1 AND s.first_seq > h.last_seq";
-    let rows = store.rows(sql, &[&head.chain]).await?;
+    let rows = pool.query(sql, &[&head.chain]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -92,11 +90,11 @@ async fn beyond(store: &PostgresStore, head: &Head) -> Read<Option<u64>> {
 }
 
 /// A segment of a chain that is no node's.
-async fn foreign(store: &PostgresStore) -> Read<Option<scaivault_core::audit::BadRow>> {
+async fn foreign(pool: &Arc<Pool>) -> Read<Option<scaivault_core::audit::BadRow>> {
     let sql = "SELECT s.chain, s.first_seq FROM audit_segment s
                WHERE NOT EXISTS (SELECT 1 FROM store_head h WHERE h.chain = s.chain)
                ORDER BY s.chain, s.first_seq LIMIT 1";
-    let rows = store.rows(sql, &[]).await?;
+    let rows = pool.query(sql, &[]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -106,13 +104,13 @@ async fn foreign(store: &PostgresStore) -> Read<Option<scaivault_core::audit::Ba
     Ok(verifier.report().first_bad)
 }
 
-async fn walk_to(store: &PostgresStore, head: &Head, verifier: &mut Verifier<'_>) -> Read<Walk> {
+async fn walk_to(pool: &Arc<Pool>, head: &Head, verifier: &mut Verifier<'_>) -> Read<Walk> {
     // From the first row of the last segment seen, not from its last row: a segment that begins
     // inside another must be seen, too.
     let mut seen = i64::MIN;
     loop {
-        let rows = store
-            .rows(SEGMENTS, &[&head.chain, &seen, &int(head.last_seq)])
+        let rows = pool
+            .query(SEGMENTS, &[&head.chain, &seen, &int(head.last_seq)])
             .await?;
         for row in &rows {
             seen = get(row, 0)?;

@@ -1,11 +1,14 @@
 //! The keyring's wrapped keys.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use scaivault_core::ports::{CommitError, KeyReads, RecordKind};
 use scaivault_core::seal::KeyRecord;
 
 use super::plan::{encode, write};
-use super::row::{Read, int};
+use super::row::{Read, decode, int};
+use crate::pool::Pool;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
 
@@ -36,7 +39,12 @@ pub(crate) fn delete(key: &KeyRecord) -> Step {
 impl KeyReads for PostgresStore {
     /// By id.
     async fn key_list(&self) -> Read<Vec<KeyRecord>> {
-        let sql = "SELECT 'keyring', id, doc FROM keyring ORDER BY id";
-        self.docs("keyring", sql, &[]).await
+        list(&self.pool).await
     }
+}
+
+pub(crate) async fn list(pool: &Arc<Pool>) -> Read<Vec<KeyRecord>> {
+    let sql = "SELECT 'keyring', id, doc FROM keyring ORDER BY id";
+    let rows = pool.query(sql, &[]).await?;
+    rows.iter().map(|row| decode("keyring", row, 0)).collect()
 }

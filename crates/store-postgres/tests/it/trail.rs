@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use scaivault_core::audit::AuditFilter;
 use scaivault_core::ports::{AuditReads, Store, Unit, UnitName};
-use scaivault_store_postgres::{AuditStartError, OpenError, PostgresOptions, PostgresStore};
+use scaivault_store_postgres::{
+    AuditStartError, ChainMac, OfflinePostgres, OpenError, PostgresOptions, PostgresStore,
+};
 use scaivault_testkit::SeededEntropy;
 use scaivault_testkit::store_conformance::samples::{at, audit, path, tenant};
 
@@ -62,6 +64,31 @@ fn rows_of_all_nodes_are_one_trail() {
             assert_eq!(times.len(), 60);
             assert!(times.is_sorted_by(|newer, older| newer >= older));
         }
+    });
+}
+
+/// By hand, while the nodes go on.
+#[test]
+fn the_chains_are_verified_without_a_node() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let url = database.url(Database::port());
+        let early = OfflinePostgres::open(&url).await;
+        assert!(matches!(early, Err(OpenError::Older { found: 0, .. })));
+        let stores = [database.open("node-1").await, database.open("node-2").await];
+        write(&stores[0], "sa:n0", 3).await;
+        write(&stores[1], "sa:n1", 3).await;
+        let offline = OfflinePostgres::open(&url).await.unwrap();
+        for mac in [None, Some(&TestMac(1) as &dyn ChainMac)] {
+            let report = offline.audit_verify(mac).await.unwrap();
+            assert_eq!((report.rows, report.first_bad), (12, None));
+        }
+        let other = offline.audit_verify(Some(&TestMac(2))).await.unwrap();
+        assert!(other.first_bad.is_some(), "another key");
+        assert_eq!(offline.keys().await.unwrap(), []);
+        database.sql("DELETE FROM audit_segment WHERE first_seq = 3");
+        let cut = offline.audit_verify(None).await.unwrap();
+        assert!(cut.first_bad.is_some());
     });
 }
 

@@ -12,9 +12,9 @@ use crate::table::plain;
 /// Exits with 1 and names the first bad row when the chain is broken.
 #[derive(Args)]
 pub(crate) struct Verify {
-    /// Check this database file instead of asking a server
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
+    /// Check this store itself instead of asking a server: a file, postgresql://…, or @FILE with it
+    #[arg(long, value_name = "STORE")]
+    database: Option<String>,
     /// With --database: the root key's file, to check the codes over the chain's heads too
     #[arg(long, value_name = "FILE", requires = "database")]
     key_file: Option<PathBuf>,
@@ -29,12 +29,12 @@ impl Verify {
     /// Checks a database file.
     #[cfg(feature = "server")]
     pub(crate) fn run_offline(self, as_json: bool) -> anyhow::Result<()> {
-        use scaivault_server::commands::{VerifyArgs, verify};
+        use scaivault_server::commands::{Place, VerifyArgs, verify};
         let Some(database) = self.database else {
-            anyhow::bail!("--database names the file to check");
+            anyhow::bail!("--database names the store to check");
         };
         let report = verify(&VerifyArgs {
-            database,
+            database: Place::parse(&database)?,
             key_file: self.key_file,
         })?;
         let result = AuditVerify {

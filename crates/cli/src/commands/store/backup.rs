@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use scaivault_server::commands::store::{self, BackupArgs, BackupDone, Place};
+use scaivault_server::commands::Place;
+use scaivault_server::commands::store::{self, BackupArgs, BackupDone};
 
 use super::copy::input;
 use super::progress::Progress;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use scaivault_server::commands::store::{self, CopyArgs, CopyDone, Place};
+use scaivault_server::commands::Place;
+use scaivault_server::commands::store::{self, CopyArgs, CopyDone};
 
 use super::progress::Progress;
 use crate::exit::CliError;
@@ -81,7 +82,7 @@ fn render(done: &CopyDone, to: &Place) -> String {
          {versions_compared} versions compared byte for byte, {versions_opened} of them opened\n"
     );
     if done.finished {
-        text.push_str(&format!("finished: point the servers at {}\n", to.told()));
+        text.push_str(&format!("finished: point the servers at {}\n", to));
     }
     text
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use scaivault_server::commands::store::{self, Place, RestoreArgs};
+use scaivault_server::commands::Place;
+use scaivault_server::commands::store::{self, RestoreArgs};
 
 use super::backup::print;
 use super::copy::input;
@@ -50,7 +51,7 @@ impl MarkRestored {
         store::mark_restored(&place)?;
         let text = match as_json {
             true => "{\"restored\":true}\n".to_owned(),
-            false => format!("{} is marked as restored\n", place.told()),
+            false => format!("{} is marked as restored\n", place),
         };
         Ok(std::io::Write::write_all(
             &mut std::io::stdout(),

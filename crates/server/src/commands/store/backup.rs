@@ -8,8 +8,9 @@ use scaivault_store::backup as files;
 use scaivault_store_postgres::PostgresDestination;
 use serde::Serialize;
 
-use super::{Place, Step};
+use super::Step;
 use crate::clock::SystemClock;
+use crate::place::Place;
 
 /// Arguments of `store backup`.
 #[derive(Debug, Clone)]
@@ -81,13 +82,13 @@ pub fn mark_restored(store: &Place) -> Result<()> {
     let now = SystemClock.now().as_micros();
     match store {
         Place::File(path) => Ok(files::mark_restored(path, now)?),
-        Place::Postgres(url) => {
+        Place::Postgresql(url) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
                 .build()?;
             runtime.block_on(async {
-                let mut store = PostgresDestination::open(url).await?;
+                let mut store = PostgresDestination::open(url.expose()).await?;
                 Ok(store.mark_restored(now).await?)
             })
         }

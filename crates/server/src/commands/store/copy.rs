@@ -9,7 +9,8 @@ use scaivault_store::{ChainMac, SqliteDestination, SqliteSource};
 use scaivault_store_postgres::{PostgresDestination, PostgresSource};
 use serde::Serialize;
 
-use super::{Place, Step, opening};
+use super::{Step, opening};
+use crate::place::Place;
 
 /// Arguments of `store copy`.
 #[derive(Debug, Clone)]
@@ -68,8 +69,8 @@ async fn run(args: CopyArgs, progress: &mut (dyn FnMut(Step) + Send)) -> Result<
         Place::File(path) => {
             Box::new(SqliteSource::open(path).context("the source does not open")?)
         }
-        Place::Postgres(url) => {
-            let opened = PostgresSource::open(url).await;
+        Place::Postgresql(url) => {
+            let opened = PostgresSource::open(url.expose()).await;
             Box::new(opened.context("the source does not open")?)
         }
     };
@@ -78,8 +79,8 @@ async fn run(args: CopyArgs, progress: &mut (dyn FnMut(Step) + Send)) -> Result<
             let opened = SqliteDestination::open(path, &SystemEntropy);
             Box::new(opened.context("the destination does not open")?)
         }
-        Place::Postgres(url) => {
-            let opened = PostgresDestination::open(url).await;
+        Place::Postgresql(url) => {
+            let opened = PostgresDestination::open(url.expose()).await;
             Box::new(opened.context("the destination does not open")?)
         }
     };

@@ -3,11 +3,9 @@
 mod backup;
 mod copy;
 mod opening;
-mod place;
 
 pub use backup::{BackupArgs, BackupDone, RestoreArgs, backup, mark_restored, restore};
 pub use copy::{CopyArgs, CopyDone, copy};
-pub use place::Place;
 
 /// How far a command is: for people who wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,55 @@
+//! A look into a database without being one of its nodes: for verifying the audit chains by hand.
+//! It writes nothing; the nodes may go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scaivault_core::audit::AuditReport;
+use scaivault_core::ports::ReadError;
+use scaivault_core::seal::KeyRecord;
+use scaivault_store::ChainMac;
+use tokio::runtime::Handle;
+
+use crate::conn::{Connector, Purpose};
+use crate::options::{Address, OpenError};
+use crate::pool::Pool;
+use crate::refusal::text;
+use crate::sql::{audit_verify, keyring, migrate};
+
+/// For one page of a chain, or the search for rows of none.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A database that is read only.
+pub struct OfflinePostgres(Arc<Pool>);
+
+impl OfflinePostgres {
+    /// Opens a database. To be called inside a runtime that can reach the network.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Older`] when it needs a migration first.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let handle = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        let connector = Connector::new(Address::parse(url, None)?)?;
+        let conn = connector.connect(Purpose::Serve).await;
+        let conn = conn.map_err(|error| OpenError::Unavailable(text(&error)))?;
+        migrate::look(&conn).await?;
+        Ok(Self(Arc::new(Pool::new(connector, handle, 1, PATIENCE))))
+    }
+
+    /// The keyring's wrapped keys, by id.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>, ReadError> {
+        keyring::list(&self.0).await
+    }
+
+    /// Walks the chains of all nodes. Without `mac` hashes are checked, codes are not: then someone
+    /// who rewrote a whole chain goes unnoticed.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a chain that does not hold is a report, not an error.
+    pub async fn audit_verify(&self, mac: Option<&dyn ChainMac>) -> Result<AuditReport, ReadError> {
+        audit_verify::verify(&self.0, mac).await
+    }
+}
