@@ -108,16 +108,26 @@ async fn measure(args: &ReadCostArgs) -> Result<Cost> {
     // The one that executes statements; all else is answered from caches.
     let writer = (0..threads.len()).max_by_key(|number| threads[*number].steps);
     let writer = writer.context("no thread did anything")?;
+    if threads[writer].steps < args.count as u64 {
+        bail!(
+            "no thread is seen to write {} rows: are names stripped?",
+            args.count
+        );
+    }
     let mut serving = Count::default();
     for (number, thread) in threads.iter().enumerate() {
         if number != writer {
             serving += *thread;
         }
     }
-    Ok(Cost {
+    let cost = Cost {
         serving: PerRead::of(serving, args.count),
         writing: PerRead::of(threads[writer], args.count),
-    })
+    };
+    if cost.serving.allocations < 1.0 {
+        bail!("no allocation is seen: the program does not use the C library's");
+    }
+    Ok(cost)
 }
 
 /// What is allowed, for one build on one kind of machine.

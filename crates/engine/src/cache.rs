@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, OnceLock};
 
+// Keys are keyed hashes, ids, and paths of secrets that exist: nobody floods a map of bounded weight
+// with chosen keys without the right to write them all.
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use scaivault_core::access::Grants;

@@ -30,14 +30,10 @@ pub(crate) struct Feed {
     chain: String,
     maker: String,
     pub(crate) clock: StoreClock,
-    state: Mutex<State>,
+    conn: Mutex<Option<Conn>>,
+    /// Moved by whoever takes the news, so that news nobody took are told again.
+    seen: parking_lot::Mutex<Seen>,
     heard: Arc<Notify>,
-}
-
-#[derive(Default)]
-struct State {
-    conn: Option<Conn>,
-    seen: Seen,
 }
 
 impl Feed {
@@ -52,34 +48,33 @@ impl Feed {
             chain,
             maker,
             clock,
-            state: Mutex::default(),
+            conn: Mutex::default(),
+            seen: parking_lot::Mutex::default(),
             heard: Arc::default(),
         }
     }
 
-    async fn look(&self) -> Read<Changes> {
-        let mut state = self.state.lock().await;
+    async fn look(&self) -> Read<(Seen, Changes)> {
+        let mut kept = self.conn.lock().await;
         // Given back when all went well: what a look that was cut short left on the way is nobody's.
-        let conn = match state.conn.take().filter(|conn| !conn.is_closed()) {
+        let conn = match kept.take().filter(|conn| !conn.is_closed()) {
             Some(conn) => conn,
             None => {
                 let made = self.connector.listen(change::LISTEN, &self.heard).await;
                 made.map_err(|error| unreadable(&error))?
             }
         };
+        let seen = self.seen.lock().clone();
+        let (chains, batches) = seen.columns();
         let asked = Asked::now();
-        let rows = {
-            let (chains, batches) = state.seen.columns();
-            conn.query(change::LOOK, &[&chains, &batches]).await
-        };
+        let rows = conn.query(change::LOOK, &[&chains, &batches]).await;
         let rows = rows.map_err(|error| unreadable(&error))?;
         if let Some(time) = change::time_of(&rows)? {
             self.clock.correct(&asked, time);
         }
-        let (seen, changes) = state.seen.take_in(&rows, &self.chain, &self.maker)?;
-        state.seen = seen;
-        state.conn = Some(conn);
-        Ok(changes)
+        let news = seen.take_in(&rows, &self.chain, &self.maker)?;
+        *kept = Some(conn);
+        Ok(news)
     }
 }
 
@@ -92,7 +87,11 @@ impl ChangeFeed for PostgresStore {
             .handle
             .spawn(async move { tokio::time::timeout(PATIENCE, feed.look()).await });
         match looking.await {
-            Ok(Ok(looked)) => looked,
+            Ok(Ok(looked)) => {
+                let (seen, changes) = looked?;
+                *self.feed.seen.lock() = seen;
+                Ok(changes)
+            }
             Ok(Err(_)) => Err(ReadError::Unavailable(
                 "no answer from the database in time".to_owned(),
             )),

@@ -1,4 +1,4 @@
-//! The one guarded way out of the server (threat model, D32). No other module of the server
+//! The one guarded way out of the server. No other module of the server
 //! opens an outbound connection for a URL that a tenant chose.
 //!
 //! What holds for every delivery, whatever the URL, the name server or the receiver answers:

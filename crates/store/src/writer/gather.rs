@@ -4,10 +4,12 @@
 //! is what came while the one before was synced, and under load that is far from full: callers are
 //! served so slowly *because* transactions take so much of the machine. So under load the writer
 //! waits a little longer, for some callers more than came by themselves; the processors are busy
-//! with those meanwhile. It never waits for a lone unit, and when callers do not come it soon stops
-//! waiting for them.
+//! with those meanwhile. After a lone unit it does not wait, and when callers do not come it soon
+//! stops waiting for them.
 
 use std::time::Duration;
+
+use super::thread::BATCH_MAX;
 
 /// Units in one batch from which on there is load.
 const LOAD: usize = 8;
@@ -61,16 +63,26 @@ impl Default for Gather {
 }
 
 impl Gather {
-    /// What to wait for after this batch.
-    pub(super) fn after(&mut self, done: Done) -> Option<Wait> {
+    /// Nothing came at all, whatever was waited for.
+    pub(super) fn idle(&mut self, in_vain: bool) {
+        self.learn(in_vain);
+    }
+
+    /// From what the last wait came to.
+    fn learn(&mut self, in_vain: bool) {
         if std::mem::take(&mut self.long) {
-            if done.in_vain {
+            if in_vain {
                 self.paused = self.pause;
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
             } else {
                 self.pause = PAUSE;
             }
         }
+    }
+
+    /// What to wait for after this batch.
+    pub(super) fn after(&mut self, done: Done) -> Option<Wait> {
+        self.learn(done.in_vain);
         if done.units < 2 {
             return None;
         }
@@ -86,8 +98,9 @@ impl Gather {
         }
         // Callers there surely are: those of this batch, and those that came meanwhile. The rest
         // of them keeps the processors busy while the next batch is synced.
+        let wanted = three_quarters(done.units + done.arrived).min(BATCH_MAX);
         Some(Wait {
-            wanted: three_quarters(done.units + done.arrived),
+            wanted,
             patience: (done.took * 2).min(LONG),
         })
     }

@@ -41,7 +41,10 @@ pub(crate) enum Taken {
         in_vain: bool,
     },
     /// Nothing came for a while.
-    Idle,
+    Idle {
+        /// Something was waited for.
+        in_vain: bool,
+    },
     /// The store is being dropped and everything was taken.
     Closed,
 }
@@ -155,7 +158,7 @@ impl Shared {
                 Some(patience) => {
                     let slept = self.wake.wait_for(&mut queue, patience);
                     if slept.timed_out() && queue.entries.is_empty() && !queue.closed {
-                        return Taken::Idle;
+                        return Taken::Idle { in_vain };
                     }
                 }
             }

@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::sqlite::audit_index;
 
 /// Units of one transaction, at most.
-const BATCH_MAX: usize = 1_024;
+pub(super) const BATCH_MAX: usize = 1_024;
 /// The index is extended when the queue was empty for this long …
 const IDLE: Duration = Duration::from_millis(20);
 /// … and at least so many rows are missing from it: below that, reading them is cheaper.
@@ -35,7 +35,10 @@ impl Writer {
             let shared = std::sync::Arc::clone(&self.shared);
             match shared.take(&mut works, BATCH_MAX, wait.take(), idle) {
                 Taken::Closed => return,
-                Taken::Idle => self.tidy(|writer| writer.extend_index(INDEX_ROWS_IDLE)),
+                Taken::Idle { in_vain } => {
+                    gather.idle(in_vain);
+                    self.tidy(|writer| writer.extend_index(INDEX_ROWS_IDLE));
+                }
                 Taken::Batch { in_vain } => {
                     let (units, started) = (works.len(), Instant::now());
                     self.serve(&mut works);
