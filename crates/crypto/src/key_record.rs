@@ -9,6 +9,7 @@
 //! part of the binding. State, creation time and revision are not bound: they change, or order
 //! keys of one owner that are all good.
 
+use aws_lc_rs::digest;
 use scaivault_core::ids::{KeyId, TenantId};
 use scaivault_core::ports::Entropy;
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
@@ -52,8 +53,38 @@ impl Wrapper {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<KeyRecord, UnlockError> {
+        self.create_as(KeyId::mint(now, entropy), purpose, tenant, now, entropy)
+    }
+
+    /// The same under the one id that the first key of a purpose (and tenant) has in every store: of
+    /// two that are made at once, a store takes one.
+    ///
+    /// # Errors
+    /// As [`Wrapper::create`].
+    pub(crate) fn create_first(
+        &self,
+        purpose: KeyPurpose,
+        tenant: Option<&TenantId>,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<KeyRecord, UnlockError> {
+        let of = tenant.map_or("", TenantId::as_str);
+        let name = format!("the first {purpose:?} key of {of}");
+        let named = Named(digest::digest(&digest::SHA256, name.as_bytes()));
+        let id = KeyId::mint(Timestamp::from_micros(0), &named);
+        self.create_as(id, purpose, tenant, now, entropy)
+    }
+
+    fn create_as(
+        &self,
+        id: KeyId,
+        purpose: KeyPurpose,
+        tenant: Option<&TenantId>,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<KeyRecord, UnlockError> {
         let mut record = KeyRecord {
-            id: KeyId::mint(now, entropy),
+            id,
             purpose,
             tenant: tenant.cloned(),
             parent: self.fingerprint.clone(),
@@ -99,6 +130,17 @@ impl Wrapper {
                 id: record.id.clone(),
             })?;
         Ok(key)
+    }
+}
+
+/// What an id is made of where it is to be the same each time.
+struct Named(digest::Digest);
+
+impl Entropy for Named {
+    fn fill(&self, bytes: &mut [u8]) {
+        for (byte, of) in bytes.iter_mut().zip(self.0.as_ref()) {
+            *byte = *of;
+        }
     }
 }
 

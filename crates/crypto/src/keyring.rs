@@ -80,14 +80,15 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The keys a new store begins with: one that hashes tokens, one for the audit chain.
+    /// The keys a new store begins with: one that hashes tokens, one for the audit chain. Their ids
+    /// are the same in every store, so that of two beginnings at once a store takes one.
     pub fn first_records(root: &RootKey, now: Timestamp, entropy: &dyn Entropy) -> Vec<KeyRecord> {
         let wrapper = Wrapper::of(root);
         [KeyPurpose::TokenHash, KeyPurpose::AuditChain]
             .into_iter()
             .map(|purpose| {
                 wrapper
-                    .create(purpose, None, now, entropy)
+                    .create_first(purpose, None, now, entropy)
                     .expect("these keys have no tenant")
             })
             .collect()
@@ -111,6 +112,21 @@ impl Keyring {
             ring: ArcSwap::from_pointee(Ring::of(keys)?),
             adding: Mutex::new(()),
         })
+    }
+
+    /// The first key of a tenant, under an id of its own: as with [`Keyring::first_records`], a store
+    /// takes one of two.
+    ///
+    /// # Errors
+    /// [`UnlockError`]
+    pub fn first_key_of(
+        &self,
+        tenant: &TenantId,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<KeyRecord, UnlockError> {
+        self.wrapper
+            .create_first(KeyPurpose::Tenant, Some(tenant), now, entropy)
     }
 
     /// A fresh key, wrapped by the root key. Not in the ring yet: commit the record, then

@@ -5,7 +5,7 @@
 //! since; so a row read before a commit can never enter after it. What other nodes of a shared
 //! store commit is invalidated when it is heard of (`neighbours`). Values stay sealed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, OnceLock};
 
@@ -119,7 +119,8 @@ impl Caches {
     }
 }
 
-/// One cache, bounded by the sum of its entries' weights.
+/// One cache, bounded by the sum of its entries' weights. What was not asked for since it was last
+/// looked at makes room first, the oldest before the others.
 pub(crate) struct Coherent<K, V> {
     shards: Vec<Mutex<Shard<K, V>>>,
     hasher: RandomState,
@@ -127,9 +128,20 @@ pub(crate) struct Coherent<K, V> {
 }
 
 struct Shard<K, V> {
-    entries: HashMap<K, (V, usize), RandomState>,
+    entries: HashMap<K, Entry<V>, RandomState>,
+    /// Keys in the order in which they make room. Those of entries that are gone, or were put
+    /// again, are passed over by their number.
+    order: VecDeque<(K, u64)>,
+    inserted: u64,
     weight: usize,
     generation: u64,
+}
+
+struct Entry<V> {
+    value: V,
+    weight: usize,
+    number: u64,
+    asked_for: bool,
 }
 
 /// Permission to insert, while nothing was invalidated since.
@@ -141,6 +153,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
         let shard = || {
             Mutex::new(Shard {
                 entries: HashMap::default(),
+                order: VecDeque::new(),
+                inserted: 0,
                 weight: 0,
                 generation: 0,
             })
@@ -154,10 +168,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
 
     /// The entry, or a ticket to insert one.
     pub(crate) fn get(&self, key: &K) -> Result<V, Ticket> {
-        let shard = self.shard(key).lock();
-        match shard.entries.get(key) {
-            Some((value, _)) => Ok(value.clone()),
-            None => Err(Ticket(shard.generation)),
+        let mut shard = self.shard(key).lock();
+        let generation = shard.generation;
+        match shard.entries.get_mut(key) {
+            Some(entry) => {
+                entry.asked_for = true;
+                Ok(entry.value.clone())
+            }
+            None => Err(Ticket(generation)),
         }
     }
 
@@ -168,15 +186,19 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
         if shard.generation != ticket.0 || weight > self.weight_max {
             return;
         }
-        while shard.weight + weight > self.weight_max {
-            let Some(victim) = shard.entries.keys().next().cloned() else {
-                break;
-            };
-            shard.remove(&victim);
-        }
         shard.remove(&key);
+        shard.make_room(self.weight_max - weight);
         shard.weight += weight;
-        shard.entries.insert(key, (value, weight));
+        shard.inserted += 1;
+        let number = shard.inserted;
+        let entry = Entry {
+            value,
+            weight,
+            number,
+            asked_for: false,
+        };
+        shard.order.push_back((key.clone(), number));
+        shard.entries.insert(key, entry);
     }
 
     pub(crate) fn invalidate(&self, key: &K) {
@@ -190,6 +212,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
             let mut shard = shard.lock();
             shard.generation += 1;
             shard.entries.clear();
+            shard.order.clear();
             shard.weight = 0;
         }
     }
@@ -202,8 +225,38 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
 
 impl<K: Hash + Eq, V> Shard<K, V> {
     fn remove(&mut self, key: &K) {
-        if let Some((_, weight)) = self.entries.remove(key) {
-            self.weight -= weight;
+        if let Some(entry) = self.entries.remove(key) {
+            self.weight -= entry.weight;
+        }
+        // Names of what is gone must not outgrow what is there.
+        if self.order.len() > 2 * self.entries.len() + 64 {
+            let entries = &self.entries;
+            self.order.retain(|(key, number)| {
+                entries
+                    .get(key)
+                    .is_some_and(|entry| entry.number == *number)
+            });
+        }
+    }
+
+    /// Lets go of entries until the rest weighs no more than this.
+    fn make_room(&mut self, weight_max: usize) {
+        while self.weight > weight_max {
+            let Some((key, number)) = self.order.pop_front() else {
+                return;
+            };
+            match self.entries.get_mut(&key) {
+                Some(entry) if entry.number != number => {}
+                Some(entry) if entry.asked_for => {
+                    entry.asked_for = false;
+                    self.order.push_back((key, number));
+                }
+                Some(entry) => {
+                    self.weight -= entry.weight;
+                    self.entries.remove(&key);
+                }
+                None => {}
+            }
         }
     }
 }
@@ -237,9 +290,41 @@ mod tests {
             let shard = shard.lock();
             assert!(shard.weight <= 10);
             assert_eq!(shard.weight, shard.entries.len() * 3);
+            assert!(shard.order.len() <= 2 * shard.entries.len() + 64);
         }
         let ticket = cache.get(&20_000).unwrap_err();
         cache.insert(ticket, 20_000, 1, 11);
         assert!(cache.get(&20_000).is_err(), "heavier than a shard");
+    }
+
+    #[test]
+    fn what_is_asked_for_stays() {
+        let cache: Coherent<u32, u32> = Coherent::new(SHARDS * 30);
+        for key in 0..10_000 {
+            for hot in 0..16 {
+                if let Err(ticket) = cache.get(&hot) {
+                    assert!(key == 0, "{hot} was let go of");
+                    cache.insert(ticket, hot, hot, 1);
+                }
+            }
+            if let Err(ticket) = cache.get(&(1_000 + key)) {
+                cache.insert(ticket, 1_000 + key, key, 1);
+            }
+        }
+        let kept = (9_900..10_000).filter(|key| cache.get(&(1_000 + key)).is_ok());
+        assert!(kept.count() > 50, "and so does what came last");
+    }
+
+    #[test]
+    fn names_of_what_is_gone_are_forgotten() {
+        let cache: Coherent<u32, u32> = Coherent::new(SHARDS * 1_000);
+        for _ in 0..10_000 {
+            let Err(ticket) = cache.get(&7) else {
+                panic!("it was invalidated");
+            };
+            cache.insert(ticket, 7, 7, 1);
+            cache.invalidate(&7);
+        }
+        assert!(cache.shard(&7).lock().order.len() < 100);
     }
 }

@@ -51,7 +51,7 @@ impl Neighbours {
             return true;
         }
         let trust = u64::try_from(TRUST.as_micros()).unwrap_or(0);
-        let (now, wall) = (micros(clock.monotonic()), clock.now().as_micros());
+        let (now, wall) = (micros(clock.monotonic()), clock.witness().as_micros());
         let known = self.looked_at_wall.load(Ordering::Acquire);
         let since = now.checked_sub(self.looked_at.load(Ordering::Acquire));
         let since_wall = u64::try_from(wall.saturating_sub(known));
@@ -80,7 +80,7 @@ impl Vault {
         let Some(feed) = &self.neighbours.feed else {
             return Ok(());
         };
-        let (began, wall) = (micros(self.clock.monotonic()), self.clock.now());
+        let (began, wall) = (micros(self.clock.monotonic()), self.clock.witness());
         let changes = feed.look().await?;
         self.caches.forget(&changes);
         // In this order: a reader that sees the later time has the caches without these rows.

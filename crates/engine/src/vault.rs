@@ -93,11 +93,19 @@ impl Vault {
         self.clock.now()
     }
 
-    /// How long ago that was, by the clock that says longer: one that was set back must not make
-    /// a pause look short.
-    pub(crate) fn took_since(&self, then: Timestamp, begun: Duration) -> Duration {
-        let took = self.clock.monotonic().saturating_sub(begun);
-        took.max(self.now().since(then))
+    /// To be asked how long something took.
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        Stopwatch {
+            monotonic: self.clock.monotonic(),
+            witness: self.clock.witness(),
+        }
+    }
+
+    /// How long ago that was, by the clock that says longer: neither one that was set back nor one
+    /// that stood still must make a pause look short.
+    pub(crate) fn took_since(&self, begun: &Stopwatch) -> Duration {
+        let took = self.clock.monotonic().saturating_sub(begun.monotonic);
+        took.max(self.clock.witness().since(begun.witness))
     }
 
     /// The store, for health and figures.
@@ -160,4 +168,10 @@ impl Vault {
         }
         result
     }
+}
+
+/// A moment by two clocks.
+pub(crate) struct Stopwatch {
+    monotonic: Duration,
+    witness: Timestamp,
 }

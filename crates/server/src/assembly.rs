@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use axum::Router;
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
-use scaivault_core::ports::{Entropy, Reach, Record, Store, Unit, UnitName};
+use scaivault_core::ports::{
+    CommitError, Entropy, Reach, Record, RecordKind, Store, Unit, UnitName,
+};
 use scaivault_core::seal::KeyPurpose;
 use scaivault_crypto::keyring::Keyring;
 use scaivault_crypto::{RootKey, SystemEntropy};
@@ -55,18 +57,23 @@ pub(crate) async fn open_vault(
 ) -> Result<Opened> {
     let (clock, entropy) = (storage.clock(), Arc::new(SystemEntropy));
     let store = storage.port();
-    let mut records = store.key_list().await?;
-    if records.is_empty() {
-        records = Keyring::first_records(root, clock.now(), &*entropy);
-        commit_keys(&*store, &records).await?;
+    if store.key_list().await?.is_empty() {
+        commit_keys(
+            &*store,
+            &Keyring::first_records(root, clock.now(), &*entropy),
+        )
+        .await?;
     }
-    let keyring = Arc::new(Keyring::unlock(root, &records)?);
+    let keyring = Arc::new(Keyring::unlock(root, &store.key_list().await?)?);
     let tenant = default_tenant();
     if !keyring.has_active_key(&tenant) {
-        let record =
-            keyring.create_key(KeyPurpose::Tenant, Some(&tenant), clock.now(), &*entropy)?;
-        commit_keys(&*store, std::slice::from_ref(&record)).await?;
-        keyring.add(&record)?;
+        let first = keyring.first_key_of(&tenant, clock.now(), &*entropy)?;
+        commit_keys(&*store, &[first]).await?;
+        for record in store.key_list().await? {
+            if record.purpose != KeyPurpose::RootDerivation {
+                keyring.add(&record)?;
+            }
+        }
     }
     storage
         .start_audit(Arc::new(KeyringMac(keyring.clone())))
@@ -90,17 +97,17 @@ pub(crate) async fn open_vault(
     Ok(Opened { vault, storage })
 }
 
+/// Stores first keys, unless another node was faster: then those are the store's.
 async fn commit_keys(store: &dyn Store, records: &[scaivault_core::seal::KeyRecord]) -> Result<()> {
     let unit = records
         .iter()
         .fold(Unit::new(UnitName::KeyringWrite), |unit, record| {
             unit.put(Record::Key(record.clone()))
         });
-    store
-        .commit(unit)
-        .await
-        .context("the keyring is not written")?;
-    Ok(())
+    match store.commit(unit).await {
+        Ok(_) | Err(CommitError::Conflict(RecordKind::Key)) => Ok(()),
+        Err(error) => Err(error).context("the keyring is not written"),
+    }
 }
 
 /// The whole HTTP surface over an opened vault.

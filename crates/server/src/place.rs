@@ -39,8 +39,9 @@ impl fmt::Display for Place {
             Self::File(path) => path.display().fmt(f),
             Self::Postgresql(url) => {
                 let (_, rest) = url.0.split_once("://").unwrap_or_default();
+                // What follows a question mark may be a password, with any character in it.
+                let rest = rest.split(['?', '#']).next().unwrap_or_default();
                 let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-                let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
                 write!(f, "postgresql://{rest}")
             }
         }
@@ -150,6 +151,7 @@ mod tests {
         for (text, shown) in [
             ("postgresql://u:hidden@h/d", "postgresql://h/d"),
             ("POSTGRES://h:5/d?sslmode=disable", "postgresql://h:5/d"),
+            ("postgresql://h/d?password=abc@hidden", "postgresql://h/d"),
             (
                 "postgresql://u:hidden%40@h1,h2/d?password=hidden",
                 "postgresql://h1,h2/d",

@@ -155,7 +155,14 @@ impl From<AuthError> for Problem {
             AuthError::Revoked => ErrorCode::TokenRevoked,
             AuthError::Unavailable(_) => ErrorCode::ServiceUnavailable,
         };
-        Self::new(code, error.to_string())
+        match error {
+            // Whoever asks has not shown who he is: a database's words are not for him.
+            AuthError::Unavailable(why) => Self {
+                cause: Some(why),
+                ..Self::new(code, "tokens cannot be checked now: try again")
+            },
+            error => Self::new(code, error.to_string()),
+        }
     }
 }
 

@@ -106,6 +106,11 @@ impl Storage {
         }
     }
 
+    /// Whether what it says of its trouble is made of our own words.
+    pub(crate) fn words_are_ours(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
     /// Figures of the writer.
     pub(crate) fn stats(&self) -> StoreStats {
         match self {

@@ -77,6 +77,15 @@ impl Clock for StoreClock {
     fn monotonic(&self) -> Duration {
         ticks()
     }
+
+    fn witness(&self) -> Timestamp {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Timestamp::from_micros(
+            time.tv_sec
+                .saturating_mul(1_000_000)
+                .saturating_add(time.tv_nsec / 1_000),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -14,4 +14,10 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Duration {
         Duration::from_micros(u64::try_from(self.now().as_micros()).unwrap_or(0))
     }
+
+    /// The machine's own wall clock, as a second witness of how long something took: it goes on
+    /// while a machine stands still whose other clocks do not. Nothing else is judged by it.
+    fn witness(&self) -> Timestamp {
+        self.now()
+    }
 }

@@ -143,7 +143,7 @@ impl Vault {
         // Read before the claim: what a worker that wakes up late tells is fenced by whatever
         // came meanwhile.
         let told = self.to_tell(&debt).await?;
-        let begun = self.clock.monotonic();
+        let begun = self.stopwatch();
         let until = now.plus(HOLD);
         let held = debt.claimed(until);
         // A value leaves only after this row.
@@ -170,7 +170,7 @@ impl Vault {
         }
         let about = about(&held, &told, now);
         let reached = reached.with_manager_let_in(about).await;
-        if self.took_since(now, begun) > HOLD / 2 {
+        if self.took_since(&begun) > HOLD / 2 {
             // Paused: the claim may be over before the target is told.
             return Err(StepError::LostRace);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use scaivault_core::ids::KeyId;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{Clock, Record, Unit, UnitName};
+use scaivault_core::ports::{Clock, CommitError, Record, RecordKind, Unit, UnitName};
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_crypto::root::{key_file, passphrase};
 use scaivault_crypto::{RootKey, SystemEntropy};
@@ -250,12 +250,15 @@ async fn commit_keys(storage: &Storage, keys: Vec<KeyRecord>) -> Result<()> {
         .fold(Unit::new(UnitName::KeyringWrite), |unit, key| {
             unit.put(Record::Key(key))
         });
-    storage
-        .port()
-        .commit(unit)
-        .await
-        .context("the keyring is not written")?;
-    Ok(())
+    match storage.port().commit(unit).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict(RecordKind::Key)) => {
+            bail!(
+                "another init of this store was faster: it has its root key, start its servers with that"
+            )
+        }
+        Err(error) => Err(error).context("the keyring is not written"),
+    }
 }
 
 fn config_text(config: &Config, kept: &Kept) -> String {

@@ -51,7 +51,12 @@ async fn ready(State(app): State<Shared>) -> Response {
         }
         Some(trouble) => {
             checks.insert("database".to_owned(), "error".to_owned());
-            errors.insert("database".to_owned(), trouble);
+            // Anybody may ask, and a database's words name users, addresses and more.
+            let told = match app.storage.words_are_ours() {
+                true => trouble,
+                false => "it does not serve now; the server's log says why".to_owned(),
+            };
+            errors.insert("database".to_owned(), told);
         }
     }
     // Values are served all the same.
