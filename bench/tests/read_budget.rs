@@ -1,8 +1,6 @@
 //! A read costs no more instructions and allocations than `read-budget.toml` allows, counted by
 //! callgrind in the very build the tests are made of: the load of the machine does not matter.
 
-#![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
-
 use std::path::Path;
 use std::process::Command;
 
