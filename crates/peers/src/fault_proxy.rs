@@ -68,6 +68,8 @@ struct State {
     closed: bool,
     /// Clients hear of no notification.
     deaf: bool,
+    /// How often anybody noticed that it is not just a wire.
+    felt: usize,
 }
 
 struct Shared {
@@ -83,6 +85,7 @@ impl Shared {
 
 impl State {
     fn reset_all(&mut self) {
+        self.felt += self.pairs.len();
         for (_, pair) in self.pairs.drain() {
             pair.reset();
         }
@@ -115,6 +118,7 @@ impl FaultProxy {
                 next: 0,
                 closed: false,
                 deaf: false,
+                felt: 0,
             }),
             changed: Condvar::new(),
         });
@@ -199,6 +203,12 @@ impl FaultProxy {
         self.shared.changed.notify_all();
     }
 
+    /// How many connections were reset or refused and how many pieces held or lost, at least: it
+    /// grows when a fault meets something.
+    pub fn felt(&self) -> usize {
+        self.shared.state().felt
+    }
+
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.shared.state().pairs.len()
@@ -221,7 +231,8 @@ impl Drop for FaultProxy {
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for client in listener.incoming() {
         let (closed, refuse) = {
-            let state = shared.state();
+            let mut state = shared.state();
+            state.felt += usize::from(state.refuse);
             (state.closed, state.refuse)
         };
         if closed {
@@ -366,6 +377,7 @@ fn fate(shared: &Shared, direction: Direction, id: u64, read: usize) -> Fate {
             Direction::ToClient => state.to_client,
         };
         let delay = state.delay;
+        state.felt += usize::from(wire != Wire::Open && state.pairs.contains_key(&id));
         let Some(pair) = state.pairs.get_mut(&id) else {
             return Fate::Over;
         };

@@ -3,6 +3,7 @@
 
 mod fault_proxy;
 mod process;
+mod shared_memory;
 mod small_disk;
 
 pub mod mariadb;
@@ -14,4 +15,5 @@ pub mod redis;
 
 pub use fault_proxy::{FaultProxy, Wire};
 pub use process::{Server, free_port, program, run};
+pub use shared_memory::Segment;
 pub use small_disk::SmallDisk;

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::{Server, free_port, program, run};
+use crate::shared_memory::Segment;
 use crate::small_disk::SmallDisk;
 
 /// The superuser's name.
@@ -16,6 +17,8 @@ pub const PASSWORD: &str = "superuser-of-a-test";
 
 /// How long it may take until it lets the superuser in.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to end its sessions and itself when it is told to at once.
+const QUIT_MAX: Duration = Duration::from_secs(15);
 
 const DEBIAN: [&str; 5] = [
     "/usr/lib/postgresql/18/bin",
@@ -76,12 +79,12 @@ pub struct Postgresql {
     disk: Option<SmallDisk>,
 }
 
-/// The disk must be free before the directory that it is mounted in goes.
+/// Nothing of it is left, in the kernel neither. The disk must be free before the directory that it
+/// is mounted in goes.
 impl Drop for Postgresql {
     fn drop(&mut self) {
-        if self.disk.is_some() {
-            self.kill_hard();
-        }
+        self.kill();
+        self.free_memory();
         self.disk = None;
     }
 }
@@ -173,6 +176,8 @@ impl Postgresql {
             "log_line_prefix=%u ",
             "shared_buffers=16MB",
             "cluster_name=standby",
+            // Among its data, where it goes with them, also when it is killed.
+            "dynamic_shared_memory_type=mmap",
         ];
         for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
@@ -215,12 +220,21 @@ impl Postgresql {
 
     /// Ends it at once, sessions included.
     pub fn kill(&mut self) {
-        let mut stop = unprivileged(&program("pg_ctl", &DEBIAN));
-        stop.current_dir(self.server.dir())
-            .args(["stop", "-m", "immediate", "-D"])
-            .arg(self.server.dir().join("data"));
-        let _ = output(stop);
-        self.server.kill();
+        if !self.server.quit(QUIT_MAX) {
+            self.kill_hard();
+        }
+    }
+
+    /// Where its data is.
+    pub fn data(&self) -> PathBuf {
+        self.server.dir().join("data")
+    }
+
+    /// What a server that was killed left in the kernel, and a power loss would not have.
+    fn free_memory(&self) {
+        if let Some(segment) = Segment::of(&self.data()) {
+            segment.free();
+        }
     }
 
     /// Ends all of its processes as a power loss would, without a word to anybody.
@@ -249,6 +263,7 @@ impl Postgresql {
         while children.iter().any(alive) && begun.elapsed() < READY_MAX {
             std::thread::sleep(Duration::from_millis(5));
         }
+        self.free_memory();
     }
 
     /// The disk of its own, when it has one.
@@ -262,8 +277,31 @@ impl Postgresql {
     }
 
     /// A standby becomes a server that takes writes.
+    ///
+    /// # Panics
+    /// When it does not within a minute.
     pub fn promote(&self) {
-        self.sql("SELECT pg_promote(true, 60)");
+        let promoted = self.sql("SELECT pg_promote(true, 60)");
+        assert_eq!(promoted, "t", "it was not promoted:\n{}", self.server.log());
+    }
+
+    /// Waits until it lets the superuser in, starting it again if it has ended; whether it had.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn revive(&mut self) -> bool {
+        let (begun, mut ended) = (Instant::now(), false);
+        loop {
+            if self.is_gone() {
+                ended = true;
+                self.start_again();
+            }
+            match self.sql_as(SUPERUSER, PASSWORD, "postgres", "SELECT 1") {
+                Ok(_) => return ended,
+                Err(error) => assert!(begun.elapsed() < READY_MAX, "not ready: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Ends it and starts it again on the same port and data.

@@ -52,6 +52,20 @@ impl PostgresqlPair {
         self.standby.as_ref()
     }
 
+    /// Whether one of them has ended.
+    pub fn is_gone(&mut self) -> bool {
+        self.standby.as_mut().is_some_and(Postgresql::is_gone) || self.primary.is_gone()
+    }
+
+    /// Waits until both let in, starting again what has ended; how many had.
+    ///
+    /// # Panics
+    /// When they do not in time.
+    pub fn revive(&mut self) -> u32 {
+        let standby = self.standby.as_mut().is_some_and(Postgresql::revive);
+        u32::from(self.primary.revive()) + u32::from(standby)
+    }
+
     /// Makes a new standby from a copy of the primary and waits until commits wait for it.
     ///
     /// # Panics

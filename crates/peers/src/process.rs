@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a server may take until it listens.
@@ -122,6 +123,22 @@ impl Server {
         }
     }
 
+    /// Asks it to end (SIGQUIT), which also wakes it when it is paused; whether it did within this
+    /// time. Its files stay.
+    pub(crate) fn quit(&mut self, within: Duration) -> bool {
+        let begun = Instant::now();
+        self.signal(Signal::QUIT);
+        self.pause(false);
+        while !self.is_gone() {
+            if begun.elapsed() > within {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.child = None;
+        true
+    }
+
     /// Its process id, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -142,9 +159,11 @@ impl Server {
 
     /// Pauses the process (a target that hangs) or lets it go on.
     pub fn pause(&self, paused: bool) {
-        use rustix::process::{Pid, Signal, kill_process};
+        self.signal(if paused { Signal::STOP } else { Signal::CONT });
+    }
+
+    fn signal(&self, signal: Signal) {
         let Some(child) = &self.child else { return };
-        let signal = if paused { Signal::STOP } else { Signal::CONT };
         let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         if let Some(id) = id {
             let _ = kill_process(id, signal);

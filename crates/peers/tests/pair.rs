@@ -1,5 +1,6 @@
 //! What the promises of the pair rest on, with the pair alone.
 
+use scaivault_peers::postgresql::{PASSWORD, Postgresql, SUPERUSER};
 use scaivault_peers::postgresql_pair::PostgresqlPair;
 
 #[test]
@@ -22,17 +23,18 @@ fn what_was_committed_survives_failovers() {
 
 #[test]
 fn a_full_disk_refuses_and_serves_again() {
-    let server = scaivault_peers::postgresql::Postgresql::start_on_small_disk(100, &[]);
+    let mut server = Postgresql::start_on_small_disk(100, &[]);
     let Some(disk) = server.disk() else {
         eprintln!("skipped: this user may not mount a tmpfs");
         return;
     };
     let fill = "CREATE TABLE t AS SELECT repeat(md5(n::text), 30) FROM generate_series(1, 9999) n";
+    let attempt = |server: &Postgresql| server.sql_as(SUPERUSER, PASSWORD, "postgres", fill);
     disk.fill();
-    assert!(
-        server
-            .sql_as("postgres", "superuser-of-a-test", "postgres", fill)
-            .is_err()
-    );
-    disk.free();
+    assert!(attempt(&server).is_err());
+    server.disk().expect("a disk").free();
+    // One that found no room for its log ends.
+    server.revive();
+    attempt(&server).expect("there is room again");
+    assert_eq!(server.sql("SELECT count(*) FROM t"), "9999");
 }

@@ -11,13 +11,21 @@ use crate::record::HOLDS_AFTER;
 
 const PATH: &str = "/v1/secrets/app/db";
 
-/// How long after this moment `probe` first answers so.
+/// How long after this moment, that of the acknowledgement, somebody asked who was still answered
+/// otherwise. However long answers take: the promise is about when was asked.
 async fn holds_after(what: &str, mut probe: impl AsyncFnMut() -> bool) -> Duration {
-    let began = Instant::now();
-    eventually(what, SOON, async || probe().await.then_some(())).await;
-    let took = began.elapsed();
-    assert!(took <= HOLDS_AFTER, "{what}: {took:?}");
-    took
+    let (began, mut stale) = (Instant::now(), Duration::ZERO);
+    eventually(what, SOON, async || {
+        let asked = began.elapsed();
+        let holds = probe().await;
+        if !holds {
+            stale = asked;
+        }
+        holds.then_some(())
+    })
+    .await;
+    assert!(stale < HOLDS_AFTER, "{what}: not {stale:?} later");
+    stale
 }
 
 fn text(of: &Value, field: &str) -> String {
@@ -124,25 +132,39 @@ async fn who_polls_one_node_hears_promptly_of_what_another_is_told() {
     });
     let subscription = here.post("/v1/subscriptions", subscription).await.ok(201);
     let of = format!("/v1/subscriptions/{}", text(&subscription, "id"));
+    let mut quickest = Duration::MAX;
     for round in 0..3 {
         let waiting = tokio::spawn({
             let (there, of) = (there.clone(), of.clone());
             async move { there.get(&format!("{of}/poll?timeout=60")).await.ok(200) }
         });
-        // The poll has been asked when the node answers what came after it.
-        there.get("/v1/auth/whoami").await.ok(200);
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The node has it in hand, and is done with what it looks up first when it has looked up
+        // all of this for another.
+        let polls = r#"scaivault_active_requests{path_category="subscriptions_poll"} 1"#;
+        eventually("the poll waits", SOON, async || {
+            let metrics = there.get("/v1/metrics").await;
+            metrics.text.contains(polls).then_some(())
+        })
+        .await;
+        for _ in 0..20 {
+            there.get(&format!("{of}/poll?timeout=0")).await.ok(200);
+        }
+        assert!(!waiting.is_finished(), "it does not wait");
         let body = json!({ "data": { "k": round } });
         assert!(here.put(PATH, body).await.status < 300);
         let began = Instant::now();
         let events = waiting.await.expect("it answers");
         let took = began.elapsed();
         println!("heard after {took:?}");
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        // It was woken: by itself it looks again after a minute.
+        assert!(took < SOON, "{took:?}");
+        quickest = quickest.min(took);
         let events = events["events"].as_array().expect("events");
         assert_eq!(events.len(), 1);
         assert_eq!(events[0]["path"], "app/db", "{events:?} of round {round}");
         let ids = json!({ "event_ids": [events[0]["event_id"]] });
         here.post(&format!("{of}/ack"), ids).await.ok(200);
     }
+    // On a busy machine one of them may have to wait for its turn.
+    assert!(quickest < HOLDS_AFTER, "{quickest:?}");
 }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Api, eventually};
+use crate::harness::Api;
 use crate::record::{Outcome, Read, Record, Write};
 use crate::rotated::Rotated;
 
 /// What a dead worker held comes free by itself; a step at a target may be tried more than once.
 const REST_MAX: Duration = Duration::from_secs(240);
+/// How long the target may take to answer.
+const LET_IN_MAX: Duration = Duration::from_secs(5);
 
 /// What was counted.
 #[derive(Default)]
@@ -38,7 +40,8 @@ impl std::fmt::Display for Checked {
 /// Looks at all of it; what is broken is in the record.
 pub(crate) async fn check(roots: &[Api], record: &Record, rotated: &Rotated) -> Checked {
     let began = Instant::now();
-    rest(&roots[0], record, rotated).await;
+    rest(&roots[0], record, REST_MAX).await;
+    nothing_left(&roots[0], record, rotated, REST_MAX).await;
     Checked {
         rested: began.elapsed(),
         ..faithful(roots, record, rotated).await
@@ -59,9 +62,7 @@ pub(crate) async fn faithful(roots: &[Api], record: &Record, rotated: &Rotated) 
     audited(&roots[1 % roots.len()], record, &answered).await;
     for root in roots {
         let verified = root.get("/v1/audit/verify").await.ok(200);
-        if verified["valid"] != true {
-            record.broken(format!("the audit trail: {verified}"));
-        }
+        of_trail(record, &verified);
         checked.rows = verified["rows"].as_u64().unwrap_or(0);
     }
     let (rotations, completed) = of_rotations(&roots[0], record, rotated).await;
@@ -69,7 +70,15 @@ pub(crate) async fn faithful(roots: &[Api], record: &Record, rotated: &Rotated) 
     checked
 }
 
-type Stored = HashMap<String, BTreeMap<u64, String>>;
+/// All chains are whole.
+pub(crate) fn of_trail(record: &Record, verified: &Value) {
+    if verified["valid"] != true {
+        record.broken(format!("the audit trail: {verified}"));
+    }
+}
+
+/// What is there, by path and version.
+pub(crate) type Stored = HashMap<String, BTreeMap<u64, String>>;
 
 /// Every version of every path that was written, read at a node each; and the requests' ids.
 async fn stored(roots: &[Api], writes: &[Write]) -> (Stored, Vec<String>) {
@@ -98,7 +107,9 @@ async fn stored(roots: &[Api], writes: &[Write]) -> (Stored, Vec<String>) {
     (stored, ids)
 }
 
-fn of_writes(record: &Record, writes: &[Write], stored: &Stored) {
+/// Each acknowledged write is there, once, as what was answered; no refused one is; no other is;
+/// versions have no gap.
+pub(crate) fn of_writes(record: &Record, writes: &[Write], stored: &Stored) {
     let nothing = BTreeMap::new();
     let mut known: HashSet<(&str, &str)> = HashSet::new();
     for write in writes {
@@ -138,7 +149,8 @@ fn of_writes(record: &Record, writes: &[Write], stored: &Stored) {
     }
 }
 
-fn of_reads(record: &Record, reads: &[Read], stored: &Stored) {
+/// Whoever read a version read what is there.
+pub(crate) fn of_reads(record: &Record, reads: &[Read], stored: &Stored) {
     let mut rotated: HashMap<(&str, u64), &str> = HashMap::new();
     for read in reads {
         let found = match stored.get(&read.path) {
@@ -203,8 +215,8 @@ fn ended(rotation: &Value) -> bool {
     matches!(phase, "completed" | "rolled_back" | "abandoned")
 }
 
-/// Waits until every rotation has ended, and the service holds the keys readers have, no more.
-async fn rest(root: &Api, record: &Record, rotated: &Rotated) {
+/// Waits until every rotation has ended, so long at most.
+pub(crate) async fn rest(root: &Api, record: &Record, within: Duration) {
     let began = Instant::now();
     loop {
         let all = all_rotations(root).await;
@@ -216,12 +228,17 @@ async fn rest(root: &Api, record: &Record, rotated: &Rotated) {
             let id = parked["id"].as_str().expect("an id");
             root.post_empty(&format!("/v1/rotations/{id}/resume")).await;
         }
-        if began.elapsed() > REST_MAX {
+        if began.elapsed() > within {
             record.broken(format!("{} rotations never end: {:#}", open.len(), open[0]));
             return;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// Waits until the service holds the keys readers have and no more, so long at most.
+pub(crate) async fn nothing_left(root: &Api, record: &Record, rotated: &Rotated, within: Duration) {
+    let began = Instant::now();
     let mut wanted = BTreeMap::new();
     for path in &rotated.key_paths {
         let read = root.get(&format!("/v1/secrets/{path}")).await.ok(200);
@@ -233,7 +250,7 @@ async fn rest(root: &Api, record: &Record, rotated: &Rotated) {
         living.keys().eq(wanted.keys()).then_some(())
     };
     while only_those().is_none() {
-        if began.elapsed() > REST_MAX {
+        if began.elapsed() > within {
             let living = rotated.keys.living();
             record.broken(format!("keys of {wanted:?} are held, {living:?} live"));
             return;
@@ -256,32 +273,37 @@ async fn of_rotations(root: &Api, record: &Record, rotated: &Rotated) -> (usize,
         record.broken(format!("minted twice: {twice:?}"));
     }
     for path in rotated.paths() {
-        // A rotation that readers got a version of, each another one, and all versions are of one.
-        let mut versions: Vec<u64> = all
-            .iter()
-            .filter(|one| one["secret_path"] == path.as_str() && !one["promoted_at"].is_null())
-            .filter_map(|one| one["new_version"].as_u64())
-            .collect();
-        versions.sort_unstable();
-        let count = versions.len();
-        versions.dedup();
-        if versions.len() != count {
-            record.broken(format!("{path}: two rotations made one version"));
-        }
         let read = root.get(&format!("/v1/secrets/{path}")).await.ok(200);
         let current = read["version"].as_u64().expect("a version");
-        if versions.last().is_some_and(|last| *last != current) {
-            record.broken(format!(
-                "{path}: v{current} is of no rotation: {versions:?}"
-            ));
+        of_versions(record, &path, &all, current);
+        let began = Instant::now();
+        while !rotated.lets_in(&path, &read["data"]).await {
+            if began.elapsed() > LET_IN_MAX {
+                record.broken(format!("{path}: v{current} is not let in"));
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let value = &read["data"];
-        let within = Duration::from_secs(5);
-        eventually("what readers get is let in", within, async || {
-            rotated.lets_in(&path, value).await.then_some(())
-        })
-        .await;
     }
     let completed = all.iter().filter(|one| one["phase"] == "completed").count();
     (all.len(), completed)
+}
+
+/// Each rotation that readers got a version of made another one, and they have the last.
+pub(crate) fn of_versions(record: &Record, path: &str, rotations: &[Value], current: u64) {
+    let mut versions: Vec<u64> = rotations
+        .iter()
+        .filter(|one| one["secret_path"] == path && !one["promoted_at"].is_null())
+        .filter_map(|one| one["new_version"].as_u64())
+        .collect();
+    versions.sort_unstable();
+    let count = versions.len();
+    versions.dedup();
+    if versions.len() != count {
+        record.broken(format!("{path}: two rotations made one version"));
+    }
+    if versions.last().is_some_and(|last| *last != current) {
+        let what = format!("{path}: v{current} is of no rotation: {versions:?}");
+        record.broken(what);
+    }
 }

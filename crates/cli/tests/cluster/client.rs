@@ -1,7 +1,7 @@
 //! Somebody who asks any of the nodes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -14,6 +14,8 @@ use crate::record::Record;
 pub(crate) const PAUSE: Duration = Duration::from_millis(30);
 /// An answer later than this is none.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// Within this some node does what is insisted on.
+const INSIST_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -62,18 +64,26 @@ impl Client {
     }
 
     /// Asks until a node does it, whichever; what it answered.
+    ///
+    /// # Panics
+    /// When none does within a minute; the last answer is told.
     pub(crate) async fn insist(
         &mut self,
         method: Method,
         path: &str,
         body: Option<Value>,
     ) -> Reply {
+        let began = Instant::now();
         loop {
             let reply = self.ask(method.clone(), path, body.clone()).await;
             match reply {
                 Some(reply) if reply.status < 500 => return reply,
-                _ => tokio::time::sleep(PAUSE).await,
+                last => assert!(
+                    began.elapsed() < INSIST_MAX,
+                    "{method} {path}: not within {INSIST_MAX:?}: {last:?}"
+                ),
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

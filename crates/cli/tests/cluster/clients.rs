@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::random::Random;
+use crate::record::Record;
 use crate::rotated::Rotated;
 use crate::{load, rights, rotated};
 
@@ -16,6 +17,19 @@ pub(crate) struct Clients {
     pub(crate) others: JoinSet<()>,
     /// Follow rotations to their end; stopped last.
     pub(crate) consuming: JoinSet<()>,
+}
+
+/// Stops these. One that ended before, in a panic, tells what it found.
+pub(crate) async fn stop(clients: &mut JoinSet<()>, record: &Record) {
+    clients.abort_all();
+    while let Some(ended) = clients.join_next().await {
+        let Err(error) = ended else { continue };
+        if let Ok(panic) = error.try_into_panic() {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied());
+            record.broken(format!("a client panicked: {}", text.unwrap_or("?")));
+        }
+    }
 }
 
 /// Puts the nodes under load.

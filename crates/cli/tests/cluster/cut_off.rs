@@ -13,6 +13,9 @@ use crate::harness::{Api, SOON, eventually};
 /// Within this a node that gets no answer says so.
 const REFUSED_WITHIN: Duration = Duration::from_secs(25);
 const PATH: &str = "/v1/secrets/app/db";
+/// Values, in words that no message has.
+const BEFORE: &str = "vq8-before-the-cut";
+const AFTER: &str = "vq8-after-the-cut";
 
 fn cut(proxy: &FaultProxy, which: usize) {
     match which {
@@ -40,10 +43,10 @@ async fn a_node_that_is_cut_off_refuses_what_it_has_in_memory() {
         let reply = roots[4].put(PATH, body).await;
         assert!(matches!(reply.status, 200 | 201), "{}", reply.text);
     };
-    put("one").await;
+    put(BEFORE).await;
     for root in &roots {
         for _ in 0..3 {
-            assert_eq!(value(root).await, "one");
+            assert_eq!(value(root).await, BEFORE);
         }
     }
     for which in 0..4 {
@@ -51,7 +54,7 @@ async fn a_node_that_is_cut_off_refuses_what_it_has_in_memory() {
     }
     let began = Instant::now();
     // What one node is told now, the others cannot know.
-    put("two").await;
+    put(AFTER).await;
     // Within a second they know that.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut refusals = tokio::task::JoinSet::new();
@@ -59,7 +62,7 @@ async fn a_node_that_is_cut_off_refuses_what_it_has_in_memory() {
         refusals.spawn(async move {
             let asked = Instant::now();
             let read = root.get(PATH).await;
-            assert!(!read.text.contains("one"), "cut {which}: {}", read.text);
+            assert!(!read.text.contains(BEFORE), "cut {which}: {}", read.text);
             let error = read.refused(503, "service_unavailable");
             let took = asked.elapsed();
             assert!(took < REFUSED_WITHIN, "cut {which}: {took:?}");
@@ -75,7 +78,7 @@ async fn a_node_that_is_cut_off_refuses_what_it_has_in_memory() {
     while let Some(refused) = refusals.join_next().await {
         refused.expect("it refuses");
     }
-    assert_eq!(value(&roots[4]).await, "two");
+    assert_eq!(value(&roots[4]).await, AFTER);
     for proxy in &cluster.proxies {
         proxy.heal();
     }
@@ -84,12 +87,12 @@ async fn a_node_that_is_cut_off_refuses_what_it_has_in_memory() {
         let what = format!("cut {which} is over");
         eventually(&what, SOON * 2, async || {
             let read = root.get(PATH).await;
-            assert!(!read.text.contains("one"), "cut {which}: {}", read.text);
+            assert!(!read.text.contains(BEFORE), "cut {which}: {}", read.text);
             (read.status == 200).then_some(())
         })
         .await;
         println!("cut {which} is over after {:.1?}", healed.elapsed());
-        assert_eq!(value(root).await, "two");
+        assert_eq!(value(root).await, AFTER);
         let body = json!({ "data": { "which": which } });
         eventually("it writes again", SOON * 2, async || {
             let to = format!("/v1/secrets/app/after{which}");
@@ -111,13 +114,13 @@ async fn sessions_that_died_without_a_word_are_replaced() {
     prepare(&server);
     let cluster = Cluster::start(1, server.port(), &[]).await;
     let root = cluster.root(0);
-    let body = json!({ "data": { "k": "one" } });
+    let body = json!({ "data": { "k": BEFORE } });
     root.put(PATH, body).await.ok(201);
-    assert_eq!(value(&root).await, "one");
+    assert_eq!(value(&root).await, BEFORE);
     cluster.proxies[0].hang();
     let began = Instant::now();
     eventually("it reads and writes again", SOON * 2, async || {
-        let body = json!({ "data": { "k": "two" } });
+        let body = json!({ "data": { "k": AFTER } });
         let wrote = root.put(PATH, body).await;
         assert!(matches!(wrote.status, 200 | 503), "{}", wrote.text);
         let read = root.get(PATH).await;
@@ -125,7 +128,7 @@ async fn sessions_that_died_without_a_word_are_replaced() {
     })
     .await;
     println!("again after {:.1?}", began.elapsed());
-    assert_eq!(value(&root).await, "two");
+    assert_eq!(value(&root).await, AFTER);
     let verified = root.get("/v1/audit/verify").await.ok(200);
     assert_eq!(verified["valid"], true, "{verified}");
 }

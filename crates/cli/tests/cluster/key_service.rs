@@ -98,6 +98,20 @@ impl KeyService {
         json!({ "api_key": key.value, "api_key_id": key.id })
     }
 
+    /// A second key under the name of the last one that was minted.
+    pub(crate) fn mint_again(&self) {
+        let mut held = self.held();
+        let last = held.keys.iter().rfind(|key| key.name != "planted");
+        let name = last.expect("a key was minted").name.clone();
+        mint(&mut held, &name);
+    }
+
+    /// No key lets in any more.
+    pub(crate) fn revoke_all(&self) {
+        let mut held = self.held();
+        held.keys.iter_mut().for_each(|key| key.revoked = true);
+    }
+
     /// Whether a key with this value is let in.
     pub(crate) fn accepts(&self, value: &str) -> bool {
         let held = self.held();

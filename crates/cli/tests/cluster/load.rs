@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::client::{Client, PAUSE};
-use crate::record::{Outcome, Read};
+use crate::record::{Outcome, Read, Record};
 
 /// Writes to one path before the next is begun.
 const WRITES_PER_PATH: u64 = 40;
@@ -41,14 +41,17 @@ pub(crate) async fn compete(mut client: Client, writer: String, contended: Vec<S
         let value = format!("{writer}-{number}");
         let options = json!({ "max_versions": 1000, "cas": version });
         let body = json!({ "data": { "v": value }, "options": options });
-        let wrote = put(&mut client, &path, &value, body).await;
-        if let Some(wrote) = wrote
-            && wrote != version + 1
-        {
-            let what = format!("{path}: written on {version}, became {wrote}");
-            client.record.broken(what);
+        if let Some(wrote) = put(&mut client, &path, &value, body).await {
+            follows(&client.record, &path, version, wrote);
         }
         tokio::time::sleep(PAUSE * 4).await;
+    }
+}
+
+/// What was written on a version became the next one.
+pub(crate) fn follows(record: &Record, path: &str, on: u64, became: u64) {
+    if became != on + 1 {
+        record.broken(format!("{path}: written on {on}, became {became}"));
     }
 }
 
@@ -66,7 +69,13 @@ pub(crate) async fn read(mut client: Client, paths: Paths) {
     }
 }
 
-async fn put(client: &mut Client, path: &str, value: &str, body: serde_json::Value) -> Option<u64> {
+/// Writes a value that no other write has; the version, when it was acknowledged.
+pub(crate) async fn put(
+    client: &mut Client,
+    path: &str,
+    value: &str,
+    body: serde_json::Value,
+) -> Option<u64> {
     let to = format!("/v1/secrets/{path}");
     let number = client.record.writes(path, value);
     let reply = client.ask(Method::PUT, &to, Some(body)).await;
@@ -86,7 +95,7 @@ async fn put(client: &mut Client, path: &str, value: &str, body: serde_json::Val
 
 /// The current version and value as a node says. What was acknowledged a second before the
 /// question is in the answer.
-async fn get(client: &mut Client, path: &str) -> Option<(u64, String)> {
+pub(crate) async fn get(client: &mut Client, path: &str) -> Option<(u64, String)> {
     let (asked, of) = (Instant::now(), format!("/v1/secrets/{path}"));
     let reply = client.get(&of).await?;
     let floor = client.record.floor(path, asked);

@@ -1,11 +1,13 @@
 //! Several nodes of the real server before one PostgreSQL, and everything that fails.
 
+mod breaches;
 mod changes;
 mod checker;
 mod client;
 mod clients;
 mod cluster;
 mod cut_off;
+mod faults;
 #[path = "../it/harness/mod.rs"]
 #[expect(
     dead_code,
@@ -13,6 +15,7 @@ mod cut_off;
     reason = "shared with the other tests, which use all of it"
 )]
 mod harness;
+mod inflicted;
 mod key_service;
 mod load;
 mod node;

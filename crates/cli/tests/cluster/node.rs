@@ -120,10 +120,17 @@ impl Node {
         self.process = Some(Process::start(&self.name, command));
     }
 
+    /// What the process before said, and what the library that told it the time left behind.
     fn note(&mut self) {
-        if let Some(process) = &self.process {
-            self.told.push_str(&process.stderr());
-            self.told.push_str(&process.stdout().join("\n"));
+        let Some(process) = &self.process else { return };
+        self.told.push_str(&process.stderr());
+        self.told.push_str(&process.stdout().join("\n"));
+        let id = process.pid();
+        for left in [
+            format!("faketime_shm_{id}"),
+            format!("sem.faketime_sem_{id}"),
+        ] {
+            let _ = std::fs::remove_file(Path::new("/dev/shm").join(left));
         }
     }
 
@@ -142,14 +149,16 @@ impl Node {
         .await;
     }
 
-    /// `kill -9`.
-    pub(crate) fn kill(&mut self) {
+    /// `kill -9`; whether it was running.
+    pub(crate) fn kill(&mut self) -> bool {
+        let running = !self.is_gone();
         self.pause(false);
         if let Some(process) = &mut self.process {
             process.kill();
         }
         self.note();
         self.process = None;
+        running
     }
 
     /// Whether it is not running.
@@ -170,5 +179,11 @@ impl Node {
     pub(crate) fn log(&self) -> String {
         let now = self.process.as_ref().map(Process::stderr);
         format!("{}{}", self.told, now.unwrap_or_default())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
     }
 }

@@ -120,11 +120,11 @@ impl Record {
         self.kept().broken.push(what);
     }
 
-    /// A refusal, counted by its code.
+    /// A refusal, counted by its code. What a server answers when it cannot is this one code.
     pub(crate) fn refused(&self, reply: &Reply) {
         let code = reply.body["error"]["code"].as_str().unwrap_or("none");
         if reply.status >= 500 && code != "service_unavailable" {
-            eprintln!("{}: {}", reply.status, reply.text);
+            self.broken(format!("answered {}: {}", reply.status, reply.text));
         }
         let code = format!("{} {code}", reply.status);
         *self.kept().refusals.entry(code).or_default() += 1;
@@ -136,23 +136,26 @@ impl Record {
         (kept.writes.clone(), kept.reads.clone())
     }
 
+    /// How many writes ended so.
+    pub(crate) fn count(&self, outcome: Outcome) -> usize {
+        let kept = self.kept();
+        let of = kept.writes.iter().filter(|one| one.outcome == outcome);
+        of.count()
+    }
+
     pub(crate) fn all_broken(&self) -> Vec<String> {
         self.kept().broken.clone()
     }
 
     /// In one line.
     pub(crate) fn summary(&self) -> String {
+        let of = |outcome| self.count(outcome);
+        let (acknowledged, refused) = (of(Outcome::Acknowledged), of(Outcome::Refused));
+        let unknown = of(Outcome::Unknown);
         let kept = self.kept();
-        let of = |outcome| {
-            let of = kept.writes.iter().filter(|one| one.outcome == outcome);
-            of.count()
-        };
         format!(
-            "{} writes acknowledged, {} refused, {} unknown; {} values read; {} changes of \
+            "{acknowledged} writes acknowledged, {refused} refused, {unknown} unknown; {} values read; {} changes of \
              rights; {} logins with rotated credentials; refusals: {:?}",
-            of(Outcome::Acknowledged),
-            of(Outcome::Refused),
-            of(Outcome::Unknown),
             kept.reads.len(),
             self.rights.load(Ordering::Relaxed),
             self.logins.load(Ordering::Relaxed),

@@ -39,6 +39,7 @@ pub(crate) async fn change(mut root: Client, name: String) {
                 .map(|reply| reply.body)
         };
         let (Some(token), Some(binding)) = (done(token), done(binding)) else {
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         let text = |of: &Value, field: &str| of[field].as_str().expect("a text").to_owned();
@@ -62,7 +63,7 @@ fn gone(reply: Option<crate::harness::Reply>) -> bool {
 
 /// From a second after now on, every answer has one of these statuses, or is that of a node that
 /// cannot know.
-async fn holds(reader: &mut Client, of: &str, statuses: &[u16], what: &str) {
+pub(crate) async fn holds(reader: &mut Client, of: &str, statuses: &[u16], what: &str) {
     // The promise is about a time.
     tokio::time::sleep(HOLDS_AFTER).await;
     for _ in 0..4 {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use scaivault_peers::postgresql::Postgresql;
@@ -145,6 +146,37 @@ async fn make_policy(root: &mut Client, policy: Value) -> String {
 async fn attach(root: &mut Client, policy: &str, body: Value) {
     let to = format!("/v1/rotation/policies/{policy}/secrets");
     root.insist(Method::POST, &to, Some(body)).await.ok(201);
+}
+
+/// How long a rotation may take that goes on where a dead worker had begun one before it.
+const COMPLETES_MAX: Duration = Duration::from_secs(180);
+
+/// Opens a rotation and follows it until it is completed; what happened when it is not.
+pub(crate) async fn complete(root: &mut Client, path: &str, told: &Told) -> Result<(), String> {
+    let rotate = format!("/v1/secrets/{path}/rotate");
+    let (began, mut last, mut own) = (Instant::now(), None, None);
+    while began.elapsed() < COMPLETES_MAX {
+        let Some(id) = &own else {
+            // Another one may still be under way.
+            last = root.ask(Method::POST, &rotate, None).await;
+            let opened = last.as_ref().filter(|reply| reply.status < 300);
+            own = opened.and_then(|reply| reply.body["id"].as_str().map(str::to_owned));
+            if let Some(id) = &own {
+                let mut told = told.lock().expect("nobody panics holding it");
+                told.insert(id.clone());
+            }
+            tokio::time::sleep(PAUSE * 5).await;
+            continue;
+        };
+        last = root.get(&format!("/v1/rotations/{id}")).await;
+        let phase = last.as_ref().and_then(|reply| reply.body["phase"].as_str());
+        match phase {
+            Some("completed") => return Ok(()),
+            Some("rolled_back" | "failed" | "abandoned") => break,
+            _ => tokio::time::sleep(PAUSE * 5).await,
+        }
+    }
+    Err(format!("{path}: no rotation completes: {last:?}"))
 }
 
 /// Opens a rotation whenever the one before has ended.

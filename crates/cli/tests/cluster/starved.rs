@@ -91,8 +91,12 @@ async fn while_the_database_takes_no_connections_nothing_is_answered_that_is_not
     let put = |value: &str| json!({ "data": { "number": 0, "k": value } });
     a.put("/v1/secrets/n/n0", put("one")).await.ok(201);
     server.sql("ALTER ROLE scaivault CONNECTION LIMIT 0");
-    server
-        .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'scaivault'");
+    let theirs = "FROM pg_stat_activity WHERE usename = 'scaivault'";
+    eventually("their sessions have ended", SOON, async || {
+        server.sql(&format!("SELECT pg_terminate_backend(pid) {theirs}"));
+        (server.sql(&format!("SELECT count(*) {theirs}")) == "0").then_some(())
+    })
+    .await;
     for root in [&a, &b] {
         root.get("/v1/secrets/n/n0")
             .await

@@ -9,9 +9,9 @@ use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::harness::eventually;
 use crate::random::Random;
-use crate::record::{Outcome, Read, Record, Write};
+use crate::record::{Outcome, Record, Write};
 use crate::rotated::Rotated;
-use crate::{checker, clients};
+use crate::{breaches, checker, clients};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_faults_nothing_is_broken_and_each_breach_is_seen() {
@@ -30,46 +30,20 @@ async fn without_faults_nothing_is_broken_and_each_breach_is_seen() {
         (rotated.keys.minted() >= 6 && rights >= 2).then_some(())
     })
     .await;
-    clients.opening.shutdown().await;
-    clients.others.shutdown().await;
+    clients::stop(&mut clients.opening, &record).await;
+    clients::stop(&mut clients.others, &record).await;
     let roots = cluster.roots();
     let checked = checker::check(&roots, &record, &rotated).await;
-    clients.consuming.shutdown().await;
+    clients::stop(&mut clients.consuming, &record).await;
     println!("{:.1?}: {}; {checked}", began.elapsed(), record.summary());
     assert_eq!(record.all_broken(), [""; 0]);
     assert!(checked.audited > 100 && checked.versions > 50, "{checked}");
     assert!(checked.completed > 10, "{checked}");
+    assert!(record.logins.load(Ordering::Relaxed) > 10);
 
     // What did not happen is told of.
-    let lies = Record::default();
-    let put = root.record.all().0;
+    let (writes, _) = root.record.all();
     let acknowledged = |one: &&Write| one.outcome == Outcome::Acknowledged;
-    let real = put.iter().find(acknowledged).expect("a write");
-    let lie = |value: &str, outcome, version| {
-        lies.wrote(lies.writes(&real.path, value), outcome, version);
-    };
-    lie("never", Outcome::Acknowledged, Some(1));
-    lie(&real.value, Outcome::Refused, None);
-    lies.read(Read {
-        path: real.path.clone(),
-        version: 1,
-        value: "never".to_owned(),
-        request_id: "req_never".to_owned(),
-    });
-    {
-        let mut told = rotated.told.lock().expect("nobody panics holding it");
-        told.insert("rtn_never".to_owned());
-    }
-    checker::faithful(&roots, &lies, &rotated).await;
-    let seen = lies.all_broken().join("\n");
-    for breach in [
-        "\"never\" was Acknowledged as Some(1), is at []",
-        "was Refused as None, is at [1]",
-        "value: \"never\"",
-        "nobody wrote",
-        "1 values without a row",
-        "rotation rtn_never is lost",
-    ] {
-        assert!(seen.contains(breach), "{breach} was not seen: {seen}");
-    }
+    let real = writes.iter().find(acknowledged).expect("a write");
+    breaches::each_is_seen(&roots, real, &rotated).await;
 }
