@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -44,6 +45,8 @@ impl Drop for Conn {
 pub(crate) struct Connector {
     address: Arc<Address>,
     tls: Option<MakeRustlsConnect>,
+    /// How long a statement that serves may take.
+    patience: Duration,
 }
 
 impl Connector {
@@ -56,17 +59,27 @@ impl Connector {
         Ok(Self {
             address: Arc::new(address),
             tls: tls.map(MakeRustlsConnect::new),
+            patience: STATEMENT,
         })
+    }
+
+    /// Sessions that serve whoever waits no longer than this. The database gives up what nobody
+    /// waits for any more, which it does not notice by itself.
+    pub(crate) fn within(&self, patience: Duration) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
     }
 
     /// A session, told of notifications.
     pub(crate) async fn listen(&self, listen: &str, heard: &Arc<Notify>) -> Result<Conn, Error> {
-        let conn = self.open(Some(Arc::clone(heard))).await?;
+        let conn = self.open(Some(Arc::clone(heard)), self.patience).await?;
         conn.run(listen).await?;
         Ok(conn)
     }
 
-    async fn open(&self, heard: Option<Arc<Notify>>) -> Result<Conn, Error> {
+    async fn open(&self, heard: Option<Arc<Notify>>, patience: Duration) -> Result<Conn, Error> {
         let config = &self.address.config;
         let (client, connection) = match &self.tls {
             Some(tls) => {
@@ -83,17 +96,19 @@ impl Connector {
             statements: Mutex::default(),
             connection,
         };
-        conn.client.batch_execute(SESSION).await?;
+        // 0 would be no limit.
+        let limit = patience.as_millis().max(1);
+        let settings = format!("{SESSION}; SET statement_timeout = '{limit}ms'; {DURABLE}");
+        conn.client.batch_execute(&settings).await?;
         Ok(conn)
     }
 
     pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Conn, Error> {
-        let conn = self.open(None).await?;
-        match purpose {
-            Purpose::Serve => {}
-            Purpose::Write => conn.client.batch_execute(DURABLE).await?,
-        }
-        Ok(conn)
+        let patience = match purpose {
+            Purpose::Serve => self.patience,
+            Purpose::Write => STATEMENT,
+        };
+        self.open(None, patience).await
     }
 }
 
@@ -101,12 +116,15 @@ impl Connector {
 /// this; whoever waits for one gives up before a caller does.
 const SESSION: &str = "SET default_transaction_isolation = 'read committed';
     SET idle_in_transaction_session_timeout = '4s';
-    SET lock_timeout = '4500ms';
-    SET statement_timeout = '60s'";
+    SET lock_timeout = '4500ms'";
 
-/// A commit is answered when it is durable, whatever the database's default.
+/// What no statement takes.
+const STATEMENT: Duration = Duration::from_secs(60);
+
+/// A commit is answered when it is durable on every server that is waited for, whatever the
+/// database's default. Claims are commits, too.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+    WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')";
 
 /// Until the connection ends; how it ended is what the next statement is told.
 async fn run<S, T>(mut connection: tokio_postgres::Connection<S, T>, heard: Option<Arc<Notify>>)

@@ -13,9 +13,11 @@ use crate::clock::{Asked, StoreClock};
 use crate::conn::{Conn, Connector};
 use crate::pool::Pool;
 use crate::refusal::unreadable;
-use crate::sql::change::{self, Seen};
+use crate::sql::change::{self, News, Seen};
 use crate::sql::row::Read;
+use crate::sql::{marks, migrate};
 use crate::store::PostgresStore;
+use crate::writer::Shared;
 
 /// How long a look may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,14 +25,22 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The least time between two notifications of a node.
 const BETWEEN_NEWS: Duration = Duration::from_millis(10);
 
-/// One node's ear.
+/// The session that looks are made in, and which of this process's it is.
+#[derive(Default)]
+struct Ear {
+    conn: Option<Conn>,
+    session: u64,
+}
+
+/// What one node hears.
 pub(crate) struct Feed {
     connector: Connector,
     /// The node's own chain, and this process among those that may write to it.
     chain: String,
-    maker: String,
+    pub(crate) maker: String,
     pub(crate) clock: StoreClock,
-    conn: Mutex<Option<Conn>>,
+    shared: Arc<Shared>,
+    conn: Mutex<Ear>,
     /// Moved by whoever takes the news, so that news nobody took are told again.
     seen: parking_lot::Mutex<Seen>,
     heard: Arc<Notify>,
@@ -42,39 +52,60 @@ impl Feed {
         chain: String,
         maker: String,
         clock: StoreClock,
+        shared: Arc<Shared>,
     ) -> Self {
         Self {
-            connector,
+            connector: connector.within(PATIENCE),
             chain,
             maker,
             clock,
+            shared,
             conn: Mutex::default(),
             seen: parking_lot::Mutex::default(),
             heard: Arc::default(),
         }
     }
 
-    async fn look(&self) -> Read<(Seen, Changes)> {
-        let mut kept = self.conn.lock().await;
+    /// Whether the database that this is a session of is behind what was seen here.
+    pub(crate) async fn is_ahead_of(&self, conn: &Conn) -> Read<bool> {
+        let seen = self.seen.lock().clone();
+        seen.is_ahead_of(conn).await
+    }
+
+    async fn look(&self) -> Read<News> {
+        let mut ear = self.conn.lock().await;
         // Given back when all went well: what a look that was cut short left on the way is nobody's.
-        let conn = match kept.take().filter(|conn| !conn.is_closed()) {
+        let conn = match ear.conn.take().filter(|conn| !conn.is_closed()) {
             Some(conn) => conn,
             None => {
                 let made = self.connector.listen(change::LISTEN, &self.heard).await;
-                made.map_err(|error| unreadable(&error))?
+                let made = made.map_err(|error| unreadable(&error))?;
+                ear.session += 1;
+                made
             }
         };
         let seen = self.seen.lock().clone();
         let (chains, batches) = seen.columns();
+        let anew = seen.is_of_another(ear.session);
         let asked = Asked::now();
-        let rows = conn.query(change::LOOK, &[&chains, &batches]).await;
+        let rows = conn.query(change::LOOK, &[&chains, &batches, &anew]).await;
         let rows = rows.map_err(|error| unreadable(&error))?;
         if let Some(time) = change::time_of(&rows)? {
             self.clock.correct(&asked, time);
         }
-        let news = seen.take_in(&rows, &self.chain, &self.maker)?;
-        *kept = Some(conn);
-        Ok(news)
+        let outdated = migrate::outdated(change::needs_of(&rows)?.unwrap_or(0));
+        self.shared.set_outdated(outdated.clone());
+        let news = seen.take_in(&rows, ear.session, &self.chain, &self.maker)?;
+        if news.went_back {
+            // Until it is marked, every look finds it.
+            tracing::error!("{}", marks::WENT_BACK);
+            marks::went_back(&conn).await?;
+        }
+        ear.conn = Some(conn);
+        match outdated {
+            None => Ok(news),
+            Some(why) => Err(ReadError::Unavailable(why)),
+        }
     }
 }
 
@@ -88,9 +119,9 @@ impl ChangeFeed for PostgresStore {
             .spawn(async move { tokio::time::timeout(PATIENCE, feed.look()).await });
         match looking.await {
             Ok(Ok(looked)) => {
-                let (seen, changes) = looked?;
-                *self.feed.seen.lock() = seen;
-                Ok(changes)
+                let news = looked?;
+                *self.feed.seen.lock() = news.seen;
+                Ok(news.changes)
             }
             Ok(Err(_)) => Err(ReadError::Unavailable(
                 "no answer from the database in time".to_owned(),

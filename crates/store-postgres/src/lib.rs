@@ -36,4 +36,4 @@ pub use offline::OfflinePostgres;
 pub use options::{OpenError, PostgresOptions};
 pub use scaivault_store::ChainMac;
 pub use store::{AuditStartError, PostgresStore};
-pub use transfer_sides::{PostgresDestination, PostgresSource};
+pub use transfer_sides::{PostgresDestination, PostgresSource, mark_restored};

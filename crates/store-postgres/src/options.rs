@@ -27,6 +27,9 @@ pub struct PostgresOptions {
     pub commit_timeout: Duration,
     /// How long a read may take, waiting for a connection included.
     pub read_timeout: Duration,
+    /// How often the chains of other nodes are looked at. One that did not move in between is
+    /// indexed to its end, and what it told is forgotten: most likely its node is gone.
+    pub tidy_every: Duration,
 }
 
 impl PostgresOptions {
@@ -40,6 +43,7 @@ impl PostgresOptions {
             queue_max: 8_192,
             commit_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(10),
+            tidy_every: Duration::from_secs(600),
         }
     }
 }

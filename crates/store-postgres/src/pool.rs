@@ -50,7 +50,7 @@ impl Pool {
         patience: Duration,
     ) -> Self {
         Self {
-            connector,
+            connector: connector.within(patience),
             handle,
             free: Mutex::default(),
             places: Arc::new(Semaphore::new(connections.max(1))),

@@ -2,7 +2,7 @@
 
 use scaivault_core::ports::{CommitError, ReadError, RecordKind};
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// A refusal concerns its unit alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +46,29 @@ pub(crate) fn unreadable(error: &Error) -> ReadError {
 /// Whether the session is gone, with whatever it was about to answer.
 pub(crate) fn is_lost(error: &Error) -> bool {
     match error.as_db_error() {
-        Some(db) => db.severity() == "FATAL" || db.code().code().starts_with("57P"),
+        // Not by the severity that people read: it is in the server's language.
+        Some(db) => {
+            matches!(
+                db.parsed_severity(),
+                Some(Severity::Fatal | Severity::Panic)
+            ) || db.code().code().starts_with("57P")
+        }
         None => true,
     }
+}
+
+/// Whether a commit that was answered by this is not there, for certain. Of what is not known to
+/// abort a transaction the outcome is looked up: that costs a moment, a wrong answer a write.
+pub(crate) fn is_aborted(error: &Error) -> bool {
+    !is_lost(error)
+        && error.code().is_some_and(|code| {
+            let code = code.code();
+            let class = code.get(..2).unwrap_or(code);
+            // 40003: it is not known whether the statement completed.
+            (class == "40" && code != "40003")
+                || class == "23"
+                || ["25P02", "55P03"].contains(&code)
+        })
 }
 
 /// Whether the transaction got in another's way: nothing of it is there, and it may be tried again.

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 
 use crate::conn::Conn;
-use crate::refusal::{Refusal, is_lost, is_transient, text};
+use crate::refusal::{Refusal, is_aborted, is_lost, is_transient, text};
 
 /// Statements sent before an answer is waited for. All of them are polled in order.
 const TOGETHER: usize = 24;
@@ -173,7 +173,7 @@ pub(crate) async fn commit(conn: &Conn, steps: &[Step]) -> Last {
     }
     match (committed, lost) {
         (Ok(()), None) => Last::Committed,
-        (Err(error), _) if !is_lost(&error) => Last::Broken(error),
+        (Err(error), _) if is_aborted(&error) => Last::Broken(error),
         (Err(error), _) | (Ok(()), Some(error)) => Last::Doubtful(error),
     }
 }

@@ -61,7 +61,7 @@ pub struct PostgresStore {
     chain: String,
     node: String,
     pub(crate) feed: Arc<Feed>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -107,14 +107,15 @@ impl PostgresStore {
         let feed = Arc::new(Feed::new(
             connector.clone(),
             chain.clone(),
-            maker.clone(),
+            maker,
             clock,
+            Arc::clone(&shared),
         ));
         let writer = Writer::new(
             Arc::clone(&shared),
             connector.clone(),
             options.node.clone(),
-            maker,
+            Arc::clone(&feed),
             conn,
             head,
         );
@@ -127,10 +128,12 @@ impl PostgresStore {
         );
         let pool = Arc::new(pool);
         let indexing = audit_index::run(Arc::clone(&pool), Arc::clone(&shared), chain.clone());
+        let tidying = audit_index::tidy(Arc::clone(&pool), chain.clone(), options.tidy_every);
         let telling = feed::tell(Arc::clone(&pool), Arc::clone(&shared.told));
         Ok(Self {
             tasks: [
                 handle.spawn(indexing).abort_handle(),
+                handle.spawn(tidying).abort_handle(),
                 handle.spawn(telling).abort_handle(),
             ],
             feed,
@@ -178,9 +181,9 @@ impl PostgresStore {
             return Err(ReadError::Unavailable("the node's head row is gone".into()));
         };
         let head = head::from_row(row)?;
-        let stored: Option<&[u8]> = get(row, 6)?;
+        let stored: Option<&[u8]> = get(row, 7)?;
         let fits = head.last_seq == 0 || stored == Some(head.head.as_slice());
-        let beyond = get(row, 7)?;
+        let beyond = get(row, 8)?;
         Ok((head, fits, beyond))
     }
 
@@ -235,7 +238,10 @@ impl Store for PostgresStore {
         };
         let started = self.shared.mac.read().is_some();
         let trouble = match written {
-            Err(error) => Some(self.last_trouble().unwrap_or_else(|| error.to_string())),
+            Err(error) => {
+                let known = self.shared.outdated().or_else(|| self.last_trouble());
+                Some(known.unwrap_or_else(|| error.to_string()))
+            }
             Ok(_) if !started => Some("the audit chain has not been started".to_owned()),
             Ok(_) => None,
         };

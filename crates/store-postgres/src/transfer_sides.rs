@@ -11,7 +11,7 @@ use tokio_postgres::Error;
 use crate::conn::{Conn, Connector, Purpose};
 use crate::options::{Address, OpenError};
 use crate::refusal::text;
-use crate::sql::{migrate, transfer};
+use crate::sql::{marks, migrate, transfer};
 
 /// Any number that others do not use: one copy at a time goes into a database.
 const LOCK: i64 = 0x5ca1_7a01_7000_0002;
@@ -52,6 +52,39 @@ pub(crate) async fn refuse_unfinished(conn: &Conn) -> Result<(), OpenError> {
     }
 }
 
+/// Says that a database was restored from a backup now, by its own clock: its nodes begin nothing at
+/// a target until they are told to. Its schema is left as it is, so that it can be said before the
+/// first node starts.
+///
+/// # Errors
+/// [`OpenError`]; [`OpenError::Older`] when there is no store in it.
+pub async fn mark_restored(url: &str) -> Result<(), OpenError> {
+    let connector = Connector::new(Address::parse(url, None)?)?;
+    let conn = connector
+        .connect(Purpose::Write)
+        .await
+        .map_err(unavailable)?;
+    if migrate::found(&conn).await? == 0 {
+        let known = migrate::known();
+        return Err(OpenError::Older { found: 0, known });
+    }
+    marks::restored(&conn).await.map_err(unavailable)
+}
+
+/// What a database with a schema of any revision holds.
+async fn standing(conn: &Conn) -> Result<Standing, Error> {
+    if transfer::number(conn, transfer::COPYING).await? != 0 {
+        return Ok(Standing::Copying);
+    }
+    let keys = transfer::count(conn, Table::named("keyring")).await?;
+    Ok(
+        match keys == 0 && transfer::chains(conn).await?.is_empty() {
+            true => Standing::Empty,
+            false => Standing::Used,
+        },
+    )
+}
+
 impl PostgresSource {
     /// Takes a view.
     ///
@@ -65,10 +98,7 @@ impl PostgresSource {
             .map_err(unavailable)?;
         migrate::look(&conn).await?;
         conn.run(PATIENT).await.map_err(unavailable)?;
-        // Not to be taken for a node's session.
-        conn.run("SET application_name = 'scaivault copy'")
-            .await
-            .map_err(unavailable)?;
+        conn.run(transfer::COPY_NAME).await.map_err(unavailable)?;
         conn.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await
             .map_err(unavailable)?;
@@ -83,7 +113,8 @@ impl PostgresSource {
 }
 
 impl PostgresDestination {
-    /// Opens a database and makes its tables.
+    /// Opens a database, and makes its tables where there is no vault in it. One that is used is
+    /// left as it is: it was most likely named by mistake.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -93,8 +124,16 @@ impl PostgresDestination {
             .connect(Purpose::Write)
             .await
             .map_err(unavailable)?;
-        migrate::migrate(&conn).await?;
+        conn.run(transfer::COPY_NAME).await.map_err(unavailable)?;
         conn.run(PATIENT).await.map_err(unavailable)?;
+        let there = migrate::found(&conn).await? > 0;
+        let standing = match there {
+            true => standing(&conn).await.map_err(unavailable)?,
+            false => Standing::Empty,
+        };
+        if !matches!(standing, Standing::Used) {
+            migrate::migrate(&conn).await?;
+        }
         let sql = "SELECT pg_try_advisory_lock($1 + 'meta'::regclass::oid::bigint)";
         let rows = conn.query(sql, &[&LOCK]).await.map_err(unavailable)?;
         if !rows.first().is_some_and(|row| row.get(0)) {
@@ -102,16 +141,6 @@ impl PostgresDestination {
             return Err(OpenError::Unavailable(text));
         }
         Ok(Self { conn })
-    }
-
-    /// Says that the database was restored from a backup at this time, in microseconds: its nodes
-    /// begin nothing at a target until they are told to.
-    ///
-    /// # Errors
-    /// [`TransferError`]
-    pub async fn mark_restored(&mut self, at: i64) -> Moved<()> {
-        let set = transfer::set_number(&self.conn, transfer::RESTORED_AT, at);
-        set.await.map_err(destination)
     }
 
     async fn ended(&mut self, done: Result<(), Error>) -> Moved<()> {
@@ -187,15 +216,7 @@ impl Source for PostgresSource {
 #[async_trait]
 impl Destination for PostgresDestination {
     async fn standing(&mut self) -> Moved<Standing> {
-        let copying = transfer::number(&self.conn, transfer::COPYING).await;
-        if copying.map_err(destination)? != 0 {
-            return Ok(Standing::Copying);
-        }
-        let keys = self.count(Table::named("keyring")).await?;
-        Ok(match keys == 0 && self.chains().await?.is_empty() {
-            true => Standing::Empty,
-            false => Standing::Used,
-        })
+        standing(&self.conn).await.map_err(destination)
     }
 
     async fn begin(&mut self) -> Moved<()> {

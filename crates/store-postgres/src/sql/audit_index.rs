@@ -1,12 +1,14 @@
 //! The audit index: which segments hold rows of a secret or an identity. It is derived and lags:
-//! queries read the segments behind its end themselves.
+//! queries read the segments behind its end themselves. Each node extends it by its own chain, and
+//! by those that stand still.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_store::audit::row_keys;
 
+use super::change::FORGET;
 use super::row::{Read, get};
 use crate::pool::Pool;
 use crate::writer::Shared;
@@ -43,6 +45,43 @@ pub(crate) async fn run(pool: Arc<Pool>, shared: Arc<Shared>, chain: String) {
             }
         }
     }
+}
+
+/// Chains of other nodes that leave something to do: what they told is kept, or they are not
+/// indexed to their end.
+const UNTIDY: &str = "SELECT h.chain, h.batch FROM store_head h
+    LEFT JOIN audit_indexed i ON i.chain = h.chain
+    WHERE h.chain <> $1 AND (h.batch > h.pruned OR h.last_seq > coalesce(i.upto, 0))";
+
+/// Looks after the chains of nodes that are gone, until it is told to stop. That one is gone
+/// cannot be known; all that is done to it may be done to any, by several nodes at once.
+pub(crate) async fn tidy(pool: Arc<Pool>, own: String, every: Duration) {
+    let mut before = HashMap::new();
+    loop {
+        tokio::time::sleep(every).await;
+        match tidy_once(&pool, &own, &before).await {
+            Ok(now) => before = now,
+            Err(error) => tracing::warn!(%error, "chains of other nodes cannot be looked after"),
+        }
+    }
+}
+
+/// Returns where the chains are now.
+async fn tidy_once(
+    pool: &Arc<Pool>,
+    own: &str,
+    before: &HashMap<String, i64>,
+) -> Read<HashMap<String, i64>> {
+    let mut now = HashMap::new();
+    for row in &pool.query(UNTIDY, &[&own]).await? {
+        let (chain, batch): (String, i64) = (get(row, 0)?, get(row, 1)?);
+        if before.get(&chain) == Some(&batch) {
+            while extend(pool, &chain).await?.is_some() {}
+            pool.query(FORGET, &[&chain, &batch]).await?;
+        }
+        now.insert(chain, batch);
+    }
+    Ok(now)
 }
 
 /// Indexes some segments in one statement; returns the row the index now reaches, or nothing when

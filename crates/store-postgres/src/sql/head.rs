@@ -1,6 +1,6 @@
-//! The head row of a node, moved by each of its transactions. Its `batch` number tells, after a
-//! commit whose answer was lost, whether that commit is there; the rest is the end of the node's
-//! audit chain.
+//! The head row of a node, moved by each of its transactions. Its `batch` number, and who moved it
+//! there, tell after a commit whose answer was lost whether that commit is there; the rest is the
+//! end of the node's audit chain.
 
 use scaivault_core::ports::{Entropy, ReadError};
 use scaivault_store::audit::{CHAIN_CHARS, Hash, SegmentBuilder, genesis, mint_chain};
@@ -23,10 +23,21 @@ pub(crate) struct Head {
     /// Hash after the last row, and its code.
     pub(crate) head: Hash,
     pub(crate) mac: Hash,
+    /// Who moved it there.
+    pub(crate) moved_by: Option<String>,
+}
+
+impl Head {
+    /// Whether a head that was read where this one is known to have been is of another past.
+    pub(crate) fn is_forgotten_by(&self, found: &Self) -> bool {
+        found.batch < self.batch
+            || found.last_seq < self.last_seq
+            || (found.batch == self.batch && found != self)
+    }
 }
 
 /// The columns [`from_row`] reads.
-pub(crate) const COLUMNS: &str = "chain, batch, first_seq, last_seq, head, mac";
+pub(crate) const COLUMNS: &str = "chain, batch, first_seq, last_seq, head, mac, moved_by";
 
 /// Names drawn for a new chain before it is given up; each is taken with a chance of one in 2^30.
 const NAMES_MAX: usize = 8;
@@ -51,6 +62,7 @@ pub(crate) fn from_row(row: &Row) -> Read<Head> {
         last_seq: count(row, 3)?,
         head: hash(4, "head")?,
         mac: hash(5, "mac")?,
+        moved_by: get(row, 6)?,
         chain,
     })
 }
@@ -84,8 +96,14 @@ pub(crate) async fn open(conn: &Conn, node: &str, entropy: &dyn Entropy) -> Read
 
 /// Moves the number, and locks the row until the transaction ends. Nothing when another process
 /// moved it.
-pub(crate) const MOVE: &str = "UPDATE store_head SET batch = batch + 1
+pub(crate) const MOVE: &str = "UPDATE store_head SET batch = batch + 1, moved_by = $3
     WHERE chain = $1 AND batch = $2";
+
+/// What a process leaves in a head that it moves to a number. The number is part of it: a program
+/// that does not know the column leaves it as it is.
+pub(crate) fn moved_by(maker: &str, batch: u64) -> String {
+    format!("{maker}:{batch}")
+}
 
 /// Something to fail before a commit that nothing else comes before: in a transaction that failed,
 /// a commit is answered as if it went well.
@@ -97,9 +115,6 @@ pub(crate) fn own(head: &Head) -> Step {
         int(head.batch),
     )
 }
-
-/// Waits for a transaction of this node that may still be under way, and reads its number.
-pub(crate) const SETTLED: &str = "SELECT batch FROM store_head WHERE chain = $1 FOR UPDATE";
 
 /// Writes a segment and the end of the chain.
 pub(crate) fn extend(head: &Head, segment: &SegmentBuilder, place: i64) -> [Step; 2] {

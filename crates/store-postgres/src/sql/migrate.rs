@@ -22,11 +22,27 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0002_changes.sql"),
         needs: 2,
     },
+    Migration {
+        sql: include_str!("migrations/0003_moved_by.sql"),
+        needs: 2,
+    },
 ];
 
 /// The newest revision known.
 pub(crate) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// What to say when a program must know this revision to work with the store, and this one does
+/// not.
+pub(crate) fn outdated(needs: i64) -> Option<String> {
+    (needs > known()).then(|| {
+        format!(
+            "the store was moved on by a newer program that this one cannot work beside (revision \
+             {needs} is needed, {} is known): run the newer program on this node, too",
+            known()
+        )
+    })
 }
 
 /// Any number that others do not use.
@@ -47,21 +63,29 @@ pub(crate) async fn migrate(conn: &Conn) -> Result<(), OpenError> {
     done
 }
 
-/// That the schema is one this program reads, without changing it.
-pub(crate) async fn look(conn: &Conn) -> Result<(), OpenError> {
+/// The revision of the schema, which this program can work with; 0 when there is none.
+pub(crate) async fn found(conn: &Conn) -> Result<i64, OpenError> {
     let there = "SELECT to_regclass('schema_revision') IS NOT NULL";
     let rows = conn.query(there, &[]).await.map_err(failed)?;
-    let (mut found, mut needs) = (0, 0);
-    if rows.first().is_some_and(|row| row.get(0)) {
-        let sql = "SELECT coalesce(max(revision), 0), coalesce(max(needs), 0) FROM schema_revision";
-        let rows = conn.query(sql, &[]).await.map_err(failed)?;
-        (found, needs) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
+    if !rows.first().is_some_and(|row| row.get(0)) {
+        return Ok(0);
     }
+    let sql = "SELECT coalesce(max(revision), 0), coalesce(max(needs), 0) FROM schema_revision";
+    let rows = conn.query(sql, &[]).await.map_err(failed)?;
+    let (found, needs): (i64, i64) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
     let known = known();
-    match (needs > known, found < known) {
-        (true, _) => Err(OpenError::Newer { found, known }),
-        (_, true) => Err(OpenError::Older { found, known }),
-        _ => Ok(()),
+    match needs > known {
+        true => Err(OpenError::Newer { found, known }),
+        false => Ok(found),
+    }
+}
+
+/// That the schema is one this program reads, without changing it.
+pub(crate) async fn look(conn: &Conn) -> Result<(), OpenError> {
+    let (found, known) = (found(conn).await?, known());
+    match found < known {
+        true => Err(OpenError::Older { found, known }),
+        false => Ok(()),
     }
 }
 
@@ -70,24 +94,14 @@ async fn inside(conn: &Conn) -> Result<(), OpenError> {
         .await
         .map_err(failed)?;
     // A role that may not make tables can open a store that is up to date.
-    let there = "SELECT to_regclass('schema_revision') IS NOT NULL";
-    let rows = conn.query(there, &[]).await.map_err(failed)?;
-    let there: bool = rows.first().is_some_and(|row| row.get(0));
-    if !there {
+    let found = found(conn).await?;
+    if found == 0 {
         conn.run(
-            "CREATE TABLE schema_revision (revision bigint PRIMARY KEY, needs bigint NOT NULL)",
+            "CREATE TABLE IF NOT EXISTS schema_revision
+             (revision bigint PRIMARY KEY, needs bigint NOT NULL)",
         )
         .await
         .map_err(failed)?;
-    }
-    let sql = "SELECT coalesce(max(revision), 0), coalesce(max(needs), 0) FROM schema_revision";
-    let rows = conn.query(sql, &[]).await.map_err(failed)?;
-    let (found, needs): (i64, i64) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
-    if needs > known() {
-        return Err(OpenError::Newer {
-            found,
-            known: known(),
-        });
     }
     for (revision, migration) in (1..).zip(MIGRATIONS) {
         if revision > found {

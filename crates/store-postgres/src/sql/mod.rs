@@ -12,6 +12,7 @@ pub(crate) mod delivery_claim;
 pub(crate) mod event;
 pub(crate) mod head;
 pub(crate) mod keyring;
+pub(crate) mod lost;
 pub(crate) mod marks;
 pub(crate) mod migrate;
 pub(crate) mod next_work;

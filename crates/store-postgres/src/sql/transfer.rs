@@ -314,6 +314,9 @@ pub(crate) async fn batches(conn: &Conn) -> Result<Vec<(String, i64)>, Error> {
     batches.collect()
 }
 
+/// What the sessions of a copy go by, so that they are not taken for those of a node.
+pub(crate) const COPY_NAME: &str = "SET application_name = 'scaivault copy'";
+
 /// Whether other sessions go by this one's name, as those of nodes do that were given the same
 /// address. Nodes with another name in theirs are not seen.
 pub(crate) async fn is_served(conn: &Conn) -> Result<bool, Error> {

@@ -16,12 +16,14 @@ use tokio::time::timeout;
 use super::queue::{Outcome, Shared, Work};
 use super::settle::{Again, Failure, Verdict};
 use crate::conn::{Conn, Connector, Purpose};
+use crate::feed::Feed;
 use crate::prepared::Prepared;
 use crate::refusal::{Refusal, text};
 use crate::sql::change;
 use crate::sql::consumer::ReadLines;
 use crate::sql::event::EventRow;
 use crate::sql::head::{self, Head};
+use crate::sql::lost::Lost;
 use crate::sql::row::{get, int};
 use crate::step::{self, Broken, Last, Step};
 
@@ -35,8 +37,10 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) connector: Connector,
     pub(super) node: String,
-    /// This process among those that tell changes.
-    maker: String,
+    /// This process among those that go by the node's name.
+    pub(super) maker: String,
+    /// What is known of all chains.
+    pub(super) feed: Arc<Feed>,
     /// The transaction that removed old changes last.
     pruned: u64,
     /// `None` after a failure, until the next transaction.
@@ -67,7 +71,7 @@ impl Writer {
         shared: Arc<Shared>,
         connector: Connector,
         node: String,
-        maker: String,
+        feed: Arc<Feed>,
         conn: Conn,
         head: Head,
     ) -> Self {
@@ -75,7 +79,8 @@ impl Writer {
             shared,
             connector,
             node,
-            maker,
+            maker: feed.maker.clone(),
+            feed,
             pruned: 0,
             conn: Some(conn),
             places: None,
@@ -226,7 +231,9 @@ impl Writer {
             .await
             .map_err(|error| Failure::before(&error))?;
         let batch = int(self.head.batch);
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&self.head.chain, &batch];
+        let by = head::moved_by(&self.maker, self.head.batch + 1);
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&self.head.chain, &batch, &by];
         let (begun, moved) =
             join(conn.run("BEGIN"), conn.execute(&moving, params.into_iter())).await;
         begun.map_err(|error| Failure::before(&error))?;
@@ -303,11 +310,14 @@ impl Writer {
     ) -> Result<Vec<Outcome>, Failure> {
         let mut next = Head {
             batch: self.head.batch + 1,
+            moved_by: Some(head::moved_by(&self.maker, self.head.batch + 1)),
             ..self.head.clone()
         };
         let mut steps: Vec<Step> = rest.reads.take().into_iter().collect();
         steps.extend(rest.events.iter().map(|event| event.emit()));
+        let mut used = None;
         if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
+            used = Some(place);
             next.first_seq = self.segment.first_seq;
             next.last_seq = self.segment.last_seq();
             next.head = self.segment.head;
@@ -341,7 +351,11 @@ impl Writer {
             Last::Broken(error) => Err(Failure::before(&error)),
             Last::Doubtful(error) => Err(Failure::Doubtful {
                 text: text(&error),
-                next,
+                lost: Lost {
+                    next,
+                    place: used,
+                    told,
+                },
                 outcomes: rest.outcomes,
             }),
         }

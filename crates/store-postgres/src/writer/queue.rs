@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// The last thing that went wrong, until writing went well again.
     pub(crate) trouble: Mutex<Option<String>>,
+    /// The store was moved on to where this program may not write it.
+    outdated: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -69,6 +71,7 @@ impl Shared {
             told: Arc::default(),
             counters: Counters::default(),
             trouble: Mutex::new(None),
+            outdated: Mutex::new(None),
         }
     }
 
@@ -92,6 +95,15 @@ impl Shared {
     /// The index reaches to this row.
     pub(crate) fn indexed(&self, upto: u64) {
         self.grown.send_modify(|(_, indexed)| *indexed = upto);
+    }
+
+    /// Why this program may not work with the store any more, if so. Nothing is written then.
+    pub(crate) fn set_outdated(&self, why: Option<String>) {
+        *self.outdated.lock() = why;
+    }
+
+    pub(crate) fn outdated(&self) -> Option<String> {
+        self.outdated.lock().clone()
     }
 
     pub(crate) fn queue_len(&self) -> usize {
@@ -128,6 +140,9 @@ impl Shared {
 
     fn push(&self, unit: Prepared, answer: oneshot::Sender<Outcome>) -> Result<u64, CommitError> {
         let refused = |text: &str| Err(CommitError::Unavailable(text.to_owned()));
+        if let Some(why) = self.outdated() {
+            return refused(&why);
+        }
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return refused("the store is closed");

@@ -1,11 +1,13 @@
 //! After a failed transaction: what is durable, what to tell its callers, and how to go on.
 //!
-//! Where no commit was sent, nothing is there. Where its answer was lost, the number of the head
-//! row tells: the transaction locked that row when it began, so whoever gets the lock after it
-//! sees how it ended. Until somebody gets it, nobody knows, and that is the answer.
+//! Where no commit was sent, nothing is there. Where its answer was lost, the head row tells, by
+//! its number and by who moved it: the transaction locked that row when it began, so whoever gets
+//! the lock after it sees how it ended. Until somebody gets it, nobody knows, and that is the
+//! answer.
 
 use std::time::Duration;
 
+use scaivault_core::ports::ReadError;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Error;
 
@@ -13,8 +15,8 @@ use super::batch::{SILENT, Writer};
 use super::queue::Outcome;
 use crate::conn::{Conn, Purpose};
 use crate::refusal::{is_lost, is_transient, text};
-use crate::sql::head::{self, Head};
-use crate::sql::row::{get, uint};
+use crate::sql::lost::Lost;
+use crate::sql::{head, marks};
 
 /// How long a lost answer is looked for. The database ends a transaction whose client is silent
 /// sooner than this.
@@ -43,7 +45,7 @@ pub(super) enum Failure {
     /// The commit was sent, and not answered.
     Doubtful {
         text: String,
-        next: Head,
+        lost: Lost,
         outcomes: Vec<Outcome>,
     },
 }
@@ -98,16 +100,35 @@ impl Writer {
         Ok(())
     }
 
+    /// Reads the head as it is. Where it, or any chain this node has seen, is behind what is known,
+    /// the store was restored from a backup, or a standby that did not have all of it was
+    /// promoted: targets are ahead of it, so that is marked before anything is written.
     async fn know_head(&mut self, conn: &Conn) -> Result<(), Failure> {
-        match head::read(conn, &self.node).await {
-            Ok(Some(head)) if head.chain == self.head.chain => {
-                self.head = head;
-                Ok(())
+        let unread = |error: ReadError| Failure::refused(error.to_string());
+        let found = match head::read(conn, &self.node).await.map_err(unread)? {
+            Some(head) if head.chain == self.head.chain => head,
+            _ => {
+                let text = "the store was replaced by another while it was open";
+                return Err(Failure::refused(text.to_owned()));
             }
-            Ok(_) => Err(Failure::refused(
-                "the store was replaced by another while it was open".to_owned(),
-            )),
-            Err(error) => Err(Failure::refused(error.to_string())),
+        };
+        if self.head.is_forgotten_by(&found) || self.feed.is_ahead_of(conn).await.map_err(unread)? {
+            let (known, found) = (self.head.batch, found.batch);
+            tracing::error!(node = %self.node, known, found, "{}", marks::WENT_BACK);
+            marks::went_back(conn).await.map_err(unread)?;
+        }
+        self.head = found;
+        Ok(())
+    }
+
+    /// As [`Writer::know_head`], on the connection there is; it is given up when that fails, so
+    /// that the next one begins with it.
+    async fn know_head_again(&mut self) {
+        let patience = self.shared.commit_timeout;
+        if let Some(conn) = self.conn.take()
+            && let Ok(Ok(())) = timeout(patience, self.know_head(&conn)).await
+        {
+            self.conn = Some(conn);
         }
     }
 
@@ -121,14 +142,12 @@ impl Writer {
                 Verdict::NotApplied { text, again }
             }
             Failure::Moved => {
-                tracing::warn!(node = %self.node, "another process goes by this node's name");
+                tracing::error!(
+                    node = %self.node,
+                    "another process goes by this node's name: give each a name of its own"
+                );
                 self.roll_back().await;
-                let patience = self.shared.commit_timeout;
-                if let Some(conn) = self.conn.take()
-                    && let Ok(Ok(())) = timeout(patience, self.know_head(&conn)).await
-                {
-                    self.conn = Some(conn);
-                }
+                self.know_head_again().await;
                 let text = "another process goes by this node's name".to_owned();
                 Verdict::NotApplied {
                     text,
@@ -137,12 +156,12 @@ impl Writer {
             }
             Failure::Doubtful {
                 text,
-                next,
+                lost,
                 outcomes,
             } => {
                 self.note(&text);
                 self.conn = None;
-                self.look(next, outcomes, text).await
+                self.look(lost, outcomes, text).await
             }
         }
     }
@@ -163,24 +182,23 @@ impl Writer {
     }
 
     /// Looks until it is certain how the transaction ended.
-    async fn look(&mut self, next: Head, outcomes: Vec<Outcome>, text: String) -> Verdict {
-        let (begun, before) = (Instant::now(), next.batch - 1);
+    async fn look(&mut self, lost: Lost, outcomes: Vec<Outcome>, text: String) -> Verdict {
+        let begun = Instant::now();
         loop {
-            let found = timeout(self.shared.commit_timeout, self.found()).await;
+            let found = timeout(self.shared.commit_timeout, self.found(&lost)).await;
             match found.unwrap_or_else(|_| Err(SILENT.to_owned())) {
-                Ok(Some(batch)) if batch == next.batch => {
-                    tracing::info!("a commit whose answer was lost is there");
-                    self.head = next;
-                    return Verdict::Applied(outcomes);
-                }
-                Ok(Some(batch)) if batch == before => {
-                    tracing::info!("a commit whose answer was lost is not there");
-                    return Verdict::NotApplied {
-                        text,
-                        again: Again::Together,
+                Ok(there) => {
+                    tracing::info!(?there, "a commit whose answer was lost was looked up");
+                    self.know_head_again().await;
+                    return match there {
+                        Some(true) => Verdict::Applied(outcomes),
+                        Some(false) => Verdict::NotApplied {
+                            text,
+                            again: Again::Together,
+                        },
+                        None => Verdict::Unknown,
                     };
                 }
-                Ok(_) => return Verdict::Unknown,
                 Err(error) => tracing::error!(%error, "a lost commit cannot be looked up yet"),
             }
             if begun.elapsed() > LOOK_MAX {
@@ -190,14 +208,18 @@ impl Writer {
         }
     }
 
-    /// The number of the node's last transaction, when none is under way any more.
-    async fn found(&mut self) -> Result<Option<u64>, String> {
+    /// Whether the transaction is there, as far as that can be told.
+    async fn found(&mut self, lost: &Lost) -> Result<Option<bool>, String> {
         let conn = self.connector.connect(Purpose::Write).await;
         let conn = conn.map_err(|error| text(&error))?;
-        let rows = conn.query(head::SETTLED, &[&self.head.chain]).await;
-        let rows = rows.map_err(|error| text(&error))?;
-        let batch = rows.first().and_then(|row| get(row, 0).ok()).map(uint);
+        let left = lost.find(&conn, &self.maker).await;
+        let left = left.map_err(|error| error.to_string())?;
+        let there = lost.is_there(&left);
+        if there == Some(true) {
+            // What it moved to is durable: from here on the store may not be behind it.
+            self.head = lost.next.clone();
+        }
         self.conn = Some(conn);
-        Ok(batch)
+        Ok(there)
     }
 }

@@ -1,10 +1,11 @@
 //! Commits whose connection is cut: what is told of them is what became of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_core::audit::AuditFilter;
 use scaivault_core::ports::{
-    AuditReads, CommitError, EventReads, Record, SecretReads, Store, Unit, UnitName,
+    AuditReads, CommitError, EventReads, MarkReads, Record, SecretReads, Store, Unit, UnitName,
 };
 use scaivault_store_postgres::{PostgresOptions, PostgresStore};
 use scaivault_testkit::store_conformance::samples::{audit, event, path, secret, tenant};
@@ -54,6 +55,71 @@ fn a_commit_whose_answer_is_lost_is_found() {
         proxy.met().await;
         is_there_once(&store).await;
         goes_on(&store).await;
+    });
+}
+
+/// A panic, or an error nobody has heard of, says nothing of the commit it answers.
+#[test]
+fn an_error_in_answer_to_a_commit_is_looked_up() {
+    for severity in ["PANIC", "ERROR"] {
+        RUNTIME.block_on(async {
+            let (database, proxy) = (Database::new(), Proxy::start().await);
+            let store = database.open_at("node-1", proxy.port).await;
+            proxy.plan(Plan::FailAfter(severity));
+            let told = store.commit(once()).await;
+            proxy.met().await;
+            assert_eq!(told.unwrap().events, 1, "{severity}");
+            is_there_once(&store).await;
+            goes_on(&store).await;
+        });
+    }
+}
+
+/// Another process of the same name commits before a lost commit is looked up: it takes the same
+/// number where the commit is not there, and further ones.
+async fn among_others(plan: Plan, others: usize) {
+    let (database, proxy) = (Database::new(), Proxy::start().await);
+    let store = Database::open_with(PostgresOptions {
+        commit_timeout: Duration::from_secs(60),
+        ..PostgresOptions::new(database.url(proxy.port), "node-1")
+    });
+    let store = Arc::new(store.await);
+    let other = database.open("node-1").await;
+    proxy.plan(plan);
+    let committing = {
+        let store = Arc::clone(&store);
+        RUNTIME.spawn(async move { store.commit(once()).await })
+    };
+    proxy.met().await;
+    for n in 1..=others {
+        let unit = Unit::new(UnitName::SecretWrite);
+        let unit = unit.audited(audit(&tenant("a"), 0, "user:y", Some("app/y")));
+        assert!(other.commit(unit).await.is_ok(), "{n}");
+    }
+    proxy.plan(Plan::Pass);
+    assert_eq!(committing.await.unwrap().unwrap().events, 1);
+    let found = store.secret_find(&tenant("a"), &path("app/x")).await;
+    assert_eq!(found.unwrap().unwrap().revision, 1);
+    let report = store.audit_verify().await.unwrap();
+    let rows = u64::try_from(others).unwrap() + 1;
+    assert_eq!((report.rows, report.first_bad), (rows, None));
+    goes_on(&store).await;
+    assert_eq!(store.marks().await.unwrap().restored_at, None);
+}
+
+#[test]
+fn the_commit_of_another_process_is_not_taken_for_ones_own() {
+    RUNTIME.block_on(async {
+        among_others(Plan::LoseAndClose, 1).await;
+        among_others(Plan::LoseAndClose, 3).await;
+    });
+}
+
+#[test]
+fn a_lost_commit_is_found_behind_those_of_another_process() {
+    RUNTIME.block_on(async {
+        among_others(Plan::CutAfterAndClose, 1).await;
+        among_others(Plan::CutAfterAndClose, 3).await;
     });
 }
 

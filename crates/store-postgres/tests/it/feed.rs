@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use scaivault_core::ports::{ChangeFeed, Changes, Record, Store, Unit, UnitName};
-use scaivault_store_postgres::PostgresStore;
+use scaivault_core::ports::{ChangeFeed, Changes, CommitError, Record, Store, Unit, UnitName};
+use scaivault_store_postgres::{PostgresOptions, PostgresStore};
 use scaivault_testkit::store_conformance::samples::{
     T0, assignment, audit, path, policy, rotation_policy, tenant, token,
 };
@@ -112,6 +112,89 @@ fn a_node_that_missed_something_forgets_everything() {
     });
 }
 
+/// A node that begins tells what it does from its first number on: nobody has to forget anything.
+#[test]
+fn a_new_node_is_heard_from_its_first_change() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let one = database.open("node-1").await;
+        one.look().await.unwrap();
+        let two = database.open("node-2").await;
+        put(&two, schedule("s/1")).await;
+        put(&two, schedule("s/2")).await;
+        assert_eq!(one.look().await.unwrap(), scheduled(&["s/1", "s/2"]));
+        // Unless it does not tell all of it any more.
+        let three = database.open("node-3").await;
+        put(&three, schedule("s/3")).await;
+        database.sql("UPDATE store_head SET pruned = 1 WHERE node = 'node-3'");
+        assert!(one.look().await.unwrap().everything);
+        assert!(one.look().await.unwrap().is_empty());
+    });
+}
+
+/// What a node that stands still leaves is looked after by any other.
+#[test]
+fn a_chain_that_stands_still_is_tidied_up() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let still = database.open("node-1").await;
+        let knows = database.open("node-2").await;
+        let late = database.open("node-3").await;
+        late.look().await.unwrap();
+        for name in ["s/1", "s/2"] {
+            let told = Unit::new(UnitName::SecretWrite)
+                .put(schedule(name))
+                .audited(audit(&tenant("a"), 1, "sa:app", Some(name)));
+            still.commit(told).await.unwrap();
+        }
+        knows.look().await.unwrap();
+        let tidy = PostgresOptions {
+            tidy_every: Duration::from_millis(20),
+            ..PostgresOptions::new(database.url(Database::port()), "node-4")
+        };
+        let _tidy = Database::open_with(tidy).await;
+        database.await_value("SELECT count(*) FROM store_change", "0");
+        database.await_value(
+            "SELECT h.pruned = h.batch AND i.upto = h.last_seq FROM store_head h
+             JOIN audit_indexed i USING (chain) WHERE node = 'node-1'",
+            "t",
+        );
+        assert_eq!(database.sql("SELECT count(*) > 0 FROM audit_key"), "t");
+        assert!(knows.look().await.unwrap().is_empty());
+        assert!(late.look().await.unwrap().everything);
+        // It was not gone.
+        put(&still, schedule("s/3")).await;
+        assert_eq!(knows.look().await.unwrap(), scheduled(&["s/3"]));
+        assert_eq!(late.look().await.unwrap(), scheduled(&["s/3"]));
+    });
+}
+
+#[test]
+fn a_program_that_became_too_old_stops() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let store = database.open("node-1").await;
+        store.look().await.unwrap();
+        database.sql("UPDATE schema_revision SET needs = 99 WHERE revision = 1");
+        let told = store.look().await.unwrap_err().to_string();
+        assert!(told.contains("run the newer program"), "{told}");
+        let unit = Unit::new(UnitName::SecretWrite).put(schedule("s/1"));
+        let refused = store.commit(unit).await;
+        assert!(
+            matches!(&refused, Err(CommitError::Unavailable(why)) if told.contains(why)),
+            "{refused:?}"
+        );
+        let trouble = store.health().await.trouble.unwrap();
+        assert!(told.contains(&trouble), "{trouble}");
+        assert!(store.look().await.is_err(), "as long as it is so");
+        database.sql("UPDATE schema_revision SET needs = 1 WHERE revision = 1");
+        store.look().await.unwrap();
+        put(&store, schedule("s/1")).await;
+        assert_eq!(store.health().await.trouble, None);
+    });
+}
+
+/// What was read in the meantime may be of transactions that are gone.
 #[test]
 fn nothing_is_lost_with_the_connection() {
     RUNTIME.block_on(async {
@@ -129,7 +212,8 @@ fn nothing_is_lost_with_the_connection() {
                 break heard;
             }
         };
-        assert_eq!(heard, scheduled(&["s/1"]));
+        assert!(heard.everything);
+        assert!(two.look().await.unwrap().is_empty());
     });
 }
 

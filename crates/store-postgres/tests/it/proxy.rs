@@ -24,6 +24,11 @@ pub(crate) enum Plan {
     CutAfter,
     /// As `CutAfter`, and nobody gets through until the plan is changed.
     CutAfterAndClose,
+    /// It goes through, and is answered with an error of this severity, as by a server that speaks
+    /// another language.
+    FailAfter(&'static str),
+    /// It is lost with the connection, and nobody gets through until the plan is changed.
+    LoseAndClose,
     /// It is lost with the client's side of the connection; the database's side stays open.
     CutBefore,
     /// It waits until the plan is changed.
@@ -105,6 +110,20 @@ async fn carry(mut client: TcpStream, state: Arc<State>) {
                 server.write_all(&some[..at]).await.unwrap();
                 match plan {
                     Plan::Pass => {}
+                    Plan::LoseAndClose => {
+                        state.closed.send_replace(true);
+                        drop(server);
+                        pass(&state);
+                        return;
+                    }
+                    Plan::FailAfter(severity) => {
+                        server.write_all(&some[at..]).await.unwrap();
+                        let before = committed(&mut server).await;
+                        client.write_all(&before).await.unwrap();
+                        client.write_all(&error(severity)).await.unwrap();
+                        pass(&state);
+                        return;
+                    }
                     Plan::CutBefore => {
                         state.kept.lock().push(server);
                         pass(&state);
@@ -140,11 +159,22 @@ fn pass(state: &State) {
     state.seen.send_modify(|seen| *seen += 1);
 }
 
-/// Reads what the database answers until it says that it committed.
-async fn committed(server: &mut TcpStream) {
+/// An error that says nothing of the transaction.
+fn error(severity: &str) -> Vec<u8> {
+    let fields = format!("SPANIK\0V{severity}\0CXX000\0Mdatei voll\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    [b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat()
+}
+
+/// Reads what the database answers until it says that it committed; what it said before.
+async fn committed(server: &mut TcpStream) -> Vec<u8> {
     const DONE: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
     let mut answer = Vec::new();
-    while !answer.windows(DONE.len()).any(|part| part == DONE) {
+    loop {
+        if let Some(at) = answer.windows(DONE.len()).position(|part| part == DONE) {
+            answer.truncate(at);
+            return answer;
+        }
         match server.read_buf(&mut answer).await {
             Ok(0) => panic!("the database closed the connection"),
             Ok(_) => {}

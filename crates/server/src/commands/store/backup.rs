@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use scaivault_core::ports::Clock as _;
 use scaivault_store::backup as files;
-use scaivault_store_postgres::PostgresDestination;
 use serde::Serialize;
 
 use super::Step;
@@ -79,18 +78,18 @@ pub fn restore(args: RestoreArgs, progress: &mut dyn FnMut(Step)) -> Result<Back
 /// # Errors
 /// When the store cannot be written.
 pub fn mark_restored(store: &Place) -> Result<()> {
-    let now = SystemClock.now().as_micros();
     match store {
-        Place::File(path) => Ok(files::mark_restored(path, now)?),
+        Place::File(path) => {
+            let now = SystemClock.now().as_micros();
+            Ok(files::mark_restored(path, now)?)
+        }
         Place::Postgresql(url) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
                 .build()?;
-            runtime.block_on(async {
-                let mut store = PostgresDestination::open(url.expose()).await?;
-                Ok(store.mark_restored(now).await?)
-            })
+            let marking = scaivault_store_postgres::mark_restored(url.expose());
+            Ok(runtime.block_on(marking)?)
         }
     }
 }
