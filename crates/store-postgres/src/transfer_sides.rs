@@ -188,8 +188,9 @@ impl Source for PostgresSource {
 impl Destination for PostgresDestination {
     async fn standing(&mut self) -> Moved<Standing> {
         let copying = transfer::number(&self.conn, transfer::COPYING).await;
-        if copying.map_err(destination)? != 0 {
-            return Ok(Standing::Copying);
+        let copying = copying.map_err(destination)?;
+        if copying != 0 {
+            return Ok(Standing::Copying(copying));
         }
         let keys = self.count(Table::named("keyring")).await?;
         Ok(match keys == 0 && self.chains().await?.is_empty() {
@@ -198,8 +199,8 @@ impl Destination for PostgresDestination {
         })
     }
 
-    async fn begin(&mut self) -> Moved<()> {
-        let set = transfer::set_number(&self.conn, transfer::COPYING, 1);
+    async fn begin(&mut self, of: i64) -> Moved<()> {
+        let set = transfer::set_number(&self.conn, transfer::COPYING, of);
         set.await.map_err(destination)
     }
 
