@@ -145,6 +145,7 @@ async fn attach(engine: &Engine, port: u16) -> Result<SecretPath> {
         manager_path: Some(manager),
         created_at: engine.clock.now(),
         updated_at: engine.clock.now(),
+        swept_at: None,
         revision: 1,
     };
     let found = engine

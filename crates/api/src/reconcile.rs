@@ -12,9 +12,9 @@ pub struct Reconciliation {
     pub restored_at: Option<String>,
     /// When it was resumed last.
     pub resumed_at: Option<String>,
-    /// When all attached credentials had been tried; `null` before that.
+    /// When all attached credentials had been tried, by whichever node; `null` before that.
     pub looked_at: Option<String>,
-    /// Every attached credential.
+    /// Every attached credential that was tried.
     pub attachments: Vec<Reconciled>,
 }
 

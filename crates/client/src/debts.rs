@@ -53,6 +53,13 @@ impl<'a> Debts<'a> {
         Call::get(self.client, Ok(Route::new("/rotation/reconcile")))
     }
 
+    /// After a restore: has every attached credential tried once more. Each try may count towards
+    /// locking an account.
+    pub fn look_again(&self) -> Call<Reconciliation> {
+        let route = Ok(Route::new("/rotation/reconcile/look"));
+        Call::new(self.client, Method::POST, route, Repeat::Harmful)
+    }
+
     /// After a restore: lets rotations, campaigns and debts go on.
     pub fn resume_store(&self, body: &ResumeBody) -> Call<Reconciliation> {
         let route = Ok(Route::new("/rotation/reconcile/resume"));
@@ -104,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn routes() {
-        let server = Responder::start(vec![Script::json(200, "{}"); 7]).await;
+        let server = Responder::start(vec![Script::json(200, "{}"); 8]).await;
         let client = server.client();
         let debts = client.debts();
         drop(debts.list().json().await);
@@ -119,6 +126,7 @@ mod tests {
         drop(debts.rehearse_secret("rot_1", "a/b").json().await);
         drop(debts.sweep("orders").json().await);
         drop(debts.abandon("rtn_1", true).json().await);
+        drop(debts.look_again().json().await);
         assert_eq!(
             server.lines(),
             [
@@ -129,6 +137,7 @@ mod tests {
                 "POST /v1/rotation/policies/rot_1/secrets/a%2Fb/rehearse",
                 "POST /v1/rotation/targets/orders/sweep",
                 "POST /v1/rotations/rtn_1/abandon",
+                "POST /v1/rotation/reconcile/look",
             ]
         );
         assert_eq!(server.requests()[2].body, r#"{"reason":"scrapped"}"#);

@@ -114,7 +114,7 @@ pub enum VaultError {
     Restored,
     /// The targets have not been looked at.
     #[error(
-        "the targets have not been looked at since the restore: try again in a moment, or resume \
+        "not every target has been looked at since the restore: try again in a moment, or resume \
          without a look"
     )]
     NotLooked,

@@ -95,6 +95,7 @@ impl Vault {
             manager_path: draft.manager_path,
             created_at: now,
             updated_at: now,
+            swept_at: None,
             revision: 1,
         };
         for _ in 0..RACES_MAX {

@@ -25,8 +25,8 @@ const NAP_TROUBLE: Duration = Duration::from_secs(1);
 const DEBT_NAP_MIN: Duration = Duration::from_millis(500);
 /// From the start to the first sweep.
 const SWEEP_FIRST: Duration = Duration::from_secs(600);
-/// From one sweep to the next.
-const SWEEP: Duration = Duration::from_secs(86_400);
+/// From one look for targets to sweep to the next; each is swept once a day, by one node.
+const SWEEP: Duration = Duration::from_secs(3_600);
 /// Between rounds of housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
@@ -175,7 +175,7 @@ async fn next_debt(vault: &Vault) -> Option<Timestamp> {
     vault.store().next_work().await.ok()?.debt_at
 }
 
-/// Sweeps every target once a day, the first time a while after the start.
+/// Sweeps targets once a day each, the first time a while after the start.
 async fn sweeps(vault: Arc<Vault>, mut stop: Stop) {
     let mut nap = SWEEP_FIRST;
     while !*stop.borrow() {

@@ -7,10 +7,9 @@ use scaivault_engine::Vault;
 
 use crate::loops::Stop;
 
-/// Between two looks at all targets.
-const LOOK: Duration = Duration::from_secs(600);
-/// Between two looks at the mark, which another node may have changed; and after trouble.
-const MARK: Duration = Duration::from_secs(15);
+/// Between two rounds. In one only what is not known yet is looked at, and what was not reached an
+/// hour ago; it is also how long it may take until another node's change of the mark is told.
+const ROUND: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(vault: Arc<Vault>, mut stop: Stop) {
     let mut told = false;
@@ -25,16 +24,13 @@ pub(crate) async fn run(vault: Arc<Vault>, mut stop: Stop) {
             tracing::info!("the restored store was resumed: rotations go on");
         }
         told = held;
-        let nap = match vault.reconcile_run_once().await {
-            Ok(0) => MARK,
-            Ok(_) => LOOK,
-            Err(error) => {
-                tracing::warn!(worker = "reconcile", %error, "will try again");
-                MARK
-            }
-        };
+        let stopped = stop.clone();
+        if let Err(error) = vault.reconcile_run_until(&|| *stopped.borrow()).await {
+            tracing::warn!(worker = "reconcile", %error, "will try again");
+        }
         tokio::select! {
-            () = tokio::time::sleep(nap) => {}
+            () = vault.reconcile_asked() => {}
+            () = tokio::time::sleep(ROUND) => {}
             _ = stop.changed() => {}
         }
     }

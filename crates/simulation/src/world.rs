@@ -228,6 +228,7 @@ impl World {
             manager_path: None,
             created_at: start,
             updated_at: start,
+            swept_at: None,
             revision: 1,
         };
         let attached = Attached {

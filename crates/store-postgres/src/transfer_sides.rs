@@ -73,8 +73,9 @@ pub async fn mark_restored(url: &str) -> Result<(), OpenError> {
 
 /// What a database with a schema of any revision holds.
 async fn standing(conn: &Conn) -> Result<Standing, Error> {
-    if transfer::number(conn, transfer::COPYING).await? != 0 {
-        return Ok(Standing::Copying);
+    let copying = transfer::number(conn, transfer::COPYING).await?;
+    if copying != 0 {
+        return Ok(Standing::Copying(copying));
     }
     let keys = transfer::count(conn, Table::named("keyring")).await?;
     Ok(
@@ -219,8 +220,8 @@ impl Destination for PostgresDestination {
         standing(&self.conn).await.map_err(destination)
     }
 
-    async fn begin(&mut self) -> Moved<()> {
-        let set = transfer::set_number(&self.conn, transfer::COPYING, 1);
+    async fn begin(&mut self, of: i64) -> Moved<()> {
+        let set = transfer::set_number(&self.conn, transfer::COPYING, of);
         set.await.map_err(destination)
     }
 

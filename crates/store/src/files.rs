@@ -31,6 +31,18 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Keeps servers out where nothing can be written, say on a volume mounted read-only that another
+/// machine's or container's server may write to: `None` when one has the store open. The server's
+/// lock excludes this one, so whoever holds it is alone.
+pub(crate) fn lock_to_read(path: &Path) -> io::Result<Option<File>> {
+    let file = File::open(beside(path, ".lock"))?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Size of database and log together.
 pub(crate) fn bytes(path: &Path) -> u64 {
     size(path) + log_bytes(path)

@@ -28,12 +28,16 @@ pub struct SqliteSource {
     /// Held when no server has the store open: none can open it meanwhile.
     _lock: Option<File>,
     is_served: bool,
+    /// Why it cannot be told whether one has.
+    unseen: Option<String>,
     path: std::path::PathBuf,
 }
 
 /// A store's file that a copy is made into.
 pub struct SqliteDestination {
     conn: Connection,
+    /// It holds a vault, and is left as it is.
+    is_used: bool,
     _lock: File,
 }
 
@@ -53,21 +57,22 @@ impl SqliteSource {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let conn = OfflineStore::open(path)?.into_connection();
         let lock = match files::lock(path) {
-            Ok(lock) => Some(lock),
-            Err(OpenError::Locked(_)) => None,
-            // It lies where nothing can be written: then no server has it.
-            Err(_) => return Self::view(path, conn, None, false),
+            Ok(lock) => Ok(Some(lock)),
+            Err(OpenError::Locked(_)) => Ok(None),
+            // It lies where nothing can be written: by whoever runs this. A server may well.
+            Err(_) => files::lock_to_read(path),
         };
+        let unseen = lock.as_ref().err().map(|error| {
+            format!(
+                "whether a server has {} open cannot be told, for its lock file {} cannot be locked \
+                 ({error}): run this where that can be read; if no server will ever open this file \
+                 again, copy it to where its lock file can be made, and copy from there",
+                path.display(),
+                files::beside(path, ".lock").display(),
+            )
+        });
+        let lock = lock.unwrap_or(None);
         let is_served = lock.is_none();
-        Self::view(path, conn, lock, is_served)
-    }
-
-    fn view(
-        path: &Path,
-        conn: Connection,
-        lock: Option<File>,
-        is_served: bool,
-    ) -> Result<Self, OpenError> {
         conn.execute_batch("BEGIN").map_err(OpenError::Engine)?;
         if transfer::number(&conn, transfer::COPYING).map_err(OpenError::Engine)? != 0 {
             return Err(OpenError::Unfinished);
@@ -77,6 +82,7 @@ impl SqliteSource {
             conn,
             batch,
             is_served,
+            unseen,
             _lock: lock,
             path: path.to_owned(),
         })
@@ -92,8 +98,17 @@ fn batch(conn: &Connection) -> Result<u64, scaivault_core::ports::ReadError> {
     Ok(head::read(conn)?.map_or(0, |head| head.batch))
 }
 
+/// Whether there is a vault in it, of whichever revision.
+fn is_used(conn: &Connection) -> rusqlite::Result<bool> {
+    if transfer::number(conn, transfer::COPYING)? != 0 {
+        return Ok(false);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM keyring) OR EXISTS (SELECT 1 FROM audit_segment)";
+    conn.query_row(sql, [], |row| row.get(0))
+}
+
 impl SqliteDestination {
-    /// Opens a file, and makes it when it is not there.
+    /// Opens a file, and makes it when it is not there. One that holds a vault is not touched.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -101,7 +116,15 @@ impl SqliteDestination {
         let lock = files::lock(path)?;
         if files::bytes(path) > 0 {
             let conn = connect::reader(path).map_err(|error| OpenError::engine(path, error))?;
-            migrate::check(&conn, path)?;
+            let found = migrate::check(&conn, path)?;
+            // Before anything is done to it: it may have been named by mistake.
+            if found > 0 && is_used(&conn).map_err(OpenError::Engine)? {
+                return Ok(Self {
+                    conn,
+                    is_used: true,
+                    _lock: lock,
+                });
+            }
         }
         files::make_private(path)?;
         let opened = connect::writer(path, Durability::Full, None);
@@ -112,7 +135,11 @@ impl SqliteDestination {
         if head::read(&conn).map_err(damaged)?.is_none() {
             head::create(&conn, &mint_chain(entropy)).map_err(OpenError::Engine)?;
         }
-        Ok(Self { conn, _lock: lock })
+        Ok(Self {
+            conn,
+            is_used: false,
+            _lock: lock,
+        })
     }
 
     fn commit(&mut self, work: impl FnOnce(&Connection) -> Result<(), Refusal>) -> Moved<()> {
@@ -183,13 +210,21 @@ impl Source for SqliteSource {
         let now = connect::reader(&self.path).map_err(source)?;
         Ok(batch(&now).map_err(source)? == self.batch)
     }
+
+    fn unseen(&self) -> Option<&str> {
+        self.unseen.as_deref()
+    }
 }
 
 #[async_trait]
 impl Destination for SqliteDestination {
     async fn standing(&mut self) -> Moved<Standing> {
-        if transfer::number(&self.conn, transfer::COPYING).map_err(destination)? != 0 {
-            return Ok(Standing::Copying);
+        if self.is_used {
+            return Ok(Standing::Used);
+        }
+        let copying = transfer::number(&self.conn, transfer::COPYING).map_err(destination)?;
+        if copying != 0 {
+            return Ok(Standing::Copying(copying));
         }
         let keys = transfer::count(&self.conn, Table::named("keyring")).map_err(destination)?;
         let chains = audit_past::all_ends(&self.conn).map_err(destination)?;
@@ -199,8 +234,8 @@ impl Destination for SqliteDestination {
         })
     }
 
-    async fn begin(&mut self) -> Moved<()> {
-        self.commit(|conn| Ok(transfer::set_number(conn, transfer::COPYING, 1)?))
+    async fn begin(&mut self, of: i64) -> Moved<()> {
+        self.commit(|conn| Ok(transfer::set_number(conn, transfer::COPYING, of)?))
     }
 
     async fn replace(

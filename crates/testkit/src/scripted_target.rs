@@ -57,9 +57,18 @@ struct State {
     manager: Option<Vec<u8>>,
     overlaps: Option<Vec<Overlap>>,
     effects: u64,
+    logins: u64,
+    /// Account → logins it refused.
+    refused: BTreeMap<String, u64>,
+    locks_after: Option<u64>,
 }
 
 impl State {
+    fn accepts(&self, name: &str, password: &str) -> bool {
+        let found = self.accounts.get(name).and_then(Option::as_deref);
+        found == Some(password)
+    }
+
     fn change(&mut self, epoch: u64, change: Change) -> bool {
         let account = match &change {
             Change::Set(account, _) | Change::Lock(account) => account.clone(),
@@ -118,6 +127,16 @@ impl State {
 pub struct ScriptedTarget(Arc<Mutex<State>>);
 
 impl ScriptedTarget {
+    /// Accounts are locked after so many refused logins.
+    pub fn locks_after(&self, refused: u64) {
+        self.0.lock().locks_after = Some(refused);
+    }
+
+    /// Logins tried, whatever came of them.
+    pub fn logins(&self) -> u64 {
+        self.0.lock().logins
+    }
+
     /// An account that accepts this password.
     pub fn account(&self, name: &str, password: &str) {
         let mut state = self.0.lock();
@@ -128,9 +147,7 @@ impl ScriptedTarget {
 
     /// Whether it lets this pair in.
     pub fn accepts(&self, name: &str, password: &str) -> bool {
-        let state = self.0.lock();
-        let found = state.accounts.get(name).and_then(Option::as_deref);
-        found == Some(password)
+        self.0.lock().accepts(name, password)
     }
 
     /// Every pair it lets in.
@@ -298,12 +315,21 @@ impl Connector for ScriptedTarget {
     }
 
     async fn login(&self, _call: &Call<'_>, credential: &Plaintext) -> Login {
-        if self.0.lock().unreachable {
+        let mut state = self.0.lock();
+        state.logins += 1;
+        if state.unreachable {
             return Login::Unknown(TroubleKind::Unreachable.into());
         }
+        let most = state.locks_after.unwrap_or(u64::MAX);
         match needed(Some(credential)) {
-            Ok((name, password)) if self.accepts(&name, &password) => Login::Accepted,
-            Ok(_) => Login::Refused(Refusal::Credential),
+            Ok((name, _)) if state.refused.get(&name).copied().unwrap_or(0) >= most => {
+                Login::Refused(Refusal::Locked)
+            }
+            Ok((name, password)) if state.accepts(&name, &password) => Login::Accepted,
+            Ok((name, _)) => {
+                *state.refused.entry(name).or_default() += 1;
+                Login::Refused(Refusal::Credential)
+            }
             Err(trouble) => Login::Unknown(trouble),
         }
     }

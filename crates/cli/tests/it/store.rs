@@ -247,6 +247,13 @@ async fn a_running_server_is_backed_up_and_restored() {
     })
     .await;
     assert!(told.contains("nothing is changed at targets"), "{told}");
+    let mut again = scaivault(places.home());
+    again
+        .args(["store", "reconcile", "--again", "--json"])
+        .env("SCAIVAULT_URL", api_url(&process))
+        .env("SCAIVAULT_TOKEN", &token);
+    let again = printed(&again.output().expect("the command runs"), 0);
+    assert_eq!(again["reconcile_only"], true);
     let resumed = command("resume");
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
     assert!(text(&resumed.stdout).starts_with("rotations go on"));
@@ -290,7 +297,7 @@ async fn what_cannot_be_moved_is_told() {
     refused(
         &copy("mysql://u:hidden@h/d", &none),
         5,
-        "a store is named by",
+        "a store's address: expected",
     );
     refused(
         &copy(&from, "postgresql://u:hidden@127.0.0.1:1/d"),

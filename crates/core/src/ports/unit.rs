@@ -246,6 +246,7 @@ pub enum Op {
         keep: u32,
     },
     /// Remove events fanned out before `before` with no pending delivery, and their deliveries.
+    /// One that waits to be fetched by a subscription which is gone is not pending.
     EventsPrune {
         /// Older ones go.
         before: Timestamp,

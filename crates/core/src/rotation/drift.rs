@@ -104,6 +104,25 @@ pub struct Suspicion {
     pub at: Timestamp,
 }
 
+/// What was learned of a credential after the store was restored from a backup. Kept, so that no
+/// node tries again what the target refused: each try may count towards locking the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relearned {
+    /// After which restore.
+    pub restored_at: Timestamp,
+    /// When.
+    pub at: Timestamp,
+    /// What readers got; 0 when there was nothing to try.
+    pub version: u64,
+    /// What was wrong with it; `None` when the target accepted it.
+    pub found: Option<Finding>,
+    /// Other stored versions that the target accepted instead.
+    #[serde(default)]
+    pub accepted: Vec<u64>,
+    /// When the target's settings had been changed last.
+    pub target_updated_at: Timestamp,
+}
+
 /// An attachment's looks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Probe {
@@ -116,9 +135,28 @@ pub struct Probe {
     /// What was found and told.
     #[serde(default)]
     pub drift: Option<Drift>,
+    /// What was learned after a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relearned: Option<Relearned>,
 }
 
 impl Assignment {
+    /// The row in the hands of somebody who tries its credential.
+    #[must_use]
+    pub fn held(&self, until: Timestamp) -> Self {
+        let mut next = self.next();
+        next.claimed_until = Some(until);
+        next
+    }
+
+    /// The row with what was learned after a restore; without, it is to be learned again.
+    #[must_use]
+    pub fn relearned(&self, learned: Option<Relearned>) -> Self {
+        let mut next = self.next();
+        next.probe.relearned = learned;
+        next
+    }
+
     /// When a look is due: never without a target, nor while a rotation is open.
     pub fn probe_due(&self) -> Option<Timestamp> {
         let applies = self.attached.is_some() && self.open_rotation.is_none();
@@ -165,7 +203,7 @@ impl Assignment {
                     at: now,
                 }),
                 drift: self.probe.drift.clone(),
-                at: None,
+                ..Probe::default()
             },
         };
         let wait = match next.probe.suspicion {

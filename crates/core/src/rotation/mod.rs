@@ -20,7 +20,7 @@ mod turn;
 pub use at_target::{AtTarget, Attached, InFlight};
 pub use calendar::{Calendar, WINDOWS_MAX, Weekday, Window};
 pub use drain::{Standing, Wanted, standing};
-pub use drift::{Drift, Finding, Probe, Suspicion};
+pub use drift::{Drift, Finding, Probe, Relearned, Suspicion};
 pub use given_up::{Ending, GivenUp};
 pub use machine::{Effect, Look, Observed, Step, StepKind, decide};
 pub use outcomes::{EffectOutcome, Jitter};

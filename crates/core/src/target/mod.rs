@@ -69,6 +69,9 @@ pub struct Target {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+    /// When somebody last began to sweep it.
+    #[serde(default)]
+    pub swept_at: Option<Timestamp>,
     /// The number this write makes.
     pub revision: u64,
 }

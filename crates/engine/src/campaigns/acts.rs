@@ -34,7 +34,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotFound`] when the caller may not see the campaign; [`VaultError::Denied`]
     /// for a caller who neither began it, nor administers, nor may rotate all that is left;
-    /// [`VaultError::CampaignOver`] when it has ended.
+    /// [`VaultError::CampaignOver`] when it has ended; [`VaultError::Restored`] for going on while
+    /// the store is only reconciled.
     pub async fn campaign_act(
         &self,
         caller: &Caller,
@@ -45,6 +46,9 @@ impl Vault {
         for _ in 0..RACES_MAX {
             let mut campaign = self.campaign_of(caller, id).await?;
             self.may_steer(caller, &campaign).await?;
+            if act == CampaignAct::Resume && campaign.state == CampaignState::Paused {
+                self.not_restored().await?;
+            }
             let now = self.now();
             match (act, campaign.state) {
                 (CampaignAct::Pause, CampaignState::Paused)

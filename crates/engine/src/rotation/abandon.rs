@@ -85,6 +85,10 @@ impl Vault {
         let head = SecretReads::secret_find(&*self.store, tenant, path).await?;
         let current = head.map_or(rotation.from_version, |head| head.current_version);
         let given = rotation.given_up(current);
+        if !given.owed.is_empty() {
+            // Of what a restored store knows, something else may be in use by now.
+            self.not_restored().await?;
+        }
         for row in SecretReads::version_list(&*self.store, tenant, path).await? {
             let is_dead = at.retired && row.version == rotation.from_version;
             let state = match row.state {

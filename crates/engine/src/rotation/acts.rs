@@ -79,7 +79,9 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotFound`] when the caller may not see the rotation;
     /// [`VaultError::IllegalAct`] when it is not legal in the rotation's phase;
-    /// [`VaultError::StepUnderWay`] while a step is under way at the target.
+    /// [`VaultError::StepUnderWay`] while a step is under way at the target;
+    /// [`VaultError::Restored`] where it leads to a change at the target and the store is only
+    /// reconciled.
     pub async fn rotation_act(
         &self,
         caller: &Caller,
@@ -129,6 +131,11 @@ impl Vault {
                     phase: rotation.phase,
                     actions: legal.map(Act::as_str).collect(),
                 });
+            }
+            // What it would be decided on is of the past. Abandoning looks for itself:
+            // it may end where that leaves nothing to be done at the target.
+            if rotation.at_target.is_some() && act != Act::Abandon {
+                self.not_restored().await?;
             }
             let now = self.now();
             if rotation.claimed_until.is_some_and(|until| until > now) {

@@ -126,6 +126,7 @@ impl Vault {
                 }
                 None => self.require(caller, Scope::Admin, action).await?,
             }
+            self.not_restored().await?;
             let now = self.now();
             not_in_hand(&debt, now)?;
             let next = debt.retried(now);

@@ -18,6 +18,7 @@ mod policies;
 mod reached;
 mod reconcile;
 mod rehearsal;
+mod relearn;
 mod rotations;
 mod steps;
 mod sweep;

@@ -8,20 +8,24 @@ use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{DebtId, RotationId, TargetId, TenantId};
 use scaivault_core::ports::{
-    AssignmentReads, Record, Residue, RotationReads, SecretReads, TargetReads, Unit, UnitName,
+    AssignmentReads, CommitError, Record, Residue, RotationReads, SecretReads, TargetReads, Unit,
+    UnitName,
 };
 use scaivault_core::rotation::Attached;
-use scaivault_core::target::{Overlap, Trouble, TroubleKind};
+use scaivault_core::target::{Overlap, Target, Trouble, TroubleKind};
 use serde_json::{Map, Value};
 
 use super::reached::{About, Reached};
+use super::worker::StepError;
 use crate::caller::Caller;
-use crate::error::{Missing, VaultError};
+use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
 
 /// A throw-away account that belongs to nothing here may be of another server's rehearsal that is
 /// under way: no rehearsal takes this long.
 const FOREIGN: Duration = Duration::from_secs(3_600);
+/// Each target is swept so often, by whichever node.
+const EVERY: Duration = Duration::from_secs(86_400);
 /// Rows looked at.
 const ROWS_MAX: usize = 1_000;
 /// Whom the audit trail names.
@@ -43,7 +47,7 @@ impl Vault {
         self.sweep(caller, &id).await
     }
 
-    /// Sweeps every target. Answers how many debts came of it.
+    /// Sweeps every target that was not swept for a day. Answers how many debts came of it.
     ///
     /// # Errors
     /// When the store cannot be read or written. A target that cannot be asked is passed over.
@@ -56,7 +60,7 @@ impl Vault {
             let caller = Caller::system(tenant.clone(), WORKER, self.now());
             let rows = TargetReads::target_list(&*self.store, &tenant, None, ROWS_MAX).await?;
             for target in rows {
-                match self.sweep(&caller, &target.id).await {
+                match self.sweep_if_due(&caller, &target).await {
                     Ok(debts) => found += debts.len(),
                     Err(error) => {
                         tracing::warn!(target = %target.name, %error, "not swept; tried again later");
@@ -65,6 +69,28 @@ impl Vault {
             }
         }
         Ok(found)
+    }
+
+    /// Of several nodes that find a target due, the one that writes its row first sweeps it.
+    async fn sweep_if_due(
+        &self,
+        caller: &Caller,
+        target: &Target,
+    ) -> Result<Vec<Debt>, VaultError> {
+        let now = self.now();
+        if target.swept_at.is_some_and(|at| now.since(at) < EVERY) {
+            return Ok(Vec::new());
+        }
+        let unit = Unit::new(UnitName::DebtSweep).put(Record::Target(Target {
+            swept_at: Some(now),
+            revision: target.revision + 1,
+            ..target.clone()
+        }));
+        match self.commit(unit).await {
+            Ok(_) => self.sweep(caller, &target.id).await,
+            Err(CommitError::Conflict(_)) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn sweep(&self, caller: &Caller, id: &TargetId) -> Result<Vec<Debt>, VaultError> {
@@ -97,6 +123,31 @@ impl Vault {
         let mut owed = self.left_accounts(&reached, &known, &template).await?;
         owed.extend(self.left_keys(tenant, &reached, &known, &template).await?);
 
+        for _ in 0..RACES_MAX {
+            match self.owe(caller, id, &owed).await {
+                Err(StepError::LostRace) => {}
+                Err(StepError::Vault(error)) => return Err(error),
+                Ok(debts) => return Ok(debts),
+            }
+        }
+        Err(VaultError::Unavailable(
+            "the target changes too quickly: try again".into(),
+        ))
+    }
+
+    /// Writes the debts down, but for those that another sweep or a rehearsal wrote down meanwhile:
+    /// of two that write at the same time, one conflicts at the target's row.
+    async fn owe(
+        &self,
+        caller: &Caller,
+        id: &TargetId,
+        owed: &[Owed],
+    ) -> Result<Vec<Debt>, StepError> {
+        let tenant = caller.tenant();
+        let target = TargetReads::target_find(&*self.store, tenant, id).await?;
+        let target = target.ok_or(VaultError::NotFound(Missing::Target))?;
+        let known = self.debts_at(tenant, id).await?;
+        let owed: Vec<_> = owed.iter().filter(|owed| !is_owed(owed, &known)).collect();
         let now = self.now();
         let extra = AuditExtra {
             subject: Some(id.as_str().to_owned()),
@@ -113,10 +164,16 @@ impl Vault {
                 _ => now,
             };
             let id = DebtId::mint(now, &*self.entropy);
-            let target = (reached.target.id.clone(), reached.target.name.clone());
-            let debt = Debt::new(id, tenant.clone(), target, owed, now, wake_at);
+            let at = (target.id.clone(), target.name.clone());
+            let debt = Debt::new(id, tenant.clone(), at, owed.clone(), now, wake_at);
             unit = unit.put(Record::Debt(debt.clone()));
             debts.push(debt);
+        }
+        if !debts.is_empty() {
+            unit = unit.put(Record::Target(Target {
+                revision: target.revision + 1,
+                ..target
+            }));
         }
         self.commit(unit).await?;
         Ok(debts)
@@ -150,13 +207,7 @@ impl Vault {
         };
         let names = reached.connector.sweep(&reached.call(about)).await;
         let names = names.map_err(not_asked)?;
-        let is_known = |name: &String| {
-            known.iter().any(|debt| match &debt.owed {
-                Owed::Account { account, .. } => holds(account, name),
-                Owed::Credential { .. } | Owed::Residue { .. } => false,
-            })
-        };
-        let left = names.into_iter().filter(|name| !is_known(name));
+        let left = names.into_iter().filter(|name| !is_account(name, known));
         let owed = left.map(|name| {
             let (overlap, mut account) = reached.connector.swept_account(&name);
             if let (Some(template), Overlap::NKeys) = (template, overlap) {
@@ -196,10 +247,7 @@ impl Vault {
             let Ok(id) = RotationId::parse(&tag) else {
                 continue;
             };
-            if known
-                .iter()
-                .any(|debt| debt.owed.rotation_id() == Some(&id))
-            {
+            if is_of_rotation(&id, known) {
                 continue;
             }
             let rotation = RotationReads::rotation_find(&*self.store, tenant, &id).await?;
@@ -247,6 +295,26 @@ fn told<'a>(
             (empty, overlaps.first().copied().unwrap_or(Overlap::None))
         }
     }
+}
+
+/// Whether a debt knows of it.
+fn is_owed(owed: &Owed, known: &[Debt]) -> bool {
+    match owed {
+        Owed::Account { tag, .. } => is_account(tag, known),
+        Owed::Residue { rotation_id, .. } => is_of_rotation(rotation_id, known),
+        Owed::Credential { .. } => false,
+    }
+}
+
+fn is_account(name: &str, known: &[Debt]) -> bool {
+    known.iter().any(|debt| match &debt.owed {
+        Owed::Account { account, .. } => holds(account, name),
+        Owed::Credential { .. } | Owed::Residue { .. } => false,
+    })
+}
+
+fn is_of_rotation(id: &RotationId, known: &[Debt]) -> bool {
+    known.iter().any(|debt| debt.owed.rotation_id() == Some(id))
 }
 
 /// Whether the settings of an account name it.

@@ -31,6 +31,7 @@ pub(crate) async fn target(w: &World, name: &str) -> TargetId {
         manager_path: None,
         created_at: w.now(),
         updated_at: w.now(),
+        swept_at: None,
         revision: 1,
     };
     let id = target.id.clone();

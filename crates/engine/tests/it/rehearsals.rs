@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use scaivault_core::audit::Action;
 use scaivault_core::ports::{TargetReads, UnitName};
 use scaivault_core::target::{Overlap, TroubleKind};
 use scaivault_engine::{Rehearsal, VaultError, default_tenant};
@@ -10,7 +11,7 @@ use serde_json::Map;
 
 use crate::debts::debts;
 use crate::targets::{AT, attached, only, rules};
-use crate::world::{HOUR, World, path, root, scoped};
+use crate::world::{DAY, HOUR, World, path, root, scoped};
 
 const TARGET: &str = "orders-db";
 
@@ -179,4 +180,36 @@ async fn the_sweep_finds_what_belongs_to_nothing_and_removes_it_an_hour_later() 
     let by_id = target.unwrap().unwrap().id;
     let down = w.vault.target_sweep(&root(), by_id.as_str()).await;
     assert!(matches!(down, Err(VaultError::Unavailable(_))));
+}
+
+/// Nodes that were started together: each target is listed by one of them, and what is found at the
+/// same time by another sweep is written down once.
+#[tokio::test]
+async fn sweeps_of_several_nodes_find_each_leftover_once() {
+    let w = attached(rules()).await;
+    let other = w.another_vault();
+    w.target.account("scaivault_rehearsal_lost_a", "x");
+    let (one, two) = tokio::join!(w.vault.sweeps_run_once(), other.sweeps_run_once());
+    assert_eq!(one.unwrap() + two.unwrap(), 1);
+    assert_eq!(debts(&w).await.len(), 1);
+    let trail = w.audit().await;
+    let sweeps = trail
+        .iter()
+        .filter(|row| row.action == Action::RotationSweep);
+    assert_eq!(sweeps.count(), 2, "one began, and ended");
+    // By hand, at the same time.
+    w.target.account("scaivault_rehearsal_more_a", "x");
+    let who = root();
+    let (one, two) = tokio::join!(
+        w.vault.target_sweep(&who, TARGET),
+        other.target_sweep(&who, TARGET)
+    );
+    assert_eq!(one.unwrap().len() + two.unwrap().len(), 1);
+    assert_eq!(debts(&w).await.len(), 2);
+    // By themselves only once a day.
+    w.target.account("scaivault_rehearsal_new_a", "x");
+    w.clock.advance(HOUR);
+    assert_eq!(other.sweeps_run_once().await.unwrap(), 0);
+    w.clock.advance(DAY - HOUR);
+    assert_eq!(other.sweeps_run_once().await.unwrap(), 1);
 }

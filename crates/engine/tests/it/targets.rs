@@ -46,6 +46,7 @@ pub(crate) async fn attached_in(w: World, rules: Rules) -> World {
         manager_path: None,
         created_at: w.now(),
         updated_at: w.now(),
+        swept_at: None,
         revision: 1,
     };
     let old = w.assignment(AT).await.unwrap();

@@ -87,6 +87,7 @@ impl Attached {
             manager_path: Some(path(MANAGER_AT)),
             created_at: w.now(),
             updated_at: w.now(),
+            swept_at: None,
             revision: 1,
         };
         w.commit([Record::Target(target.clone())]).await;

@@ -20,6 +20,7 @@ use crate::rate_limit::Category;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/rotation/reconcile", get(show))
+        .route("/v1/rotation/reconcile/look", post(look))
         .route("/v1/rotation/reconcile/resume", post(resume))
 }
 
@@ -27,6 +28,12 @@ async fn show(State(app): State<Shared>, call: Call) -> Result<Response, Problem
     let caller = call.enter(&app, Category::Rotation).await?;
     let known = app.vault.reconciliation(&caller).await?;
     Ok(json_response(StatusCode::OK, &view(&known)))
+}
+
+async fn look(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Rotation).await?;
+    let known = app.vault.reconcile_again(&caller).await?;
+    Ok(json_response(StatusCode::ACCEPTED, &view(&known)))
 }
 
 async fn resume(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
@@ -77,6 +84,13 @@ pub(super) fn operations() -> Vec<Operation> {
             "After a restore: what the targets accept of what is stored",
         )
         .answers::<wire::Reconciliation>(200),
+        Operation::post(
+            "/v1/rotation/reconcile/look",
+            "lookAgain",
+            tag,
+            "After a restore: every attached credential is tried once more",
+        )
+        .answers::<wire::Reconciliation>(202),
         Operation::post(
             "/v1/rotation/reconcile/resume",
             "resumeStore",

@@ -75,7 +75,8 @@ pub(crate) fn fan_out_advance(from: u64, to: u64) -> Step {
 }
 
 /// Removes fanned-out events older than `before` that no delivery waits for, with their
-/// deliveries: some at a time, oldest first.
+/// deliveries: some at a time, oldest first. What is kept for a subscription that is gone is waited
+/// for by nobody: it was put on its way by somebody who did not know yet.
 pub(crate) fn prune(before: Timestamp) -> Step {
     step!(
         Expect::Any,
@@ -84,7 +85,11 @@ pub(crate) fn prune(before: Timestamp) -> Step {
              WHERE e.at < $1
                AND e.position <= (SELECT value FROM meta WHERE name = 'fan_out')
                AND NOT EXISTS (SELECT 1 FROM delivery d
-                               WHERE d.event_position = e.position AND d.state = 'pending')
+                               WHERE d.event_position = e.position AND d.state = 'pending'
+                                 AND (d.due_at IS NOT NULL
+                                      OR EXISTS (SELECT 1 FROM subscription s
+                                                 WHERE s.tenant = d.tenant
+                                                   AND s.id = d.receiver)))
              ORDER BY e.at, e.position LIMIT 5000 FOR UPDATE OF e SKIP LOCKED),
          with_them AS (
              DELETE FROM delivery d USING gone WHERE d.event_position = gone.position)

@@ -72,7 +72,9 @@ pub(crate) const PRUNE_START: PruneMark = (i64::MIN, i64::MIN);
 
 /// Removes fanned-out events older than `before` that no delivery waits for, with their deliveries:
 /// some at a time, oldest first. Returns where to go on; events that must stay (a polling receiver
-/// that never comes) are so passed over, and looked at again only in the next round.
+/// that never comes) are so passed over, and looked at again only in the next round. What is kept
+/// for a subscription that is gone is waited for by nobody: it was put on its way by somebody who did
+/// not know yet.
 pub(crate) fn prune(
     conn: &Connection,
     before: Timestamp,
@@ -81,8 +83,11 @@ pub(crate) fn prune(
     let fanned_out = meta::read(conn, meta::FAN_OUT)?;
     let mut statement = conn.prepare_cached(
         "SELECT at, position,
-                EXISTS (SELECT 1 FROM delivery
-                        WHERE event_position = event.position AND state = 'pending')
+                EXISTS (SELECT 1 FROM delivery d
+                        WHERE d.event_position = event.position AND d.state = 'pending'
+                          AND (d.due_at IS NOT NULL
+                               OR EXISTS (SELECT 1 FROM subscription s
+                                          WHERE s.tenant = d.tenant AND s.id = d.receiver)))
          FROM event INDEXED BY event_at
          WHERE (at, position) > (?1, ?2) AND at < ?3 AND position <= ?4
          ORDER BY at, position LIMIT ?5",

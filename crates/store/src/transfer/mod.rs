@@ -94,7 +94,7 @@ pub enum TransferError {
     /// It holds the beginning of a copy of something else.
     #[error(
         "the destination holds an unfinished copy of another vault, or of another state of this \
-         one (audit chain {0}): name a new file or an empty database"
+         one ({0}): name a new file or an empty database"
     )]
     OtherVault(String),
     /// What was copied is not what is at the source.
@@ -110,8 +110,8 @@ pub type Moved<T> = Result<T, TransferError>;
 pub enum Standing {
     /// Nothing is in it.
     Empty,
-    /// A copy was begun.
-    Copying,
+    /// A copy was begun, of the vault with this mark.
+    Copying(i64),
     /// A vault is in it.
     Used,
 }
@@ -149,6 +149,10 @@ pub trait Holdings: Send {
 pub trait Source: Holdings {
     /// Whether nothing was committed there since the view was taken, and nobody is seen who could.
     async fn stood_still(&mut self) -> Moved<bool>;
+    /// Why it cannot be told whether anybody could, and what to do: then it never stands still.
+    fn unseen(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A store that nobody else uses.
@@ -156,8 +160,8 @@ pub trait Source: Holdings {
 pub trait Destination: Holdings {
     /// How far it is.
     async fn standing(&mut self) -> Moved<Standing>;
-    /// Sets the mark that keeps servers out.
-    async fn begin(&mut self) -> Moved<()>;
+    /// Sets the mark that keeps servers out, and says of what this is a copy. It is not 0.
+    async fn begin(&mut self, of: i64) -> Moved<()>;
     /// In one commit: removes the rows with these keys, if they are there, and puts these rows in
     /// the place of all that have their keys or unique fields.
     async fn replace(&mut self, table: &'static Table, gone: Vec<Row>, rows: Vec<Row>)

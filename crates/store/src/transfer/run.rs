@@ -49,8 +49,8 @@ pub async fn copy(
 ) -> Moved<Copied> {
     match to.standing().await? {
         Standing::Used => return Err(TransferError::NotEmpty),
-        Standing::Empty => to.begin().await?,
-        Standing::Copying => {}
+        Standing::Empty => to.begin(trail::mark(source).await?).await?,
+        Standing::Copying(of) => trail::is_of(source, of).await?,
     }
     trail::fits(source, to).await?;
     let mut total = 0;

@@ -1,6 +1,8 @@
 //! The audit chains on their way: appended to, never changed. What the destination has must be the
 //! beginning of what the source has.
 
+use sha2::{Digest, Sha256};
+
 use super::{Destination, Moved, Source, TransferError};
 use crate::audit::Segment;
 
@@ -57,11 +59,41 @@ impl StoredSegment {
     }
 }
 
+/// Stands for a vault that has no chain yet.
+const NO_CHAIN: i64 = 1;
+
+/// A number that stands for a chain; chains have random names.
+fn mark_of(chain: &str) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(chain.as_bytes()).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    (i64::from_be_bytes([a, b, c, d, e, f, g, h]) & i64::MAX).max(NO_CHAIN + 1)
+}
+
+/// What a copy that begins says it is of: one of the source's chains, which it never loses.
+pub(super) async fn mark(source: &mut dyn Source) -> Moved<i64> {
+    let ends = source.chains().await?;
+    Ok(ends.first().map_or(NO_CHAIN, |end| mark_of(&end.chain)))
+}
+
+/// That a copy with this mark was begun of this source. The chains are moved last: before, this is
+/// all there is to tell vaults apart.
+pub(super) async fn is_of(source: &mut dyn Source, mark: i64) -> Moved<()> {
+    let ends = source.chains().await?;
+    let known = ends.iter().any(|end| mark_of(&end.chain) == mark);
+    match known || mark == NO_CHAIN {
+        true => Ok(()),
+        false => {
+            let why = "begun of a store that has an audit chain which this one has not";
+            Err(TransferError::OtherVault(why.to_owned()))
+        }
+    }
+}
+
 /// That every chain at the destination is the beginning of one at the source.
 pub(super) async fn fits(source: &mut dyn Source, to: &mut dyn Destination) -> Moved<()> {
     let theirs = source.chains().await?;
     for end in to.chains().await? {
-        let other = || TransferError::OtherVault(end.chain.clone());
+        let other = || TransferError::OtherVault(format!("audit chain {}", end.chain));
         let known = theirs.iter().find(|known| known.chain == end.chain);
         if known.is_none_or(|known| known.last_seq < end.last_seq) {
             return Err(other());

@@ -11,3 +11,4 @@ mod model;
 mod reopen;
 mod support;
 mod tampering;
+mod transfer;

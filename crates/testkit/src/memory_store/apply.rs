@@ -194,7 +194,12 @@ impl State {
     fn prune(&mut self, before: Timestamp) {
         let pending = |position: u64| {
             let mut rows = self.deliveries.0.values();
-            rows.any(|row| row.event_position == position && row.state == DeliveryState::Pending)
+            rows.any(|row| {
+                let receiver = row.receiver.as_str();
+                let kept = row.next_attempt_at.is_some()
+                    || self.subscriptions.find(&row.tenant, receiver).is_some();
+                kept && row.event_position == position && row.state == DeliveryState::Pending
+            })
         };
         let gone: Vec<u64> = self
             .events

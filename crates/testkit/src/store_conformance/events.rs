@@ -3,7 +3,7 @@
 use scaivault_core::delivery::DeliveryState;
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
-use super::samples::{at, delivery, event, key, tenant};
+use super::samples::{at, delivery, event, key, subscription, tenant};
 use super::{Subject, commit, put};
 
 async fn sequences(store: &Subject) -> Vec<(String, u64)> {
@@ -165,6 +165,7 @@ pub async fn pruning_spares_pending_and_new(store: Subject) {
     done.state = DeliveryState::Success;
     let waiting = delivery(&a, "2", "sub_1", place(2), None);
     put(&store, [done, waiting.clone()].map(Record::Delivery)).await;
+    put(&store, [Record::Subscription(subscription(&a, "1"))]).await;
     let left = || async {
         let mut left = Vec::new();
         for (n, event) in events.iter().enumerate() {
@@ -202,6 +203,53 @@ pub async fn pruning_spares_pending_and_new(store: Subject) {
     assert_eq!(left().await, [2, 5]);
     commit(&store, [Op::Delete(Record::Delivery(waiting)), prune(100)]).await;
     assert_eq!(left().await, [5]);
+}
+
+/// Somebody who did not know yet that a subscription is gone kept an event for it.
+pub async fn nothing_is_kept_for_a_subscription_that_is_gone(store: Subject) {
+    let a = tenant("a");
+    commit(
+        &store,
+        [
+            emit("a", "1", Some("x")),
+            emit("a", "2", Some("x")),
+            emit("a", "3", Some("x")),
+        ],
+    )
+    .await;
+    let (_, events) = store.fan_out_pending(9).await.unwrap();
+    let place = |n: usize| events[n].position;
+    put(&store, [Record::Subscription(subscription(&a, "1"))]).await;
+    // Another tenant's is not ours.
+    put(
+        &store,
+        [Record::Subscription(subscription(&tenant("b"), "2"))],
+    )
+    .await;
+    let rows = [
+        delivery(&a, "1", "sub_1", place(0), None),
+        delivery(&a, "2", "sub_2", place(1), None),
+        delivery(&a, "3", "sub_2", place(2), Some(at(1))),
+    ];
+    put(&store, rows.map(Record::Delivery)).await;
+    let prune = [
+        Op::FanOutAdvance {
+            from: 0,
+            to: place(2),
+        },
+        Op::EventsPrune { before: at(100) },
+    ];
+    commit(&store, prune).await;
+    let mut left = Vec::new();
+    for event in &events {
+        let found = store.event_find(&a, &event.event.id).await.unwrap();
+        left.push(found.is_some());
+    }
+    assert_eq!(
+        left,
+        [true, false, true],
+        "what is sent is given up by itself"
+    );
 }
 
 pub async fn pruning_takes_deliveries_along(store: Subject) {

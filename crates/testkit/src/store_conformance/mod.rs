@@ -109,6 +109,7 @@ macro_rules! store_conformance {
             events: sequences_have_no_gap sequences_survive_failed_units
                 events_without_path_have_no_sequence positions_increase
                 the_mark_moves_by_compare_and_swap pruning_spares_pending_and_new
+                nothing_is_kept_for_a_subscription_that_is_gone
                 pruning_takes_deliveries_along;
             ledger: first_reads_are_stored_at_once later_reads_follow_by_resolution
                 times_never_go_back reads_of_failed_units_are_not_kept

@@ -189,6 +189,7 @@ pub fn target(owner: &TenantId, id: &str) -> Target {
         manager_path: Some(path("db/manager")),
         created_at: T0,
         updated_at: T0,
+        swept_at: None,
         revision: 1,
     }
 }

@@ -81,6 +81,9 @@ fn render(done: &CopyDone, to: &Place) -> String {
          {audit_rows} audit rows in {audit_chains} chains, walked {codes}\n\
          {versions_compared} versions compared byte for byte, {versions_opened} of them opened\n"
     );
+    if let Some(unseen) = &done.unseen {
+        text.push_str(&format!("not finished: {unseen}\n"));
+    }
     if done.finished {
         text.push_str(&format!("finished: point the servers at {}\n", to));
     }

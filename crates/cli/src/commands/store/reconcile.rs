@@ -8,12 +8,23 @@ use crate::table::{Table, plain};
 
 /// A restored server tries every attached credential by a login, and changes nothing. Here is what it
 /// found. Write the value that works, or make it work at the target, then `store resume`.
+///
+/// What a target refused is tried again when the value or the target's settings change, and with
+/// --again: each refused login may count towards locking the account.
 #[derive(Args)]
-pub(crate) struct Reconcile {}
+pub(crate) struct Reconcile {
+    /// Try every credential once more
+    #[arg(long)]
+    again: bool,
+}
 
 impl Reconcile {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let call = session.client.debts().reconciliation();
+        let debts = session.client.debts();
+        let call = match self.again {
+            true => debts.look_again(),
+            false => debts.reconciliation(),
+        };
         session.output.answer(call, render).await
     }
 }

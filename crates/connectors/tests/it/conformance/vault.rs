@@ -95,6 +95,7 @@ async fn installed(subject: &dyn Subject) -> Installed {
         manager_path: Some(manager_path.clone()),
         created_at: now,
         updated_at: now,
+        swept_at: None,
         revision: 1,
     };
     let unit = Unit::new(UnitName::TargetWrite).put(Record::Target(target.clone()));

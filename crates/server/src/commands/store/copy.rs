@@ -30,6 +30,9 @@ pub struct CopyArgs {
 pub struct CopyDone {
     /// Whether servers may be pointed at the destination. If not, the source went on meanwhile.
     pub finished: bool,
+    /// Why that cannot be told, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
     /// Rows of the store, the audit trail not counted.
     pub rows: u64,
     /// Of these, written by this run.
@@ -107,6 +110,7 @@ async fn run(args: CopyArgs, progress: &mut (dyn FnMut(Step) + Send)) -> Result<
     }
     Ok(CopyDone {
         finished,
+        unseen: source.unseen().map(str::to_owned),
         rows: copied.rows,
         written: copied.written,
         removed: copied.removed,
