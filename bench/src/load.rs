@@ -4,7 +4,6 @@
 //! Open loop: each asks at given times whether the server keeps up or not, and a latency counts
 //! from the time a request was meant to be sent, so that waiting behind a slow one is not hidden.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::latency::Outcome;
 use crate::timer::Timer;
-use crate::wire::Connection;
+use crate::wire::{Connection, Endpoint};
 
 /// What is sent.
 #[derive(Clone)]
@@ -26,7 +25,7 @@ pub(crate) enum Requests {
 
 #[derive(Clone)]
 pub(crate) struct Load {
-    pub(crate) address: SocketAddr,
+    pub(crate) to: Endpoint,
     pub(crate) requests: Requests,
     pub(crate) connections: usize,
     /// Counted; a tenth of it passes before, uncounted.
@@ -39,7 +38,7 @@ impl Load {
     pub(crate) async fn run(&self) -> Result<Outcome> {
         let mut opened = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
-            opened.push(Connection::open(self.address).await?);
+            opened.push(Connection::open(&self.to).await?);
         }
         let begin = Instant::now();
         let counted_from = begin + self.duration / 10;

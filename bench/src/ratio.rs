@@ -1,11 +1,13 @@
 //! Figures of several rounds: the middle one, and how far they lie apart.
 
+use serde::{Deserialize, Serialize};
+
 /// The median, and the least and the most.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
-    min: f64,
-    max: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {

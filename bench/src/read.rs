@@ -115,7 +115,7 @@ async fn seeded(place: &Place, data: &Path, secrets: usize) -> Result<(Subject, 
     server.ready().await?;
     seed::secrets(&server, secrets).await?;
     let requests = seed::reads(secrets, &seed::reader(&server).await?);
-    let mut connection = Connection::open(server.address).await?;
+    let mut connection = Connection::open(&server.endpoint).await?;
     let mut body_bytes = 0;
     for request in requests.iter() {
         body_bytes = connection.ask_well(request).await?.len();
@@ -197,7 +197,7 @@ impl Stretches {
     async fn one_more(&mut self, subject: &Subject, stretch: &Stretch) -> Result<()> {
         let server = &subject.server;
         let load = Load {
-            address: server.address,
+            to: server.endpoint.clone(),
             requests: Requests::Any(Arc::clone(&subject.requests)),
             connections: stretch.connections,
             duration: stretch.duration,

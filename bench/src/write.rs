@@ -57,7 +57,7 @@ pub(crate) async fn measure(args: &WriteArgs) -> Result<Table> {
     for &connections in &args.connections {
         let put = |number| request("PUT", &seed::path(number), ROOT_TOKEN, &seed::body(number));
         let load = Load {
-            address: vault.address,
+            to: vault.endpoint.clone(),
             requests: Requests::Own(Arc::new((0..connections * args.secrets).map(put).collect())),
             connections,
             duration: Duration::from_secs_f64(args.seconds),
