@@ -44,8 +44,9 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Arc<Principal>, AuthError> {
         let hash = self.keyring.token_hash(token);
+        let settled = self.caches_settled();
         let known = match self.caches.tokens.get(&hash) {
-            Ok(known) if self.caches_settled() => known,
+            Ok(known) if settled => known,
             Ok(_) => self.token_load(hash, None).await?,
             Err(ticket) => self.token_load(hash, Some(ticket)).await?,
         };
@@ -181,8 +182,9 @@ impl Vault {
             tenant: principal.tenant.clone(),
             identities,
         };
+        let settled = self.caches_settled();
         let ticket = match self.caches.grants.get(&key) {
-            Ok(grants) if self.caches_settled() => return Ok(grants),
+            Ok(grants) if settled => return Ok(grants),
             Ok(_) => None,
             Err(ticket) => Some(ticket),
         };

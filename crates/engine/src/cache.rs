@@ -2,7 +2,8 @@
 //!
 //! Every commit of this process invalidates what it touched before it is answered. A reader that
 //! misses takes a ticket, reads the store, and may insert only if its shard was not invalidated
-//! since; so a row read before a commit can never enter after it. Values stay sealed.
+//! since; so a row read before a commit can never enter after it. What other nodes of a shared
+//! store commit is invalidated when it is heard of (`neighbours`). Values stay sealed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -14,6 +15,7 @@ use scaivault_core::event::EventType;
 use scaivault_core::identity::{Principal, Token, TokenHash};
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
+use scaivault_core::ports::Changes;
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::secret::{SealedVersion, SecretHead};
 
@@ -83,6 +85,25 @@ impl Default for Caches {
 }
 
 impl Caches {
+    /// Forgets what these changes make stale.
+    pub(crate) fn forget(&self, changes: &Changes) {
+        if changes.everything {
+            return self.clear();
+        }
+        for key in &changes.secrets {
+            self.secrets.invalidate(key);
+        }
+        for hash in &changes.tokens {
+            self.tokens.invalidate(hash);
+        }
+        if changes.grants {
+            self.grants.clear();
+        }
+        if changes.receivers {
+            self.receivers.clear();
+        }
+    }
+
     pub(crate) fn clear(&self) {
         self.secrets.clear();
         self.tokens.clear();

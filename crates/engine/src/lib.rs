@@ -19,6 +19,7 @@ mod delivery;
 mod error;
 mod events;
 mod housekeeping;
+mod neighbours;
 mod policies;
 mod receivers;
 mod rotation;
@@ -35,6 +36,7 @@ pub use caller::{Caller, clean_user_agent};
 pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
+pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{
     DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use scaivault_core::ports::Changes;
 use tokio::sync::{Notify, watch};
 
 /// The signals of one vault.
@@ -60,20 +61,28 @@ impl Signals {
         self.rotations.subscribe()
     }
 
-    pub(crate) fn outbox_grew(&self) {
-        self.outbox.notify_one();
+    /// This vault made these changes: its workers go on, and whoever waits looks again.
+    pub(crate) fn changed_here(&self, changes: &Changes) {
+        if changes.outbox {
+            self.outbox.notify_one();
+        }
+        if changes.work {
+            self.work.notify_one();
+            self.targets.notify_one();
+            self.campaigns.notify_one();
+        }
+        self.changed_elsewhere(changes);
     }
 
-    pub(crate) fn work_changed(&self) {
-        self.work.notify_one();
-        self.targets.notify_one();
-        self.campaigns.notify_one();
-        self.rotations
-            .send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    pub(crate) fn deliveries_changed(&self) {
-        self.deliveries
-            .send_modify(|count| *count = count.wrapping_add(1));
+    /// Another node made these changes: whoever waits looks again. Its own workers go on with what
+    /// it began; this one's find what it leaves when they next look by themselves.
+    pub(crate) fn changed_elsewhere(&self, changes: &Changes) {
+        let next = |count: &mut u64| *count = count.wrapping_add(1);
+        if changes.work || changes.everything {
+            self.rotations.send_modify(next);
+        }
+        if changes.deliveries || changes.everything {
+            self.deliveries.send_modify(next);
+        }
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
-    Clock, CommitError, Committed, Connectors, Courier, Entropy, Op, Record, Store, Unit,
+    ChangeFeed, Changes, Clock, CommitError, Committed, Connectors, Courier, Entropy, Store, Unit,
 };
 use scaivault_core::seal::Sealer;
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::Caches;
+use crate::neighbours::Neighbours;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
@@ -37,6 +38,8 @@ pub struct VaultPorts {
     pub courier: Arc<dyn Courier>,
     /// What speaks to targets.
     pub connectors: Arc<dyn Connectors>,
+    /// What other nodes change, where the store is shared.
+    pub feed: Option<Arc<dyn ChangeFeed>>,
 }
 
 /// The engine.
@@ -51,6 +54,7 @@ pub struct Vault {
     pub(crate) signals: Signals,
     pub(crate) tally: Tally,
     pub(crate) settlement: Settlement,
+    pub(crate) neighbours: Neighbours,
 }
 
 impl Vault {
@@ -67,6 +71,7 @@ impl Vault {
             signals: Signals::default(),
             tally: Tally::default(),
             settlement: Settlement::default(),
+            neighbours: Neighbours::new(ports.feed),
         }
     }
 
@@ -109,7 +114,7 @@ impl Vault {
 
     /// Whether cached rows may be used now.
     pub(crate) fn caches_settled(&self) -> bool {
-        self.settlement.is_settled()
+        self.settlement.is_settled() && self.neighbours.are_known(&*self.clock)
     }
 
     /// Commits a unit; caches and waiting workers learn of it before the caller does. Safe to be
@@ -125,103 +130,14 @@ impl Vault {
             underway.answered(&result, clear);
             return result;
         }
-        let touched = Touched::of(&unit);
+        let changes = Changes::of(&unit);
         let underway = self.settlement.begin();
         let result = self.store.commit(unit).await;
-        touched.invalidate(&self.caches);
+        self.caches.forget(&changes);
         underway.answered(&result, clear);
         if result.is_ok() {
-            touched.wake(&self.signals);
+            self.signals.changed_here(&changes);
         }
         result
-    }
-}
-
-/// What a unit's operations make stale, and whom they concern.
-#[derive(Default)]
-struct Touched {
-    secrets: Vec<(TenantId, scaivault_core::path::SecretPath)>,
-    tokens: Vec<scaivault_core::identity::TokenHash>,
-    grants: bool,
-    receivers: bool,
-    outbox: bool,
-    work: bool,
-    deliveries: bool,
-}
-
-impl Touched {
-    fn of(unit: &Unit) -> Self {
-        let mut touched = Self::default();
-        for op in &unit.ops {
-            touched.add(op);
-        }
-        touched
-    }
-
-    fn add(&mut self, op: &Op) {
-        match op {
-            Op::Put(record) | Op::Delete(record) => self.add_record(record),
-            Op::VersionInsert(version) => self
-                .secrets
-                .push((version.version.tenant.clone(), version.version.path.clone())),
-            Op::VersionDelete { tenant, path, .. } => {
-                self.secrets.push((tenant.clone(), path.clone()));
-            }
-            Op::SecretErase(head) => self.secrets.push((head.tenant.clone(), head.path.clone())),
-            Op::ConsumerReport(_) => {}
-            Op::Emit(_) => self.outbox = true,
-            Op::FanOutAdvance { .. } => self.deliveries = true,
-            Op::AssignmentsWake { .. } => self.work = true,
-            Op::BufferTrim { .. } | Op::EventsPrune { .. } => {}
-        }
-    }
-
-    fn add_record(&mut self, record: &Record) {
-        match record {
-            Record::Secret(head) => self.secrets.push((head.tenant.clone(), head.path.clone())),
-            Record::Version(row) => self.secrets.push((row.tenant.clone(), row.path.clone())),
-            Record::Policy(_) | Record::Binding(_) => self.grants = true,
-            Record::Token(token) => self.tokens.push(token.hash),
-            Record::Webhook(_) | Record::Subscription(_) => self.receivers = true,
-            Record::Assignment(row) => {
-                // Readers are told the attached policy beside the value.
-                self.secrets.push((row.tenant.clone(), row.path.clone()));
-                self.work = true;
-            }
-            Record::Rotation(_) => self.work = true,
-            Record::Delivery(_) => self.deliveries = true,
-            Record::Campaign(_) | Record::Debt(_) => self.work = true,
-            Record::RotationPolicy(_)
-            | Record::Target(_)
-            | Record::GroupTurn(_)
-            | Record::Key(_) => {}
-        }
-    }
-
-    fn invalidate(&self, caches: &Caches) {
-        for key in &self.secrets {
-            caches.secrets.invalidate(key);
-        }
-        for hash in &self.tokens {
-            caches.tokens.invalidate(hash);
-        }
-        if self.grants {
-            caches.grants.clear();
-        }
-        if self.receivers {
-            caches.receivers.clear();
-        }
-    }
-
-    fn wake(&self, signals: &Signals) {
-        if self.outbox {
-            signals.outbox_grew();
-        }
-        if self.work {
-            signals.work_changed();
-        }
-        if self.deliveries {
-            signals.deliveries_changed();
-        }
     }
 }

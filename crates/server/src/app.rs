@@ -10,7 +10,6 @@ use scaivault_core::access::Cidr;
 use scaivault_core::ids::TenantId;
 use scaivault_core::ports::{RotationFigures, StoreHealth};
 use scaivault_engine::{DebtFigures, TallyReading, Vault};
-use scaivault_store::SqliteStore;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -18,6 +17,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::rate_limit::RateLimiter;
 use crate::recent::Recent;
+use crate::storage::Storage;
 
 /// Settings of the HTTP surface.
 pub(crate) struct HttpSettings {
@@ -62,7 +62,7 @@ impl HttpSettings {
 pub(crate) struct App {
     pub(crate) vault: Arc<Vault>,
     /// For its figures.
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) storage: Storage,
     pub(crate) limiter: RateLimiter,
     /// Room for looks at targets.
     pub(crate) target_slots: Semaphore,
@@ -87,7 +87,7 @@ pub(crate) struct App {
 impl App {
     /// Brings figures that others keep into the metrics.
     pub(crate) async fn refresh_gauges(&self) {
-        let (tally, stats) = (self.vault.tally().read(), self.store.stats());
+        let (tally, stats) = (self.vault.tally().read(), self.storage.stats());
         {
             let mut told = self.told.lock();
             let (before, rows) = *told;
@@ -131,15 +131,15 @@ impl App {
     /// What keeps the store from serving, at most [`PROBE_AGE_MAX`] ago. A transaction that
     /// failed since outdates good news.
     pub(crate) async fn store_trouble(&self) -> Option<String> {
-        let (vault, store) = (self.vault.clone(), self.store.clone());
+        let (vault, storage) = (self.vault.clone(), self.storage.clone());
         let look = async move {
-            let failed_before = store.stats().commits_failed;
+            let failed_before = storage.stats().commits_failed;
             Probed {
                 health: vault.store().health().await,
                 failed_before,
             }
         };
-        let failed = self.store.stats().commits_failed;
+        let failed = self.storage.stats().commits_failed;
         let holds =
             |probed: &Probed| probed.health.trouble.is_some() || probed.failed_before == failed;
         let Some(probed) = self.probe.get(holds, look).await else {

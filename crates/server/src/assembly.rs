@@ -6,23 +6,23 @@ use anyhow::{Context, Result};
 use axum::Router;
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
-use scaivault_core::ports::{Clock, Entropy, KeyReads, Reach, Record, Store, Unit, UnitName};
+use scaivault_core::ports::{Clock, Entropy, Reach, Record, Store, Unit, UnitName};
 use scaivault_core::seal::KeyPurpose;
 use scaivault_crypto::keyring::Keyring;
 use scaivault_crypto::{RootKey, SystemEntropy};
 use scaivault_engine::{Vault, VaultPorts, default_tenant};
-use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
+use scaivault_store::ChainMac;
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, COUNTS_AGE_MAX, HttpSettings, PROBE_AGE_MAX, Shared};
 use crate::clock::SystemClock;
-use crate::config::StoreSection;
 use crate::egress::{EgressPolicy, GuardedCourier, GuardedReach, TargetPolicy};
 use crate::layer::outermost;
 use crate::metrics::Metrics;
 use crate::rate_limit::{Limits, RateLimiter};
 use crate::recent::Recent;
+use crate::storage::Storage;
 use crate::{openapi, routes};
 
 /// The audit chain's heads are authenticated by a key of the keyring.
@@ -37,84 +37,66 @@ impl ChainMac for KeyringMac {
 /// An opened, unlocked vault and the store below it.
 pub(crate) struct Opened {
     pub(crate) vault: Arc<Vault>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) storage: Storage,
 }
 
 /// Whether the store has keys already, that is, was initialised.
-pub(crate) async fn is_initialised(store: &SqliteStore) -> Result<bool> {
-    Ok(!KeyReads::key_list(store).await?.is_empty())
-}
-
-/// The store's options as configured.
-pub(crate) fn store_options(store: &StoreSection) -> SqliteOptions {
-    SqliteOptions {
-        max_bytes: store.max_bytes,
-        commit_timeout: store.commit_timeout,
-        ..SqliteOptions::file(&store.database_file)
-    }
-}
-
-/// Opens the database file.
-pub(crate) fn open_store(options: SqliteOptions) -> Result<SqliteStore> {
-    SqliteStore::open(options, &SystemEntropy).context("the store does not open")
+pub(crate) async fn is_initialised(storage: &Storage) -> Result<bool> {
+    Ok(!storage.port().key_list().await?.is_empty())
 }
 
 /// Unlocks the keyring (making the first keys on an empty store), starts the audit chain, and
 /// builds the vault.
 pub(crate) async fn open_vault(
-    store: SqliteStore,
+    storage: Storage,
     root: &RootKey,
     egress: EgressPolicy,
     targets: TargetPolicy,
 ) -> Result<Opened> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let mut records = KeyReads::key_list(&store).await?;
+    let store = storage.port();
+    let mut records = store.key_list().await?;
     if records.is_empty() {
         records = Keyring::first_records(root, clock.now(), &*entropy);
-        commit_keys(&store, &records).await?;
+        commit_keys(&*store, &records).await?;
     }
     let keyring = Arc::new(Keyring::unlock(root, &records)?);
     let tenant = default_tenant();
     if !keyring.has_active_key(&tenant) {
         let record =
             keyring.create_key(KeyPurpose::Tenant, Some(&tenant), clock.now(), &*entropy)?;
-        commit_keys(&store, std::slice::from_ref(&record)).await?;
+        commit_keys(&*store, std::slice::from_ref(&record)).await?;
         keyring.add(&record)?;
     }
-    store
+    storage
         .start_audit(Arc::new(KeyringMac(keyring.clone())))
-        .await
-        .context("the audit trail does not start: run 'scaivault audit verify --database …'")?;
-    let freed = store
-        .release_claims()
-        .await
-        .context("the store is not written")?;
+        .await?;
+    let freed = storage.release_claims().await?;
     if freed > 0 {
         tracing::info!(freed, "work that a process before this one held goes on");
     }
-    let store = Arc::new(store);
     let reach: Arc<dyn Reach> = Arc::new(GuardedReach::new(targets));
     let vault = Arc::new(Vault::new(VaultPorts {
-        store: store.clone(),
+        store,
         keyring,
         clock,
         entropy: entropy as Arc<dyn Entropy>,
         courier: Arc::new(GuardedCourier::new(egress)?),
         connectors: Arc::new(Registry::built_in(&reach)),
+        feed: storage.feed(),
     }));
     vault.server_started().await?;
-    Ok(Opened { vault, store })
+    Ok(Opened { vault, storage })
 }
 
-async fn commit_keys(
-    store: &SqliteStore,
-    records: &[scaivault_core::seal::KeyRecord],
-) -> Result<()> {
-    let mut unit = Unit::new(UnitName::KeyringWrite);
-    for record in records {
-        unit = unit.put(Record::Key(record.clone()));
-    }
-    Store::commit(store, unit)
+async fn commit_keys(store: &dyn Store, records: &[scaivault_core::seal::KeyRecord]) -> Result<()> {
+    let unit = records
+        .iter()
+        .fold(Unit::new(UnitName::KeyringWrite), |unit, record| {
+            unit.put(Record::Key(record.clone()))
+        });
+    store
+        .commit(unit)
         .await
         .context("the keyring is not written")?;
     Ok(())
@@ -126,7 +108,7 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
     let app = Arc::new(App {
         document: serde_json::to_vec(&document).unwrap_or_default().into(),
         vault: opened.vault.clone(),
-        store: opened.store.clone(),
+        storage: opened.storage.clone(),
         limiter: RateLimiter::new(limits),
         target_slots: Semaphore::new(settings.targets_max),
         metrics: Arc::new(Metrics::new()),

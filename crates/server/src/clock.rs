@@ -1,6 +1,7 @@
 //! The system's clock.
 
-use std::time::UNIX_EPOCH;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use scaivault_core::ports::Clock;
 use scaivault_core::time::Timestamp;
@@ -20,4 +21,9 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
+    fn monotonic(&self) -> Duration {
+        START.elapsed()
+    }
 }
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);

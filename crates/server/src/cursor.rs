@@ -74,13 +74,15 @@ mod tests {
     use scaivault_store::SqliteOptions;
 
     use super::*;
-    use crate::assembly::{Opened, open_store, open_vault};
+    use crate::assembly::{Opened, open_vault};
     use crate::egress::{EgressPolicy, TargetPolicy};
+    use crate::storage::Storage;
 
     async fn opened(home: &std::path::Path, root: &RootKey) -> Opened {
-        let store = open_store(SqliteOptions::file(home.join("scaivault.db"))).unwrap();
+        let file = SqliteOptions::file(home.join("scaivault.db"));
+        let storage = Storage::open_file(file).unwrap();
         let targets = TargetPolicy::default();
-        open_vault(store, root, EgressPolicy::dev(), targets)
+        open_vault(storage, root, EgressPolicy::dev(), targets)
             .await
             .unwrap()
     }

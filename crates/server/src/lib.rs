@@ -24,6 +24,7 @@ mod query;
 mod rate_limit;
 mod recent;
 mod routes;
+mod storage;
 
 pub use clock::SystemClock;
 pub use scaivault_core::plaintext::Plaintext;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{Vault, VaultError};
+use scaivault_engine::{LOOK_EVERY, Vault, VaultError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::dispatcher::Dispatcher;
 use crate::lanes::Lanes;
 
-/// The longest a loop sleeps: a lost signal or a clock set back costs at most this.
-const NAP_MAX: Duration = Duration::from_secs(15);
+/// The longest a loop sleeps: a lost signal, a clock set back, or work that a node left behind
+/// costs at most this.
+const NAP_MAX: Duration = Duration::from_secs(5);
 /// The shortest, so that a clock that stands still does not spin a loop.
 const NAP_MIN: Duration = Duration::from_millis(5);
 /// What is due could not be taken: somebody else has it, or its target is busy.
@@ -48,6 +49,9 @@ pub(crate) fn start(
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), stop.clone()));
+    if vault.has_neighbours() {
+        loops.spawn(neighbours(vault.clone(), stop.clone()));
+    }
     loops
 }
 
@@ -250,6 +254,33 @@ async fn deliveries(vault: Arc<Vault>, most: usize, mut stop: Stop) {
 
 async fn next_delivery(vault: &Vault) -> Option<Timestamp> {
     vault.store().next_work().await.ok()?.delivery_at
+}
+
+/// Follows what other nodes change. Looking is what keeps the caches in use.
+async fn neighbours(vault: Arc<Vault>, mut stop: Stop) {
+    let mut failed = false;
+    while !*stop.borrow() {
+        match vault.neighbours_look().await {
+            Ok(()) if failed => {
+                tracing::info!("the store tells again what other nodes change");
+                failed = false;
+            }
+            Ok(()) => {}
+            Err(error) if !failed => {
+                tracing::warn!(
+                    %error,
+                    "what other nodes change is not known: everything is read from the store"
+                );
+                failed = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = vault.neighbours_news() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = stop.changed() => {}
+        }
+    }
 }
 
 async fn housekeeping(vault: Arc<Vault>, mut stop: Stop) {

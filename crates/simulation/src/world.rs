@@ -151,6 +151,7 @@ impl World {
             entropy: self.entropy.clone(),
             courier: Arc::new(NoCourier),
             connectors: Arc::new(self.target.clone()),
+            feed: None,
         }))
     }
 

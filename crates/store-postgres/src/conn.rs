@@ -1,12 +1,14 @@
 //! One connection, and the statements it has prepared.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Error, NoTls, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::options::{Address, OpenError};
@@ -60,16 +62,23 @@ impl Connector {
         })
     }
 
-    pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Conn, Error> {
+    /// A session, told of notifications.
+    pub(crate) async fn listen(&self, listen: &str, heard: &Arc<Notify>) -> Result<Conn, Error> {
+        let conn = self.open(Some(Arc::clone(heard))).await?;
+        conn.run(listen).await?;
+        Ok(conn)
+    }
+
+    async fn open(&self, heard: Option<Arc<Notify>>) -> Result<Conn, Error> {
         let config = &self.address.config;
         let (client, connection) = match &self.tls {
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await?;
-                (client, tokio::spawn(run(connection)))
+                (client, tokio::spawn(run(connection, heard)))
             }
             None => {
                 let (client, connection) = config.connect(NoTls).await?;
-                (client, tokio::spawn(run(connection)))
+                (client, tokio::spawn(run(connection, heard)))
             }
         };
         let conn = Conn {
@@ -78,6 +87,11 @@ impl Connector {
             connection,
         };
         conn.client.batch_execute(SESSION).await?;
+        Ok(conn)
+    }
+
+    pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Conn, Error> {
+        let conn = self.open(None).await?;
         match purpose {
             Purpose::Serve => {}
             Purpose::Write => conn.client.batch_execute(DURABLE).await?,
@@ -101,13 +115,17 @@ const SESSION: &str = "SET default_transaction_isolation = 'read committed';
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
-async fn run<S, T>(connection: tokio_postgres::Connection<S, T>)
+/// Until the connection ends; how it ended is what the next statement is told.
+async fn run<S, T>(mut connection: tokio_postgres::Connection<S, T>, heard: Option<Arc<Notify>>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    // How it ended is what the next statement is told.
-    let _ = connection.await;
+    while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+        if let (AsyncMessage::Notification(_), Some(heard)) = (message, &heard) {
+            heard.notify_one();
+        }
+    }
 }
 
 impl Conn {

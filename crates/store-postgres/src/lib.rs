@@ -4,7 +4,8 @@
 //!   each unit; reads and claims run beside it on a bounded set of connections.
 //! * What is relied on: `READ COMMITTED`, row locks, `FOR UPDATE SKIP LOCKED`, a commit that is
 //!   durable when it is answered, and, while migrating, one advisory lock. No leader, no clock of
-//!   the database, no notification, no procedural code.
+//!   the database, no procedural code. Notifications make nodes hear of each other's changes
+//!   sooner ([`scaivault_core::ports::ChangeFeed`]); looking by the clock makes it certain.
 //! * The audit chain is per node ([`PostgresOptions::node`]): nodes never wait for each other's
 //!   chains. The verifier reads them all.
 //! * Whatever fails, the store goes on by itself as soon as it can, and says meanwhile what is
@@ -15,6 +16,7 @@
 
 mod claims;
 mod conn;
+mod feed;
 mod options;
 mod pool;
 mod prepared;

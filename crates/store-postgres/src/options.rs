@@ -14,6 +14,8 @@ pub struct PostgresOptions {
     /// without it, only connections to this machine are in clear text. `sslrootcert` names a file
     /// with the authorities to trust instead of this machine's.
     pub url: String,
+    /// The password, when the address holds none.
+    pub password: Option<String>,
     /// The name this node's audit chain goes by, the same after each start. Two nodes must not
     /// have the same one: they would take turns.
     pub node: String,
@@ -32,6 +34,7 @@ impl PostgresOptions {
     pub fn new(url: impl Into<String>, node: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            password: None,
             node: node.into(),
             connections: 8,
             queue_max: 8_192,
@@ -97,7 +100,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
+    pub(crate) fn parse(url: &str, password: Option<&str>) -> Result<Self, OpenError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut ca_file, mut rest) = (None, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -112,6 +115,9 @@ impl Address {
             false => format!("{base}?{}", rest.join("&")),
         };
         let mut config: Config = plain.parse().map_err(|_| OpenError::Address)?;
+        if let (None, Some(password)) = (config.get_password(), password) {
+            config.password(password);
+        }
         if config.get_hosts().is_empty() || !base.contains("://") {
             return Err(OpenError::Address);
         }
@@ -169,7 +175,11 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_reached_in_clear_text_unasked() {
-        let encrypted = |url: &str| Address::parse(url).map(|address| address.encrypted).ok();
+        let encrypted = |url: &str| {
+            Address::parse(url, None)
+                .map(|address| address.encrypted)
+                .ok()
+        };
         for (url, expect) in [
             ("postgresql://a:b@127.0.0.1:5/x", Some(false)),
             ("postgresql://a:b@localhost/x", Some(false)),

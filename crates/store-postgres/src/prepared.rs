@@ -2,7 +2,7 @@
 //! place is encoded before it queues, so that the one writer does as little as possible.
 
 use scaivault_core::consumer::ConsumerRead;
-use scaivault_core::ports::{CommitError, Unit, UnitName};
+use scaivault_core::ports::{Changes, CommitError, Unit, UnitName};
 use scaivault_store::audit::AuditLines;
 
 use crate::sql::plan::Plan;
@@ -13,18 +13,26 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) audit: AuditLines,
     pub(crate) reads: Vec<ConsumerRead>,
+    /// What other nodes are told.
+    pub(crate) changes: Changes,
 }
 
 impl Prepared {
     /// # Errors
     /// When something in it has no JSON form, or a change can never fit.
     pub(crate) fn new(unit: Unit) -> Result<Self, CommitError> {
+        let changes = Changes {
+            // What entered the outbox is fanned out by the node that put it there.
+            outbox: false,
+            ..Changes::of(&unit)
+        };
         let audit = AuditLines::encode(&unit.audit);
         Ok(Self {
             name: unit.name,
             plan: Plan::make(&unit.ops)?,
             audit: audit.map_err(|error| CommitError::Unavailable(error.to_string()))?,
             reads: unit.reads,
+            changes,
         })
     }
 

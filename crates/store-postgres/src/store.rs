@@ -10,12 +10,13 @@ use scaivault_core::ports::{
     AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, ReadError, Store,
     StoreHealth, Unit, UnitName,
 };
-use scaivault_store::ChainMac;
-use scaivault_store::audit::mac_message;
+use scaivault_store::audit::{mac_message, mint_chain};
+use scaivault_store::{ChainMac, StoreStats};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::conn::{Connector, Purpose};
+use crate::feed::{self, Feed};
 use crate::options::{Address, OpenError, PostgresOptions};
 use crate::pool::Pool;
 use crate::prepared::Prepared;
@@ -55,7 +56,8 @@ pub struct PostgresStore {
     pub(crate) served: Mutex<String>,
     chain: String,
     node: String,
-    indexer: AbortHandle,
+    pub(crate) feed: Arc<Feed>,
+    tasks: [AbortHandle; 2],
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -79,7 +81,7 @@ impl PostgresStore {
         if options.node.is_empty() || options.node.len() > NODE_MAX {
             return Err(OpenError::NodeName);
         }
-        let connector = Connector::new(Address::parse(&options.url)?)?;
+        let connector = Connector::new(Address::parse(&options.url, options.password.as_deref())?)?;
         let conn = connector
             .connect(Purpose::Write)
             .await
@@ -94,10 +96,13 @@ impl PostgresStore {
             options.queue_max,
             options.commit_timeout,
         ));
+        let maker = mint_chain(entropy);
+        let feed = Arc::new(Feed::new(connector.clone(), chain.clone(), maker.clone()));
         let writer = Writer::new(
             Arc::clone(&shared),
             connector.clone(),
             options.node.clone(),
+            maker,
             conn,
             head,
         );
@@ -110,8 +115,13 @@ impl PostgresStore {
         );
         let pool = Arc::new(pool);
         let indexing = audit_index::run(Arc::clone(&pool), Arc::clone(&shared), chain.clone());
+        let telling = feed::tell(Arc::clone(&pool), Arc::clone(&shared.told));
         Ok(Self {
-            indexer: handle.spawn(indexing).abort_handle(),
+            tasks: [
+                handle.spawn(indexing).abort_handle(),
+                handle.spawn(telling).abort_handle(),
+            ],
+            feed,
             handle,
             pool,
             shared,
@@ -165,6 +175,11 @@ impl PostgresStore {
     /// The last thing that went wrong with writing, until writing went well again.
     pub fn last_trouble(&self) -> Option<String> {
         self.shared.trouble.lock().clone()
+    }
+
+    /// Figures of this node's writer.
+    pub fn stats(&self) -> StoreStats {
+        self.shared.counters.look(self.shared.queue_len())
     }
 
     async fn bytes(&self) -> Read<u64> {
@@ -227,6 +242,6 @@ impl AuditReads for PostgresStore {
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.shared.close();
-        self.indexer.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }

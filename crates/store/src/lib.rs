@@ -41,5 +41,5 @@ mod writer;
 pub use chain_mac::ChainMac;
 pub use offline::OfflineStore;
 pub use options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
-pub use stats::StoreStats;
+pub use stats::{Counters, StoreStats};
 pub use store::SqliteStore;

@@ -24,8 +24,9 @@ pub struct StoreStats {
     pub queue_len: usize,
 }
 
+/// The figures themselves.
 #[derive(Default)]
-pub(crate) struct Counters {
+pub struct Counters {
     commits: AtomicU64,
     commits_failed: AtomicU64,
     units: AtomicU64,
@@ -36,7 +37,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn committed(&self, units: u64, refused: u64, audit_rows: u64, took: Duration) {
+    /// A transaction became durable.
+    pub fn committed(&self, units: u64, refused: u64, audit_rows: u64, took: Duration) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.units.fetch_add(units, Ordering::Relaxed);
         self.units_refused.fetch_add(refused, Ordering::Relaxed);
@@ -45,15 +47,18 @@ impl Counters {
         self.last_commit_us.store(micros, Ordering::Relaxed);
     }
 
-    pub(crate) fn failed(&self) {
+    /// A transaction failed.
+    pub fn failed(&self) {
         self.commits_failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn unindexed(&self, rows: u64) {
+    /// So many audit rows are not in the index yet.
+    pub fn unindexed(&self, rows: u64) {
         self.audit_unindexed.store(rows, Ordering::Relaxed);
     }
 
-    pub(crate) fn look(&self, queue_len: usize) -> StoreStats {
+    /// As they are now.
+    pub fn look(&self, queue_len: usize) -> StoreStats {
         StoreStats {
             commits: self.commits.load(Ordering::Relaxed),
             commits_failed: self.commits_failed.load(Ordering::Relaxed),

@@ -1,6 +1,7 @@
 //! Everything the engine needs from outside, as traits: time, randomness, storage, delivery.
 //! Core and engine know nothing else of the world, so the whole of them runs under simulation.
 
+mod changes;
 mod clock;
 mod connector;
 mod courier;
@@ -8,6 +9,7 @@ mod entropy;
 mod store;
 mod unit;
 
+pub use changes::{ChangeFeed, Changes};
 pub use clock::Clock;
 pub use connector::{
     Call, Candidate, Check, Connector, Connectors, Descriptor, Effect, FieldProblem, Login,

@@ -1,13 +1,17 @@
 //! From the outbox to one delivery per receiver. The mark moves in the same commit as the
 //! deliveries are put, so a crash repeats nothing and skips nothing.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::event::StoredEvent;
-use scaivault_core::ids::DeliveryId;
+use scaivault_core::ids::{DeliveryId, TenantId};
 use scaivault_core::ports::{CommitError, EventReads, Op, Record, Unit, UnitName};
 use scaivault_core::receiver::DeliveryMode;
 use scaivault_core::time::Timestamp;
 
+use crate::cache::TenantReceivers;
 use crate::error::VaultError;
 use crate::vault::Vault;
 
@@ -44,8 +48,14 @@ impl Vault {
             to: last,
         });
         let mut trims: Vec<(String, u32)> = Vec::new();
+        let mut known: BTreeMap<&TenantId, Arc<TenantReceivers>> = BTreeMap::new();
         for stored in &events {
-            let receivers = self.receivers_of(&stored.event.tenant).await?;
+            let tenant = &stored.event.tenant;
+            let receivers = match known.get(tenant) {
+                Some(receivers) => receivers.clone(),
+                None => self.receivers_for_events(tenant).await?,
+            };
+            known.insert(tenant, receivers.clone());
             for webhook in receivers.webhooks.iter().filter(|w| w.wants(&stored.event)) {
                 let receiver = Receiver::Webhook(webhook.id.clone());
                 unit = unit.put(Record::Delivery(delivery(stored, receiver, Some(now), now)));

@@ -74,21 +74,41 @@ impl Vault {
         &self,
         tenant: &TenantId,
     ) -> Result<Arc<TenantReceivers>, VaultError> {
+        let settled = self.caches_settled();
         let ticket = match self.caches.receivers.get(tenant) {
-            Ok(receivers) if self.caches_settled() => return Ok(receivers),
+            Ok(receivers) if settled => return Ok(receivers),
             Ok(_) => None,
             Err(ticket) => Some(ticket),
         };
-        let receivers = Arc::new(TenantReceivers {
-            webhooks: ReceiverReads::webhook_list(&*self.store, tenant).await?,
-            subscriptions: ReceiverReads::subscription_list(&*self.store, tenant).await?,
-        });
+        let receivers = self.receivers_stored(tenant).await?;
         if let Some(ticket) = ticket {
             self.caches
                 .receivers
                 .insert(ticket, tenant.clone(), receivers.clone(), 1);
         }
         Ok(receivers)
+    }
+
+    /// The receivers that an event which is durable already is for. Beside other nodes the store
+    /// is asked: one that was registered there before the event must not miss it.
+    pub(crate) async fn receivers_for_events(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Arc<TenantReceivers>, VaultError> {
+        match self.has_neighbours() {
+            true => self.receivers_stored(tenant).await,
+            false => self.receivers_of(tenant).await,
+        }
+    }
+
+    async fn receivers_stored(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Arc<TenantReceivers>, VaultError> {
+        Ok(Arc::new(TenantReceivers {
+            webhooks: ReceiverReads::webhook_list(&*self.store, tenant).await?,
+            subscriptions: ReceiverReads::subscription_list(&*self.store, tenant).await?,
+        }))
     }
 
     pub(crate) fn receiver_secret_seal(

@@ -134,12 +134,10 @@ impl Vault {
         version: Option<u64>,
     ) -> Result<Arc<CurrentSecret>, VaultError> {
         let key = (grant.tenant().clone(), grant.path().clone());
+        let settled = self.caches_settled();
         let cached = self.caches.secrets.get(&key);
         let ticket = match cached {
-            Ok(entry)
-                if self.caches_settled()
-                    && version.is_none_or(|v| v == entry.head.current_version) =>
-            {
+            Ok(entry) if settled && version.is_none_or(|v| v == entry.head.current_version) => {
                 return self.readable(entry);
             }
             Err(ticket) if version.is_none() => Some(ticket),

@@ -12,6 +12,7 @@ mod drift;
 mod faults;
 mod groups;
 mod guards;
+mod neighbours;
 mod ninety_days;
 mod operator;
 mod owed;

@@ -20,8 +20,8 @@ use scaivault_core::ids::{BindingId, PolicyId, RotationId, RotationPolicyId, Web
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, AuditReads, Claims, Clock, Entropy, KeyReads, Op, Record, RotationFilter,
-    RotationReads, SecretReads, Store, Unit, UnitName,
+    AssignmentReads, AuditReads, ChangeFeed, Claims, Clock, Entropy, KeyReads, Op, Record,
+    RotationFilter, RotationReads, SecretReads, Store, Unit, UnitName,
 };
 use scaivault_core::receiver::{Filters, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
@@ -186,6 +186,7 @@ impl World {
             entropy: entropy.clone(),
             courier: courier.clone(),
             connectors: target.clone(),
+            feed: None,
         }));
         Self {
             clock,
@@ -204,6 +205,11 @@ impl World {
     /// Another vault over the same store: another node, or the next start of this one. It knows
     /// nothing but what is stored.
     pub(crate) fn another_vault(&self) -> Arc<Vault> {
+        self.another_node(None)
+    }
+
+    /// The same, following what others change by this feed.
+    pub(crate) fn another_node(&self, feed: Option<Arc<dyn ChangeFeed>>) -> Arc<Vault> {
         Arc::new(Vault::new(VaultPorts {
             store: self.store.clone(),
             keyring: self.keyring.clone(),
@@ -211,6 +217,7 @@ impl World {
             entropy: self.entropy.clone(),
             courier: self.courier.clone(),
             connectors: self.target.clone(),
+            feed,
         }))
     }
 

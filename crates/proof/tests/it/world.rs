@@ -262,6 +262,7 @@ fn vault(
             inner: connectors(),
             script: script.clone(),
         }),
+        feed: None,
     }))
 }
 

@@ -15,11 +15,12 @@ use tokio::net::TcpListener;
 use super::root_key::private_dir;
 use super::serve::{Serving, run};
 use crate::app::HttpSettings;
-use crate::assembly::{open_store, open_vault, surface};
+use crate::assembly::{open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::egress::EgressPolicy;
 use crate::logging;
+use crate::storage::Storage;
 
 /// Arguments of `dev`.
 #[derive(Debug, Clone)]
@@ -95,9 +96,9 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     private_dir(&data)?;
     let root = dev_root_key(&data, &SystemEntropy)?;
     let token = dev_root_token(&data, args.root_token)?;
-    let store = open_store(SqliteOptions::file(data.join("scaivault.db")))?;
+    let storage = Storage::open_file(SqliteOptions::file(data.join("scaivault.db")))?;
     let opened = open_vault(
-        store,
+        storage,
         &root,
         EgressPolicy::dev(),
         config.targets.policy().with_loopback(),

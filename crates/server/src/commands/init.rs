@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use scaivault_core::ids::KeyId;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{Clock, KeyReads, Record, Store, TokenReads, Unit, UnitName};
+use scaivault_core::ports::{Clock, Record, Unit, UnitName};
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_crypto::root::{key_file, passphrase};
 use scaivault_crypto::{RootKey, SystemEntropy};
 use scaivault_engine::default_tenant;
-use scaivault_store::SqliteStore;
 
 use super::dev::environment;
 use super::root_key;
-use crate::assembly::{is_initialised, open_store, open_vault, store_options};
+use crate::assembly::{is_initialised, open_vault};
 use crate::clock::SystemClock;
-use crate::config::{Config, KmsProvider};
+use crate::config::{Config, Database, KmsProvider};
+use crate::storage::Storage;
 
 /// Tokens looked at in one read.
 const TOKENS_READ: usize = 100;
@@ -50,8 +50,8 @@ pub fn init(args: InitArgs) -> Result<()> {
 /// the token is shown before it is made, and a store without a root token is not initialised yet.
 async fn initialise(args: InitArgs, out: &mut (dyn Write + Send)) -> Result<()> {
     let (config, config_file) = settle_places(&args)?;
-    let store = open_store(store_options(&config.store))?;
-    let standing = standing(&store).await?;
+    let storage = Storage::open(&config.store).await?;
+    let standing = standing(&storage).await?;
     if standing == Standing::Finished {
         bail!("this store is initialised already: start it with 'scaivault server'");
     }
@@ -63,14 +63,14 @@ async fn initialise(args: InitArgs, out: &mut (dyn Write + Send)) -> Result<()> 
     }
     let made = match standing {
         Standing::Empty => make_root(provider, args.typed_passphrase)?,
-        _ => RootMade::stored(resumed_root(provider, args.typed_passphrase, &store).await?),
+        _ => RootMade::stored(resumed_root(provider, args.typed_passphrase, &storage).await?),
     };
     if let Some(file) = &config_file {
         write_config(file, &text)?;
     }
-    commit_keys(&store, made.keys).await?;
+    commit_keys(&storage, made.keys).await?;
     let opened = open_vault(
-        store,
+        storage,
         &made.root,
         config.webhooks.egress_policy(),
         config.targets.policy(),
@@ -94,7 +94,7 @@ fn settle_places(args: &InitArgs) -> Result<(Config, Option<PathBuf>)> {
     if let Some(data) = &args.data {
         root_key::private_dir(data)?;
         let data = std::path::absolute(data)?;
-        config.store.database_file = data.join("scaivault.db");
+        config.store.database = Database::File(data.join("scaivault.db"));
         if let KmsProvider::Local { key_file } = &mut config.seal.kms_provider {
             *key_file = data.join("root.key");
         }
@@ -105,8 +105,10 @@ fn settle_places(args: &InitArgs) -> Result<(Config, Option<PathBuf>)> {
     {
         *key_file = std::path::absolute(file)?;
     }
-    let parent = config.store.database_file.parent();
-    if let Some(parent) = parent.filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Database::File(file) = &config.store.database
+        && let Some(parent) = file.parent()
+        && !parent.as_os_str().is_empty()
+    {
         root_key::private_dir(parent)?;
     }
     Ok((config, config_file))
@@ -123,14 +125,16 @@ enum Standing {
     Finished,
 }
 
-async fn standing(store: &SqliteStore) -> Result<Standing> {
-    if !is_initialised(store).await? {
+async fn standing(storage: &Storage) -> Result<Standing> {
+    if !is_initialised(storage).await? {
         return Ok(Standing::Empty);
     }
-    let tenant = default_tenant();
+    let (store, tenant) = (storage.port(), default_tenant());
     let mut after: Option<String> = None;
     loop {
-        let page = TokenReads::token_list(store, &tenant, after.as_deref(), TOKENS_READ).await?;
+        let page = store
+            .token_list(&tenant, after.as_deref(), TOKENS_READ)
+            .await?;
         if page.iter().any(|token| token.is_root) {
             return Ok(Standing::Finished);
         }
@@ -218,12 +222,12 @@ fn make_root(provider: &KmsProvider, typed: Option<Plaintext>) -> Result<RootMad
 async fn resumed_root(
     provider: &KmsProvider,
     typed: Option<Plaintext>,
-    store: &SqliteStore,
+    storage: &Storage,
 ) -> Result<RootKey> {
     let Some(typed) = typed else {
-        return root_key::load(provider, store).await;
+        return root_key::load(provider, storage).await;
     };
-    let records = KeyReads::key_list(store).await?;
+    let records = storage.port().key_list().await?;
     let derivation = records
         .iter()
         .find(|record| record.purpose == KeyPurpose::RootDerivation)
@@ -235,7 +239,7 @@ async fn resumed_root(
 }
 
 /// All of them in one commit: a store has all its keys or none.
-async fn commit_keys(store: &SqliteStore, keys: Vec<KeyRecord>) -> Result<()> {
+async fn commit_keys(storage: &Storage, keys: Vec<KeyRecord>) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -244,7 +248,9 @@ async fn commit_keys(store: &SqliteStore, keys: Vec<KeyRecord>) -> Result<()> {
         .fold(Unit::new(UnitName::KeyringWrite), |unit, key| {
             unit.put(Record::Key(key))
         });
-    Store::commit(store, unit)
+    storage
+        .port()
+        .commit(unit)
         .await
         .context("the keyring is not written")?;
     Ok(())
@@ -261,7 +267,11 @@ fn config_text(config: &Config, kept: &Kept) -> String {
              # passphrase_file = \"/run/secrets/scaivault-passphrase\"\n"
             .to_owned(),
     };
-    let database = format!("sqlite://{}", config.store.database_file.display());
+    let database = match &config.store.database {
+        Database::File(file) => format!("sqlite://{}", file.display()),
+        // With a directory for its data, a store is a file in it.
+        Database::Postgresql(url) => url.expose().to_owned(),
+    };
     format!(
         "# Written by 'scaivault init'. Every setting with its default and meaning:\n\
          #   scaivault server --print-config\n\n\
@@ -352,7 +362,7 @@ fn report(
     writeln!(
         out,
         "Initialised {}\n{key}\nStart it:\n  {start}",
-        config.store.database_file.display()
+        config.store.database
     )?;
     out.flush()
 }
@@ -385,7 +395,9 @@ mod tests {
 
     async fn standing_in(data: &Path) -> Standing {
         let options = scaivault_store::SqliteOptions::file(data.join("scaivault.db"));
-        standing(&open_store(options).unwrap()).await.unwrap()
+        standing(&Storage::open_file(options).unwrap())
+            .await
+            .unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]

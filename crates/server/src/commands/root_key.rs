@@ -6,18 +6,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::KeyReads;
 use scaivault_core::seal::{KeyPurpose, KeyRecord};
 use scaivault_crypto::RootKey;
 use scaivault_crypto::root::passphrase::PassphraseParams;
 use scaivault_crypto::root::{key_file, passphrase};
-use scaivault_store::SqliteStore;
 
 use crate::config::KmsProvider;
+use crate::storage::Storage;
 
 /// The root key of an initialised store, by the configured provider.
-pub(super) async fn load(provider: &KmsProvider, store: &SqliteStore) -> Result<RootKey> {
-    let records = KeyReads::key_list(store).await?;
+pub(super) async fn load(provider: &KmsProvider, storage: &Storage) -> Result<RootKey> {
+    let records = storage.port().key_list().await?;
     of_records(provider, &records)
 }
 

@@ -1,8 +1,6 @@
 //! Serving until told to stop, and stopping in order: no new connections, requests in flight
 //! finish, workers finish the step in hand, the store writes what waits and closes.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use axum::Router;
 use tokio::net::TcpListener;
@@ -60,9 +58,9 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     signals.abort();
     drop(serving.app);
     // Dropping the last handle writes what waits and closes the store.
-    let Opened { vault, store } = serving.opened;
+    let Opened { vault, storage } = serving.opened;
     drop(vault);
-    tokio::task::spawn_blocking(move || drop(Arc::into_inner(store))).await?;
+    tokio::task::spawn_blocking(move || storage.close()).await?;
     Ok(())
 }
 

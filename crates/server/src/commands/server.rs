@@ -11,11 +11,12 @@ use super::dev::environment;
 use super::root_key;
 use super::serve::{Serving, run};
 use crate::app::HttpSettings;
-use crate::assembly::{is_initialised, open_store, open_vault, store_options, surface};
+use crate::assembly::{is_initialised, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::listener::load_tls;
 use crate::logging;
+use crate::storage::Storage;
 
 /// Arguments of `server`.
 #[derive(Debug, Clone)]
@@ -44,11 +45,11 @@ pub fn server(args: ServerArgs) -> Result<()> {
 }
 
 async fn serve(config: Config) -> Result<()> {
-    let store = open_store(store_options(&config.store))?;
-    if !is_initialised(&store).await? {
+    let storage = Storage::open(&config.store).await?;
+    if !is_initialised(&storage).await? {
         bail!("the store is empty: run 'scaivault init' with the same configuration first");
     }
-    let root = root_key::load(&config.seal.kms_provider, &store).await?;
+    let root = root_key::load(&config.seal.kms_provider, &storage).await?;
     let tls = match &config.server.tls {
         Some(files) => Some(load_tls(&files.cert, &files.key)?),
         None => None,
@@ -58,7 +59,7 @@ async fn serve(config: Config) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", config.server.bind_address))?;
     let address = listener.local_addr()?;
     let opened = open_vault(
-        store,
+        storage,
         &root,
         config.webhooks.egress_policy(),
         config.targets.policy(),

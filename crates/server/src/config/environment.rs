@@ -14,6 +14,7 @@ pub(super) const DOCUMENTED: &[(&str, &str, &str)] = &[
     ("TLS_CERT_FILE", "server", "tls_cert_file"),
     ("TLS_KEY_FILE", "server", "tls_key_file"),
     ("DATABASE_URL", "store", "database_url"),
+    ("SCAIVAULT_NODE_NAME", "store", "node_name"),
     ("KMS_PROVIDER", "seal", "kms_provider"),
     ("LOG_LEVEL", "log", "level"),
     ("LOG_FORMAT", "log", "format"),

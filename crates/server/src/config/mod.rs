@@ -32,7 +32,7 @@ pub(crate) use log::LogSection;
 pub(crate) use metrics::MetricsSection;
 pub(crate) use seal::{KmsProvider, SealSection};
 pub(crate) use server::ServerSection;
-pub(crate) use store::StoreSection;
+pub(crate) use store::{Database, StoreSection};
 pub(crate) use targets::TargetsSection;
 pub(crate) use webhooks::WebhooksSection;
 

@@ -32,8 +32,8 @@ fn the_default_file_is_a_configuration() {
     );
     assert_eq!(config.server.max_body_bytes, 1 << 20);
     assert_eq!(
-        config.store.database_file,
-        PathBuf::from("/var/lib/scaivault/scaivault.db")
+        config.store.database,
+        Database::File(PathBuf::from("/var/lib/scaivault/scaivault.db"))
     );
     assert_eq!(config.store.max_bytes, None);
     assert_eq!(
@@ -94,7 +94,7 @@ fn every_field_is_set_by_its_long_name() {
             Ok(_) => assert!(
                 matches!(
                     field.as_str(),
-                    "key_file" | "passphrase_file" | "database_url"
+                    "key_file" | "passphrase_file" | "password_file" | "database_url" | "node_name"
                 ),
                 "{field}"
             ),
@@ -112,6 +112,7 @@ fn every_documented_name_takes_effect() {
             ("TLS_CERT_FILE", "/c.pem"),
             ("TLS_KEY_FILE", "/k.pem"),
             ("DATABASE_URL", "sqlite:v.db"),
+            ("SCAIVAULT_NODE_NAME", "eu-1"),
             ("KMS_PROVIDER", "passphrase"),
             ("SCAIVAULT_SEAL_PASSPHRASE_FILE", "/run/pass"),
             ("LOG_LEVEL", "debug"),
@@ -129,7 +130,9 @@ fn every_documented_name_takes_effect() {
         key: "/k.pem".into(),
     };
     assert_eq!(config.server.tls, Some(tls));
-    assert_eq!(config.store.database_file, PathBuf::from("v.db"));
+    let database = Database::File(PathBuf::from("v.db"));
+    assert_eq!(config.store.database, database);
+    assert_eq!(config.store.node_name, "eu-1");
     let provider = KmsProvider::Passphrase {
         passphrase_file: "/run/pass".into(),
     };
@@ -138,7 +141,7 @@ fn every_documented_name_takes_effect() {
         (config.log.level, config.log.format),
         (LogLevel::Debug, LogFormat::Text)
     );
-    assert_eq!(DOCUMENTED.len(), 8, "each is tested above");
+    assert_eq!(DOCUMENTED.len(), 9, "each is tested above");
 }
 
 #[test]

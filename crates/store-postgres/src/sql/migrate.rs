@@ -12,10 +12,17 @@ struct Migration {
     needs: i64,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("migrations/0001_initial.sql"),
-    needs: 1,
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("migrations/0001_initial.sql"),
+        needs: 1,
+    },
+    // A node that does not tell what it changes may not work beside one that relies on it.
+    Migration {
+        sql: include_str!("migrations/0002_changes.sql"),
+        needs: 2,
+    },
+];
 
 /// The newest revision known.
 pub(crate) fn known() -> i64 {

@@ -5,6 +5,7 @@ pub(crate) mod assignment;
 pub(crate) mod audit_index;
 pub(crate) mod audit_read;
 pub(crate) mod audit_verify;
+pub(crate) mod change;
 pub(crate) mod consumer;
 pub(crate) mod delivery;
 pub(crate) mod delivery_claim;

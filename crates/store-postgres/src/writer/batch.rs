@@ -5,10 +5,10 @@
 //! the audit segment and the commit together, so that the outbox is locked for one turn only.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use scaivault_core::ports::{CommitError, Committed};
+use scaivault_core::ports::{Changes, CommitError, Committed};
 use scaivault_store::ChainMac;
 use scaivault_store::audit::{SegmentBuilder, mac_message};
 
@@ -17,6 +17,7 @@ use super::settle::{Again, Failure, Verdict};
 use crate::conn::{Conn, Connector, Purpose};
 use crate::prepared::Prepared;
 use crate::refusal::{Refusal, text};
+use crate::sql::change;
 use crate::sql::consumer::ReadLines;
 use crate::sql::event::EventRow;
 use crate::sql::head::{self, Head};
@@ -30,6 +31,8 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) connector: Connector,
     pub(super) node: String,
+    /// This process among those that tell changes.
+    maker: String,
     /// `None` after a failure, until the next transaction.
     pub(super) conn: Option<Conn>,
     /// Gives places in the trail out.
@@ -45,6 +48,8 @@ struct Rest<'a> {
     outcomes: Vec<Outcome>,
     events: Vec<&'a EventRow>,
     reads: ReadLines,
+    /// What other nodes are to hear of.
+    changes: Changes,
     /// Ends the last savepoint.
     close: &'static str,
     /// The one unit of the batch was refused: nothing is to be committed.
@@ -56,6 +61,7 @@ impl Writer {
         shared: Arc<Shared>,
         connector: Connector,
         node: String,
+        maker: String,
         conn: Conn,
         head: Head,
     ) -> Self {
@@ -63,6 +69,7 @@ impl Writer {
             shared,
             connector,
             node,
+            maker,
             conn: Some(conn),
             places: None,
             head,
@@ -108,15 +115,21 @@ impl Writer {
         let mut tries = 0;
         loop {
             tries += 1;
+            let begun = Instant::now();
             let failure = match self.transact(units).await {
                 Ok(outcomes) => {
+                    self.count(units, &outcomes, begun.elapsed());
                     *self.shared.trouble.lock() = None;
                     return Ok(outcomes);
                 }
                 Err(failure) => failure,
             };
+            self.shared.counters.failed();
             let (words, again) = match self.settle(failure).await {
-                Verdict::Applied(outcomes) => return Ok(outcomes),
+                Verdict::Applied(outcomes) => {
+                    self.count(units, &outcomes, begun.elapsed());
+                    return Ok(outcomes);
+                }
                 Verdict::Unknown => return Ok(vec![Err(CommitError::Unknown); units.len()]),
                 Verdict::NotApplied { text, again } => (text, again),
             };
@@ -126,6 +139,17 @@ impl Writer {
             }
             tokio::time::sleep(Duration::from_millis(25 << tries)).await;
         }
+    }
+
+    fn count(&self, units: &[Prepared], outcomes: &[Outcome], took: Duration) {
+        let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+        let rows = units
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| outcome.is_ok());
+        let rows = rows.map(|(unit, _)| unit.audit.rows()).sum();
+        let refused = outcomes.len() as u64 - applied;
+        self.shared.counters.committed(applied, refused, rows, took);
     }
 
     async fn transact(&mut self, units: &[Prepared]) -> Result<Vec<Outcome>, Failure> {
@@ -239,6 +263,7 @@ impl Writer {
         }
         unit.reads.iter().for_each(|read| rest.reads.add(read));
         rest.events.extend(&unit.plan.events);
+        rest.changes.merge(unit.changes.clone());
         self.segment.push(&self.head.chain, &unit.audit);
         Ok(Ok(Committed {
             events: unit.plan.events.len(),
@@ -267,6 +292,11 @@ impl Writer {
             next.mac = mac.mac(&message);
             steps.extend(head::extend(&next, &self.segment, place));
         }
+        let told = !rest.changes.is_empty();
+        if told {
+            let telling = change::tell(&next, &self.maker, &rest.changes);
+            steps.extend(telling.map_err(|error| Failure::refused(error.to_string()))?);
+        }
         if steps.is_empty() {
             steps.push(head::own(&next));
         }
@@ -277,6 +307,9 @@ impl Writer {
         match step::commit(conn, &steps).await {
             Last::Committed => {
                 self.shared.grown(next.last_seq);
+                if told {
+                    self.shared.told.notify_one();
+                }
                 self.head = next;
                 Ok(rest.outcomes)
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use scaivault_core::ports::{CommitError, Committed};
-use scaivault_store::ChainMac;
+use scaivault_store::{ChainMac, Counters};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -48,6 +48,10 @@ pub(crate) struct Shared {
     pub(crate) mac: RwLock<Option<Arc<dyn ChainMac>>>,
     /// The last row of the node's chain, and the last one indexed as far as is known here.
     grown: watch::Sender<(u64, u64)>,
+    /// A commit that concerns other nodes was made.
+    pub(crate) told: Arc<Notify>,
+    /// Figures.
+    pub(crate) counters: Counters,
     /// The last thing that went wrong, until writing went well again.
     pub(crate) trouble: Mutex<Option<String>>,
 }
@@ -62,6 +66,8 @@ impl Shared {
             commit_timeout,
             mac: RwLock::new(None),
             grown: watch::Sender::default(),
+            told: Arc::default(),
+            counters: Counters::default(),
             trouble: Mutex::new(None),
         }
     }

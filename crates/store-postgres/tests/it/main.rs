@@ -7,6 +7,7 @@ mod conformance;
 mod cut;
 mod database;
 mod encrypted;
+mod feed;
 mod nodes;
 mod order;
 mod proxy;

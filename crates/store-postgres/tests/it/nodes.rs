@@ -227,7 +227,7 @@ fn a_claim_does_not_wait_for_a_slow_writer() {
         let unit = Unit::new(UnitName::ScheduleWait).put(Record::Assignment(row));
         let writing = RUNTIME.spawn(async move { slow.commit(unit).await });
         proxy.met().await;
-        database.await_held("SELECT 1 FROM store_head");
+        database.await_held("INSERT INTO store_change");
         let claimed = quick.assignment_claim(T0, HOLD, 9).await.unwrap();
         let paths: Vec<_> = claimed.iter().map(|row| row.path.as_str()).collect();
         assert_eq!(paths, ["s/2"]);

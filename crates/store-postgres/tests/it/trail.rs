@@ -150,12 +150,12 @@ fn a_store_that_needs_a_newer_program_is_not_opened() {
         let entropy = SeededEntropy::new(1);
         let open = || PostgresStore::open(options.clone(), &entropy);
         // The neighbouring release only added to it.
-        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (2, 1)");
-        drop(open().await.unwrap());
         database.sql("INSERT INTO schema_revision (revision, needs) VALUES (3, 2)");
+        drop(open().await.unwrap());
+        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (4, 3)");
         let refused = open().await;
         assert!(
-            matches!(refused, Err(OpenError::Newer { found: 3, known: 1 })),
+            matches!(refused, Err(OpenError::Newer { found: 4, known: 2 })),
             "{refused:?}"
         );
     });

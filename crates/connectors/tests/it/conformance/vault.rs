@@ -106,6 +106,7 @@ async fn installed(subject: &dyn Subject) -> Installed {
         entropy,
         courier: Arc::new(ScriptedCourier::new(Arc::new(ManualClock::default()))),
         connectors: Arc::new(One(connector)),
+        feed: None,
     });
     let write = SecretWrite {
         path: manager_path,

@@ -1,0 +1,171 @@
+//! Two nodes over one store: what one changes holds on the other as soon as it has looked, and
+//! soon enough when it cannot look.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use scaivault_core::identity::{Identity, Scope};
+use scaivault_core::ports::{ChangeFeed, Changes, ReadError};
+use scaivault_engine::{AuthError, TokenDraft, Vault};
+
+use crate::world::{World, path, root, span};
+
+/// Answers what the test put in, and "nothing changed" otherwise.
+#[derive(Default)]
+struct Scripted(Mutex<VecDeque<Result<Changes, ReadError>>>);
+
+impl Scripted {
+    fn then(&self, answer: Result<Changes, ReadError>) {
+        self.0.lock().push_back(answer);
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for Scripted {
+    async fn look(&self) -> Result<Changes, ReadError> {
+        self.0.lock().pop_front().unwrap_or(Ok(Changes::default()))
+    }
+
+    async fn news(&self) {
+        std::future::pending().await
+    }
+}
+
+struct Two {
+    world: World,
+    other: Arc<Vault>,
+    feed: Arc<Scripted>,
+}
+
+async fn two() -> Two {
+    let world = World::new().await;
+    let feed = Arc::new(Scripted::default());
+    let other = world.another_node(Some(feed.clone()));
+    Two { world, other, feed }
+}
+
+impl Two {
+    /// What the other node's readers get.
+    async fn other_reads(&self) -> u64 {
+        let read = self.other.secret_read(&root(), &path("app/db"), None).await;
+        read.unwrap().version().version
+    }
+
+    async fn look(&self) {
+        self.other.neighbours_look().await.unwrap();
+    }
+
+    fn told(&self) -> Changes {
+        Changes {
+            secrets: [(scaivault_engine::default_tenant(), path("app/db"))].into(),
+            ..Changes::default()
+        }
+    }
+}
+
+const TRUSTED: Duration = Duration::from_millis(699);
+const TOO_LATE: Duration = Duration::from_millis(1);
+
+#[tokio::test]
+async fn a_node_that_never_looked_reads_the_store() {
+    let two = two().await;
+    for version in 1..=3 {
+        two.world.put("app/db", "pw").await;
+        assert_eq!(two.other_reads().await, version);
+    }
+}
+
+#[tokio::test]
+async fn what_was_told_holds_at_once_and_what_was_not_in_time() {
+    let two = two().await;
+    two.world.put("app/db", "pw").await;
+    two.look().await;
+    assert_eq!(two.other_reads().await, 1);
+    two.world.put("app/db", "pw").await;
+    two.world.clock.advance(TRUSTED);
+    assert_eq!(
+        two.other_reads().await,
+        1,
+        "it has not heard, and relies on its last look"
+    );
+    two.feed.then(Ok(two.told()));
+    two.look().await;
+    assert_eq!(two.other_reads().await, 2);
+    two.world.put("app/db", "pw").await;
+    two.world.clock.advance(TRUSTED);
+    two.world.clock.advance(TOO_LATE);
+    assert_eq!(
+        two.other_reads().await,
+        3,
+        "it looked too long ago to rely on it"
+    );
+}
+
+#[tokio::test]
+async fn a_look_that_fails_is_no_look() {
+    let two = two().await;
+    two.world.put("app/db", "pw").await;
+    two.look().await;
+    assert_eq!(two.other_reads().await, 1);
+    two.world.put("app/db", "pw").await;
+    two.world.clock.advance(TRUSTED);
+    two.feed.then(Err(ReadError::Unavailable("cut off".into())));
+    two.other.neighbours_look().await.unwrap_err();
+    two.world.clock.advance(TOO_LATE);
+    assert_eq!(two.other_reads().await, 2);
+}
+
+/// A machine that was asleep, or whose clock somebody set: what was known is not relied upon.
+#[tokio::test]
+async fn a_clock_that_jumps_makes_nothing_younger() {
+    let two = two().await;
+    two.world.put("app/db", "pw").await;
+    two.look().await;
+    assert_eq!(two.other_reads().await, 1);
+    two.world.put("app/db", "pw").await;
+    two.world.clock.rewind(Duration::from_secs(3_600));
+    assert_eq!(two.other_reads().await, 2);
+}
+
+#[tokio::test]
+async fn everything_is_forgotten_when_something_was_missed() {
+    let two = two().await;
+    two.world.put("app/db", "pw").await;
+    two.look().await;
+    assert_eq!(two.other_reads().await, 1);
+    two.world.put("app/db", "pw").await;
+    two.feed.then(Ok(Changes {
+        everything: true,
+        ..Changes::default()
+    }));
+    two.look().await;
+    assert_eq!(two.other_reads().await, 2);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_as_soon_as_it_was_told() {
+    let two = two().await;
+    let draft = TokenDraft {
+        identity: Identity::parse("sa:app").unwrap(),
+        scopes: [Scope::SecretsRead].into_iter().collect(),
+        ttl: span("1h"),
+        description: None,
+    };
+    let minted = two.world.vault.token_create(&root(), draft).await.unwrap();
+    let (token, id) = (minted.text.expose().to_owned(), minted.token.id);
+    two.look().await;
+    let now = two.world.now();
+    two.other.authenticate(&token, now).await.unwrap();
+    two.world.vault.token_revoke(&root(), &id).await.unwrap();
+    two.other.authenticate(&token, now).await.unwrap();
+    two.feed.then(Ok(Changes {
+        everything: true,
+        ..Changes::default()
+    }));
+    two.look().await;
+    let refused = two.other.authenticate(&token, now).await;
+    assert!(matches!(refused, Err(AuthError::Revoked)));
+}
