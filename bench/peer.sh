@@ -1,6 +1,7 @@
 #!/bin/sh
 # The product beside a peer: builds both, measures, and draws the plots of docs/plots again.
-# Once both are built it takes about 12 minutes, about three of them to store a million secrets.
+# Once both are built it is meant for some 12 minutes on a quiet machine, storing a million secrets
+# included; on a busy one it takes longer.
 #
 #   bench/peer.sh                    everything
 #   SCAIVAULT_BENCH_QUICK=1 bench/peer.sh     one short round of everything, to see that it runs

@@ -56,6 +56,7 @@ impl Engine {
             entropy,
             courier: Arc::new(ScriptedCourier::new(clock.clone())),
             connectors,
+            feed: None,
         });
         Ok(Self {
             vault: Arc::new(vault),
