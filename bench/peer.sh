@@ -1,7 +1,7 @@
 #!/bin/sh
-# The product beside a peer: builds both, measures, and draws the plots of docs/plots again.
-# Once both are built it is meant for some 12 minutes on a quiet machine, storing a million secrets
-# included; on a busy one it takes longer.
+# The product beside a peer: builds one, downloads the other, measures, draws the plots of docs/plots
+# again and puts the tables into docs/performance.md. Some 12 minutes on a quiet machine once it is
+# built, a million secrets included; on a busy one it takes longer.
 #
 #   bench/peer.sh                    everything
 #   SCAIVAULT_BENCH_QUICK=1 bench/peer.sh     one short round of everything, to see that it runs
@@ -10,26 +10,39 @@ set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 bench=$target/release/scaivault-bench
-json=docs/plots/results.json
 dir=${SCAIVAULT_BENCH_DIR:-${TMPDIR:-/tmp}}
 
 cargo build --release -p scaivault -p scaivault-bench
 "$bench" peer --install
 
 if [ -n "${SCAIVAULT_BENCH_QUICK:-}" ]; then
-    json=$target/peer/quick.json
     plots=$target/peer/plots
-    short='--rounds 1 --seconds 0.3'
-    "$bench" peer --dir "$dir" --secrets 1000 $short --json "$json"
-    "$bench" peer --dir "$dir" --secrets 100 $short --tls --json "$json"
-    "$bench" peer --dir "$dir" --secrets 1000 $short --store postgresql --json "$json"
-    "$bench" sizes --dir "$dir" --secrets 1000,100,10000 $short --starts 1 --json "$json"
+    length='--rounds 1 --seconds 0.4'
+    secrets=1000
+    sizes='--secrets 1000,10000 --starts 1'
 else
     plots=docs/plots
-    rm -f "$json"
-    "$bench" peer --dir "$dir" --secrets 100000 --rounds 3 --seconds 1 --json "$json"
-    "$bench" peer --dir "$dir" --secrets 100 --rounds 3 --seconds 0.7 --tls --json "$json"
-    "$bench" peer --dir "$dir" --secrets 10000 --rounds 3 --seconds 0.7 --store postgresql --json "$json"
-    "$bench" sizes --dir "$dir" --secrets 1000,100,100000,1000000 --json "$json"
+    length='--rounds 3 --seconds 1'
+    secrets=10000
+    sizes='--secrets 1000,100000,1000000'
 fi
+json=$plots/results.json
+rm -f "$json"
+
+# Words of these are options of their own.
+# shellcheck disable=SC2086
+compare() {
+    "$bench" peer --dir "$dir" --json "$json" --secrets "$secrets" $length "$@"
+}
+
+compare
+compare --tls --work read,write --connections 64 --open-share 0
+compare --store postgresql --work read,write --connections 64,256 --open-share 0
+# shellcheck disable=SC2086
+"$bench" sizes --dir "$dir" --json "$json" $length $sizes
 "$bench" plot --from "$json" --to "$plots"
+if [ -n "${SCAIVAULT_BENCH_QUICK:-}" ]; then
+    "$bench" table --from "$json"
+else
+    "$bench" table --from "$json" --into docs/performance.md
+fi

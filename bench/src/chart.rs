@@ -38,13 +38,18 @@ const STYLE: &str = "\
 svg{font:13px system-ui,-apple-system,'Segoe UI',sans-serif}\
 .page{fill:#ffffff}.ink{fill:#1c1e21}.soft{fill:#5b6168}\
 .grid{stroke:#e2e5e9}.axis{stroke:#8b929a}.level{stroke:#8b929a;stroke-dasharray:5 4}\
-.s0{--c:#1f66c1}.s1{--c:#c4560f}.s2{--c:#0b7f66}.s3{--c:#8a4bb8}\
-.line{fill:none;stroke:var(--c);stroke-width:2}.whisker{stroke:var(--c);stroke-width:1.4;opacity:.65}\
-.dot{fill:var(--c)}\
+.line{fill:none;stroke-width:2}.whisker{fill:none;stroke-width:1.4;opacity:.65}\
+.s0 .line,.s0 .whisker{stroke:#1f66c1}.s0 .dot{fill:#1f66c1}\
+.s1 .line,.s1 .whisker{stroke:#c4560f}.s1 .dot{fill:#c4560f}\
+.s2 .line,.s2 .whisker{stroke:#0b7f66}.s2 .dot{fill:#0b7f66}\
+.s3 .line,.s3 .whisker{stroke:#8a4bb8}.s3 .dot{fill:#8a4bb8}\
 @media (prefers-color-scheme:dark){\
 .page{fill:#14171a}.ink{fill:#eceff2}.soft{fill:#a3abb4}\
 .grid{stroke:#2b3036}.axis{stroke:#757d86}.level{stroke:#757d86}\
-.s0{--c:#6aa9f7}.s1{--c:#f0955a}.s2{--c:#4cc9a8}.s3{--c:#c795ea}}";
+.s0 .line,.s0 .whisker{stroke:#6aa9f7}.s0 .dot{fill:#6aa9f7}\
+.s1 .line,.s1 .whisker{stroke:#f0955a}.s1 .dot{fill:#f0955a}\
+.s2 .line,.s2 .whisker{stroke:#4cc9a8}.s2 .dot{fill:#4cc9a8}\
+.s3 .line,.s3 .whisker{stroke:#c795ea}.s3 .dot{fill:#c795ea}}";
 
 impl Chart {
     pub(crate) fn svg(&self) -> String {

@@ -13,10 +13,12 @@
 //! one in `all.rs`.
 
 mod all;
+mod callgrind;
 mod chart;
 mod constant;
 mod due;
 mod engine;
+mod figures;
 mod latency;
 mod load;
 mod machine;
@@ -25,6 +27,7 @@ mod peer;
 mod plot;
 mod ratio;
 mod read;
+mod read_cost;
 mod results;
 mod rotate;
 mod rotate_database;
@@ -52,6 +55,8 @@ struct Cli {
 enum What {
     /// Audited reads, beside a server that answers a constant.
     Read(read::ReadArgs),
+    /// Instructions and allocations of a read, counted by callgrind.
+    ReadCost(read_cost::ReadCostArgs),
     /// Durable writes.
     Write(write::WriteArgs),
     /// Start-up time and memory with many secrets.
@@ -70,6 +75,8 @@ enum What {
     Sizes(sizes::SizesArgs),
     /// Draws the figures of `peer` and `sizes`.
     Plot(plot::PlotArgs),
+    /// Their tables, printed or put into a document.
+    Table(figures::TableArgs),
     /// Everything that needs no other program.
     All(all::AllArgs),
     /// The server that answers a constant (`read` starts it).
@@ -80,6 +87,7 @@ enum What {
 fn main() -> Result<()> {
     match Cli::parse().what {
         What::Read(args) => on_one_thread(read::run(args)),
+        What::ReadCost(args) => on_one_thread(read_cost::run(args)),
         What::Write(args) => on_one_thread(write::run(args)),
         What::Start(args) => on_one_thread(start::run(args)),
         What::Due(args) => on_one_thread(due::run(args)),
@@ -89,6 +97,7 @@ fn main() -> Result<()> {
         What::Peer(args) => on_one_thread(peer::run(args)),
         What::Sizes(args) => on_one_thread(sizes::run(args)),
         What::Plot(args) => plot::run(&args),
+        What::Table(args) => figures::run(&args),
         What::All(args) => on_one_thread(all::run(args)),
         What::Constant(args) => constant::run(args),
     }

@@ -75,7 +75,7 @@ fn throughput(results: &Results, work: Work) -> Option<Chart> {
     let secrets = embedded.first()?.secrets;
     let mut series = vec![
         Series {
-            name: "ScaiVault, embedded store".to_owned(),
+            name: "ScaiVault".to_owned(),
             points: points(&embedded, |one| &one.product),
         },
         Series {
@@ -88,6 +88,10 @@ fn throughput(results: &Results, work: Work) -> Option<Chart> {
             name: "ScaiVault, PostgreSQL".to_owned(),
             points: points(&shared, |one| &one.product),
         });
+        series.push(Series {
+            name: format!("{}, PostgreSQL", results.peer),
+            points: points(&shared, |one| &one.peer),
+        });
     }
     let title = match work {
         Work::Write => "Writes a second, each synced and audited",
@@ -96,8 +100,8 @@ fn throughput(results: &Results, work: Work) -> Option<Chart> {
     Some(Chart {
         title: title.to_owned(),
         note: format!(
-            "{secrets} secrets, no TLS, closed loop; median of the rounds, least to most. The peer \
-             neither audits nor syncs."
+            "{secrets} secrets, no TLS, closed loop; median of the rounds, least to most. The peer's \
+             audit log is not synced."
         ),
         x_label: "connections".to_owned(),
         places: CONNECTIONS.iter().map(ToString::to_string).collect(),

@@ -213,8 +213,7 @@ impl Stretches {
     fn side(self) -> Side {
         let rate = Spread::of(self.outcomes.iter().map(Outcome::rate));
         let all = Outcome::merge(self.outcomes);
-        // A tenth of each stretch is not counted, see `Load`.
-        let answers = all.count() as f64 * 1.1;
+        let answers = all.answers() as f64;
         Side {
             cpu_us: self.cpu.as_secs_f64() * 1e6 / answers,
             all,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::peer::{Kind, Work};
-use crate::ratio::Spread;
+use crate::ratio::{Spread, number};
 
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Results {
@@ -27,6 +27,9 @@ pub(crate) struct Comparison {
     pub(crate) secrets: usize,
     pub(crate) work: Work,
     pub(crate) connections: usize,
+    pub(crate) rounds: usize,
+    /// Of one stretch.
+    pub(crate) seconds: f64,
     /// Requests a second that were offered to both; closed loop without.
     pub(crate) offered: Option<f64>,
     pub(crate) product: Side,
@@ -40,17 +43,24 @@ pub(crate) struct Comparison {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Side {
     pub(crate) rate: Spread,
+    #[serde(deserialize_with = "number")]
     pub(crate) p50_ms: f64,
+    #[serde(deserialize_with = "number")]
     pub(crate) p90_ms: f64,
+    #[serde(deserialize_with = "number")]
     pub(crate) p99_ms: f64,
+    #[serde(deserialize_with = "number")]
     pub(crate) p999_ms: f64,
     /// Of the server's process.
+    #[serde(deserialize_with = "number")]
     pub(crate) cpu_us: f64,
 }
 
 /// Reads of the product with so many secrets in the store.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Size {
+    pub(crate) store: Kind,
+    pub(crate) connections: usize,
     pub(crate) secrets: usize,
     pub(crate) rate: Spread,
     pub(crate) p50_ms: f64,
@@ -108,8 +118,9 @@ impl Results {
     }
 
     pub(crate) fn sized(&mut self, new: Size) {
-        self.sizes.retain(|old| old.secrets != new.secrets);
+        let key = |one: &Size| (one.store, one.connections, one.secrets);
+        self.sizes.retain(|old| key(old) != key(&new));
         self.sizes.push(new);
-        self.sizes.sort_unstable_by_key(|size| size.secrets);
+        self.sizes.sort_unstable_by_key(key);
     }
 }

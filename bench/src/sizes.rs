@@ -3,18 +3,18 @@
 //! and the memory it has after the reads.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
 
+use crate::figures;
 use crate::latency::Outcome;
 use crate::machine;
 use crate::peer::{Kind, Rounds, Stretch, Subject, Work};
 use crate::ratio::Spread;
 use crate::results::{Results, Size};
 use crate::server::Place;
-use crate::table::Table;
 
 #[derive(Args)]
 pub(crate) struct SizesArgs {
@@ -24,12 +24,12 @@ pub(crate) struct SizesArgs {
     #[arg(long, value_enum, default_value_t = Kind::Sqlite)]
     store: Kind,
     /// Secrets, a server for each; others are compared with the first.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100, 100_000, 1_000_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     secrets: Vec<usize>,
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Rounds: one stretch of each server.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of one stretch.
     #[arg(long, default_value_t = 1.0)]
@@ -70,8 +70,8 @@ pub(crate) async fn run(args: SizesArgs) -> Result<()> {
                 .add(one.subject.stretch(&requests, stretch).await?);
         }
     }
-    let sizes = measured(all)?;
-    println!("{}", table(&args, &sizes));
+    let sizes = measured(&args, all)?;
+    println!("\n{}", figures::sizes(&sizes));
     if let Some(file) = &args.json {
         let mut results = Results::load(file)?;
         results.machine = machine;
@@ -86,7 +86,9 @@ pub(crate) async fn run(args: SizesArgs) -> Result<()> {
 async fn filled(args: &SizesArgs, secrets: usize) -> Result<Sized> {
     let dir = args.place.data()?;
     let mut subject = Subject::product(&args.place, dir.path(), args.store, None).await?;
+    let begin = Instant::now();
     subject.fill(secrets).await?;
+    println!("{secrets} secrets stored in {:.0?}", begin.elapsed());
     let mut starts = Vec::with_capacity(args.starts);
     for _ in 0..args.starts {
         starts.push(subject.restart().await?.as_secs_f64() * 1_000.0);
@@ -102,7 +104,12 @@ async fn filled(args: &SizesArgs, secrets: usize) -> Result<Sized> {
 }
 
 /// Each beside the first.
-fn measured(all: Vec<Sized>) -> Result<Vec<Size>> {
+fn measured(
+    &SizesArgs {
+        store, connections, ..
+    }: &SizesArgs,
+    all: Vec<Sized>,
+) -> Result<Vec<Size>> {
     // The time of a read is what its rate leaves: more reads a second are cheaper reads.
     let time = |outcome: &Outcome| 1.0 / outcome.rate();
     let Some(first) = all.first() else {
@@ -119,6 +126,8 @@ fn measured(all: Vec<Sized>) -> Result<Vec<Size>> {
         let side = one.rounds.side();
         let least = *first_cpu.get_or_insert(side.cpu_us);
         sizes.push(Size {
+            store,
+            connections,
             secrets: one.secrets,
             rate: side.rate,
             p50_ms: side.p50_ms,
@@ -131,40 +140,4 @@ fn measured(all: Vec<Sized>) -> Result<Vec<Size>> {
         });
     }
     Ok(sizes)
-}
-
-fn table(args: &SizesArgs, sizes: &[Size]) -> Table {
-    let title = format!(
-        "Audited reads by the number of secrets, {}, {} connections, {} rounds of {} s",
-        args.store.name(),
-        args.connections,
-        args.rounds,
-        args.seconds
-    );
-    let columns = [
-        "secrets",
-        "reads/s",
-        "p50 ms",
-        "p99 ms",
-        "CPU µs/read",
-        "cost of a read, ratio",
-        "CPU, ratio",
-        "start to ready, ms",
-        "resident after the reads",
-    ];
-    let mut table = Table::new(title, &columns);
-    for size in sizes {
-        table.row([
-            size.secrets.to_string(),
-            size.rate.show(0),
-            format!("{:.2}", size.p50_ms),
-            format!("{:.2}", size.p99_ms),
-            format!("{:.1}", size.cpu_us),
-            size.cost.show(2),
-            format!("{:.2}", size.cpu_cost),
-            size.start_ms.show(0),
-            format!("{:.0} MiB", size.resident_mib),
-        ]);
-    }
-    table
 }

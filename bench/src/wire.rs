@@ -148,9 +148,13 @@ impl Head {
         };
         let head = &bytes[..end];
         let status = number(head.get(9..).unwrap_or_default());
-        let name = b"\r\ncontent-length: ";
-        let body = match memmem::find(head, name) {
-            Some(at) => number(&head[at + name.len()..]),
+        // One server writes it small, another with capitals.
+        let names: [&[u8]; 2] = [b"\r\ncontent-length: ", b"\r\nContent-Length: "];
+        let found = names
+            .iter()
+            .find_map(|name| Some(memmem::find(head, name)? + name.len()));
+        let body = match found {
+            Some(at) => number(&head[at..]),
             // "No content" says it by its status.
             None if status == 204 => 0,
             None => bail!("an answer without content-length"),

@@ -50,24 +50,26 @@ impl Dialect for Scaivault {
     }
 }
 
-/// RustyVault: `reader` is a token that is not root, `root` issues tokens.
-pub(crate) struct RustyVault {
+/// OpenBao: `reader` is a token that is not root and has a policy, `root` issues tokens.
+pub(crate) struct OpenBao {
     pub(crate) root: String,
     pub(crate) reader: String,
 }
 
-impl Dialect for RustyVault {
+impl Dialect for OpenBao {
     fn read(&self, path: &str) -> Vec<u8> {
-        request("GET", &format!("/v1/secret/{path}"), &self.reader, "")
+        request("GET", &format!("/v1/secret/data/{path}"), &self.reader, "")
     }
 
     fn write(&self, path: &str, number: usize) -> Vec<u8> {
-        let body = seed::data(number).to_string();
-        request("PUT", &format!("/v1/secret/{path}"), &self.reader, &body)
+        let body = json!({ "data": seed::data(number) }).to_string();
+        let path = format!("/v1/secret/data/{path}");
+        request("POST", &path, &self.reader, &body)
     }
 
     fn list(&self, prefix: &str) -> Vec<u8> {
-        request("LIST", &format!("/v1/secret/{prefix}"), &self.reader, "")
+        let path = format!("/v1/secret/metadata/{prefix}");
+        request("LIST", &path, &self.reader, "")
     }
 
     fn issue_token(&self) -> Vec<u8> {

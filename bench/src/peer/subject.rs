@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
 use super::dialect::{Dialect, LISTED, Scaivault};
+use super::postgresql::Database;
 use super::product::{Kind, Product};
-use super::rusty_vault;
 use super::work::{PREFIXES, Work, listed_path, requests};
+use super::{direct, openbao};
 use crate::latency::Outcome;
 use crate::load::{Load, Requests};
 use crate::seed;
@@ -25,6 +26,8 @@ pub(crate) struct Subject {
     reads: Requests,
     /// Only the product can be started again on its data.
     product: Option<Product>,
+    /// Of the peer; ends with this value.
+    _database: Option<Database>,
 }
 
 /// How one stretch is asked.
@@ -54,48 +57,59 @@ impl Subject {
             secrets: 0,
             reads: Requests::Any(Arc::default()),
             product: Some(product),
+            _database: None,
         })
     }
 
-    pub(crate) async fn rusty_vault(dir: &Path, tls: Option<Tls>) -> Result<Self> {
-        let (server, dialect) = rusty_vault::start(dir, tls).await?;
+    pub(crate) async fn openbao(dir: &Path, kind: Kind, tls: Option<Tls>) -> Result<Self> {
+        let database = (kind == Kind::Postgresql).then(Database::start);
+        let (server, dialect) = openbao::start(dir, database.as_ref(), tls).await?;
         Ok(Self {
             server,
             dialect: Box::new(dialect),
             secrets: 0,
             reads: Requests::Any(Arc::default()),
             product: None,
+            _database: database,
         })
     }
 
-    /// Stores that many secrets, and those that are listed; then reads each once: what is measured
-    /// is the usual read, not the first one.
+    /// Stores that many secrets, and those that are listed.
     pub(crate) async fn fill(&mut self, secrets: usize) -> Result<()> {
-        let dialect = &*self.dialect;
-        let listed = PREFIXES * LISTED;
-        self.send(secrets, |number| dialect.write(&seed::name(number), number))
-            .await?;
-        self.send(listed, |number| dialect.write(&listed_path(number), number))
-            .await?;
-        self.reads = requests(Work::Read, dialect, 1, secrets);
+        let all = (0..secrets).map(|number| (seed::name(number), number));
+        let all = all.chain((0..PREFIXES * LISTED).map(|number| (listed_path(number), number)));
+        if let Some(product) = &self.product
+            && let Some(file) = product.file()
+        {
+            self.server.terminate()?;
+            direct::fill(file, product.key_file(), all).await?;
+            self.server = product.start().await?;
+        } else {
+            let dialect = &*self.dialect;
+            self.send(all.map(|(path, number)| dialect.write(&path, number)))
+                .await?;
+        }
+        self.reads = requests(Work::Read, &*self.dialect, 1, secrets);
         self.secrets = secrets;
-        self.warm().await
+        Ok(())
     }
 
-    /// Reads every secret once.
+    /// Reads every secret once: what is measured is the usual read, not the first one.
     pub(crate) async fn warm(&self) -> Result<()> {
         let dialect = &*self.dialect;
-        self.send(self.secrets, |number| dialect.read(&seed::name(number)))
+        self.send((0..self.secrets).map(|number| dialect.read(&seed::name(number))))
             .await?;
         self.server.settle().await
     }
 
-    /// Sends so many requests over some connections.
-    async fn send(&self, count: usize, make: impl Fn(usize) -> Vec<u8>) -> Result<()> {
+    /// Sends these over some connections.
+    async fn send(&self, mut requests: impl Iterator<Item = Vec<u8>>) -> Result<()> {
         const AT_ONCE: usize = 50_000;
-        for begin in (0..count).step_by(AT_ONCE) {
-            let all: Arc<Vec<Vec<u8>>> =
-                Arc::new((begin..count.min(begin + AT_ONCE)).map(&make).collect());
+        loop {
+            let all: Arc<Vec<Vec<u8>>> = Arc::new(requests.by_ref().take(AT_ONCE).collect());
+            if all.is_empty() {
+                return Ok(());
+            }
             let mut tasks = JoinSet::new();
             for first in 0..FILLING.min(all.len()) {
                 let mut connection = Connection::open(&self.server.endpoint).await?;
@@ -111,7 +125,6 @@ impl Subject {
                 done??;
             }
         }
-        Ok(())
     }
 
     /// What is sent for this work.

@@ -96,6 +96,7 @@ codes! {
     TargetInUse = 409, "target_in_use";
     RotationInProgress = 409, "rotation_in_progress";
     CredentialNotVerified = 409, "credential_not_verified";
+    StoreRestored = 409, "store_restored";
     SecretExpired = 410, "secret_expired";
     PayloadTooLarge = 413, "payload_too_large";
     RateLimited = 429, "rate_limited";

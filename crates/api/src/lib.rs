@@ -10,6 +10,7 @@ pub mod debt;
 pub mod error;
 pub mod policy;
 pub mod receiver;
+pub mod reconcile;
 pub mod rotation;
 pub mod rotation_rules;
 pub mod secret;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, auth, config, policy, rotation, secrets, target, token, webhook};
+use crate::commands::{
+    audit, auth, config, policy, rotation, secrets, store, target, token, webhook,
+};
 use crate::token::Token;
 
 const EXIT_CODES: &str = "\
@@ -16,7 +18,8 @@ Exit codes:
   4  not found
   5  invalid input, this command line included
   6  a campaign ended and some of its secrets were not rotated
-  7  a campaign waits for a person, or longer than --timeout";
+  7  a campaign waits for a person, or longer than --timeout
+  8  a store was copied whole, but its source went on meanwhile: run it again";
 
 /// Keeps secrets, rotates them, and accounts for every read.
 #[derive(Parser)]
@@ -77,6 +80,9 @@ pub(crate) enum Command {
     /// Send events elsewhere, as signed JSON or as Slack messages
     #[command(subcommand)]
     Webhook(webhook::Webhooks),
+    /// Move, back up and restore what a server keeps
+    #[command(subcommand)]
+    Store(store::Stores),
     /// See who did what, and check that the record is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -187,6 +193,8 @@ mod tests {
             "rotation debt write-off dbt_1 --reason gone",
             "target rehearse orders --strategy two_users",
             "target sweep orders",
+            "store reconcile",
+            "store resume --without-look",
             "audit verify",
             "audit logs --path p --identity sa:x --action read,write --since 24h --limit 5",
             "auth login --token t",
@@ -247,6 +255,11 @@ mod tests {
             "server --print-config",
             "init --config f --data d --key-file k",
             "init --passphrase",
+            "store copy --from a.db --to postgresql://u:p@h/d --key-file k",
+            "store copy --from @f --to sqlite:///b.db --passphrase-file p",
+            "store backup --from a.db --to b.db",
+            "store restore --from b.db --to c.db",
+            "store mark-restored --store a.db",
         ] {
             if let Err(error) = parse(&format!("scaivault {line}")) {
                 panic!("{line}: {error}");

@@ -15,6 +15,7 @@ const NOT_FOUND: u8 = 4;
 const VALIDATION: u8 = 5;
 const CAMPAIGN_FAILED: u8 = 6;
 const CAMPAIGN_WAITS: u8 = 7;
+const SOURCE_WENT_ON: u8 = 8;
 
 /// What this program itself finds wrong.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,16 @@ pub(crate) enum CliError {
     /// A campaign goes on, and this program does not wait for it any longer.
     #[error("{0}")]
     CampaignWaits(String),
+    /// A store was copied, and is not the same any more.
+    #[error(
+        "the copy is whole, but the source went on meanwhile, so it is not finished: stop the \
+         servers of the source and run the same command again, which brings what changed"
+    )]
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "the server's side copies")
+    )]
+    SourceWentOn,
 }
 
 /// Reports an error, if there is one, and turns the result into the exit code.
@@ -99,6 +110,7 @@ fn code(error: &anyhow::Error) -> u8 {
         ) => NOT_FOUND,
         Some(CliError::CampaignFailed { .. }) => CAMPAIGN_FAILED,
         Some(CliError::CampaignWaits(_)) => CAMPAIGN_WAITS,
+        Some(CliError::SourceWentOn) => SOURCE_WENT_ON,
         Some(
             CliError::ChainBroken { .. }
             | CliError::TargetNotReady { .. }
@@ -177,6 +189,7 @@ mod tests {
         };
         assert_eq!(code(&failed.into()), 6);
         assert_eq!(code(&CliError::CampaignWaits("x".to_owned()).into()), 7);
+        assert_eq!(code(&CliError::SourceWentOn.into()), 8);
         let build = Client::builder("nonsense").build().expect_err("refused");
         assert_eq!(code(&build.into()), 5);
         assert_eq!(code(&anyhow::anyhow!("anything")), 1);

@@ -1,10 +1,11 @@
-//! Rehearsals, debts, sweeps.
+//! Rehearsals, debts, sweeps, and what a restore leaves to be learned.
 
 use std::time::Duration;
 
 use reqwest::Method;
 
 use scaivault_api::debt::{Debt, DebtList, Rehearsal, RehearseBody, Sweep, WriteOffBody};
+use scaivault_api::reconcile::{Reconciliation, ResumeBody};
 use scaivault_api::rotation::{AbandonBody, Rotation as RotationItem};
 
 use crate::call::{Call, Done};
@@ -45,6 +46,17 @@ impl<'a> Debts<'a> {
         };
         let route = Route::new("/rotation/debts").id(id);
         Call::new(self.client, Method::DELETE, route, Repeat::Harmless).body(&body)
+    }
+
+    /// After a restore: what the targets accept of what is stored.
+    pub fn reconciliation(&self) -> Call<Reconciliation> {
+        Call::get(self.client, Ok(Route::new("/rotation/reconcile")))
+    }
+
+    /// After a restore: lets rotations, campaigns and debts go on.
+    pub fn resume_store(&self, body: &ResumeBody) -> Call<Reconciliation> {
+        let route = Ok(Route::new("/rotation/reconcile/resume"));
+        Call::new(self.client, Method::POST, route, Repeat::Harmless).body(body)
     }
 
     /// Rehearses a rotation at a target. By itself this call waits [longer](Call::timeout) than

@@ -1,6 +1,8 @@
 //! Audit rows. The row is an allow-list: every field has a fixed meaning and none can hold a
 //! value of a secret.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
@@ -89,6 +91,8 @@ actions! {
     FederationSync = "federation_sync";
     IdentitySync = "identity_sync";
     ExportCreated = "export_created";
+    StoreReconcile = "store_reconcile";
+    StoreResume = "store_resume";
 }
 
 /// One row. Its JSON form, behind its id, is what the hash chain covers.
@@ -101,7 +105,7 @@ pub struct AuditRow {
     /// What.
     pub action: Action,
     /// `user`, `service_account` or `system`.
-    pub identity_type: String,
+    pub identity_type: Cow<'static, str>,
     /// Who.
     pub identity_id: String,
     /// On which secret.
@@ -233,7 +237,10 @@ impl AuditFilter {
             && self.to.is_none_or(|to| row.timestamp < to)
             && (self.actions.is_empty() || self.actions.contains(&row.action))
             && same(self.identity_id.as_ref(), Some(&row.identity_id))
-            && same(self.identity_type.as_ref(), Some(&row.identity_type))
+            && same(
+                self.identity_type.as_ref(),
+                Some(row.identity_type.as_ref()),
+            )
             && self
                 .path
                 .as_ref()

@@ -11,13 +11,16 @@ use crate::time::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const BODY_CHARS: usize = 26;
+/// The longest prefix there is.
+const PREFIX_MAX: usize = 4;
 
 /// The text is not an id of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of the form {0}…")]
 pub struct IdError(pub &'static str);
 
-fn body(now: Timestamp, entropy: &dyn Entropy) -> String {
+/// A new id of a kind. Made for every request: one allocation.
+fn minted(prefix: &str, now: Timestamp, entropy: &dyn Entropy) -> Arc<str> {
     let mut random = [0u8; 10];
     entropy.fill(&mut random);
     let millis = u128::try_from(now.as_micros() / 1_000).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
@@ -25,10 +28,15 @@ fn body(now: Timestamp, entropy: &dyn Entropy) -> String {
     for (at, byte) in random.iter().enumerate() {
         value |= u128::from(*byte) << (72 - 8 * at);
     }
-    (0..BODY_CHARS)
-        .rev()
-        .map(|at| char::from(ALPHABET[usize::try_from((value >> (5 * at)) & 31).unwrap_or(0)]))
-        .collect()
+    let mut text = [0u8; PREFIX_MAX + BODY_CHARS];
+    let length = prefix.len() + BODY_CHARS;
+    text[..prefix.len()].copy_from_slice(prefix.as_bytes());
+    for (at, digit) in text[prefix.len()..length].iter_mut().rev().enumerate() {
+        *digit = ALPHABET[usize::try_from((value >> (5 * at)) & 31).unwrap_or(0)];
+    }
+    std::str::from_utf8(&text[..length])
+        .unwrap_or_else(|_| unreachable!("both are ASCII"))
+        .into()
 }
 
 fn is_body(text: &str) -> bool {
@@ -50,7 +58,7 @@ macro_rules! ids {
 
             /// A new id from the given time and randomness.
             pub fn mint(now: Timestamp, entropy: &dyn Entropy) -> Self {
-                Self(format!("{}{}", $prefix, body(now, entropy)).into())
+                Self(minted($prefix, now, entropy))
             }
 
             /// Checks prefix and characters.

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+mod audit_json;
 pub mod campaign;
 pub mod campaign_course;
 pub mod consumer;

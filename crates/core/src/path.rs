@@ -105,17 +105,23 @@ fn check_characters(text: &str) -> Result<(), PathError> {
     if text.len() > PATH_CHARS_MAX {
         return Err(PathError::TooLong);
     }
+    let (mut segments, mut empty, mut before) = (1, false, b'/');
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'/' => {}
+            b'/' => {
+                segments += 1;
+                empty |= before == b'/';
+            }
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
             b'A'..=b'Z' => return Err(PathError::UpperCase),
             _ => return Err(PathError::Character),
         }
+        before = byte;
     }
-    if text.split('/').any(str::is_empty) {
+    if empty || before == b'/' {
         return Err(PathError::EmptySegment);
     }
-    if text.split('/').count() > PATH_SEGMENTS_MAX {
+    if segments > PATH_SEGMENTS_MAX {
         return Err(PathError::TooDeep);
     }
     Ok(())

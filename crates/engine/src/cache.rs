@@ -6,9 +6,10 @@
 //! store commit is invalidated when it is heard of (`neighbours`). Values stay sealed.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, OnceLock};
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use scaivault_core::access::Grants;
 use scaivault_core::event::EventType;
@@ -18,6 +19,8 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::Changes;
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::secret::{SealedVersion, SecretHead};
+
+use crate::secrets::Frame;
 
 const SHARDS: usize = 16;
 
@@ -35,6 +38,8 @@ pub(crate) struct CurrentSecret {
     pub(crate) version: SealedVersion,
     /// The attached rotation policy, as readers see it.
     pub(crate) rotation_policy_id: Option<String>,
+    /// What stands around the value in an answer, once somebody made it.
+    pub(crate) frame: OnceLock<Frame>,
 }
 
 /// A token and the principal it makes.
@@ -120,7 +125,7 @@ pub(crate) struct Coherent<K, V> {
 }
 
 struct Shard<K, V> {
-    entries: HashMap<K, (V, usize)>,
+    entries: HashMap<K, (V, usize), RandomState>,
     weight: usize,
     generation: u64,
 }
@@ -133,14 +138,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     pub(crate) fn new(weight_max: usize) -> Self {
         let shard = || {
             Mutex::new(Shard {
-                entries: HashMap::new(),
+                entries: HashMap::default(),
                 weight: 0,
                 generation: 0,
             })
         };
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             weight_max: weight_max / SHARDS,
         }
     }

@@ -71,7 +71,7 @@ impl Caller {
             timestamp: now,
             tenant_id: self.tenant().clone(),
             action,
-            identity_type: identity.kind().as_str().to_owned(),
+            identity_type: identity.kind().as_str().into(),
             identity_id: identity.as_str().to_owned(),
             secret_path: path.cloned(),
             source_ip: self.source_ip.map(|address| address.to_string()),

@@ -106,6 +106,18 @@ pub enum VaultError {
     /// A step of the rotation is under way at its target.
     #[error("a step of this rotation is under way at its target: try again in a moment")]
     StepUnderWay,
+    /// The store was restored from a backup.
+    #[error(
+        "this store was restored from a backup: nothing is changed at targets until an operator has \
+         seen 'scaivault store reconcile' and run 'scaivault store resume'"
+    )]
+    Restored,
+    /// The targets have not been looked at.
+    #[error(
+        "the targets have not been looked at since the restore: try again in a moment, or resume \
+         without a look"
+    )]
+    NotLooked,
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
@@ -158,6 +170,7 @@ impl VaultError {
             Self::PolicyInUse => "policy_in_use",
             Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
+            Self::Restored | Self::NotLooked => "store_restored",
             Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
             Self::Internal(_) => "internal_error",
         }

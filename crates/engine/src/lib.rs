@@ -44,10 +44,12 @@ pub use receivers::{
 };
 pub use rotation::{
     Act, Attach, AttachTo, Attachment, ClaimedProbe, ClaimedRotation, DebtFigures, DueDebt,
-    Rehearsal, RehearsalStep, RotationPolicyChange, RotationPolicyDraft, RotationView, Stuck,
+    Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,
+    RotationPolicyDraft, RotationView, Stuck,
 };
 pub use secrets::{
-    Acknowledgement, Deleted, MetadataChange, ReadSecret, SecretDetails, SecretWrite, Written,
+    Acknowledgement, Deleted, Frame, MetadataChange, ReadSecret, SecretDetails, SecretWrite,
+    Written, value_place,
 };
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

@@ -1,6 +1,7 @@
 //! The vault: ports, caches, and the one way to commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
@@ -12,6 +13,7 @@ use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::Caches;
 use crate::neighbours::Neighbours;
+use crate::rotation::LastLook;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
@@ -55,6 +57,7 @@ pub struct Vault {
     pub(crate) tally: Tally,
     pub(crate) settlement: Settlement,
     pub(crate) neighbours: Neighbours,
+    pub(crate) last_look: LastLook,
 }
 
 impl Vault {
@@ -72,12 +75,20 @@ impl Vault {
             tally: Tally::default(),
             settlement: Settlement::default(),
             neighbours: Neighbours::new(ports.feed),
+            last_look: LastLook::default(),
         }
     }
 
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How long ago that was, by the clock that says longer: one that was set back must not make
+    /// a pause look short.
+    pub(crate) fn took_since(&self, then: Timestamp, begun: Duration) -> Duration {
+        let took = self.clock.monotonic().saturating_sub(begun);
+        took.max(self.now().since(then))
     }
 
     /// The store, for health and figures.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
-use scaivault_core::ports::{Clock, Entropy, Reach, Record, Store, Unit, UnitName};
+use scaivault_core::ports::{Entropy, Reach, Record, Store, Unit, UnitName};
 use scaivault_core::seal::KeyPurpose;
 use scaivault_crypto::keyring::Keyring;
 use scaivault_crypto::{RootKey, SystemEntropy};
@@ -16,7 +16,6 @@ use scaivault_store::ChainMac;
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, COUNTS_AGE_MAX, HttpSettings, PROBE_AGE_MAX, Shared};
-use crate::clock::SystemClock;
 use crate::egress::{EgressPolicy, GuardedCourier, GuardedReach, TargetPolicy};
 use crate::layer::outermost;
 use crate::metrics::Metrics;
@@ -53,7 +52,7 @@ pub(crate) async fn open_vault(
     egress: EgressPolicy,
     targets: TargetPolicy,
 ) -> Result<Opened> {
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let (clock, entropy) = (storage.clock(), Arc::new(SystemEntropy));
     let store = storage.port();
     let mut records = store.key_list().await?;
     if records.is_empty() {

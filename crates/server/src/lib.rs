@@ -23,6 +23,7 @@ mod problem;
 mod query;
 mod rate_limit;
 mod recent;
+mod reconciling;
 mod routes;
 mod storage;
 

@@ -41,6 +41,7 @@ pub(crate) fn start(
     stop: &Stop,
 ) -> JoinSet<()> {
     let mut loops = JoinSet::new();
+    loops.spawn(crate::reconciling::run(vault.clone(), stop.clone()));
     loops.spawn(rotations(vault.clone(), stop.clone()));
     loops.spawn(campaigns(vault.clone(), stop.clone()));
     loops.spawn(targets(vault.clone(), targets_max, stop.clone()));

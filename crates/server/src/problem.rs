@@ -225,6 +225,8 @@ mod tests {
                 actions: Vec::new(),
             },
             VaultError::StepUnderWay,
+            VaultError::Restored,
+            VaultError::NotLooked,
             VaultError::PolicyInUse,
             VaultError::TargetInUse,
             VaultError::ManagerInUse("orders".into()),

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use scaivault_core::ports::{ChangeFeed, Store};
+use scaivault_core::ports::{ChangeFeed, Clock, Store};
 use scaivault_crypto::SystemEntropy;
 use scaivault_store::{ChainMac, SqliteOptions, SqliteStore, StoreStats};
 use scaivault_store_postgres::{PostgresOptions, PostgresStore};
 
+use crate::clock::SystemClock;
 use crate::config::{Database, StoreSection};
 
 /// An opened store.
@@ -64,6 +65,14 @@ impl Storage {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Shared(store) => store.clone(),
+        }
+    }
+
+    /// The time that work is judged by: that of the store where nodes share it.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            Self::Embedded(_) => Arc::new(SystemClock),
+            Self::Shared(store) => Arc::new(store.clock()),
         }
     }
 

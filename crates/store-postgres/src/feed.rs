@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use scaivault_core::ports::{ChangeFeed, Changes, ReadError};
 use tokio::sync::{Mutex, Notify};
 
+use crate::clock::{Asked, StoreClock};
 use crate::conn::{Conn, Connector};
 use crate::pool::Pool;
 use crate::refusal::unreadable;
@@ -28,6 +29,7 @@ pub(crate) struct Feed {
     /// The node's own chain, and this process among those that may write to it.
     chain: String,
     maker: String,
+    pub(crate) clock: StoreClock,
     state: Mutex<State>,
     heard: Arc<Notify>,
 }
@@ -39,11 +41,17 @@ struct State {
 }
 
 impl Feed {
-    pub(crate) fn new(connector: Connector, chain: String, maker: String) -> Self {
+    pub(crate) fn new(
+        connector: Connector,
+        chain: String,
+        maker: String,
+        clock: StoreClock,
+    ) -> Self {
         Self {
             connector,
             chain,
             maker,
+            clock,
             state: Mutex::default(),
             heard: Arc::default(),
         }
@@ -59,11 +67,15 @@ impl Feed {
                 made.map_err(|error| unreadable(&error))?
             }
         };
+        let asked = Asked::now();
         let rows = {
             let (chains, batches) = state.seen.columns();
             conn.query(change::LOOK, &[&chains, &batches]).await
         };
         let rows = rows.map_err(|error| unreadable(&error))?;
+        if let Some(time) = change::time_of(&rows)? {
+            self.clock.correct(&asked, time);
+        }
         let (seen, changes) = state.seen.take_in(&rows, &self.chain, &self.maker)?;
         state.seen = seen;
         state.conn = Some(conn);

@@ -3,9 +3,10 @@
 //! * Each node has one writer that commits whatever waits in one transaction, a savepoint for
 //!   each unit; reads and claims run beside it on a bounded set of connections.
 //! * What is relied on: `READ COMMITTED`, row locks, `FOR UPDATE SKIP LOCKED`, a commit that is
-//!   durable when it is answered, and, while migrating, one advisory lock. No leader, no clock of
-//!   the database, no procedural code. Notifications make nodes hear of each other's changes
+//!   durable when it is answered, and, while migrating, one advisory lock. No leader, no
+//!   procedural code. Notifications make nodes hear of each other's changes
 //!   sooner ([`scaivault_core::ports::ChangeFeed`]); looking by the clock makes it certain.
+//! * One time for all nodes: the database's ([`StoreClock`]).
 //! * The audit chain is per node ([`PostgresOptions::node`]): nodes never wait for each other's
 //!   chains. The verifier reads them all.
 //! * Whatever fails, the store goes on by itself as soon as it can, and says meanwhile what is
@@ -15,6 +16,7 @@
 //! file there with `put`, `delete` and its reads, and a line in `sql/plan.rs`.
 
 mod claims;
+mod clock;
 mod conn;
 mod feed;
 mod options;
@@ -25,8 +27,11 @@ mod sql;
 mod step;
 mod store;
 mod tls;
+mod transfer_sides;
 mod writer;
 
+pub use clock::StoreClock;
 pub use options::{OpenError, PostgresOptions};
 pub use scaivault_store::ChainMac;
 pub use store::{AuditStartError, PostgresStore};
+pub use transfer_sides::{PostgresDestination, PostgresSource};

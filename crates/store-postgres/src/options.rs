@@ -82,6 +82,17 @@ pub enum OpenError {
         /// The newest known here.
         known: i64,
     },
+    /// A copy into it was begun and not finished.
+    #[error("a copy into this store has not been finished: run 'scaivault store copy' again")]
+    Unfinished,
+    /// Made by an older program, or not a store of ours.
+    #[error("the store has schema revision {found}, {known} is needed: start the server once")]
+    Older {
+        /// Of the database; 0 when there is none.
+        found: i64,
+        /// The one needed.
+        known: i64,
+    },
     /// No connection, or the server refused. The text is for operators, free of values.
     #[error("the database cannot be used: {0}")]
     Unavailable(String),

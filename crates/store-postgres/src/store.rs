@@ -15,7 +15,8 @@ use scaivault_store::{ChainMac, StoreStats};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::conn::{Connector, Purpose};
+use crate::clock::{Asked, StoreClock};
+use crate::conn::{Conn, Connector, Purpose};
 use crate::feed::{self, Feed};
 use crate::options::{Address, OpenError, PostgresOptions};
 use crate::pool::Pool;
@@ -23,7 +24,8 @@ use crate::prepared::Prepared;
 use crate::refusal::text;
 use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
-use crate::sql::{audit_index, audit_read, audit_verify, migrate};
+use crate::sql::{audit_index, audit_read, audit_verify, change, migrate};
+use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
 
 /// How long a health probe waits for its write.
@@ -87,6 +89,7 @@ impl PostgresStore {
             .await
             .map_err(|error| OpenError::Unavailable(text(&error)))?;
         migrate::migrate(&conn).await?;
+        refuse_unfinished(&conn).await?;
         let head = head::open(&conn, &options.node, entropy)
             .await
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;
@@ -96,8 +99,15 @@ impl PostgresStore {
             options.queue_max,
             options.commit_timeout,
         ));
+        let (asked, answer) = (Asked::now(), time(&conn).await?);
+        let clock = StoreClock::set(&asked, answer);
         let maker = mint_chain(entropy);
-        let feed = Arc::new(Feed::new(connector.clone(), chain.clone(), maker.clone()));
+        let feed = Arc::new(Feed::new(
+            connector.clone(),
+            chain.clone(),
+            maker.clone(),
+            clock,
+        ));
         let writer = Writer::new(
             Arc::clone(&shared),
             connector.clone(),
@@ -177,6 +187,11 @@ impl PostgresStore {
         self.shared.trouble.lock().clone()
     }
 
+    /// The time of this store, the same on every node.
+    pub fn clock(&self) -> StoreClock {
+        self.feed.clock.clone()
+    }
+
     /// Figures of this node's writer.
     pub fn stats(&self) -> StoreStats {
         self.shared.counters.look(self.shared.queue_len())
@@ -187,6 +202,13 @@ impl PostgresStore {
         let rows = self.rows(sql, &[]).await?;
         rows.first().map_or(Ok(0), |row| count(row, 0))
     }
+}
+
+async fn time(conn: &Conn) -> Result<i64, OpenError> {
+    let unavailable = |error: tokio_postgres::Error| OpenError::Unavailable(text(&error));
+    let rows = conn.query(change::TIME, &[]).await.map_err(unavailable)?;
+    let row = rows.first().and_then(|row| row.try_get(0).ok());
+    row.ok_or_else(|| OpenError::Unavailable("the database does not tell the time".to_owned()))
 }
 
 #[async_trait]

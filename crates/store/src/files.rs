@@ -33,8 +33,16 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Size of database and log together.
 pub(crate) fn bytes(path: &Path) -> u64 {
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
-    size(path) + size(&beside(path, "-wal"))
+    size(path) + log_bytes(path)
+}
+
+/// Size of the write-ahead log; it is empty, or not there, after the store was closed.
+pub(crate) fn log_bytes(path: &Path) -> u64 {
+    size(&beside(path, "-wal"))
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |found| found.len())
 }
 
 /// The file of this name with `suffix`.

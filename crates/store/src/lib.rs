@@ -24,6 +24,7 @@
 //! All SQL is in `sqlite/`, one file per aggregate; how to add one is said there.
 
 pub mod audit;
+pub mod backup;
 mod chain_mac;
 mod claims;
 mod files;
@@ -36,10 +37,13 @@ mod refusal;
 mod sqlite;
 mod stats;
 mod store;
+pub mod transfer;
+mod transfer_sides;
 mod writer;
 
 pub use chain_mac::ChainMac;
-pub use offline::OfflineStore;
+pub use offline::{OfflineStore, schema_columns};
 pub use options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
 pub use stats::{Counters, StoreStats};
 pub use store::SqliteStore;
+pub use transfer_sides::{SqliteDestination, SqliteSource};

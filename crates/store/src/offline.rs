@@ -22,25 +22,16 @@ impl OfflineStore {
     /// # Errors
     /// [`OpenError`]; [`OpenError::Older`] when it needs a migration first.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        std::fs::metadata(path).map_err(|error| OpenError::File(path.to_owned(), error))?;
-        let looked = connect::reader(path).and_then(|conn| {
-            conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-            Ok(conn)
-        });
-        let conn = match looked {
-            // No log, and no way to make its index: nobody has the store open, read it as it is.
-            Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
-                connect::immutable(path)
-            }
-            looked => looked,
-        };
-        let conn = conn.map_err(|error| OpenError::engine(path, error))?;
-        let found = migrate::check(&conn, path)?;
+        let (conn, found) = look(path)?;
         let known = migrate::known();
         if found < known {
             return Err(OpenError::Older { found, known });
         }
         Ok(Self(conn))
+    }
+
+    pub(crate) fn into_connection(self) -> Connection {
+        self.0
     }
 
     /// The keyring's wrapped keys, by id.
@@ -59,6 +50,47 @@ impl OfflineStore {
     pub fn audit_verify(&self, mac: Option<&dyn ChainMac>) -> Result<AuditReport, ReadError> {
         audit_verify::verify(&self.0, mac)
     }
+}
+
+/// Every column of a store's tables, as `table.column`: for the test that all of them are moved by
+/// a copy.
+///
+/// # Errors
+/// [`OpenError`]
+#[doc(hidden)]
+pub fn schema_columns(path: &Path) -> Result<Vec<String>, OpenError> {
+    let conn = OfflineStore::open(path)?.into_connection();
+    let sql = "SELECT t.name || '.' || c.name FROM sqlite_schema t
+               JOIN pragma_table_info(t.name) c WHERE t.type = 'table'";
+    let mut statement = conn.prepare(sql).map_err(OpenError::Engine)?;
+    let columns = statement.query_map([], |row| row.get(0));
+    columns
+        .and_then(Iterator::collect)
+        .map_err(OpenError::Engine)
+}
+
+/// Opens a store's file for looking at it, with its schema's revision, which may be an older one.
+pub(crate) fn look(path: &Path) -> Result<(Connection, i64), OpenError> {
+    std::fs::metadata(path).map_err(|error| OpenError::File(path.to_owned(), error))?;
+    let looked = connect::reader(path).and_then(|conn| {
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(conn)
+    });
+    let conn = match looked {
+        // Power was lost while the file was made, and nothing is in it yet.
+        Err(error) if connect::needs_rollback(&error) => {
+            let known = migrate::known();
+            return Err(OpenError::Older { found: 0, known });
+        }
+        // No log, and no way to make its index: nobody has the store open, read it as it is.
+        Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
+            connect::immutable(path)
+        }
+        looked => looked,
+    };
+    let conn = conn.map_err(|error| OpenError::engine(path, error))?;
+    let found = migrate::check(&conn, path)?;
+    Ok((conn, found))
 }
 
 fn cannot_open(error: &rusqlite::Error) -> bool {

@@ -27,6 +27,9 @@ pub struct SqliteOptions {
     pub commit_timeout: Duration,
     /// Threads for quick reads. As many as there are processors serve best.
     pub readers: usize,
+    /// Pages (of 4 KiB) the write-ahead log has when it is first brought into the database file.
+    /// Past four times as many the log begins anew and is cut back to that, once nobody reads.
+    pub checkpoint_pages: u32,
 }
 
 impl SqliteOptions {
@@ -39,6 +42,7 @@ impl SqliteOptions {
             commit_timeout: Duration::from_secs(5),
             readers: std::thread::available_parallelism()
                 .map_or(2, |count| count.get().clamp(2, 8)),
+            checkpoint_pages: 4_096,
         }
     }
 
@@ -82,6 +86,9 @@ pub enum OpenError {
         /// The one needed.
         known: i64,
     },
+    /// A copy into it was begun and not finished.
+    #[error("a copy into this store has not been finished: run 'scaivault store copy' again")]
+    Unfinished,
     /// The database engine refused.
     #[error("the database does not open")]
     Engine(#[source] rusqlite::Error),

@@ -18,9 +18,9 @@ use scaivault_core::ids::{
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, KeyReads, PolicyReads, ReceiverReads, RotationFigures,
+    DeliveryStats, EventReads, KeyReads, MarkReads, PolicyReads, ReceiverReads, RotationFigures,
     RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretReads,
-    TargetReads, TokenReads,
+    StoreMarks, TargetReads, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
@@ -32,8 +32,8 @@ use scaivault_core::time::Timestamp;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
     assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
-    group_turn, keyring, policy, rotation, rotation_policy, secret, subscription, target, token,
-    version, webhook,
+    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, subscription, target,
+    token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -212,6 +212,9 @@ reads! {
     }
     KeyReads {
         fn key_list() -> Vec<KeyRecord> = read |conn| keyring::list(conn);
+    }
+    MarkReads {
+        fn marks() -> StoreMarks = read_snapshot |conn| meta::marks(conn);
     }
 }
 

@@ -1,12 +1,13 @@
 //! The store: opening, starting the audit chain, committing, health, closing.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use scaivault_core::ports::{CommitError, Committed, Entropy, Store, StoreHealth, Unit};
 use tempfile::TempDir;
 
@@ -17,7 +18,7 @@ use crate::options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
 use crate::prepared::Prepared;
 use crate::readers::Readers;
 use crate::sqlite::connect::Durability;
-use crate::sqlite::{audit_segment, connect, head, meta, migrate};
+use crate::sqlite::{audit_segment, connect, head, meta, migrate, transfer};
 use crate::stats::StoreStats;
 use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
 
@@ -67,15 +68,14 @@ impl SqliteStore {
         };
         let lock = files::lock(&path)?;
         if files::bytes(&path) > 0 {
-            // Before anything is changed: it may be another program's.
-            let conn = connect::reader(&path).map_err(|error| OpenError::engine(&path, error))?;
-            migrate::check(&conn, &path)?;
+            check(&path)?;
         }
         files::make_private(&path)?;
         let source = Source {
             path: path.clone(),
             durability,
             max_bytes: options.max_bytes,
+            checkpoint_pages: i32::try_from(options.checkpoint_pages.max(1)).unwrap_or(i32::MAX),
         };
         let writer = open_writer(source, options.queue_max, options.commit_timeout, entropy)?;
         let shared = writer.shared();
@@ -147,17 +147,36 @@ impl SqliteStore {
     }
 }
 
+/// Looks at a file before anything is changed: it may be another program's.
+fn check(path: &Path) -> Result<(), OpenError> {
+    let look = |conn: rusqlite::Result<Connection>| {
+        let conn = conn.map_err(|error| OpenError::engine(path, error))?;
+        migrate::check(&conn, path).map(drop)
+    };
+    match look(connect::reader(path)) {
+        // Power was lost while the file was made.
+        Err(OpenError::Engine(error)) if connect::needs_rollback(&error) => {
+            look(connect::recovering(path))
+        }
+        looked => looked,
+    }
+}
+
 fn open_writer(
     source: Source,
     queue_max: usize,
     commit_timeout: Duration,
     entropy: &dyn Entropy,
 ) -> Result<Writer, OpenError> {
+    let left_behind = files::log_bytes(&source.path) > 0;
     let opened = source
         .open()
         .map_err(|error| OpenError::engine(&source.path, error))?;
     let conn = &opened.0;
     migrate::migrate(conn, &source.path)?;
+    if transfer::number(conn, transfer::COPYING).map_err(OpenError::Engine)? != 0 {
+        return Err(OpenError::Unfinished);
+    }
     let damaged = |error: scaivault_core::ports::ReadError| OpenError::Damaged(error.to_string());
     let head = match head::read(conn).map_err(damaged)? {
         Some(head) => head,
@@ -165,7 +184,11 @@ fn open_writer(
     };
     let indexed = meta::read(conn, meta::AUDIT_INDEXED).map_err(damaged)?;
     let shared = Arc::new(Shared::new(queue_max, commit_timeout));
-    Ok(Writer::new(shared, source, opened, head, indexed))
+    let mut writer = Writer::new(shared, source, opened, head, indexed);
+    if left_behind {
+        writer.confirm();
+    }
+    Ok(writer)
 }
 
 #[async_trait]

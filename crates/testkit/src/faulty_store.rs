@@ -25,10 +25,10 @@ use scaivault_core::ids::{
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
-    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads,
-    ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads,
-    RunReads, SecretFilter, SecretReads, Store, StoreHealth, TargetReads, TokenReads, Unit,
-    UnitName,
+    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, MarkReads, NextWork,
+    PolicyReads, ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
+    RotationReads, RunReads, SecretFilter, SecretReads, Store, StoreHealth, StoreMarks,
+    TargetReads, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
@@ -279,6 +279,9 @@ forward! {
     }
     KeyReads {
         fn key_list() -> Read<Vec<KeyRecord>>;
+    }
+    MarkReads {
+        fn marks() -> Read<StoreMarks>;
     }
     Claims {
         fn assignment_claim(now: Timestamp, hold: Duration, limit: usize)

@@ -8,6 +8,7 @@ pub(crate) mod rotation;
 pub(crate) mod secrets;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod webhook;
@@ -37,6 +38,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Server(server) => serve::server(server),
         #[cfg(feature = "server")]
         Command::Init(init) => serve::init(init),
+        #[cfg(feature = "server")]
+        Command::Store(command) if command.is_offline() => command.run_offline(flags.json),
         Command::Config(command) => command.run(&flags),
         Command::Auth(command) => block_on(command.run(&flags)),
         Command::Secrets(command) => in_session(&flags, async |session| command.run(session).await),
@@ -45,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rotation(command) => {
             in_session(&flags, async |session| command.run(session).await)
         }
+        Command::Store(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Target(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Webhook(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {

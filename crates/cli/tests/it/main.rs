@@ -17,5 +17,6 @@ mod polling;
 mod rotate_oauth;
 mod rotation_rules;
 mod secrets;
+mod store;
 mod targets;
 mod tutorials;

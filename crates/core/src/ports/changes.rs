@@ -97,6 +97,8 @@ impl Changes {
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
             Op::BufferTrim { .. } | Op::EventsPrune { .. } => {}
+            // What was held may go on.
+            Op::Mark(_) => self.work = true,
         }
     }
 

@@ -6,6 +6,7 @@ mod clock;
 mod connector;
 mod courier;
 mod entropy;
+mod marks;
 mod store;
 mod unit;
 
@@ -17,6 +18,7 @@ pub use connector::{
 };
 pub use courier::{Courier, Parcel};
 pub use entropy::Entropy;
+pub use marks::{MarkReads, StoreMarks};
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, Read, ReadError, ReceiverReads,

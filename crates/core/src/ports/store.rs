@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::marks::MarkReads;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
@@ -543,6 +544,7 @@ pub trait Store:
     + ConsumerReads
     + AuditReads
     + KeyReads
+    + MarkReads
     + Claims
     + Send
     + Sync

@@ -11,6 +11,7 @@
 //! new number too, so a worker that outlived its claim, or lost any race, gets
 //! [`CommitError::Conflict`] from the very statement that writes.
 
+use super::marks::StoreMarks;
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
 use crate::campaign::Campaign;
@@ -110,6 +111,7 @@ unit_names! {
     DeliveryDone = "delivery_done";
     Housekeeping = "housekeeping";
     KeyringWrite = "keyring_write";
+    StoreResume = "store_resume";
 }
 
 /// A row to put.
@@ -248,6 +250,8 @@ pub enum Op {
         /// Older ones go.
         before: Timestamp,
     },
+    /// Set the marks of the store as a whole.
+    Mark(StoreMarks),
 }
 
 /// What one commit changes. Applied whole or not at all.

@@ -83,6 +83,9 @@ impl Vault {
     ) -> Result<Campaign, VaultError> {
         self.require(caller, Scope::SecretsRotate, Action::CampaignCreate)
             .await?;
+        if !draft.dry_run {
+            self.not_restored().await?;
+        }
         if matches!(draft.selector, Selector::Token { .. }) {
             self.require(caller, Scope::Admin, Action::CampaignCreate)
                 .await?;

@@ -134,6 +134,9 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read or written; the next look goes on from the record.
     pub async fn campaigns_run_once(&self) -> Result<usize, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Ok(0);
+        }
         let due = RunReads::campaign_due(&*self.store, self.now(), CAMPAIGNS_MAX).await?;
         let mut looked_at = 0;
         // One campaign that cannot be worked on must not stand before the others for ever.

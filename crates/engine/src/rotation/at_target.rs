@@ -339,7 +339,7 @@ impl Vault {
                     .await;
             }
         }
-        let now = self.now();
+        let (now, begun) = (self.now(), self.clock.monotonic());
         let marked = rotation.sending(effect, now.plus(HOLD));
         let marked = self
             .follow(UnitName::RotationSend, caller, rotation, marked, |unit| {
@@ -348,7 +348,7 @@ impl Vault {
             .await?;
         // Paused for so long that another may have taken over before the call ends: whoever
         // finds the mark looks.
-        if self.now().since(now) > HOLD / 2 {
+        if self.took_since(now, begun) > HOLD / 2 {
             return Err(StepError::LostRace);
         }
         let call = session.call(&marked, at);

@@ -115,6 +115,9 @@ impl Vault {
         attach: &Attach,
     ) -> Result<Attachment, VaultError> {
         attach.turn.as_ref().map(check_turn).transpose()?;
+        if attach.to.is_some() {
+            self.not_restored().await?;
+        }
         let tenant = caller.tenant();
         for _ in 0..RACES_MAX {
             let policy = self.rotation_policy_of(caller, policy_id).await?;

@@ -12,7 +12,7 @@ use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, Effect, Login, Op, Record, RotationFilter, RotationReads, RunReads,
+    AssignmentReads, Effect, Login, MarkReads, Op, Record, RotationFilter, RotationReads, RunReads,
     SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{Assignment, Phase};
@@ -74,6 +74,9 @@ impl Vault {
         busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<DueDebt>, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Ok(Vec::new());
+        }
         let rows = RunReads::debt_due(&*self.store, self.now(), DUE_LOOK).await?;
         let mut taken: BTreeSet<TargetId> = busy.iter().cloned().collect();
         let firsts = rows
@@ -140,6 +143,7 @@ impl Vault {
         // Read before the claim: what a worker that wakes up late tells is fenced by whatever
         // came meanwhile.
         let told = self.to_tell(&debt).await?;
+        let begun = self.clock.monotonic();
         let until = now.plus(HOLD);
         let held = debt.claimed(until);
         // A value leaves only after this row.
@@ -166,7 +170,7 @@ impl Vault {
         }
         let about = about(&held, &told, now);
         let reached = reached.with_manager_let_in(about).await;
-        if self.now().since(now) > HOLD / 2 {
+        if self.took_since(now, begun) > HOLD / 2 {
             // Paused: the claim may be over before the target is told.
             return Err(StepError::LostRace);
         }
@@ -229,6 +233,7 @@ impl Vault {
             return Ok(ToTell::default());
         };
         let tenant = &debt.tenant;
+        let marks = MarkReads::marks(&*self.store).await?;
         let rotation = RotationReads::rotation_find(&*self.store, tenant, rotation_id).await?;
         let switched_at = rotation.as_ref().and_then(|row| {
             let at = row.at_target.as_ref()?;
@@ -239,7 +244,8 @@ impl Vault {
                 .stored_value(tenant, path, Some(*version), true)
                 .await?,
             keep: self.stored_value(tenant, path, None, true).await?,
-            epoch: self.fence_above(tenant, path).await?,
+            // What was sent before a restore, by rotations that it forgot, is older, too.
+            epoch: self.fence_above(tenant, path).await?.max(marks.fence()),
             switched_at,
         })
     }

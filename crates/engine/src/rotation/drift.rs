@@ -95,7 +95,7 @@ impl Vault {
         Ok(())
     }
 
-    async fn probe_login(
+    pub(super) async fn probe_login(
         &self,
         head: &SecretHead,
         value: &SealedVersion,
@@ -109,7 +109,8 @@ impl Vault {
         let Some((target, connector)) = known else {
             return Ok(Login::Unknown(TroubleKind::Settings.into()));
         };
-        let place = data_place(head, value.version.version);
+        let version = value.version.version;
+        let place = data_place(head, version);
         // A value that does not open cannot be tried; rotating it says why.
         let Ok(value) = Sealer::open(self.sealer(), place, &value.sealed) else {
             return Ok(Login::Unknown(TroubleKind::Credential.into()));
@@ -117,7 +118,7 @@ impl Vault {
         // A value leaves only after its row.
         let now = self.now();
         let extra = AuditExtra {
-            version: Some(head.current_version),
+            version: Some(version),
             target_id: Some(target.id.clone()),
             ..AuditExtra::default()
         };

@@ -8,7 +8,7 @@ use scaivault_core::identity::{Identity, Scope};
 use scaivault_core::ids::{RotationId, RotationPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, ReadError, Record, RecordKind, RotationFilter,
+    AssignmentReads, CommitError, MarkReads, ReadError, Record, RecordKind, RotationFilter,
     RotationPolicyReads, RotationReads, SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy, Strategy, Trigger};
@@ -121,6 +121,7 @@ impl Vault {
         path: &SecretPath,
         policy_id: Option<&RotationPolicyId>,
     ) -> Result<Rotation, VaultError> {
+        self.not_restored().await?;
         let tenant = caller.tenant();
         for _ in 0..RACES_MAX {
             let head = SecretReads::secret_find(&*self.store, tenant, path)
@@ -276,7 +277,9 @@ impl Vault {
         let above = self.fence_above(&head.tenant, &head.path).await;
         let above = above.map_err(|error| CommitError::Unavailable(error.to_string()))?;
         let clock = u64::try_from(now.as_micros()).unwrap_or(0);
-        Ok(clock.max(above))
+        let marks = MarkReads::marks(&*self.store).await;
+        let marks = marks.map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        Ok(clock.max(above).max(marks.fence()))
     }
 
     /// The first number above those, and not above any of a rotation that comes.

@@ -158,6 +158,7 @@ impl Vault {
         template: Map<String, Value>,
         path: Option<&SecretPath>,
     ) -> Result<Rehearsal, VaultError> {
+        self.not_restored().await?;
         let reached = self.reached(caller.tenant(), id).await?;
         let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
         let now = self.now();

@@ -49,6 +49,9 @@ impl Vault {
     /// When the store cannot be read or written. A target that cannot be asked is passed over.
     pub async fn sweeps_run_once(&self) -> Result<usize, VaultError> {
         let mut found = 0;
+        if self.is_reconcile_only().await? {
+            return Ok(0);
+        }
         for tenant in SecretReads::secret_counts(&*self.store).await?.into_keys() {
             let caller = Caller::system(tenant.clone(), WORKER, self.now());
             let rows = TargetReads::target_list(&*self.store, &tenant, None, ROWS_MAX).await?;
@@ -65,6 +68,8 @@ impl Vault {
     }
 
     async fn sweep(&self, caller: &Caller, id: &TargetId) -> Result<Vec<Debt>, VaultError> {
+        // What was made after the backup belongs to nothing that the store knows of.
+        self.not_restored().await?;
         let tenant = caller.tenant();
         let reached = self.reached(tenant, id).await?;
         let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;

@@ -69,6 +69,9 @@ impl Vault {
         busy: &[TargetId],
         limit: usize,
     ) -> Result<Vec<ClaimedRotation>, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Ok(Vec::new());
+        }
         let rows =
             Claims::rotation_claim_at_targets(&*self.store, self.now(), HOLD, busy, limit).await?;
         Ok(rows.into_iter().map(ClaimedRotation).collect())
@@ -88,6 +91,9 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read or written; what was claimed comes free again by itself.
     pub async fn schedule_run_once(&self) -> Result<usize, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Ok(0);
+        }
         let assignments =
             Claims::assignment_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
         let rotations = Claims::rotation_claim(&*self.store, self.now(), HOLD, CLAIM_MAX).await?;
@@ -186,6 +192,7 @@ impl Vault {
     /// Steps in a row while each leads to another at once. The claim is given back by the first
     /// write; from then on the number in each write guards alone.
     pub(super) async fn rotation_steps(&self, mut rotation: Rotation) -> Result<(), StepError> {
+        self.not_restored().await?;
         for _ in 0..STEPS_MAX {
             let now = self.now();
             let observed = self.observe(&rotation).await?;

@@ -1,6 +1,6 @@
 //! Reading a value: decide, fetch, open, audit, and only then answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use scaivault_core::access::{Grant, Permission};
 use scaivault_core::audit::{Action, AuditExtra};
@@ -14,12 +14,16 @@ use scaivault_core::seal::{Place, Sealer};
 use scaivault_core::secret::{Readable, SecretHead, Version};
 use scaivault_core::time::Timestamp;
 
+use super::frame::Frame;
 use super::write::DATA_PLACE_KIND;
 use crate::cache::CurrentSecret;
 use crate::caller::Caller;
 use crate::error::{Missing, VaultError};
 use crate::events::EventDraft;
 use crate::vault::Vault;
+
+/// What an entry of the cache takes beside value and metadata, about.
+const ENTRY_BYTES: usize = 1_500;
 
 /// A value on its way out, with what is said beside it.
 pub struct ReadSecret {
@@ -41,6 +45,16 @@ impl ReadSecret {
     /// The attached rotation policy.
     pub fn rotation_policy_id(&self) -> Option<&str> {
         self.entry.rotation_policy_id.as_deref()
+    }
+
+    /// What stands around the value in an answer; made by `make` when nobody did before.
+    pub fn frame(&self, make: impl FnOnce() -> Option<Frame>) -> Option<&Frame> {
+        let frame = &self.entry.frame;
+        if frame.get().is_none() {
+            // Another who made the same meanwhile is as good.
+            let _ = frame.set(make()?);
+        }
+        frame.get()
     }
 
     /// The value: the JSON object as it was written.
@@ -153,11 +167,14 @@ impl Vault {
             AssignmentReads::assignment_find(&*self.store, grant.tenant(), grant.path())
                 .await?
                 .map(|assignment| assignment.policy_id.as_str().to_owned());
-        let weight = row.sealed.0.len() + 1_000;
+        // Metadata is there twice: in the head, and as text in the frame.
+        let metadata = serde_json::to_string(&head.metadata).map_or(0, |text| text.len());
+        let weight = row.sealed.0.len() + ENTRY_BYTES + 2 * metadata;
         let entry = Arc::new(CurrentSecret {
             head,
             version: row,
             rotation_policy_id,
+            frame: OnceLock::new(),
         });
         if let Some(ticket) = ticket {
             self.caches

@@ -4,7 +4,7 @@
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::{RotationId, RotationPolicyId};
+use scaivault_core::ids::{RotationId, RotationPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
@@ -30,10 +30,15 @@ pub(crate) const DATA_PLACE_KIND: &str = "secret";
 
 /// The place of one version of a secret.
 pub(crate) fn data_place(head: &SecretHead, version: u64) -> Place<'_> {
+    value_place(&head.tenant, &head.path, version)
+}
+
+/// The same by its key: for checking stored values without a vault.
+pub fn value_place<'a>(tenant: &'a TenantId, path: &'a SecretPath, version: u64) -> Place<'a> {
     Place {
-        tenant: &head.tenant,
+        tenant,
         kind: DATA_PLACE_KIND,
-        path: head.path.as_str(),
+        path: path.as_str(),
         version,
         field: "data",
     }

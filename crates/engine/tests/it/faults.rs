@@ -42,6 +42,7 @@ use crate::world::{
 const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::ScheduleProbe, "see drift.rs"),
     (UnitName::ConsumerAck, "see operator.rs"),
+    (UnitName::StoreResume, "see restored.rs"),
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",

@@ -19,6 +19,7 @@ mod owed;
 mod races;
 mod receivers;
 mod rehearsals;
+mod restored;
 mod revocation;
 mod rotation_endings;
 mod secrecy;

@@ -19,7 +19,11 @@ pub(crate) const AT: &str = "db/orders";
 
 /// A secret whose first credential the target accepts, attached to it, read by one consumer.
 pub(crate) async fn attached(rules: Rules) -> World {
-    let w = World::new().await;
+    attached_in(World::new().await, rules).await
+}
+
+/// The same in this world.
+pub(crate) async fn attached_in(w: World, rules: Rules) -> World {
     let data = json!({"username": "app_a", "password": "first", "host": "db"});
     let write = scaivault_engine::SecretWrite {
         data: scaivault_core::plaintext::Plaintext::new(data.to_string().into_bytes()),

@@ -202,6 +202,19 @@ impl World {
         }
     }
 
+    /// The same world, but what is stored is what this file holds.
+    pub(crate) async fn go_on_with(&mut self, file: &std::path::Path) {
+        let store = SqliteStore::open(SqliteOptions::file(file), &*self.entropy).unwrap();
+        let mac = Arc::new(KeyringMac(self.keyring.clone()));
+        store.start_audit(mac).await.unwrap();
+        store.release_claims().await.unwrap();
+        self.sqlite = Arc::new(store);
+        self.script = Arc::new(FaultyStore::new(self.sqlite.clone()));
+        self.watched = Arc::new(WatchedStore::new(self.script.clone()));
+        self.store = Arc::new(FaultyStore::new(self.watched.clone()));
+        self.vault = self.another_vault();
+    }
+
     /// Another vault over the same store: another node, or the next start of this one. It knows
     /// nothing but what is stored.
     pub(crate) fn another_vault(&self) -> Arc<Vault> {

@@ -5,6 +5,7 @@ mod init;
 mod root_key;
 mod serve;
 mod server;
+pub mod store;
 mod verify;
 
 pub use dev::{DevArgs, dev};

@@ -199,7 +199,7 @@ fn row_view(stored: StoredAuditRow) -> wire::AuditRow {
         id: stored.id,
         timestamp: row.timestamp.to_rfc3339_micros(),
         action: row.action.as_str().to_owned(),
-        identity_type: row.identity_type,
+        identity_type: row.identity_type.into_owned(),
         identity_id: row.identity_id,
         secret_path: row.secret_path.map(|path| path.as_str().to_owned()),
         source_ip: row.source_ip,

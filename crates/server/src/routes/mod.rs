@@ -8,6 +8,7 @@ mod campaign_view;
 mod campaigns;
 mod debts;
 mod policies;
+mod reconcile;
 mod rehearse;
 mod rotation_policies;
 mod rotation_rules;
@@ -41,6 +42,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(campaigns::routes())
         .merge(rehearse::routes())
         .merge(debts::routes())
+        .merge(reconcile::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
         .merge(audit::routes())
@@ -61,6 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(campaigns::operations());
     all.extend(rehearse::operations());
     all.extend(debts::operations());
+    all.extend(reconcile::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
     all.extend(audit::operations());

@@ -1,22 +1,27 @@
-//! The answer that carries a value, written around the stored bytes.
+//! The answer that carries a value: the stored bytes, in a frame that is made once for each version
+//! and kept in the cache beside the sealed value.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use scaivault_core::time::Timestamp;
-use scaivault_engine::ReadSecret;
+use scaivault_engine::{Frame, ReadSecret};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::body::json_bytes;
 
+/// The fields up to the value …
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Before<'a> {
     path: &'a str,
     secret_type: &'a str,
     version: u64,
     is_current: bool,
-    data: &'a RawValue,
+}
+
+/// … and those behind it.
+#[derive(Serialize)]
+struct After<'a> {
     metadata: &'a scaivault_core::secret::Metadata,
     created_at: String,
     updated_at: String,
@@ -28,14 +33,32 @@ struct Answer<'a> {
 
 /// 200 with the value; `ETag` is the version, for `If-Match`.
 pub(super) fn secret_value(secret: &ReadSecret) -> Option<Response<Body>> {
+    let value = secret.value().expose();
+    // Sealed as a JSON object, and opened only if not a bit of it has changed since.
+    let is_object = value.first() == Some(&b'{') && value.last() == Some(&b'}');
+    std::str::from_utf8(value).ok().filter(|_| is_object)?;
+    let frame = secret.frame(|| frame(secret))?;
+    let length = frame.before.len() + value.len() + frame.after.len();
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&frame.before);
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(&frame.after);
+    let mut response = json_bytes(StatusCode::OK, bytes);
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", secret.version().version)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Some(response)
+}
+
+fn frame(secret: &ReadSecret) -> Option<Frame> {
     let (head, version) = (secret.head(), secret.version());
-    let data = std::str::from_utf8(secret.value().expose()).ok()?;
-    let answer = Answer {
+    let before = Before {
         path: head.path.as_str(),
         secret_type: head.secret_type.as_str(),
         version: version.version,
         is_current: version.version == head.current_version,
-        data: serde_json::from_str(data).ok()?,
+    };
+    let after = After {
         metadata: &head.metadata,
         created_at: head.created_at.to_rfc3339(),
         updated_at: head.updated_at.to_rfc3339(),
@@ -43,11 +66,14 @@ pub(super) fn secret_value(secret: &ReadSecret) -> Option<Response<Body>> {
         readable_until: version.readable_until.map(Timestamp::to_rfc3339),
         rotation_policy_id: secret.rotation_policy_id(),
     };
-    let mut bytes = Vec::with_capacity(data.len() + 512);
-    serde_json::to_writer(&mut bytes, &answer).ok()?;
-    let mut response = json_bytes(StatusCode::OK, bytes);
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", version.version)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    Some(response)
+    let mut before = serde_json::to_vec(&before).ok()?;
+    // The value is one more field of the one object that both are parts of.
+    before.pop();
+    before.extend_from_slice(b",\"data\":");
+    let mut after = serde_json::to_vec(&after).ok()?;
+    *after.first_mut()? = b',';
+    Some(Frame {
+        before: before.into(),
+        after: after.into(),
+    })
 }

@@ -3,6 +3,8 @@
 //! A secret's path and the operations on it share one URL space: the last segment decides. The
 //! reserved words cannot end a path, so no URL has two meanings.
 
+use std::borrow::Cow;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -65,9 +67,13 @@ enum Target {
 /// whatever is left that is not a path character is refused.
 fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
     let raw = uri.path().strip_prefix(ROOT).unwrap_or_default();
-    let text = percent_decode_str(raw)
-        .decode_utf8()
-        .map_err(|_| Problem::new(ErrorCode::InvalidPath, "a path is plain ASCII"))?;
+    let text = if raw.contains('%') {
+        percent_decode_str(raw)
+            .decode_utf8()
+            .map_err(|_| Problem::new(ErrorCode::InvalidPath, "a path is plain ASCII"))?
+    } else {
+        Cow::Borrowed(raw)
+    };
     let word = |word: &str, target: Target| {
         let rest = text.strip_suffix(word)?.strip_suffix('/')?;
         Some((target, rest))
@@ -122,15 +128,34 @@ async fn dispatch(
     let caller = call.enter(&app, category).await?;
     match (method.as_str(), target) {
         ("GET", Target::Value) => read_value(&app, &caller, &uri, &path).await,
-        ("PUT", Target::Value) => put(&app, &caller, &call.headers, path, body).await,
-        ("DELETE", Target::Value) => delete(&app, &caller, &uri, &path).await,
-        ("GET", Target::Versions) => versions(&app, &caller, &path).await,
-        ("GET", Target::Metadata) => metadata(&app, &caller, &path).await,
-        ("PATCH", Target::Metadata) => patch_metadata(&app, &caller, &path, body).await,
-        ("GET", Target::Consumers) => consumers(&app, &caller, &path).await,
-        ("POST", Target::Rotate) => rotate(&app, &caller, &path).await,
-        ("POST", Target::Ack) => ack(&app, &caller, &path, body).await,
-        ("POST", Target::Undelete) => undelete(&app, &caller, &path).await,
+        // A future of its own: the room all these operations need together would otherwise be
+        // set aside, and moved from layer to layer, for every read.
+        (_, target) => Box::pin(operate(&app, caller, method, uri, call, target, path, body)).await,
+    }
+}
+
+/// Everything but reading a value.
+#[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+async fn operate(
+    app: &App,
+    caller: Caller,
+    method: Method,
+    uri: Uri,
+    call: Call,
+    target: Target,
+    path: SecretPath,
+    body: Body,
+) -> Result<Response, Problem> {
+    match (method.as_str(), target) {
+        ("PUT", Target::Value) => put(app, &caller, &call.headers, path, body).await,
+        ("DELETE", Target::Value) => delete(app, &caller, &uri, &path).await,
+        ("GET", Target::Versions) => versions(app, &caller, &path).await,
+        ("GET", Target::Metadata) => metadata(app, &caller, &path).await,
+        ("PATCH", Target::Metadata) => patch_metadata(app, &caller, &path, body).await,
+        ("GET", Target::Consumers) => consumers(app, &caller, &path).await,
+        ("POST", Target::Rotate) => rotate(app, &caller, &path).await,
+        ("POST", Target::Ack) => ack(app, &caller, &path, body).await,
+        ("POST", Target::Undelete) => undelete(app, &caller, &path).await,
         _ => Err(not_of_a_secret().await),
     }
 }

@@ -54,6 +54,10 @@ async fn ready(State(app): State<Shared>) -> Response {
             errors.insert("database".to_owned(), trouble);
         }
     }
+    // Values are served all the same.
+    if app.vault.was_reconcile_only() {
+        checks.insert("rotation".to_owned(), "reconcile_only".to_owned());
+    }
     let (status, word) = if errors.is_empty() {
         (StatusCode::OK, "ready")
     } else {

@@ -19,7 +19,7 @@ const BEHIND: &str = "SELECT s.place, s.first_seq + s.rows - 1, s.body FROM audi
       AND s.first_seq > coalesce((SELECT upto FROM audit_indexed WHERE chain = $1), 0)
     ORDER BY s.first_seq LIMIT 32";
 
-const EXTEND: &str = "WITH keys AS (
+pub(crate) const EXTEND: &str = "WITH keys AS (
         INSERT INTO audit_key (key_hash, place)
         SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING)
     INSERT INTO audit_indexed (chain, upto) VALUES ($3, $4)

@@ -13,7 +13,7 @@ use crate::step::{Expect, Step, step};
 
 /// Rows a node keeps for the others. Who comes later than that forgets everything.
 const KEPT: u64 = 20_000;
-/// One transaction in so many removes what is too old.
+/// After so many transactions the next one that tells something removes what is too old.
 const PRUNE_EVERY: u64 = 1_024;
 
 /// Where a change is told, to whom it may concern.
@@ -21,13 +21,31 @@ pub(crate) const NEWS: &str = "NOTIFY scaivault_changes";
 pub(crate) const LISTEN: &str = "LISTEN scaivault_changes";
 
 /// Everything after these numbers, by chain. One statement, so one look.
-pub(crate) const LOOK: &str = "SELECT h.chain, h.batch, h.pruned, c.maker, c.changes
+pub(crate) const LOOK: &str = "SELECT h.chain, h.batch, h.pruned, c.maker, c.changes,
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
     FROM store_head h
     LEFT JOIN unnest($1::text[], $2::bigint[]) AS seen (chain, batch) ON seen.chain = h.chain
     LEFT JOIN store_change c ON c.chain = h.chain AND c.batch > seen.batch";
 
-/// Tells what the transaction that moves the head to `next` changed.
-pub(crate) fn tell(next: &Head, maker: &str, changes: &Changes) -> Result<Vec<Step>, ReadError> {
+/// The database's time, as in the last column of [`LOOK`], in µs.
+pub(crate) const TIME: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+/// Where that column is.
+const LOOK_TIME: usize = 5;
+
+/// The database's time in the answer to a look.
+pub(crate) fn time_of(rows: &[Row]) -> Read<Option<i64>> {
+    rows.first().map(|row| get(row, LOOK_TIME)).transpose()
+}
+
+/// Tells what the transaction that moves the head to `next` changed. `pruned` is the number at
+/// which what is too old was removed last.
+pub(crate) fn tell(
+    next: &Head,
+    maker: &str,
+    changes: &Changes,
+    pruned: &mut u64,
+) -> Result<Vec<Step>, ReadError> {
     let document = serde_json::to_string(changes)
         .map_err(|error| ReadError::Unavailable(error.to_string()))?;
     let mut steps = vec![step!(
@@ -38,7 +56,8 @@ pub(crate) fn tell(next: &Head, maker: &str, changes: &Changes) -> Result<Vec<St
         maker.to_owned(),
         document,
     )];
-    if next.batch % PRUNE_EVERY == 0 {
+    if next.batch >= *pruned + PRUNE_EVERY {
+        *pruned = next.batch;
         steps.extend(prune(next));
     }
     Ok(steps)

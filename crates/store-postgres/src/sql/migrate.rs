@@ -47,6 +47,24 @@ pub(crate) async fn migrate(conn: &Conn) -> Result<(), OpenError> {
     done
 }
 
+/// That the schema is one this program reads, without changing it.
+pub(crate) async fn look(conn: &Conn) -> Result<(), OpenError> {
+    let there = "SELECT to_regclass('schema_revision') IS NOT NULL";
+    let rows = conn.query(there, &[]).await.map_err(failed)?;
+    let (mut found, mut needs) = (0, 0);
+    if rows.first().is_some_and(|row| row.get(0)) {
+        let sql = "SELECT coalesce(max(revision), 0), coalesce(max(needs), 0) FROM schema_revision";
+        let rows = conn.query(sql, &[]).await.map_err(failed)?;
+        (found, needs) = rows.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
+    }
+    let known = known();
+    match (needs > known, found < known) {
+        (true, _) => Err(OpenError::Newer { found, known }),
+        (_, true) => Err(OpenError::Older { found, known }),
+        _ => Ok(()),
+    }
+}
+
 async fn inside(conn: &Conn) -> Result<(), OpenError> {
     conn.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await

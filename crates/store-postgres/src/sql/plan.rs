@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::event::EventRow;
 use super::{
-    access, assignment, consumer, delivery, event, keyring, receiver, rotation, rotation_policy,
-    run, secret, target, token, version,
+    access, assignment, consumer, delivery, event, keyring, marks, receiver, rotation,
+    rotation_policy, run, secret, target, token, version,
 };
 use crate::step::Step;
 
@@ -64,6 +64,7 @@ impl Plan {
             } => self.steps.push(assignment::wake(tenant, policy_id, *at)),
             Op::BufferTrim { receiver, keep } => self.steps.push(delivery::trim(receiver, *keep)),
             Op::EventsPrune { before } => self.steps.push(event::prune(*before)),
+            Op::Mark(marks) => self.steps.extend(marks::put(marks)),
         }
         Ok(())
     }

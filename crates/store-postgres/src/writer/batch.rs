@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     pub(super) node: String,
     /// This process among those that tell changes.
     maker: String,
+    /// The transaction that removed old changes last.
+    pruned: u64,
     /// `None` after a failure, until the next transaction.
     pub(super) conn: Option<Conn>,
     /// Gives places in the trail out.
@@ -70,6 +72,7 @@ impl Writer {
             connector,
             node,
             maker,
+            pruned: 0,
             conn: Some(conn),
             places: None,
             head,
@@ -294,7 +297,7 @@ impl Writer {
         }
         let told = !rest.changes.is_empty();
         if told {
-            let telling = change::tell(&next, &self.maker, &rest.changes);
+            let telling = change::tell(&next, &self.maker, &rest.changes, &mut self.pruned);
             steps.extend(telling.map_err(|error| Failure::refused(error.to_string()))?);
         }
         if steps.is_empty() {

@@ -13,3 +13,4 @@ mod order;
 mod proxy;
 mod restart;
 mod trail;
+mod transfer;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use scaivault_core::audit::AuditFilter;
 use scaivault_core::identity::Identity;
 use scaivault_core::path::SecretPath;
@@ -55,7 +56,7 @@ struct Named<'a> {
 
 /// The keys of a line; none for a line that does not decode (the verifier names it).
 pub fn row_keys(line: &[u8]) -> impl Iterator<Item = i64> {
-    let named: Option<Named<'_>> = serde_json::from_slice(line).ok();
+    let named = plain(line).or_else(|| serde_json::from_slice(line).ok());
     let (identity, path) = named.map_or((None, None), |named| {
         let identity = identity_key(&named.tenant_id, &named.identity_id);
         let path = named
@@ -64,4 +65,67 @@ pub fn row_keys(line: &[u8]) -> impl Iterator<Item = i64> {
         (Some(identity), path)
     });
     identity.into_iter().chain(path)
+}
+
+/// The names, cut out of a line in which nothing of them is escaped. A quotation mark within a text
+/// always has a backslash before it, so `"tenant_id":"` is nowhere but where that field begins.
+fn plain(line: &[u8]) -> Option<Named<'_>> {
+    let (tenant_id, rest) = cut(line, b"\"tenant_id\":\"")?;
+    let (identity_id, rest) = cut(rest, b"\"identity_id\":\"")?;
+    let secret_path = match memmem::find(rest, PATH_FIELD) {
+        Some(at) => Some(cut(&rest[at..], PATH_FIELD)?.0.into()),
+        None => None,
+    };
+    Some(Named {
+        tenant_id: tenant_id.into(),
+        identity_id: identity_id.into(),
+        secret_path,
+    })
+}
+
+const PATH_FIELD: &[u8] = b"\"secret_path\":\"";
+
+/// The text of the field that begins so, and what follows it. `None` as well when it has escapes.
+fn cut<'a>(line: &'a [u8], field: &[u8]) -> Option<(&'a str, &'a [u8])> {
+    let rest = &line[memmem::find(line, field)? + field.len()..];
+    let end = memchr::memchr2(b'"', b'\\', rest)?;
+    let text = std::str::from_utf8(&rest[..end]).ok()?;
+    (rest[end] == b'"').then_some((text, &rest[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_decoding(line: &str) -> Vec<i64> {
+        let named: Option<Named<'_>> = serde_json::from_str(line).ok();
+        named.map_or_else(Vec::new, |named| {
+            let path = named.secret_path.as_deref();
+            let path = path.map(|path| path_key(&named.tenant_id, path));
+            let identity = identity_key(&named.tenant_id, &named.identity_id);
+            std::iter::once(identity).chain(path).collect()
+        })
+    }
+
+    #[test]
+    fn keys_are_those_of_the_decoded_line() {
+        let bait = r#"x\",\"secret_path\":\"app/other\",\"tenant_id\":\"tnt_b"#;
+        let lines = [
+            r#"{"id":"log_1","timestamp":1,"tenant_id":"tnt_a","action":"read","identity_type":"user","identity_id":"user:a","secret_path":"app/db","success":true}"#.to_owned(),
+            r#"{"id":"log_1","tenant_id":"tnt_a","identity_id":"user:a","success":true}"#.to_owned(),
+            r#"{"id":"log_1","tenant_id":"tnt_a","identity_id":"user:a\"b\\","secret_path":"app/db"}"#.to_owned(),
+            format!(r#"{{"id":"log_1","tenant_id":"tnt_a","identity_id":"user:a","user_agent":"{bait}"}}"#),
+            format!(r#"{{"id":"log_1","tenant_id":"tnt_a","identity_id":"{bait}","secret_path":"app/db"}}"#),
+        ];
+        for line in lines {
+            let expect = by_decoding(&line);
+            assert!(!expect.is_empty(), "{line}");
+            assert_eq!(
+                row_keys(line.as_bytes()).collect::<Vec<_>>(),
+                expect,
+                "{line}"
+            );
+        }
+        assert_eq!(row_keys(b"{\"id\":\"log_1").count(), 0);
+    }
 }

@@ -5,8 +5,8 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, policy,
-    rotation, rotation_policy, secret, subscription, target, token, version, webhook,
+    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, meta,
+    policy, rotation, rotation_policy, secret, subscription, target, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -46,7 +46,8 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         | Op::FanOutAdvance { .. }
         | Op::AssignmentsWake { .. }
         | Op::BufferTrim { .. }
-        | Op::EventsPrune { .. } => Ok(String::new()),
+        | Op::EventsPrune { .. }
+        | Op::Mark(_) => Ok(String::new()),
     }
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn apply(
             memory.prune = event::prune(conn, *before, memory.prune)?;
             Ok(())
         }
+        Op::Mark(marks) => Ok(meta::put_marks(conn, marks)?),
     }
 }
 

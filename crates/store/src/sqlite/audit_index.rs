@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
+use super::audit_past::AUDIT_PAST;
 use super::meta;
 use super::row::{int, uint};
+use super::transfer::number;
 use crate::audit::row_keys;
 use crate::refusal::Refusal;
 
 /// Indexes further segments, up to about `rows_max` rows; returns the row the index now reaches.
 pub(crate) fn extend(conn: &Connection, chain: &str, rows_max: u64) -> Result<u64, Refusal> {
     let mut upto = meta::read(conn, meta::AUDIT_INDEXED)?;
+    // By the place in the trail, which begins behind what was copied in.
+    let past = number(conn, AUDIT_PAST)?;
     let mut statement = conn.prepare_cached(
         "SELECT first_seq, rows, body FROM audit_segment
          WHERE chain = ?1 AND first_seq > ?2 ORDER BY first_seq",
@@ -31,7 +35,7 @@ pub(crate) fn extend(conn: &Connection, chain: &str, rows_max: u64) -> Result<u6
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
         {
-            keys.extend(row_keys(line).map(|key| (key, first_seq)));
+            keys.extend(row_keys(line).map(|key| (key, first_seq + past)));
         }
         upto = uint(first_seq) + count.saturating_sub(1);
         rows += count;

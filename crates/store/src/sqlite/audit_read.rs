@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use scaivault_core::audit::{AuditFilter, StoredAuditRow};
 use scaivault_core::ports::{AuditPage, AuditSummary};
 
+use super::audit_past::AUDIT_PAST;
 use super::row::{Read, int, uint, undecodable, unreadable};
 use super::{head, meta};
 use crate::audit::{Sieve, filter_key, row_id};
@@ -15,7 +16,11 @@ const LOOKS_MAX: u64 = 200_000;
 const SLICE_LOOKS: u64 = 50_000;
 
 const TABLE: &str = "audit_segment";
-const COLUMNS: &str = "s.chain, s.first_seq, s.rows, s.first_at, s.last_at, s.body";
+
+/// A segment of the store's own chain; `?3` is the place its chain begins behind.
+const OWN: &str = "s.chain, s.first_seq, s.first_seq + ?3, s.first_at, s.last_at, s.body";
+/// A segment that came with a copy.
+const PAST: &str = "s.chain, s.first_seq, s.place, s.first_at, s.last_at, s.body";
 
 /// A page of rows below `below`.
 pub(crate) fn query(
@@ -88,33 +93,54 @@ fn scan(
     };
     let key = filter_key(filter);
     let indexed = meta::read(&snapshot, meta::AUDIT_INDEXED)?;
+    let past = meta::read(&snapshot, AUDIT_PAST)?;
     let below = below.unwrap_or(u64::MAX);
     let mut scan = Scan {
-        chain: &head.chain,
         sieve: Sieve::new(filter),
         below,
         looks,
         take,
     };
-    let tail_from = if key.is_some() { indexed } else { 0 };
+    // Places of the own chain are those in the chain, behind all that was copied in.
+    let (below, past) = (int(below), int(past));
+    let tail_from = if key.is_some() { int(indexed) } else { 0 };
     let tail = format!(
-        "SELECT {COLUMNS} FROM audit_segment s
-         WHERE s.chain = ?1 AND s.first_seq < ?2 AND s.first_seq > ?3 ORDER BY s.first_seq DESC"
+        "SELECT {OWN} FROM audit_segment s
+         WHERE s.chain = ?1 AND s.first_seq < ?2 - ?3 AND s.first_seq > ?4
+         ORDER BY s.first_seq DESC"
     );
-    let params = (&head.chain, int(below), int(tail_from));
-    let mut rest = scan.walk(&snapshot, &tail, params)?;
-    if let Some(key) = key.filter(|_| rest == Rest::None) {
-        let found = format!(
-            "SELECT {COLUMNS} FROM audit_key k
-             CROSS JOIN audit_segment s ON s.chain = ?1 AND s.first_seq = k.first_seq
-             WHERE k.key_hash = ?4 AND k.first_seq < ?2 AND k.first_seq <= ?3
-             ORDER BY k.first_seq DESC"
-        );
-        rest = scan.walk(
-            &snapshot,
-            &found,
-            (&head.chain, int(below), int(indexed), key),
-        )?;
+    let mut rest = scan.walk(&snapshot, &tail, (&head.chain, below, past, tail_from))?;
+    match key {
+        Some(key) => {
+            let found = format!(
+                "SELECT {OWN} FROM audit_key k
+                 CROSS JOIN audit_segment s ON s.chain = ?1 AND s.first_seq = k.first_seq - ?3
+                 WHERE k.key_hash = ?5 AND k.first_seq < ?2 AND k.first_seq > ?3
+                   AND k.first_seq <= ?3 + ?4
+                 ORDER BY k.first_seq DESC"
+            );
+            if rest == Rest::None {
+                let params = (&head.chain, below, past, int(indexed), key);
+                rest = scan.walk(&snapshot, &found, params)?;
+            }
+            let found = format!(
+                "SELECT {PAST} FROM audit_key k
+                 CROSS JOIN audit_segment s ON s.place = k.first_seq
+                 WHERE k.key_hash = ?3 AND k.first_seq < ?1 AND k.first_seq <= ?2
+                 ORDER BY k.first_seq DESC"
+            );
+            if rest == Rest::None && past > 0 {
+                rest = scan.walk(&snapshot, &found, (below, past, key))?;
+            }
+        }
+        None if rest == Rest::None && past > 0 => {
+            let found = format!(
+                "SELECT {PAST} FROM audit_segment s
+                 WHERE s.place IS NOT NULL AND s.place < ?1 ORDER BY s.place DESC"
+            );
+            rest = scan.walk(&snapshot, &found, [below])?;
+        }
+        None => {}
     }
     snapshot.finish().map_err(unreadable)?;
     Ok(match rest {
@@ -124,7 +150,6 @@ fn scan(
 }
 
 struct Scan<'a> {
-    chain: &'a str,
     sieve: Sieve<'a>,
     below: u64,
     looks: u64,
@@ -147,25 +172,27 @@ impl Scan<'_> {
         let mut found = statement.query(params).map_err(unreadable)?;
         while let Some(row) = found.next().map_err(unreadable)? {
             let first_seq = uint(row.get(1).map_err(unreadable)?);
+            let place = uint(row.get(2).map_err(unreadable)?);
             if self.looks == 0 {
                 return Ok(Rest::Below(self.below));
             }
-            if !self.segment(row, first_seq)? {
+            if !self.segment(row, first_seq, place)? {
                 return Ok(Rest::Declined);
             }
-            self.below = first_seq;
+            self.below = place;
         }
         Ok(Rest::None)
     }
 
     /// Looks at one segment's rows; `false` when one was declined.
-    fn segment(&mut self, row: &Row<'_>, first_seq: u64) -> Read<bool> {
+    fn segment(&mut self, row: &Row<'_>, first_seq: u64, place: u64) -> Read<bool> {
         let time = |at| row.get::<_, i64>(at).map_err(unreadable);
         self.looks -= 1;
         if !self.sieve.times(time(3)?, time(4)?) {
             return Ok(true);
         }
         let bad = || undecodable(TABLE, "body", row, 0);
+        let chain: String = row.get(0).map_err(unreadable)?;
         let body = row
             .get_ref(5)
             .map_err(unreadable)?
@@ -178,7 +205,7 @@ impl Scan<'_> {
             .collect();
         self.looks = self.looks.saturating_sub(lines.len() as u64);
         for (at, line) in lines.into_iter().enumerate().rev() {
-            let seq = first_seq + at as u64;
+            let seq = place + at as u64;
             if seq >= self.below {
                 continue;
             }
@@ -186,7 +213,7 @@ impl Scan<'_> {
                 continue;
             };
             let stored = StoredAuditRow {
-                id: row_id(self.chain, seq),
+                id: row_id(&chain, first_seq + at as u64),
                 seq,
                 row,
             };

@@ -76,17 +76,30 @@ pub(crate) fn first_after(conn: &Connection, chain: &str, seq: u64) -> Read<Opti
     Ok(super::row::number(conn, sql, (chain, int(seq)))?.map(uint))
 }
 
-/// A segment of another chain than this, if there is one: its chain's name and first row.
+/// A segment of a chain that is neither this nor one that came with a copy, if there is one: its
+/// chain's name and first row. The chains that are there are stepped through, not their segments.
 pub(crate) fn foreign(conn: &Connection, chain: &str) -> Read<Option<(String, u64)>> {
     let make = |row: &Row<'_>| {
         let first = row.get(1).map_err(unreadable)?;
         Ok((row.get(0).map_err(unreadable)?, uint(first)))
     };
-    for side in ["chain < ?1", "chain > ?1"] {
-        let sql = format!("SELECT chain, first_seq FROM audit_segment WHERE {side} LIMIT 1");
-        if let Some(found) = rows(conn, &sql, [chain], make)?.pop() {
+    let known: Vec<String> = super::audit_past::heads(conn)?
+        .into_iter()
+        .map(|head| head.chain)
+        .collect();
+    let mut side = "chain >= ?1";
+    let mut after = String::new();
+    loop {
+        let sql = format!(
+            "SELECT chain, first_seq FROM audit_segment WHERE {side}
+             ORDER BY chain, first_seq LIMIT 1"
+        );
+        let Some(found) = rows(conn, &sql, [&after], make)?.pop() else {
+            return Ok(None);
+        };
+        if found.0 != chain && !known.contains(&found.0) {
             return Ok(Some(found));
         }
+        (side, after) = ("chain > ?1", found.0);
     }
-    Ok(None)
 }

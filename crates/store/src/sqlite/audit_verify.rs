@@ -8,16 +8,18 @@ use rusqlite::Connection;
 use scaivault_core::audit::AuditReport;
 use scaivault_core::ports::ReadError;
 
+use super::audit_past;
 use super::audit_segment::{COLUMNS, first_after, foreign, segment};
 use super::head::{self, Head};
 use super::row::{Read, int, unreadable};
-use crate::audit::{Verifier, Walk};
+use crate::audit::{Hash, Verifier, Walk, genesis, link};
 use crate::chain_mac::ChainMac;
 
 /// Segments read at a time.
 const SLICE: i64 = 64;
 
-/// Verifies the whole chain. Without `mac`, hashes only.
+/// Verifies the store's own chain and those that came with a copy. Without `mac`, hashes only. Of
+/// several chains, the head told is a hash over their heads in the order of their names.
 pub(crate) fn verify(conn: &Connection, mac: Option<&dyn ChainMac>) -> Read<AuditReport> {
     let Some(start) = start(conn)? else {
         return Err(ReadError::Undecodable {
@@ -26,43 +28,75 @@ pub(crate) fn verify(conn: &Connection, mac: Option<&dyn ChainMac>) -> Read<Audi
             row: "1".to_owned(),
         });
     };
-    let head = &start.head;
+    let single = start.heads.len() == 1;
+    let mut all: Hash = genesis("all chains");
+    let mut whole = AuditReport {
+        rows: 0,
+        head: String::new(),
+        first_bad: None,
+    };
+    for (head, beyond) in &start.heads {
+        let report = chain(conn, head, *beyond, mac)?;
+        whole.rows += report.rows;
+        all = link(&all, report.head.as_bytes());
+        whole.head = match single {
+            true => report.head,
+            false => all.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        whole.first_bad = whole.first_bad.or(report.first_bad);
+    }
+    if let Some((chain, seq)) = start.foreign.filter(|_| whole.first_bad.is_none()) {
+        let mut verifier = Verifier::new(chain.clone(), None);
+        let _ = verifier.refuse_foreign(&chain, seq);
+        whole.first_bad = verifier.report().first_bad;
+    }
+    tracing::debug!(whole = whole.first_bad.is_none(), "audit chains verified");
+    Ok(whole)
+}
+
+fn chain(
+    conn: &Connection,
+    head: &Head,
+    beyond: Option<u64>,
+    mac: Option<&dyn ChainMac>,
+) -> Read<AuditReport> {
     let mut verifier = Verifier::new(head.chain.clone(), mac);
     let mut walk = walk_to(conn, head, &mut verifier)?;
     if walk.is_continue() {
         walk = verifier.end(head.first_seq, head.last_seq, &head.head, &head.mac);
     }
-    if walk.is_continue() {
-        // Rows the store does not know of: behind its end, or in a chain that is not its own.
-        if let Some(seq) = start.beyond {
-            walk = verifier.refuse(seq, "inserted");
-        } else if let Some((chain, seq)) = start.foreign {
-            walk = verifier.refuse_foreign(&chain, seq);
-        }
+    // Rows the store does not know of, behind the chain's end.
+    if walk.is_continue()
+        && let Some(seq) = beyond
+    {
+        let _ = verifier.refuse(seq, "inserted");
     }
-    tracing::debug!(whole = walk.is_continue(), "audit chain verified");
     Ok(verifier.report())
 }
 
 struct Start {
-    head: Head,
-    beyond: Option<u64>,
+    /// By name, with what begins behind the end.
+    heads: Vec<(Head, Option<u64>)>,
+    /// A segment of a chain that is none of these.
     foreign: Option<(String, u64)>,
 }
 
 fn start(conn: &Connection) -> Read<Option<Start>> {
     let snapshot = conn.unchecked_transaction().map_err(unreadable)?;
-    let Some(head) = head::read(&snapshot)? else {
+    let Some(own) = head::read(&snapshot)? else {
         return Ok(None);
     };
-    let beyond = first_after(&snapshot, &head.chain, head.last_seq)?;
-    let foreign = foreign(&snapshot, &head.chain)?;
+    let foreign = foreign(&snapshot, &own.chain)?;
+    let mut all = audit_past::heads(&snapshot)?;
+    all.push(own);
+    all.sort_unstable_by(|a, b| a.chain.cmp(&b.chain));
+    let mut heads = Vec::with_capacity(all.len());
+    for head in all {
+        let beyond = first_after(&snapshot, &head.chain, head.last_seq)?;
+        heads.push((head, beyond));
+    }
     snapshot.finish().map_err(unreadable)?;
-    Ok(Some(Start {
-        head,
-        beyond,
-        foreign,
-    }))
+    Ok(Some(Start { heads, foreign }))
 }
 
 fn walk_to(conn: &Connection, head: &Head, verifier: &mut Verifier<'_>) -> Read<Walk> {

@@ -12,9 +12,6 @@ use rusqlite::{Connection, OpenFlags};
 /// offline verification) ever holds one, and briefly.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// The log is cut back to this many bytes when it begins anew.
-const WAL_BYTES_KEPT: i64 = 64 << 20;
-
 /// How durable the writer's commits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
@@ -51,7 +48,6 @@ pub(crate) fn writer(
     conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     conn.pragma_update(None, "cache_size", -32_768)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
-    conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
     if let Some(bytes) = max_bytes {
         let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page;
@@ -69,11 +65,34 @@ pub(crate) fn writer(
     Ok((conn, log_pages))
 }
 
+/// The log is cut back to this many pages when it begins anew.
+pub(crate) fn keep_log(conn: &Connection, pages: i32) -> rusqlite::Result<()> {
+    let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let bytes = i64::from(pages) * page;
+    conn.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))
+}
+
 /// A connection that can only read.
 pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     prepare_reader(&conn)?;
+    Ok(conn)
+}
+
+/// Whether a read failed because a change that was cut short must be taken back first, which a
+/// connection that can only read may not do.
+pub(crate) fn needs_rollback(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|found| found.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+}
+
+/// A connection whose first read takes back a change that was cut short. It changes nothing else.
+pub(crate) fn recovering(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    guard(&conn)?;
     Ok(conn)
 }
 

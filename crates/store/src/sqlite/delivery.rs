@@ -99,14 +99,18 @@ pub(crate) fn delete(conn: &Connection, delivery: &Delivery) -> Result<(), Refus
 }
 
 /// A row's places in the queues, as they are stored.
-struct Queued {
+pub(crate) struct Queued {
     row: i64,
     receiver: String,
     position: i64,
     free_at: Option<i64>,
 }
 
-fn find_queued(conn: &Connection, tenant: &str, id: &str) -> rusqlite::Result<Option<Queued>> {
+pub(crate) fn find_queued(
+    conn: &Connection,
+    tenant: &str,
+    id: &str,
+) -> rusqlite::Result<Option<Queued>> {
     conn.prepare_cached(
         "SELECT row_id, receiver, event_position, max(due_at, coalesce(claimed_until, due_at))
          FROM delivery WHERE tenant = ?1 AND id = ?2",
@@ -123,7 +127,7 @@ fn find_queued(conn: &Connection, tenant: &str, id: &str) -> rusqlite::Result<Op
 }
 
 impl Queued {
-    fn leave(&self, conn: &Connection) -> Result<(), Refusal> {
+    pub(crate) fn leave(&self, conn: &Connection) -> Result<(), Refusal> {
         let Some(free_at) = self.free_at else {
             return Ok(());
         };

@@ -2,8 +2,11 @@
 
 use rusqlite::Connection;
 
-use super::row::{Read, int, number, uint};
+use super::row::{Read, int, number, uint, unreadable};
+use super::transfer::{RESTORED_AT, RESUMED_AT, number as stored, set_number};
 use crate::refusal::Refusal;
+use scaivault_core::ports::StoreMarks;
+use scaivault_core::time::Timestamp;
 
 /// The mark in the outbox: events up to it were fanned out.
 pub(crate) const FAN_OUT: &str = "fan_out";
@@ -27,4 +30,26 @@ pub(crate) fn advance(conn: &Connection, name: &str, from: u64, to: u64) -> Resu
         .prepare_cached("UPDATE meta SET value = ?3 WHERE name = ?1 AND value = ?2")?
         .execute((name, int(from), int(to)))?;
     Ok(changed == 1)
+}
+
+/// What a restore left. 0 stands for none.
+pub(crate) fn marks(conn: &Connection) -> Read<StoreMarks> {
+    let time = |name| {
+        let at = stored(conn, name).map_err(unreadable)?;
+        Ok((at != 0).then(|| Timestamp::from_micros(at)))
+    };
+    Ok(StoreMarks {
+        restored_at: time(RESTORED_AT)?,
+        resumed_at: time(RESUMED_AT)?,
+    })
+}
+
+pub(crate) fn put_marks(conn: &Connection, marks: &StoreMarks) -> rusqlite::Result<()> {
+    for (name, at) in [
+        (RESTORED_AT, marks.restored_at),
+        (RESUMED_AT, marks.resumed_at),
+    ] {
+        set_number(conn, name, at.map_or(0, Timestamp::as_micros))?;
+    }
+    Ok(())
 }

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_figures.sql"),
     include_str!("migrations/0005_guards.sql"),
     include_str!("migrations/0006_debts.sql"),
+    include_str!("migrations/0007_past_chains.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

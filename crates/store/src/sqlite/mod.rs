@@ -7,6 +7,7 @@
 pub(crate) mod apply;
 pub(crate) mod assignment;
 pub(crate) mod audit_index;
+pub(crate) mod audit_past;
 pub(crate) mod audit_read;
 pub(crate) mod audit_segment;
 pub(crate) mod audit_verify;
@@ -33,5 +34,6 @@ pub(crate) mod secret;
 pub(crate) mod subscription;
 pub(crate) mod target;
 pub(crate) mod token;
+pub(crate) mod transfer;
 pub(crate) mod version;
 pub(crate) mod webhook;

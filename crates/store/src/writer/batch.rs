@@ -29,11 +29,21 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) max_bytes: Option<u64>,
+    /// Pages of the log that make a checkpoint worth its syncs.
+    pub(crate) checkpoint_pages: i32,
 }
 
 impl Source {
     pub(crate) fn open(&self) -> rusqlite::Result<(Connection, Arc<AtomicI32>)> {
-        connect::writer(&self.path, self.durability, self.max_bytes)
+        let opened = connect::writer(&self.path, self.durability, self.max_bytes)?;
+        connect::keep_log(&opened.0, self.restart_pages())?;
+        Ok(opened)
+    }
+
+    /// Pages past which readers are waited for, so that the log can begin anew. Below that it
+    /// begins anew whenever no read is under way for an instant.
+    pub(super) fn restart_pages(&self) -> i32 {
+        self.checkpoint_pages.saturating_mul(4)
     }
 }
 
@@ -66,6 +76,7 @@ impl Writer {
         head: Head,
         indexed: u64,
     ) -> Self {
+        let checkpoint_at = source.checkpoint_pages;
         Self {
             shared,
             source,
@@ -77,7 +88,7 @@ impl Writer {
             doubtful: false,
             indexed,
             index_not_before: 0,
-            checkpoint_at: super::thread::CHECKPOINT_PAGES,
+            checkpoint_at,
         }
     }
 

@@ -8,6 +8,7 @@ mod answer;
 mod batch;
 #[cfg(test)]
 mod fault;
+mod gather;
 mod ledger;
 mod queue;
 mod settle;

@@ -13,6 +13,7 @@ use scaivault_core::ports::CommitError;
 
 use super::Memory;
 use super::answer::{Outcome, Reply};
+use super::gather::Wait;
 use crate::chain_mac::ChainMac;
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
@@ -35,7 +36,10 @@ struct Entry {
 /// What comes next for the writer.
 pub(crate) enum Taken {
     /// Something to commit.
-    Batch,
+    Batch {
+        /// It is less than was waited for.
+        in_vain: bool,
+    },
     /// Nothing came for a while.
     Idle,
     /// The store is being dropped and everything was taken.
@@ -121,20 +125,22 @@ impl Shared {
 
     /// Takes the next batch into `works`, and its callers into the flight.
     ///
-    /// `gather` waits that long for so many entries, `idle` that long for any.
+    /// `gather` waits for several entries, `idle` that long for any.
     pub(crate) fn take(
         &self,
         works: &mut Vec<Work>,
         max: usize,
-        gather: Option<(usize, Duration)>,
+        gather: Option<Wait>,
         idle: Option<Duration>,
     ) -> Taken {
         let mut queue = self.queue.lock();
-        if let Some((wanted, patience)) = gather {
+        let mut in_vain = false;
+        if let Some(Wait { wanted, patience }) = gather {
             let until = Instant::now() + patience;
             while queue.entries.len() < wanted && !queue.closed {
                 queue.wanted = Some(wanted);
                 if self.wake.wait_until(&mut queue, until).timed_out() {
+                    in_vain = queue.entries.len() < wanted;
                     break;
                 }
             }
@@ -161,7 +167,7 @@ impl Shared {
             works.push(entry.work);
             flight.push(entry.reply);
         }
-        Taken::Batch
+        Taken::Batch { in_vain }
     }
 
     /// Answers the batch in flight, in its order.

@@ -154,6 +154,20 @@ impl Writer {
         Ok(())
     }
 
+    /// What a process that was killed left in the log may not be synced, though whoever reads sees
+    /// it. It is, once a further write was synced. When the disk refuses that, nothing is
+    /// committed before one went through.
+    pub(crate) fn confirm(&mut self) {
+        match self.probe() {
+            Ok(()) => {}
+            Err(text) => {
+                tracing::error!(error = %text, "the store was opened, but does not write");
+                *self.shared.trouble.lock() = Some(text);
+                self.doubtful = true;
+            }
+        }
+    }
+
     /// A durable write of nothing but the head row's number.
     fn probe(&mut self) -> Result<(), String> {
         let Some(conn) = &self.conn else {

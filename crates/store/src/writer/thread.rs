@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use scaivault_core::ports::CommitError;
 
 use super::batch::{Writer, run};
+use super::gather::{Done, Gather};
 use super::queue::{Taken, Work};
 use super::settle::{Failure, roll_back};
 use crate::refusal::Refusal;
@@ -15,11 +16,6 @@ use crate::sqlite::audit_index;
 
 /// Units of one transaction, at most.
 const BATCH_MAX: usize = 1_024;
-/// Pages of the log that make a checkpoint worth its syncs: 16 MiB.
-pub(super) const CHECKPOINT_PAGES: i32 = 4_096;
-/// Pages past which readers are waited for, so that the log can begin anew: 64 MiB. Below that
-/// it begins anew whenever no read is under way for an instant.
-const RESTART_PAGES: i32 = 16_384;
 /// The index is extended when the queue was empty for this long …
 const IDLE: Duration = Duration::from_millis(20);
 /// … and at least so many rows are missing from it: below that, reading them is cheaper.
@@ -28,24 +24,27 @@ const INDEX_LAG_MIN: u64 = 2_000;
 const INDEX_LAG_MAX: u64 = 500_000;
 const INDEX_ROWS_IDLE: u64 = 5_000;
 const INDEX_ROWS_FORCED: u64 = 4_000;
-/// The longest wait for the callers of the last batch to come again, and its share of the time
-/// that batch took.
-const GATHER_MAX: Duration = Duration::from_micros(400);
-const GATHER_SHARE: u32 = 8;
 
 impl Writer {
     /// Runs until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         let mut works = Vec::with_capacity(BATCH_MAX);
-        let mut gather = None;
+        let (mut gather, mut wait) = (Gather::default(), None);
         loop {
             let idle = self.index_wants(INDEX_LAG_MIN).then_some(IDLE);
             let shared = std::sync::Arc::clone(&self.shared);
-            match shared.take(&mut works, BATCH_MAX, gather.take(), idle) {
+            match shared.take(&mut works, BATCH_MAX, wait.take(), idle) {
                 Taken::Closed => return,
                 Taken::Idle => self.tidy(|writer| writer.extend_index(INDEX_ROWS_IDLE)),
-                Taken::Batch => {
-                    gather = self.serve(&mut works);
+                Taken::Batch { in_vain } => {
+                    let (units, started) = (works.len(), Instant::now());
+                    self.serve(&mut works);
+                    wait = gather.after(Done {
+                        units,
+                        arrived: shared.queue_len(),
+                        took: started.elapsed(),
+                        in_vain,
+                    });
                     self.tidy(|writer| {
                         if writer.index_wants(INDEX_LAG_MAX) {
                             writer.extend_index(INDEX_ROWS_FORCED);
@@ -65,12 +64,9 @@ impl Writer {
         }
     }
 
-    /// Commits and answers. A lone unit is followed by the next at once; after a fuller batch it
-    /// pays to wait a moment, as its callers come again together: otherwise the first of them
-    /// would have a transaction of its own, and all others the next.
-    fn serve(&mut self, works: &mut Vec<Work>) -> Option<(usize, Duration)> {
+    /// Commits and answers.
+    fn serve(&mut self, works: &mut Vec<Work>) {
         let count = works.len();
-        let started = Instant::now();
         match catch_unwind(AssertUnwindSafe(|| self.commit_batch(works))) {
             Ok(outcomes) => self.shared.answer(outcomes.into_iter()),
             Err(_) => {
@@ -82,8 +78,6 @@ impl Writer {
             }
         }
         works.clear();
-        let patience = (started.elapsed() / GATHER_SHARE).min(GATHER_MAX);
-        (count > 1).then(|| (count - count / 4, patience))
     }
 
     pub(super) fn index_lag(&self) -> u64 {
@@ -126,8 +120,9 @@ impl Writer {
     /// runs after the answers. What readers still look at stays for the next time.
     fn checkpoint(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
-        if pages < CHECKPOINT_PAGES {
-            self.checkpoint_at = CHECKPOINT_PAGES;
+        let step = self.source.checkpoint_pages;
+        if pages < step {
+            self.checkpoint_at = step;
         }
         if pages < self.checkpoint_at {
             return;
@@ -135,7 +130,7 @@ impl Writer {
         let Some(conn) = &self.conn else {
             return;
         };
-        let restart = pages >= RESTART_PAGES;
+        let restart = pages >= self.source.restart_pages();
         let sql = match restart {
             true => "PRAGMA wal_checkpoint(RESTART)",
             false => "PRAGMA wal_checkpoint(PASSIVE)",
@@ -144,7 +139,7 @@ impl Writer {
         // A read that does not end, from outside perhaps, is waited for ever more rarely.
         self.checkpoint_at = match stuck {
             Ok(true) if restart => pages.saturating_mul(2),
-            _ => pages.saturating_add(CHECKPOINT_PAGES),
+            _ => pages.saturating_add(step),
         };
         if let Err(error) = stuck {
             tracing::error!(%error, "the write-ahead log was not brought into the database");

@@ -255,3 +255,48 @@ async fn a_damaged_row_is_named() {
         3
     );
 }
+
+/// A file and its rollback journal as they are when power is lost while the engine changes the
+/// file: here, with `before` committed and much more under way.
+fn cut_short(file: &Path, before: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let original = directory.path().join("db");
+    let conn = Connection::open(&original).unwrap();
+    conn.execute_batch(before).unwrap();
+    let much = "PRAGMA cache_size = 5; BEGIN; CREATE TABLE u (b BLOB);
+                INSERT INTO u VALUES (randomblob(200000))";
+    conn.execute_batch(much).unwrap();
+    let journal = |file: &Path| file.with_extension("db-journal");
+    std::fs::copy(&original, file).unwrap();
+    std::fs::copy(directory.path().join("db-journal"), journal(file)).unwrap();
+    assert!(std::fs::metadata(file).unwrap().len() > 100_000);
+}
+
+#[tokio::test]
+async fn a_file_whose_making_was_cut_short_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.db");
+    cut_short(&file, "");
+    assert!(matches!(
+        OfflineStore::open(&file),
+        Err(OpenError::Older { found: 0, .. })
+    ));
+    let store = at(&file).await;
+    let first = Unit::audit_only(audit(&tenant("a"), 0, "user:x", None));
+    store.commit(first).await.unwrap();
+}
+
+#[test]
+fn another_programs_file_whose_change_was_cut_short_is_refused_and_left_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.db");
+    cut_short(
+        &file,
+        "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (7)",
+    );
+    assert!(matches!(open(&file), Err(OpenError::Foreign(_))));
+    let conn = Connection::open(&file).unwrap();
+    let there = conn.query_row("SELECT n FROM t", [], |row| row.get::<_, i64>(0));
+    assert_eq!(there, Ok(7));
+    assert!(conn.prepare("SELECT b FROM u").is_err());
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
 
+mod backup;
 mod conformance;
 mod crash;
 mod files;

@@ -333,14 +333,14 @@ async fn changed_columns_are_named() {
 #[tokio::test]
 async fn rows_the_store_does_not_know_of_are_named() {
     let beyond = "
-        INSERT INTO audit_segment SELECT chain, 13, rows, first_at, last_at, prev, head, mac, links, body
+        INSERT INTO audit_segment SELECT chain, 13, rows, first_at, last_at, prev, head, mac, links, body, place
         FROM audit_segment WHERE first_seq = 9";
     check(|conn| sql(conn, beyond), 13, "inserted").await;
     let directory = tempfile::tempdir().unwrap();
     let file = chain(directory.path()).await;
     let conn = Connection::open(&file).unwrap();
     let foreign = "
-        INSERT INTO audit_segment SELECT 'zzzzzz', 7, rows, first_at, last_at, prev, head, mac, links, body
+        INSERT INTO audit_segment SELECT 'zzzzzz', 7, rows, first_at, last_at, prev, head, mac, links, body, place
         FROM audit_segment WHERE first_seq = 9";
     sql(&conn, foreign);
     let report = OfflineStore::open(&file)

@@ -63,6 +63,10 @@ impl State {
                 self.prune(*before);
                 Ok(())
             }
+            Op::Mark(marks) => {
+                self.marks = *marks;
+                Ok(())
+            }
         }
     }
 

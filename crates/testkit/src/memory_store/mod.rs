@@ -22,7 +22,7 @@ use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
-use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, Unit};
+use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, StoreMarks, Unit};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyRecord, Sealed};
@@ -62,6 +62,7 @@ struct State {
     /// Last number of each tenant's path.
     sequences: Shared<BTreeMap<(String, String), u64>>,
     fan_out: u64,
+    marks: StoreMarks,
     /// Lines of the ledger, in the order they were begun, with tenant and path.
     ledger: Shared<Vec<((String, String), Consumer)>>,
     dropped: Shared<BTreeMap<String, u64>>,

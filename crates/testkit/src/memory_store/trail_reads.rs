@@ -11,7 +11,7 @@ use scaivault_core::ids::{DeliveryId, EventId, SubscriptionId, TenantId, Webhook
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads, DeliveryStats, EventReads,
-    KeyReads, ReadError, ReceiverReads,
+    KeyReads, MarkReads, ReadError, ReceiverReads, StoreMarks,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::seal::KeyRecord;
@@ -240,5 +240,12 @@ impl AuditReads for MemoryStore {
 impl KeyReads for MemoryStore {
     async fn key_list(&self) -> Read<Vec<KeyRecord>> {
         Ok(self.0.lock().keys.0.values().cloned().collect())
+    }
+}
+
+#[async_trait]
+impl MarkReads for MemoryStore {
+    async fn marks(&self) -> Read<StoreMarks> {
+        Ok(self.0.lock().marks)
     }
 }

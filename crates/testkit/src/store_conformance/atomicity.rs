@@ -1,7 +1,9 @@
 //! A unit is applied whole or not at all.
 
 use scaivault_core::audit::AuditFilter;
-use scaivault_core::ports::{CommitError, Op, Record, RecordKind, SecretFilter, Unit, UnitName};
+use scaivault_core::ports::{
+    CommitError, Op, Record, RecordKind, SecretFilter, StoreMarks, Unit, UnitName,
+};
 
 use super::samples::{
     T0, assignment, at, audit, binding, delivery, event, key, path, policy, read, rotation,
@@ -30,6 +32,33 @@ fn everything() -> Unit {
         .audited(audit(&a, 0, "user:x", Some("app/x")));
     unit.reads.push(read(&a, "app/x", 1, "user:x", 0));
     unit
+}
+
+/// Marks are put and taken away with the unit, or not at all.
+pub async fn marks_are_kept(store: Subject) {
+    let none = StoreMarks::default();
+    assert_eq!(store.marks().await.unwrap(), none);
+    let restored = StoreMarks {
+        restored_at: Some(at(1)),
+        resumed_at: None,
+    };
+    let resumed = StoreMarks {
+        restored_at: None,
+        resumed_at: Some(at(2)),
+    };
+    for marks in [restored, resumed, none, restored] {
+        commit(&store, [Op::Mark(marks)]).await;
+        assert_eq!(store.marks().await.unwrap(), marks);
+    }
+    let stale = Record::Key(scaivault_core::seal::KeyRecord {
+        revision: 7,
+        ..key("x")
+    });
+    let unit = Unit::new(UnitName::StoreResume)
+        .op(Op::Mark(none))
+        .put(stale);
+    assert!(store.commit(unit).await.is_err());
+    assert_eq!(store.marks().await.unwrap(), restored);
 }
 
 async fn nothing_is_there(store: &Subject) {

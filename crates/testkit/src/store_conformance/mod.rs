@@ -74,7 +74,7 @@ macro_rules! store_conformance {
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
-            atomicity: a_conflict_at_the_end_leaves_nothing a_duplicate_at_the_end_leaves_nothing
+            atomicity: marks_are_kept a_conflict_at_the_end_leaves_nothing a_duplicate_at_the_end_leaves_nothing
                 a_failed_unit_does_not_touch_its_neighbours ops_see_the_ops_before_them
                 an_empty_unit_is_applied;
             secrets: the_version_asked_for_is_opened values_survive_state_changes
