@@ -10,7 +10,7 @@ use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{Clock, Connectors, KeyReads, Record, Store, Unit, UnitName};
 use scaivault_core::rotation::{RotationPolicy, Rules};
 use scaivault_core::seal::KeyPurpose;
-use scaivault_core::time::Span;
+use scaivault_core::time::{Span, Timestamp};
 use scaivault_crypto::{Keyring, RootKey, SystemEntropy};
 use scaivault_engine::{
     Caller, RotationPolicyDraft, SecretWrite, Vault, VaultPorts, default_tenant,
@@ -18,7 +18,7 @@ use scaivault_engine::{
 use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
 use scaivault_testkit::{ManualClock, ScriptedCourier};
 
-struct KeyringMac(Arc<Keyring>);
+pub(crate) struct KeyringMac(pub(crate) Arc<Keyring>);
 
 impl ChainMac for KeyringMac {
     fn mac(&self, message: &[u8]) -> [u8; 32] {
@@ -49,17 +49,9 @@ impl Engine {
             .start_audit(Arc::new(KeyringMac(keyring.clone())))
             .await?;
         let store = Arc::new(store);
-        let vault = Vault::new(VaultPorts {
-            store: store.clone(),
-            keyring,
-            clock: clock.clone(),
-            entropy,
-            courier: Arc::new(ScriptedCourier::new(clock.clone())),
-            connectors,
-            feed: None,
-        });
+        let vault = vault(store.clone(), keyring, clock.clone(), connectors);
         Ok(Self {
-            vault: Arc::new(vault),
+            vault,
             store,
             clock,
         })
@@ -67,23 +59,11 @@ impl Engine {
 
     /// Someone who may everything.
     pub(crate) fn caller(&self) -> Caller {
-        Caller::system(default_tenant(), "bench", self.clock.now())
+        caller(self.clock.now())
     }
 
     pub(crate) async fn write(&self, path: &SecretPath, value: String) -> Result<()> {
-        let write = SecretWrite {
-            path: path.clone(),
-            data: Plaintext::new(value.into_bytes()),
-            secret_type: None,
-            metadata: None,
-            max_versions: None,
-            expires_in: None,
-            rotation_policy_id: None,
-            cas: None,
-            rotation_id: None,
-        };
-        self.vault.secret_write(&self.caller(), write).await?;
-        Ok(())
+        write(&self.vault, self.caller(), path.clone(), value).await
     }
 
     pub(crate) async fn policy(&self, auto_generate: bool, rules: Rules) -> Result<RotationPolicy> {
@@ -105,6 +85,51 @@ impl Engine {
             .rotation_policy_create(&self.caller(), draft)
             .await?)
     }
+}
+
+/// A vault over this store that reaches nobody but its targets.
+pub(crate) fn vault(
+    store: Arc<SqliteStore>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    connectors: Arc<dyn Connectors>,
+) -> Arc<Vault> {
+    Arc::new(Vault::new(VaultPorts {
+        store,
+        keyring,
+        clock,
+        entropy: Arc::new(SystemEntropy),
+        courier: Arc::new(ScriptedCourier::new(Arc::new(ManualClock::default()))),
+        connectors,
+        feed: None,
+    }))
+}
+
+/// Someone who may everything.
+pub(crate) fn caller(now: Timestamp) -> Caller {
+    Caller::system(default_tenant(), "bench", now)
+}
+
+/// Writes one more value of a secret.
+pub(crate) async fn write(
+    vault: &Vault,
+    caller: Caller,
+    path: SecretPath,
+    value: String,
+) -> Result<()> {
+    let write = SecretWrite {
+        path,
+        data: Plaintext::new(value.into_bytes()),
+        secret_type: None,
+        metadata: None,
+        max_versions: None,
+        expires_in: None,
+        rotation_policy_id: None,
+        cas: None,
+        rotation_id: None,
+    };
+    vault.secret_write(&caller, write).await?;
+    Ok(())
 }
 
 async fn commit_keys(

@@ -4,7 +4,6 @@
 //! Open loop: each asks at given times whether the server keeps up or not, and a latency counts
 //! from the time a request was meant to be sent, so that waiting behind a slow one is not hidden.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::latency::Outcome;
 use crate::timer::Timer;
-use crate::wire::Connection;
+use crate::wire::{Connection, Endpoint};
 
 /// What is sent.
 #[derive(Clone)]
@@ -26,7 +25,7 @@ pub(crate) enum Requests {
 
 #[derive(Clone)]
 pub(crate) struct Load {
-    pub(crate) address: SocketAddr,
+    pub(crate) to: Endpoint,
     pub(crate) requests: Requests,
     pub(crate) connections: usize,
     /// Counted; a tenth of it passes before, uncounted.
@@ -39,7 +38,7 @@ impl Load {
     pub(crate) async fn run(&self) -> Result<Outcome> {
         let mut opened = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
-            opened.push(Connection::open(self.address).await?);
+            opened.push(Connection::open(&self.to).await?);
         }
         let begin = Instant::now();
         let counted_from = begin + self.duration / 10;
@@ -58,11 +57,11 @@ impl Load {
                 Some(pace) => tasks.spawn(client.open_loop(pace)),
             };
         }
-        let mut latencies = Vec::new();
+        let mut outcome = Outcome::of(self.duration);
         while let Some(done) = tasks.join_next().await {
-            latencies.extend(done??);
+            outcome.add(done??);
         }
-        Ok(Outcome::new(latencies, counted_from.elapsed()))
+        Ok(outcome.sorted())
     }
 
     /// Connections take turns: each begins a little after the one before.
@@ -89,37 +88,37 @@ struct Client {
 }
 
 impl Client {
-    async fn closed_loop(mut self) -> Result<Vec<u32>> {
-        let mut latencies = Vec::with_capacity(65_536);
+    async fn closed_loop(mut self) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
         loop {
             let asked = Instant::now();
             if asked >= self.until {
-                return Ok(latencies);
+                return Ok(outcome);
             }
             self.connection.ask_well(self.turns.next()).await?;
-            if asked >= self.counted_from {
-                latencies.push(micros(asked.elapsed()));
-            }
+            let now = Instant::now();
+            let latency = (now >= self.counted_from).then(|| now - asked);
+            outcome.answer(latency, self.is_within(now));
         }
     }
 
-    async fn open_loop(mut self, mut pace: Pace) -> Result<Vec<u32>> {
+    async fn open_loop(mut self, mut pace: Pace) -> Result<Outcome> {
         let timer = Timer::new()?;
-        let mut latencies = Vec::with_capacity(65_536);
+        let mut outcome = Outcome::default();
         while pace.next < self.until {
             timer.wait(pace.next).await?;
             self.connection.ask_well(self.turns.next()).await?;
-            if pace.next >= self.counted_from {
-                latencies.push(micros(pace.next.elapsed()));
-            }
+            let now = Instant::now();
+            let latency = (pace.next >= self.counted_from).then(|| now - pace.next);
+            outcome.answer(latency, self.is_within(now));
             pace.next += pace.every;
         }
-        Ok(latencies)
+        Ok(outcome)
     }
-}
 
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+    fn is_within(&self, now: Instant) -> bool {
+        (self.counted_from..self.until).contains(&now)
+    }
 }
 
 /// Which request is next on one connection.

@@ -14,23 +14,30 @@
 
 mod all;
 mod callgrind;
+mod chart;
 mod constant;
 mod due;
 mod engine;
+mod figures;
 mod latency;
 mod load;
 mod machine;
 mod moved;
+mod peer;
+mod plot;
 mod ratio;
 mod read;
 mod read_cost;
+mod results;
 mod rotate;
 mod rotate_database;
 mod seed;
 mod server;
+mod sizes;
 mod start;
 mod table;
 mod timer;
+mod tls;
 mod wire;
 mod write;
 
@@ -62,7 +69,15 @@ enum What {
     RotateDatabase(rotate_database::RotateDatabaseArgs),
     /// How soon many consumers hold a new value.
     Moved(moved::MovedArgs),
-    /// Everything.
+    /// The same work on the product and on a peer, in turn.
+    Peer(peer::PeerArgs),
+    /// What a read costs among few secrets and among many.
+    Sizes(sizes::SizesArgs),
+    /// Draws the figures of `peer` and `sizes`.
+    Plot(plot::PlotArgs),
+    /// Their tables, printed or put into a document.
+    Table(figures::TableArgs),
+    /// Everything that needs no other program.
     All(all::AllArgs),
     /// The server that answers a constant (`read` starts it).
     #[command(hide = true)]
@@ -79,6 +94,10 @@ fn main() -> Result<()> {
         What::Rotate(args) => on_one_thread(rotate::run(args)),
         What::RotateDatabase(args) => on_one_thread(rotate_database::run(args)),
         What::Moved(args) => on_one_thread(moved::run(args)),
+        What::Peer(args) => on_one_thread(peer::run(args)),
+        What::Sizes(args) => on_one_thread(sizes::run(args)),
+        What::Plot(args) => plot::run(&args),
+        What::Table(args) => figures::run(&args),
         What::All(args) => on_one_thread(all::run(args)),
         What::Constant(args) => constant::run(args),
     }

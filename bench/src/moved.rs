@@ -41,7 +41,7 @@ pub(crate) async fn measure(args: &MovedArgs) -> Result<Table> {
     let data = args.place.data()?;
     let server = Server::scaivault(&args.place, data.path())?;
     server.ready().await?;
-    let mut root = Connection::open(server.address).await?;
+    let mut root = Connection::open(&server.endpoint).await?;
     ask(
         &mut root,
         "PUT",
@@ -86,7 +86,7 @@ pub(crate) async fn measure(args: &MovedArgs) -> Result<Table> {
         token["ttl"] = "1h".into();
         let token = ask(&mut root, "POST", "/v1/auth/tokens", ROOT_TOKEN, &token).await?;
         let token = text(&token, "token")?.to_owned();
-        let mut connection = Connection::open(server.address).await?;
+        let mut connection = Connection::open(&server.endpoint).await?;
         let subscription = json!({
             "name": "moved", "paths": ["bench/**"], "events": ["secret.rotated"],
             "delivery": {"type": "polling", "buffer_size": 1000},

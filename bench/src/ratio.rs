@@ -1,11 +1,21 @@
 //! Figures of several rounds: the middle one, and how far they lie apart.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 /// The median, and the least and the most.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Spread {
+    #[serde(deserialize_with = "number")]
     pub(crate) median: f64,
-    min: f64,
-    max: f64,
+    #[serde(deserialize_with = "number")]
+    pub(crate) min: f64,
+    #[serde(deserialize_with = "number")]
+    pub(crate) max: f64,
+}
+
+/// JSON has no word for what is not a number: there it is `null`.
+pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Spread {
@@ -31,5 +41,19 @@ impl Spread {
     pub(crate) fn show(&self, decimals: usize) -> String {
         let Self { median, min, max } = self;
         format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_of_nothing_survives_a_file() {
+        for (spread, expect) in [(Spread::of([]), true), (Spread::of([2.0, 1.0]), false)] {
+            let text = serde_json::to_string(&spread).unwrap();
+            let back: Spread = serde_json::from_str(&text).unwrap();
+            assert_eq!(back.median.is_nan(), expect, "{text}");
+        }
     }
 }

@@ -115,7 +115,7 @@ async fn seeded(place: &Place, data: &Path, secrets: usize) -> Result<(Subject, 
     server.ready().await?;
     seed::secrets(&server, secrets).await?;
     let requests = seed::reads(secrets, &seed::reader(&server).await?);
-    let mut connection = Connection::open(server.address).await?;
+    let mut connection = Connection::open(&server.endpoint).await?;
     let mut body_bytes = 0;
     for request in requests.iter() {
         body_bytes = connection.ask_well(request).await?.len();
@@ -197,7 +197,7 @@ impl Stretches {
     async fn one_more(&mut self, subject: &Subject, stretch: &Stretch) -> Result<()> {
         let server = &subject.server;
         let load = Load {
-            address: server.address,
+            to: server.endpoint.clone(),
             requests: Requests::Any(Arc::clone(&subject.requests)),
             connections: stretch.connections,
             duration: stretch.duration,
@@ -213,8 +213,7 @@ impl Stretches {
     fn side(self) -> Side {
         let rate = Spread::of(self.outcomes.iter().map(Outcome::rate));
         let all = Outcome::merge(self.outcomes);
-        // A tenth of each stretch is not counted, see `Load`.
-        let answers = all.count() as f64 * 1.1;
+        let answers = all.answers() as f64;
         Side {
             cpu_us: self.cpu.as_secs_f64() * 1e6 / answers,
             all,

@@ -94,7 +94,7 @@ async fn measure(args: &ReadCostArgs) -> Result<Cost> {
     counted.server.ready().await?;
     seed::secrets(&counted.server, args.secrets).await?;
     let requests = seed::reads(args.secrets, &seed::reader(&counted.server).await?);
-    let mut connection = Connection::open(counted.server.address).await?;
+    let mut connection = Connection::open(&counted.server.endpoint).await?;
     // Everything is in the caches, and buffers have grown.
     for request in requests.iter().cycle().take(2 * args.secrets + 100) {
         connection.ask_well(request).await?;

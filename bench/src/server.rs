@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wire::{Connection, request};
+use crate::wire::{Connection, Endpoint, request};
 
 /// The token the server under measurement is started with.
 pub(crate) const ROOT_TOKEN: &str = "benchmark-root-token";
@@ -52,15 +52,18 @@ impl Place {
 /// A running server. Dropped, it is killed.
 pub(crate) struct Server {
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     pub(crate) started: Instant,
-    _stdout: BufReader<ChildStdout>,
+    /// How long its start took, where whoever started it waited.
+    pub(crate) ready_after: Duration,
+    _stdout: Option<BufReader<ChildStdout>>,
 }
 
 /// Categories of requests whose limits would be measured instead of the server.
-const UNLIMITED: [&str; 7] = [
+pub(crate) const UNLIMITED: [&str; 8] = [
     "READ",
     "WRITE",
+    "LIST",
     "POLICY",
     "AUTH",
     "SUBSCRIPTION",
@@ -111,24 +114,42 @@ impl Server {
             .trim()
             .rsplit("http://")
             .next()
-            .and_then(|text| text.parse().ok());
+            .and_then(|text| text.parse::<SocketAddr>().ok());
         let Some(address) = address else {
             let _ = child.kill();
             bail!("the server did not start");
         };
         Ok(Self {
             child,
-            address,
+            endpoint: Endpoint::from(address),
             started,
-            _stdout: stdout,
+            ready_after: Duration::ZERO,
+            _stdout: Some(stdout),
         })
     }
 
-    /// Waits until it says that it serves, and tells how long that took from its start.
-    pub(crate) async fn ready(&self) -> Result<Duration> {
-        let probe = request("GET", "/v1/health/ready", ROOT_TOKEN, "");
+    /// One that listens where it was told to, and says nothing that is needed.
+    pub(crate) fn at(mut command: Command, endpoint: Endpoint) -> Result<Self> {
+        let started = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        Ok(Self {
+            child,
+            endpoint,
+            started,
+            ready_after: Duration::ZERO,
+            _stdout: None,
+        })
+    }
+
+    /// Waits until a request to this path is answered with 200, and how long that took.
+    pub(crate) async fn answers(&self, path: &str) -> Result<Duration> {
+        let probe = request("GET", path, ROOT_TOKEN, "");
         loop {
-            if let Ok(mut connection) = Connection::open(self.address).await
+            if let Ok(mut connection) = Connection::open(&self.endpoint).await
                 && connection.ask(&probe).await?.status == 200
             {
                 return Ok(self.started.elapsed());
@@ -138,6 +159,11 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Waits until it says that it serves, and tells how long that took from its start.
+    pub(crate) async fn ready(&self) -> Result<Duration> {
+        self.answers("/v1/health/ready").await
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {
@@ -185,6 +211,11 @@ impl Server {
 
     /// Stops it in order.
     pub(crate) fn stop(mut self) -> Result<()> {
+        self.terminate()
+    }
+
+    /// The same, where its place is taken by another.
+    pub(crate) fn terminate(&mut self) -> Result<()> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM)?;
         let status = self.child.wait()?;

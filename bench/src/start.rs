@@ -82,7 +82,7 @@ async fn read(server: &Server, args: &StartArgs, token: &str) -> Result<usize> {
     let mut done = 0;
     while done < args.reads {
         let load = Load {
-            address: server.address,
+            to: server.endpoint.clone(),
             requests: requests.clone(),
             connections: CONNECTIONS,
             duration: Duration::from_millis(250),

@@ -3,10 +3,27 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::tls;
+
+/// Where a server listens, and whether it speaks TLS there.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<TlsConnector>,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
 
 /// A request as it goes over the wire.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
@@ -25,9 +42,33 @@ pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<
     text.into_bytes()
 }
 
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    async fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes).await,
+            Self::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    async fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(into).await,
+            Self::Tls(stream) => stream.read(into).await,
+        }
+    }
+}
+
 /// One connection that is kept open.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
@@ -38,9 +79,16 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    pub(crate) async fn open(to: &Endpoint) -> Result<Self> {
+        let stream = TcpStream::connect(to.address).await?;
         stream.set_nodelay(true)?;
+        let stream = match &to.tls {
+            None => Stream::Plain(stream),
+            Some(connector) => {
+                let name = tls::server_name()?;
+                Stream::Tls(Box::new(connector.connect(name, stream).await?))
+            }
+        };
         Ok(Self {
             stream,
             buffer: vec![0; 16 * 1_024],
@@ -100,9 +148,17 @@ impl Head {
         };
         let head = &bytes[..end];
         let status = number(head.get(9..).unwrap_or_default());
-        let name = b"\r\ncontent-length: ";
-        let at = memmem::find(head, name).context("an answer without content-length")?;
-        let body = number(&head[at + name.len()..]);
+        // One server writes it small, another with capitals.
+        let names: [&[u8]; 2] = [b"\r\ncontent-length: ", b"\r\nContent-Length: "];
+        let found = names
+            .iter()
+            .find_map(|name| Some(memmem::find(head, name)? + name.len()));
+        let body = match found {
+            Some(at) => number(&head[at..]),
+            // "No content" says it by its status.
+            None if status == 204 => 0,
+            None => bail!("an answer without content-length"),
+        };
         Ok(Some(Self {
             status: u16::try_from(status)?,
             length: end + 4,

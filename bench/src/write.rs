@@ -57,7 +57,7 @@ pub(crate) async fn measure(args: &WriteArgs) -> Result<Table> {
     for &connections in &args.connections {
         let put = |number| request("PUT", &seed::path(number), ROOT_TOKEN, &seed::body(number));
         let load = Load {
-            address: vault.address,
+            to: vault.endpoint.clone(),
             requests: Requests::Own(Arc::new((0..connections * args.secrets).map(put).collect())),
             connections,
             duration: Duration::from_secs_f64(args.seconds),
@@ -76,10 +76,7 @@ pub(crate) async fn measure(args: &WriteArgs) -> Result<Table> {
             rate.show(0),
             format!("{:.2}", all.quantile_ms(0.5)),
             format!("{:.2}", all.quantile_ms(0.99)),
-            format!(
-                "{:.0}",
-                cpu.as_secs_f64() * 1e6 / (all.count() as f64 * 1.1)
-            ),
+            format!("{:.0}", cpu.as_secs_f64() * 1e6 / (all.answers() as f64)),
         ]);
     }
     vault.stop()?;
