@@ -217,7 +217,7 @@ impl Storm {
         }
         // A third of them lasts longer than any patience of the store.
         match self.random.below(3) {
-            0 => self.pause_ms(6_000, 9_000).await,
+            0 => self.pause_ms(6_000, 7_500).await,
             _ => self.pause_ms(200, 2_000).await,
         }
         self.cluster.proxies[node].heal();
