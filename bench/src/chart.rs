@@ -28,7 +28,7 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = 28.0;
-const TOP: f64 = 96.0;
+const TOP: f64 = 112.0;
 const BOTTOM: f64 = 62.0;
 
 /// Between series at one place, so that whiskers stand beside each other.

@@ -164,7 +164,11 @@ fn configuration(
         }
         Some(database) => {
             let url = database.url();
-            format!("storage \"postgresql\" {{\n  connection_url = \"{url}\"\n}}\n")
+            // By default it keeps two connections and makes all others anew for each query.
+            format!(
+                "storage \"postgresql\" {{\n  connection_url = \"{url}\"\n  \
+                 max_idle_connections = \"128\"\n}}\n"
+            )
         }
     };
     let (scheme, transport) = match tls {
