@@ -114,7 +114,8 @@ async fn nothing_is_retired_while_a_rotation_is_unfinished_nor_what_the_current_
     let mut w = attached(rules()).await;
     rotate(&w).await;
     abandon(&w).await.unwrap();
-    // The debt is app_a; the next rotation gives app_a a new password.
+    // The debt is app_a; the next rotation gives app_a a new password. It is the newest by its time.
+    w.clock.advance(Duration::from_secs(1));
     rotate(&w).await;
     let effects = w.target.effects();
     for _ in 0..5 {

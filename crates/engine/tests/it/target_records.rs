@@ -69,6 +69,8 @@ async fn a_target_is_found_by_id_and_name_until_it_is_deleted() {
     }
     let again = w.vault.target_create(&root(), draft("orders")).await;
     assert_eq!(again.unwrap_err(), VaultError::NameExists);
+    // Targets are listed by id, and ids of one moment in any order.
+    w.clock.advance(std::time::Duration::from_secs(1));
     let other = created(&w, "stock").await;
     let taken = TargetChange {
         name: Some("orders".to_owned()),
