@@ -3,7 +3,7 @@
 use scaivault_simulation::{Options, Variant, live};
 
 /// Seeds a broken engine may live through before one has to catch it.
-const SEEDS_MAX: u64 = 5_000;
+const SEEDS_MAX: u64 = 20_000;
 
 fn caught(variant: Variant) -> Option<(u64, &'static str)> {
     let options = Options {
