@@ -78,7 +78,7 @@ impl TenantReceivers {
 }
 
 /// Bytes of sealed values the secrets cache holds at most, unless told otherwise.
-pub(crate) const SECRET_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const SECRET_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 impl Caches {
     pub(crate) fn new(secret_bytes_max: usize) -> Self {
