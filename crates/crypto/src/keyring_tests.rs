@@ -290,3 +290,24 @@ fn debug_shows_no_key() {
         format!("Keyring(2 keys under {})", root(1).fingerprint())
     );
 }
+
+/// A store takes a row of an id once: of two beginnings at once only one is stored.
+#[test]
+fn first_keys_have_the_same_ids_whoever_makes_them() {
+    let ids = |records: &[KeyRecord]| -> Vec<String> {
+        let ids = records.iter().map(|record| record.id.as_str().to_owned());
+        ids.collect()
+    };
+    let later = NOW.plus(Duration::from_secs(9));
+    let other = Keyring::first_records(&root(1), later, &Seeded::new(77));
+    assert_eq!(ids(&first()), ids(&other));
+    assert_ne!(first()[0].id, first()[1].id);
+    let keyring = keyring();
+    let owners = ["tnt_a", "tnt_b"].map(|text| TenantId::parse(text).unwrap());
+    let made = |owner: &TenantId, seed| {
+        let made = keyring.first_key_of(owner, NOW, &Seeded::new(seed));
+        made.unwrap().id
+    };
+    assert_eq!(made(&owners[0], 1), made(&owners[0], 2));
+    assert_ne!(made(&owners[0], 1), made(&owners[1], 1));
+}

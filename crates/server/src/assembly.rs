@@ -133,3 +133,41 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         .with_state(app.clone());
     (router, app)
 }
+
+#[cfg(test)]
+mod tests {
+    use scaivault_crypto::root::key_file;
+    use scaivault_store::SqliteOptions;
+
+    use super::*;
+
+    /// Two nodes find the same store empty: both end up with the keys of one of them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_begins_at_the_same_time_has_the_same_keys() {
+        let home = tempfile::tempdir().unwrap();
+        let root = key_file::create(&home.path().join("root.key"), &SystemEntropy).unwrap();
+        let file = SqliteOptions::file(home.path().join("scaivault.db"));
+        let storage = Storage::open_file(file).unwrap();
+        let store = storage.port();
+        // What the slower one made of the empty store it saw.
+        let slower = Keyring::first_records(&root, storage.clock().now(), &SystemEntropy);
+        let open = || {
+            let targets = TargetPolicy::default();
+            open_vault(
+                storage.clone(),
+                &root,
+                EgressPolicy::dev(),
+                targets,
+                1 << 20,
+            )
+        };
+        let opened = open().await.unwrap();
+        opened.vault.token_root("a-root-token").await.unwrap();
+        let keys = store.key_list().await.unwrap();
+        commit_keys(&*store, &slower).await.unwrap();
+        assert_eq!(store.key_list().await.unwrap(), keys);
+        let again = open().await.unwrap();
+        let now = again.vault.now();
+        again.vault.authenticate("a-root-token", now).await.unwrap();
+    }
+}

@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_known_is_told_nothing_of_the_database() {
+        let why = "no entry for host 10.0.0.5, user scaivault";
+        let problem = Problem::from(AuthError::Unavailable(why.into()));
+        assert!(!problem.message.contains("scaivault"));
+        assert_eq!(problem.cause.as_deref(), Some(why));
+    }
+
+    #[test]
     fn the_cause_of_an_internal_error_stays_inside() {
         let problem = Problem::from(VaultError::Internal("row 7 of secrets".into()));
         assert_eq!(problem.cause.as_deref(), Some("row 7 of secrets"));

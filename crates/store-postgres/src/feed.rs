@@ -40,7 +40,7 @@ pub(crate) struct Feed {
     pub(crate) maker: String,
     pub(crate) clock: StoreClock,
     shared: Arc<Shared>,
-    conn: Mutex<Ear>,
+    ear: Mutex<Ear>,
     /// Moved by whoever takes the news, so that news nobody took are told again.
     seen: parking_lot::Mutex<Seen>,
     heard: Arc<Notify>,
@@ -60,7 +60,7 @@ impl Feed {
             maker,
             clock,
             shared,
-            conn: Mutex::default(),
+            ear: Mutex::default(),
             seen: parking_lot::Mutex::default(),
             heard: Arc::default(),
         }
@@ -73,7 +73,7 @@ impl Feed {
     }
 
     async fn look(&self) -> Read<News> {
-        let mut ear = self.conn.lock().await;
+        let mut ear = self.ear.lock().await;
         // Given back when all went well: what a look that was cut short left on the way is nobody's.
         let conn = match ear.conn.take().filter(|conn| !conn.is_closed()) {
             Some(conn) => conn,

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Scope};
-use scaivault_core::ports::{ChangeFeed, Changes, ReadError};
-use scaivault_engine::{AuthError, TokenDraft, Vault};
+use scaivault_core::ports::{ChangeFeed, Changes, DeliveryReads, ReadError};
+use scaivault_engine::{AuthError, TokenDraft, Vault, default_tenant};
 
 use crate::world::{World, path, root, span};
 
@@ -60,7 +61,7 @@ impl Two {
 
     fn told(&self) -> Changes {
         Changes {
-            secrets: [(scaivault_engine::default_tenant(), path("app/db"))].into(),
+            secrets: [(default_tenant(), path("app/db"))].into(),
             ..Changes::default()
         }
     }
@@ -168,4 +169,22 @@ async fn a_revoked_token_is_refused_as_soon_as_it_was_told() {
     two.look().await;
     let refused = two.other.authenticate(&token, now).await;
     assert!(matches!(refused, Err(AuthError::Revoked)));
+}
+
+/// What the node has in memory of receivers is of before it was registered.
+#[tokio::test]
+async fn an_event_reaches_a_receiver_that_was_registered_elsewhere_before_it() {
+    let two = two().await;
+    two.world.put("app/db", "pw").await;
+    two.world.vault.fan_out_run_once().await.unwrap();
+    two.look().await;
+    // A read looks whether anybody wants to hear of it.
+    two.other_reads().await;
+    let kinds = [EventType::SecretUpdated];
+    let webhook = two.world.webhook("https://hooks.example/a", &kinds).await;
+    two.world.put("app/db", "pw").await;
+    assert!(two.other.fan_out_run_once().await.unwrap() > 0);
+    let (tenant, id) = (default_tenant(), webhook.id.as_str().to_owned());
+    let made = two.world.sqlite.delivery_list(&tenant, &id, None, None, 9);
+    assert_eq!(made.await.unwrap().len(), 1);
 }
