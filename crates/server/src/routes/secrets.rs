@@ -14,36 +14,30 @@ use axum::routing::{any, get};
 use percent_encoding::percent_decode_str;
 use scaivault_api::secret::{
     ConsumerItem, ConsumerList, DeletedSecret, PatchMetadata, PutSecret, Secret, SecretAck,
-    SecretAcked, SecretList, SecretMetadata, SecretRotationStatus, SecretValue, VersionItem,
-    VersionList,
+    SecretAcked, SecretList, SecretValue, VersionList,
 };
 use scaivault_api::{ErrorCode, rotation as wire_rotation};
 use scaivault_core::ids::{RotationId, RotationPolicyId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::SecretFilter;
-use scaivault_core::rotation::Assignment;
-use scaivault_core::secret::{Metadata, SecretHead, Version};
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{
-    Acknowledgement, Caller, MetadataChange, SecretDetails, SecretWrite, Written,
-};
+use scaivault_engine::{Acknowledgement, Caller, MetadataChange, SecretWrite};
 
 use super::rotation_view::row_view;
+use super::secret_lists::{expiring, list};
 use super::secret_value::secret_value;
+use super::secret_view::{details_view, head_view, version_view, written_view};
 use super::{id_in_path, no_such_method, no_such_route};
 use crate::app::{App, Shared};
 use crate::body::{json_response, read};
 use crate::call::Call;
-use crate::cursor::Cursors;
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::{LIMIT_MAX, Query};
+use crate::query::Query;
 use crate::rate_limit::Category;
 
 const ROOT: &str = "/v1/secrets/";
-const LIST: &str = "secrets";
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -399,164 +393,6 @@ async fn ack(
 async fn undelete(app: &App, caller: &Caller, path: &SecretPath) -> Result<Response, Problem> {
     let head = app.vault.secret_undelete(caller, path).await?;
     Ok(json_response(StatusCode::OK, &head_view(&head, None)))
-}
-
-async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
-    let caller = call.enter(&app, Category::List).await?;
-    let query = Query::parse(uri.query())?;
-    let mut prefix = fields::path_prefix(query.text("prefix").unwrap_or(""))?;
-    let recursive = query.flag("recursive")?.unwrap_or(true);
-    if !recursive && !prefix.is_empty() && !prefix.ends_with('/') {
-        prefix.push('/');
-    }
-    let filter = SecretFilter {
-        prefix: prefix.clone(),
-        tag: query.text("tag").map(str::to_owned),
-        secret_type: query
-            .text("secret_type")
-            .map(fields::secret_type)
-            .transpose()?,
-        expires_before: None,
-        include_deleted: false,
-    };
-    let shallow = |path: &str| !path[prefix.len().min(path.len())..].contains('/');
-    listed(&app, &caller, &query, &filter, |path| {
-        recursive || shallow(path)
-    })
-    .await
-}
-
-async fn expiring(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
-    let caller = call.enter(&app, Category::List).await?;
-    let query = Query::parse(uri.query())?;
-    let days = query.number("days", 0..=36_500)?.unwrap_or(30);
-    let until = app
-        .vault
-        .now()
-        .plus(std::time::Duration::from_secs(days * 86_400));
-    let filter = SecretFilter {
-        prefix: fields::path_prefix(query.text("prefix").unwrap_or(""))?,
-        expires_before: Some(until),
-        ..SecretFilter::default()
-    };
-    listed(&app, &caller, &query, &filter, |_| true).await
-}
-
-async fn listed(
-    app: &App,
-    caller: &Caller,
-    query: &Query,
-    filter: &SecretFilter,
-    wanted: impl Fn(&str) -> bool,
-) -> Result<Response, Problem> {
-    let limit = query.limit()?.min(LIMIT_MAX);
-    let cursors = Cursors::of(app, caller, LIST);
-    let after = cursors.after(query)?;
-    let (rows, next) = app
-        .vault
-        .secret_list(caller, filter, after.as_deref(), limit)
-        .await?;
-    let secrets = rows
-        .iter()
-        .filter(|(head, _)| wanted(head.path.as_str()))
-        .map(|(head, assignment)| head_view(head, assignment.as_ref()))
-        .collect();
-    let has_more = next.is_some();
-    let cursor = next.map(|place| cursors.at(&place)).transpose()?;
-    Ok(json_response(
-        StatusCode::OK,
-        &SecretList {
-            secrets,
-            cursor,
-            has_more,
-        },
-    ))
-}
-
-fn metadata_view(metadata: &Metadata) -> SecretMetadata {
-    SecretMetadata {
-        description: metadata.description.clone(),
-        tags: metadata.tags.clone(),
-        owner: metadata.owner.clone(),
-        custom: metadata.custom.clone(),
-    }
-}
-
-fn head_view(head: &SecretHead, assignment: Option<&Assignment>) -> Secret {
-    Secret {
-        path: head.path.as_str().to_owned(),
-        secret_type: head.secret_type.as_str().to_owned(),
-        version: head.current_version,
-        metadata: metadata_view(&head.metadata),
-        created_at: head.created_at.to_rfc3339(),
-        updated_at: head.updated_at.to_rfc3339(),
-        expires_at: head.expires_at.map(Timestamp::to_rfc3339),
-        last_accessed_at: None,
-        rotation_policy_id: assignment.map(|a| a.policy_id.as_str().to_owned()),
-        secret_policy_id: None,
-        max_versions: head.max_versions,
-        version_count: None,
-        rotation: None,
-        recoverable_until: head.recoverable_until.map(Timestamp::to_rfc3339),
-        is_rotation: None,
-        rotation_id: None,
-    }
-}
-
-fn written_view(written: &Written) -> Secret {
-    Secret {
-        rotation_policy_id: written
-            .rotation_policy_id
-            .as_ref()
-            .map(|id| id.as_str().to_owned()),
-        is_rotation: Some(written.answered.is_some()),
-        rotation_id: written.answered.as_ref().map(|id| id.as_str().to_owned()),
-        ..head_view(&written.head, None)
-    }
-}
-
-fn details_view(details: &SecretDetails) -> Secret {
-    let rotation = details
-        .assignment
-        .as_ref()
-        .map(|assignment| SecretRotationStatus {
-            rotation_policy_id: assignment.policy_id.as_str().to_owned(),
-            last_rotated_at: assignment.last_rotated_at.map(Timestamp::to_rfc3339),
-            next_rotation_at: assignment.next_rotation_at.to_rfc3339(),
-            open_rotation_id: assignment
-                .open_rotation
-                .as_ref()
-                .map(|id| id.as_str().to_owned()),
-        });
-    Secret {
-        last_accessed_at: details.last_accessed_at.map(Timestamp::to_rfc3339),
-        version_count: u64::try_from(details.version_count).ok(),
-        rotation,
-        ..head_view(&details.head, details.assignment.as_ref())
-    }
-}
-
-fn version_view(row: &Version, now: Timestamp) -> VersionItem {
-    use scaivault_core::secret::{Readable, VersionState};
-    let state = match (row.state, row.readable(now)) {
-        (VersionState::Current, _) => "current",
-        (_, Readable::Closed) => "closed",
-        (VersionState::Previous, _) => "previous",
-        (VersionState::Superseded, _) => "superseded",
-        (VersionState::Closed, _) => "closed",
-        (VersionState::Pending, _) => "pending",
-        (VersionState::Withdrawn, _) => "withdrawn",
-        (VersionState::Owed, _) => "owed",
-    };
-    VersionItem {
-        version: row.version,
-        is_current: row.state == VersionState::Current,
-        state: state.to_owned(),
-        created_at: row.created_at.to_rfc3339(),
-        created_by: row.created_by.as_str().to_owned(),
-        readable_until: row.readable_until.map(Timestamp::to_rfc3339),
-        rotation_id: row.rotation_id.as_ref().map(|id| id.as_str().to_owned()),
-    }
 }
 
 pub(super) fn operations() -> Vec<Operation> {
