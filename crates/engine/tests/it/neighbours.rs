@@ -48,6 +48,15 @@ async fn two() -> Two {
     Two { world, other, feed }
 }
 
+/// The other node has looked, and has the first version in memory.
+async fn two_that_read() -> Two {
+    let two = two().await;
+    two.world.put("app/db", "pw").await;
+    two.look().await;
+    assert_eq!(two.other_reads().await, 1);
+    two
+}
+
 impl Two {
     /// What the other node's readers get.
     async fn other_reads(&self) -> u64 {
@@ -81,10 +90,7 @@ async fn a_node_that_never_looked_reads_the_store() {
 
 #[tokio::test]
 async fn what_was_told_holds_at_once_and_what_was_not_in_time() {
-    let two = two().await;
-    two.world.put("app/db", "pw").await;
-    two.look().await;
-    assert_eq!(two.other_reads().await, 1);
+    let two = two_that_read().await;
     two.world.put("app/db", "pw").await;
     two.world.clock.advance(TRUSTED);
     assert_eq!(
@@ -107,10 +113,7 @@ async fn what_was_told_holds_at_once_and_what_was_not_in_time() {
 
 #[tokio::test]
 async fn a_look_that_fails_is_no_look() {
-    let two = two().await;
-    two.world.put("app/db", "pw").await;
-    two.look().await;
-    assert_eq!(two.other_reads().await, 1);
+    let two = two_that_read().await;
     two.world.put("app/db", "pw").await;
     two.world.clock.advance(TRUSTED);
     two.feed.then(Err(ReadError::Unavailable("cut off".into())));
@@ -122,10 +125,7 @@ async fn a_look_that_fails_is_no_look() {
 /// A machine that was asleep, or whose clock somebody set: what was known is not relied upon.
 #[tokio::test]
 async fn a_clock_that_jumps_makes_nothing_younger() {
-    let two = two().await;
-    two.world.put("app/db", "pw").await;
-    two.look().await;
-    assert_eq!(two.other_reads().await, 1);
+    let two = two_that_read().await;
     two.world.put("app/db", "pw").await;
     two.world.clock.rewind(Duration::from_secs(3_600));
     assert_eq!(two.other_reads().await, 2);
@@ -133,10 +133,7 @@ async fn a_clock_that_jumps_makes_nothing_younger() {
 
 #[tokio::test]
 async fn everything_is_forgotten_when_something_was_missed() {
-    let two = two().await;
-    two.world.put("app/db", "pw").await;
-    two.look().await;
-    assert_eq!(two.other_reads().await, 1);
+    let two = two_that_read().await;
     two.world.put("app/db", "pw").await;
     two.feed.then(Ok(Changes {
         everything: true,
