@@ -11,8 +11,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::server::{Place, Server};
 
-/// What the C library is asked for memory by.
-const ALLOCATIONS: [&str; 5] = [
+/// What memory is asked for by: from the server's allocator, and from the C library's by what is
+/// written in C.
+const ALLOCATIONS: [&str; 8] = [
+    "mi_malloc_aligned",
+    "mi_zalloc_aligned",
+    "mi_realloc_aligned",
     "malloc",
     "calloc",
     "realloc",

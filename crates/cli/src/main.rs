@@ -21,6 +21,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// What one thread allocates another frees: requests are served by some threads and committed by
+/// another. The C library's allocator takes a lock for each such piece.
+#[cfg(feature = "server")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match args::Cli::try_parse() {
         Ok(cli) => exit::finish(commands::run(cli)),

@@ -22,7 +22,7 @@ pub struct IdError(pub &'static str);
 /// A new id of a kind. Made for every request: one allocation.
 fn minted(prefix: &str, now: Timestamp, entropy: &dyn Entropy) -> Arc<str> {
     let mut random = [0u8; 10];
-    entropy.fill(&mut random);
+    entropy.fill_public(&mut random);
     let millis = u128::try_from(now.as_micros() / 1_000).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
     let mut value = millis << 80;
     for (at, byte) in random.iter().enumerate() {

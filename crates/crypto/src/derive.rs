@@ -1,8 +1,9 @@
 //! HKDF-SHA256 (expand step) over keys that are already uniform. Promise: outputs under different
 //! labels are unrelated, and the label list is here, so that no two uses share one.
 
-use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
+
+use crate::mac::MacKey;
 
 /// Bytes of every symmetric key of the chain.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -35,21 +36,32 @@ impl Label {
     }
 }
 
-/// 32 bytes for one purpose: `HKDF-Expand(key, label || context, 32)`.
+/// A key that others are derived from, set up once for all of them.
+pub(crate) struct Deriver(MacKey);
+
+impl Deriver {
+    /// From a key that is uniform.
+    pub(crate) fn new(key: &KeyBytes) -> Self {
+        Self(MacKey::new(key.as_slice()))
+    }
+
+    /// 32 bytes for one purpose: `HKDF-Expand(key, label || context, 32)`, which is one block and
+    /// so the tag of RFC 5869's `T(1)`.
+    pub(crate) fn derive(&self, label: Label, context: &[u8]) -> KeyBytes {
+        KeyBytes::new(self.0.tag(&[label.bytes(), context, &[1]]))
+    }
+}
+
+/// The same, for a key that one is derived from.
 pub(crate) fn derive(key: &KeyBytes, label: Label, context: &[u8]) -> KeyBytes {
-    let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, key.as_slice());
-    let info = [label.bytes(), context];
-    let mut out = KeyBytes::default();
-    prk.expand(&info, hkdf::HKDF_SHA256)
-        .and_then(|okm| okm.fill(out.as_mut_slice()))
-        .expect("one block is within what HKDF can give");
-    out
+    Deriver::new(key).derive(label, context)
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::hkdf;
+
     use super::*;
-    use crate::mac::MacKey;
 
     const LABELS: [Label; 4] = [
         Label::ValueEncryption,
@@ -61,8 +73,12 @@ mod tests {
     #[test]
     fn one_block_of_rfc_5869() {
         let key = KeyBytes::new([7; KEY_BYTES]);
+        let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, key.as_slice());
         for label in LABELS {
-            let expect = MacKey::new(key.as_slice()).tag(&[label.bytes(), b"context", &[1]]);
+            let info = [label.bytes(), b"context"];
+            let mut expect = [0; KEY_BYTES];
+            let okm = prk.expand(&info, hkdf::HKDF_SHA256).unwrap();
+            okm.fill(&mut expect).unwrap();
             assert_eq!(*derive(&key, label, b"context"), expect);
         }
     }

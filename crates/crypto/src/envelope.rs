@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::aead::{AeadKey, NONCE_BYTES, NonceBytes, TAG_BYTES};
 use crate::binding;
-use crate::derive::{KEY_BYTES, KeyBytes, Label, derive};
+use crate::derive::{Deriver, KEY_BYTES, KeyBytes, Label};
 use crate::mac::same;
 
 const FORMAT: u8 = 1;
@@ -53,7 +53,8 @@ pub(crate) fn seal(
     let id_length = u8::try_from(key_id.len()).map_err(|_| SealError::Malformed)?;
     let binding = binding::of_value(FORMAT, place, key_id);
     let fresh = Fresh::draw(entropy);
-    let commitment = derive(&fresh.data_key, Label::ValueCommitment, &binding);
+    let keys = Deriver::new(&fresh.data_key);
+    let commitment = keys.derive(Label::ValueCommitment, &binding);
 
     let mut out = Vec::with_capacity(FIXED_BYTES + key_id.len() + value.len());
     out.extend_from_slice(&[FORMAT, id_length]);
@@ -67,7 +68,7 @@ pub(crate) fn seal(
         &mut out,
     )?;
     out.extend_from_slice(&fresh.nonce);
-    value_key(&fresh.data_key, &binding).seal(fresh.nonce, &binding, value.expose(), &mut out)?;
+    value_key(&keys, &binding).seal(fresh.nonce, &binding, value.expose(), &mut out)?;
     Ok(Sealed(out))
 }
 
@@ -128,18 +129,19 @@ impl<'a> Envelope<'a> {
             self.wrapped,
             data_key.as_mut_slice(),
         )?;
-        let commitment = derive(&data_key, Label::ValueCommitment, &binding);
+        let keys = Deriver::new(&data_key);
+        let commitment = keys.derive(Label::ValueCommitment, &binding);
         if !same(commitment.as_slice(), self.commitment) {
             return Err(SealError::Refused);
         }
         let mut value = Zeroizing::new(vec![0; self.body.len() - TAG_BYTES]);
-        value_key(&data_key, &binding).open(self.nonce, &binding, self.body, &mut value)?;
+        value_key(&keys, &binding).open(self.nonce, &binding, self.body, &mut value)?;
         Ok(Plaintext::new(std::mem::take(&mut *value)))
     }
 }
 
-fn value_key(data_key: &KeyBytes, binding: &[u8]) -> AeadKey {
-    AeadKey::new(&derive(data_key, Label::ValueEncryption, binding))
+fn value_key(keys: &Deriver, binding: &[u8]) -> AeadKey {
+    AeadKey::new(&keys.derive(Label::ValueEncryption, binding))
 }
 
 /// What one seal draws, in one call to the source.

@@ -141,13 +141,15 @@ fn the_commitment_alone_refuses() {
         let committed = KeyBytes::new([committed; KEY_BYTES]);
         let nonce = [9; NONCE_BYTES];
         let mut out = b"\x01\x05key_1".to_vec();
-        out.extend_from_slice(derive(&committed, Label::ValueCommitment, &binding).as_slice());
+        out.extend_from_slice(
+            crate::derive::derive(&committed, Label::ValueCommitment, &binding).as_slice(),
+        );
         out.extend_from_slice(&nonce);
         key(0x11)
             .seal(nonce, &binding, data_key.as_slice(), &mut out)
             .unwrap();
         out.extend_from_slice(&nonce);
-        value_key(&data_key, &binding)
+        value_key(&Deriver::new(&data_key), &binding)
             .seal(nonce, &binding, b"two faces", &mut out)
             .unwrap();
         Sealed(out)

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use axum::Router;
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
 use scaivault_core::ports::{
@@ -19,12 +18,12 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, COUNTS_AGE_MAX, HttpSettings, PROBE_AGE_MAX, Shared};
 use crate::egress::{EgressPolicy, GuardedCourier, GuardedReach, TargetPolicy};
-use crate::layer::outermost;
+use crate::entrance::Entrance;
 use crate::metrics::Metrics;
+use crate::openapi;
 use crate::rate_limit::{Limits, RateLimiter};
 use crate::recent::Recent;
 use crate::storage::Storage;
-use crate::{openapi, routes};
 
 /// The audit chain's heads are authenticated by a key of the keyring.
 struct KeyringMac(Arc<Keyring>);
@@ -111,7 +110,11 @@ async fn commit_keys(store: &dyn Store, records: &[scaivault_core::seal::KeyReco
 }
 
 /// The whole HTTP surface over an opened vault.
-pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -> (Router, Shared) {
+pub(crate) fn surface(
+    opened: &Opened,
+    limits: Limits,
+    settings: HttpSettings,
+) -> (Entrance, Shared) {
     let document = openapi::document(settings.base_url.as_deref());
     let app = Arc::new(App {
         document: serde_json::to_vec(&document).unwrap_or_default().into(),
@@ -128,10 +131,7 @@ pub(crate) fn surface(opened: &Opened, limits: Limits, settings: HttpSettings) -
         rotation_figures: Recent::new(PROBE_AGE_MAX),
         told: Mutex::default(),
     });
-    let router = routes::router()
-        .layer(axum::middleware::from_fn_with_state(app.clone(), outermost))
-        .with_state(app.clone());
-    (router, app)
+    (Entrance::new(app.clone()), app)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ mod config;
 mod cursor;
 mod dispatcher;
 mod egress;
+mod entrance;
 mod fields;
 mod lanes;
-mod layer;
 /// Public for the benchmarks, which serve their constant through the same listener.
 pub mod listener;
 mod logging;

@@ -106,7 +106,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     )
     .await?;
     opened.vault.token_root(&token).await?;
-    let (router, app) = surface(
+    let (front, app) = surface(
         &opened,
         config.rate_limits.clone(),
         HttpSettings::of(&config),
@@ -117,7 +117,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     run(Serving {
         opened,
         app,
-        router,
+        front,
         listener,
         tls: None,
         limits,

@@ -2,7 +2,6 @@
 //! finish, workers finish the step in hand, the store writes what waits and closes.
 
 use anyhow::{Context, Result};
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -10,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::Shared;
 use crate::assembly::Opened;
+use crate::entrance::Entrance;
 use crate::listener::{self, ListenerLimits, TlsReload};
 use crate::loops;
 
@@ -20,7 +20,7 @@ const SIGXFSZ: i32 = 25;
 pub(super) struct Serving {
     pub(super) opened: Opened,
     pub(super) app: Shared,
-    pub(super) router: Router,
+    pub(super) front: Entrance,
     pub(super) listener: TcpListener,
     pub(super) tls: Option<(TlsAcceptor, TlsReload)>,
     pub(super) limits: ListenerLimits,
@@ -45,7 +45,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     listener::serve(
         serving.listener,
         acceptor,
-        serving.router,
+        serving.front,
         serving.limits,
         stopped,
         serving.app.metrics.connections.clone(),

@@ -67,7 +67,7 @@ async fn serve(config: Config) -> Result<()> {
     )
     .await?;
     drop(root);
-    let (router, app) = surface(
+    let (front, app) = surface(
         &opened,
         config.rate_limits.clone(),
         HttpSettings::of(&config),
@@ -84,7 +84,7 @@ async fn serve(config: Config) -> Result<()> {
     run(Serving {
         opened,
         app,
-        router,
+        front,
         listener,
         tls,
         limits,

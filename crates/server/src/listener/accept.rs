@@ -4,28 +4,28 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Shared, run, stopped};
+use super::front::Front;
 use super::limits::{ConnectionCounters, ListenerLimits};
 
 /// Pause after the system refused to hand over a connection: out of file descriptors or memory,
 /// both of which only time and closing connections mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `shutdown` turns true (or its sender is gone), then waits
+/// Serves `front` on `listener` until `shutdown` turns true (or its sender is gone), then waits
 /// for requests in flight, at most `limits.drain`. With `tls`, nothing but TLS is spoken.
 ///
 /// # Errors
 /// When the listener's socket itself is unusable.
-pub async fn serve(
+pub async fn serve<F: Front>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    front: F,
     limits: ListenerLimits,
     mut shutdown: watch::Receiver<bool>,
     counters: ConnectionCounters,
@@ -35,7 +35,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let drain = limits.drain;
     let shared = Arc::new(Shared {
-        router,
+        front,
         tls,
         limits,
         counters,

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -17,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tower::Service as _;
 
+use super::front::Front;
 use super::limits::{ConnectionCounters, ListenerLimits};
 use super::patience::{Patient, Progress, Protocol};
 
@@ -34,16 +33,16 @@ const HEADER_LIST_MAX: u32 = 32 * 1_024;
 pub struct PeerAddr(pub SocketAddr);
 
 /// What all connections of a listener share.
-pub(super) struct Shared {
-    pub(super) router: Router,
+pub(super) struct Shared<F> {
+    pub(super) front: F,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) limits: ListenerLimits,
     pub(super) counters: ConnectionCounters,
 }
 
 /// Serves until either side ends it. After `stop`, the request in flight is the last.
-pub(super) async fn run(
-    shared: Arc<Shared>,
+pub(super) async fn run<F: Front>(
+    shared: Arc<Shared<F>>,
     stream: TcpStream,
     peer: SocketAddr,
     stop: watch::Receiver<bool>,
@@ -73,13 +72,14 @@ pub(super) async fn run(
     }
 }
 
-async fn speak<S>(
-    shared: &Shared,
+async fn speak<F, S>(
+    shared: &Shared<F>,
     stream: S,
     peer: PeerAddr,
     protocol: Protocol,
     stop: watch::Receiver<bool>,
 ) where
+    F: Front,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &shared.limits;
@@ -91,7 +91,7 @@ async fn speak<S>(
         limits.idle,
         Arc::clone(&progress),
     );
-    let service = service(shared.router.clone(), peer, progress);
+    let service = service(shared.front.clone(), peer, progress);
     let io = TokioIo::new(stream);
     let ended = match protocol {
         Protocol::Http1 => speak_http1(io, service, limits, stop).await,
@@ -160,7 +160,7 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 fn service(
-    router: Router,
+    front: impl Front,
     peer: PeerAddr,
     progress: Arc<Progress>,
 ) -> impl Service<
@@ -169,14 +169,13 @@ fn service(
     Error = Infallible,
     Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 > + Send {
-    service_fn(move |mut request: Request<Incoming>| {
+    service_fn(move |request: Request<Incoming>| {
         let serving = progress.begin();
-        request.extensions_mut().insert(peer);
-        let answer = router.clone().call(request);
+        let answer = front.clone().answer(request, peer);
         async move {
             let answer = answer.await;
             drop(serving);
-            answer
+            Ok(answer)
         }
     })
 }

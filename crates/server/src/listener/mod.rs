@@ -1,4 +1,4 @@
-//! Accepting connections: clear text or TLS, HTTP/1.1 and HTTP/2, up to the axum router.
+//! Accepting connections: clear text or TLS, HTTP/1.1 and HTTP/2, up to the [`Front`].
 //!
 //! Promises:
 //! - a connection that says nothing, says it slowly, or stops half-way costs one place for a
@@ -12,6 +12,7 @@
 
 mod accept;
 mod connection;
+mod front;
 mod limits;
 mod patience;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod tls;
 
 pub use accept::serve;
 pub use connection::PeerAddr;
+pub use front::Front;
 pub use limits::{ConnectionCounters, ListenerLimits};
 pub use tls::{TlsReload, load_tls};

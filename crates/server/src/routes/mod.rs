@@ -17,7 +17,7 @@ mod rotations;
 mod secret_lists;
 mod secret_value;
 mod secret_view;
-mod secrets;
+pub(crate) mod secrets;
 mod subscriptions;
 mod system;
 mod targets;

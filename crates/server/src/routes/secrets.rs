@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::get;
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use scaivault_api::secret::{
     ConsumerItem, ConsumerList, DeletedSecret, PatchMetadata, PutSecret, Secret, SecretAck,
@@ -43,7 +43,6 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/secrets", get(list))
         .route("/v1/secrets/expiring", get(expiring))
-        .route("/v1/secrets/{*path}", any(dispatch))
 }
 
 /// What a URL below `/v1/secrets/` asks for.
@@ -88,15 +87,22 @@ fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
     }
 }
 
-async fn dispatch(
-    State(app): State<Shared>,
+/// Whether [`answer`] is who answers at this path.
+pub(crate) fn is_asked(path: &str) -> bool {
+    path.strip_prefix(ROOT)
+        .is_some_and(|rest| !rest.is_empty() && rest != "expiring")
+}
+
+/// Everything below `/v1/secrets/` but the lists.
+pub(crate) async fn answer(
+    app: &App,
     method: Method,
     uri: Uri,
     call: Call,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Problem> {
     if let Some(category) = reserved(&method, uri.path()) {
-        call.enter(&app, category).await?;
+        call.enter(app, category).await?;
         return Err(no_such_route().await);
     }
     let category = match method.as_str() {
@@ -109,7 +115,7 @@ async fn dispatch(
         Ok(found) => found,
         Err(problem) => {
             // Who is asking comes first: without a token every spelling gets the same answer.
-            call.enter(&app, category).await?;
+            call.enter(app, category).await?;
             return Err(problem);
         }
     };
@@ -119,12 +125,15 @@ async fn dispatch(
         (Target::Ack, _) => Category::Read,
         _ => category,
     };
-    let caller = call.enter(&app, category).await?;
+    let caller = call.enter(app, category).await?;
     match (method.as_str(), target) {
-        ("GET", Target::Value) => read_value(&app, &caller, &uri, &path).await,
+        ("GET", Target::Value) => read_value(app, &caller, &uri, &path).await,
         // A future of its own: the room all these operations need together would otherwise be
         // set aside, and moved from layer to layer, for every read.
-        (_, target) => Box::pin(operate(&app, caller, method, uri, call, target, path, body)).await,
+        (_, target) => {
+            let body = Body::new(body);
+            Box::pin(operate(app, caller, method, uri, call, target, path, body)).await
+        }
     }
 }
 
