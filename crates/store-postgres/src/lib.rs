@@ -28,6 +28,7 @@ mod sql;
 mod step;
 mod store;
 mod tls;
+mod together;
 mod transfer_sides;
 mod writer;
 

@@ -19,7 +19,9 @@ const KEPT: u64 = 20_000;
 const PRUNE_EVERY: u64 = 1_024;
 
 /// Where a change is told, to whom it may concern.
-pub(crate) const NEWS: &str = "NOTIFY scaivault_changes";
+/// Nobody waits for a disk because of it.
+pub(crate) const NEWS: &str = "BEGIN; SET LOCAL synchronous_commit = off;
+    NOTIFY scaivault_changes; COMMIT";
 pub(crate) const LISTEN: &str = "LISTEN scaivault_changes";
 
 /// Everything after these numbers, by chain; of a chain without one, everything it ever told,

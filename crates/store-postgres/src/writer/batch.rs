@@ -21,11 +21,12 @@ use crate::prepared::Prepared;
 use crate::refusal::{Refusal, text};
 use crate::sql::change;
 use crate::sql::consumer::ReadLines;
-use crate::sql::event::EventRow;
+use crate::sql::event::{self, EventRow};
 use crate::sql::head::{self, Head};
 use crate::sql::lost::Lost;
 use crate::sql::row::{get, int};
 use crate::step::{self, Broken, Last, Step};
+use crate::together;
 
 /// How often a transaction of which nothing is there is tried.
 const TRIES_MAX: u32 = 4;
@@ -209,7 +210,18 @@ impl Writer {
         self.segment.begin(self.head.last_seq, self.head.head);
         let place = place.map_err(|error| Failure::before(&error))?;
         let mut rest = Rest::default();
-        for unit in units {
+        let mut one_by_one = units;
+        if self.fit_together(units, mac.is_some()) {
+            if self.all_together(conn, units, &mut rest).await? {
+                one_by_one = &[];
+            } else {
+                // Nothing of it is there, and the places were not used.
+                let ended = conn.run("ROLLBACK").await;
+                ended.map_err(|error| Failure::before(&error))?;
+                self.begin(conn).await?;
+            }
+        }
+        for unit in one_by_one {
             let outcome = self
                 .unit(conn, unit, mac.is_some(), units.len() > 1, &mut rest)
                 .await?;
@@ -240,6 +252,44 @@ impl Writer {
         match moved.map_err(|error| Failure::before(&error))? {
             1 => Ok(()),
             _ => Err(Failure::Moved),
+        }
+    }
+
+    /// Whether the units may be run without telling their refusals apart. Alone, a unit's refusal
+    /// is told at once; what touches lines of the ledger has its place among the reads.
+    fn fit_together(&self, units: &[Prepared], audited: bool) -> bool {
+        let fits = |unit: &Prepared| !unit.plan.ledger && (audited || unit.audit.rows() == 0);
+        units.len() > 1 && units.iter().all(fits)
+    }
+
+    /// Applies all units at once. `false` when one of them was refused: which, and whether another
+    /// was to blame, is found out by applying them one after the other.
+    async fn all_together<'a>(
+        &mut self,
+        conn: &Conn,
+        units: &'a [Prepared],
+        rest: &mut Rest<'a>,
+    ) -> Result<bool, Failure> {
+        let steps = units.iter().flat_map(|unit| &unit.plan.steps);
+        let ran = together::run(conn, steps).await;
+        if !ran.map_err(|Broken(error)| Failure::before(&error))? {
+            return Ok(false);
+        }
+        for unit in units {
+            let done = self.accept(unit, rest);
+            rest.outcomes.push(Ok(done));
+        }
+        Ok(true)
+    }
+
+    /// What an accepted unit leaves for the end of the transaction.
+    fn accept<'a>(&mut self, unit: &'a Prepared, rest: &mut Rest<'a>) -> Committed {
+        unit.reads.iter().for_each(|read| rest.reads.add(read));
+        rest.events.extend(&unit.plan.events);
+        rest.changes.merge(unit.changes.clone());
+        self.segment.push(&self.head.chain, &unit.audit);
+        Committed {
+            events: unit.plan.events.len(),
         }
     }
 
@@ -291,13 +341,7 @@ impl Writer {
                 return Ok(Err(refusal.into()));
             }
         }
-        unit.reads.iter().for_each(|read| rest.reads.add(read));
-        rest.events.extend(&unit.plan.events);
-        rest.changes.merge(unit.changes.clone());
-        self.segment.push(&self.head.chain, &unit.audit);
-        Ok(Ok(Committed {
-            events: unit.plan.events.len(),
-        }))
+        Ok(Ok(self.accept(unit, rest)))
     }
 
     /// The end of the transaction.
@@ -314,7 +358,7 @@ impl Writer {
             ..self.head.clone()
         };
         let mut steps: Vec<Step> = rest.reads.take().into_iter().collect();
-        steps.extend(rest.events.iter().map(|event| event.emit()));
+        steps.extend(event::emit_all(&rest.events));
         let mut used = None;
         if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
             used = Some(place);
