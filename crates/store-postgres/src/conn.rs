@@ -74,7 +74,9 @@ impl Connector {
 
     /// A session, told of notifications.
     pub(crate) async fn listen(&self, listen: &str, heard: &Arc<Notify>) -> Result<Conn, Error> {
-        let conn = self.open(Some(Arc::clone(heard)), self.patience, false).await?;
+        let conn = self
+            .open(Some(Arc::clone(heard)), self.patience, false)
+            .await?;
         conn.run(listen).await?;
         Ok(conn)
     }

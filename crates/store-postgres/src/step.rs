@@ -11,7 +11,7 @@ use crate::conn::Conn;
 use crate::refusal::{Refusal, is_aborted, is_lost, is_transient, text};
 
 /// Statements sent before an answer is waited for. All of them are polled in order.
-pub(crate) const TOGETHER: usize = 24;
+const TOGETHER: usize = 24;
 
 /// A parameter.
 pub(crate) type Param = Box<dyn ToSql + Sync + Send>;
@@ -39,6 +39,9 @@ pub(crate) struct Step {
     pub(crate) expect: Expect,
     /// The same for any number of rows at once: each parameter is an array of what `sql` takes.
     pub(crate) many: Option<&'static str>,
+    /// The same in two parts, for a place inside of a larger statement: the tables it makes for
+    /// itself, and what is done with them.
+    pub(crate) inside: Option<(&'static str, &'static str)>,
 }
 
 impl std::fmt::Debug for Step {
@@ -55,6 +58,7 @@ macro_rules! step {
             params: vec![$(Box::new($param)),*],
             expect: $expect,
             many: None,
+            inside: None,
         }
     };
 }

@@ -1,17 +1,18 @@
-//! Statements of many units sent as few: those that differ in nothing but their parameters become
-//! one for all of them. It tells only whether everything came to what it must; whose fault it was
-//! is found out by running the units one after the other.
+//! A whole transaction as one statement. Statements that differ in nothing but their parameters
+//! become one for all units; all of those become parts of one that fails when any of them did not
+//! come to what it must. Whose fault it was is found out by running the units one after the other.
 
 use std::error::Error as StdError;
+use std::fmt::Write;
 
 use bytes::BytesMut;
-use futures_util::future::join_all;
+use futures_util::future::join3;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Error, Statement};
 
 use crate::conn::Conn;
-use crate::refusal::{is_lost, is_transient};
-use crate::step::{Broken, Expect, Step, TOGETHER};
+use crate::refusal::{Refusal, is_aborted, is_lost, is_transient, text};
+use crate::sql::row::int;
+use crate::step::{Expect, Last, Step};
 
 /// One parameter of one of the statements.
 #[derive(Debug)]
@@ -34,98 +35,167 @@ impl ToSql for Cell<'_> {
     to_sql_checked!();
 }
 
-/// What is sent as one statement.
+/// Steps of one statement.
 struct Group<'a> {
-    sql: &'static str,
     steps: Vec<&'a Step>,
 }
 
-impl<'a> Group<'a> {
-    /// In the order of their first statements. What has no form for many rows comes last, in its
-    /// own order: what has one must do the same before as after it.
-    fn all(steps: impl Iterator<Item = &'a Step>) -> Vec<Self> {
-        let (mut groups, mut alone): (Vec<Self>, Vec<Self>) = (Vec::new(), Vec::new());
-        for step in steps {
-            let known = groups.iter_mut().find(|group| group.sql == step.sql);
-            match (known, step.many) {
-                (Some(group), Some(_)) => group.steps.push(step),
-                (_, many) => {
-                    let group = Self {
-                        sql: step.sql,
-                        steps: vec![step],
-                    };
-                    match many {
-                        Some(_) => groups.push(group),
-                        None => alone.push(group),
-                    }
-                }
-            }
-        }
-        groups.append(&mut alone);
-        groups
-    }
+/// A parameter of the statement that is sent.
+enum Param<'a> {
+    /// As it is.
+    One(&'a (dyn ToSql + Sync)),
+    /// An array of them.
+    Column(Vec<Cell<'a>>),
+    /// A number of rows.
+    Rows(i64),
+}
 
-    /// What is sent.
-    fn sql(&self) -> &'static str {
-        match self.steps.as_slice() {
-            [first, _, ..] => first.many.unwrap_or(self.sql),
-            _ => self.sql,
-        }
-    }
-
-    async fn send(&self, conn: &Conn, statement: &Statement) -> Result<u64, Error> {
-        let [first, _, ..] = self.steps.as_slice() else {
-            let params = self.steps.iter().flat_map(|step| &step.params);
-            let params = params.map(|param| {
-                let param: &(dyn ToSql + Sync) = &**param;
-                param
-            });
-            return conn.execute(statement, params).await;
-        };
-        let column = |at: usize| {
-            let cells = self.steps.iter().filter_map(move |step| step.params.get(at));
-            cells.map(|cell| Cell(&**cell)).collect::<Vec<_>>()
-        };
-        let columns: Vec<Vec<Cell<'_>>> = (0..first.params.len()).map(column).collect();
-        let params = columns.iter().map(|column| {
-            let param: &(dyn ToSql + Sync) = column;
-            param
-        });
-        conn.execute(statement, params).await
-    }
-
-    /// Whether each of them came to what it must.
-    fn judge(&self, answer: Result<u64, Error>) -> Result<bool, Broken> {
-        match (self.steps.as_slice(), answer) {
-            ([one], answer) => Ok(one.judge(answer)?.is_none()),
-            ([Step { expect: Expect::Any, .. }, ..], Ok(_)) => Ok(true),
-            (all, Ok(rows)) => Ok(rows == all.len() as u64),
-            (_, Err(error)) if is_lost(&error) || is_transient(&error) => Err(Broken(error)),
-            (_, Err(_)) => Ok(false),
+impl Param<'_> {
+    fn as_sql(&self) -> &(dyn ToSql + Sync) {
+        match self {
+            Self::One(param) => *param,
+            Self::Column(cells) => cells,
+            Self::Rows(rows) => rows,
         }
     }
 }
 
-/// Runs the statements of all units of a transaction. `false` when any was refused: the
-/// transaction must be rolled back.
-pub(crate) async fn run<'a>(
-    conn: &Conn,
-    steps: impl Iterator<Item = &'a Step>,
-) -> Result<bool, Broken> {
-    let groups = Group::all(steps);
-    for some in groups.chunks(TOGETHER) {
-        // Before any of them is sent: in a transaction that failed nothing can be prepared.
-        let mut prepared = Vec::with_capacity(some.len());
-        for group in some {
-            prepared.push(conn.prepare(group.sql()).await.map_err(Broken)?);
-        }
-        let sending = some.iter().zip(&prepared);
-        let answers = join_all(sending.map(|(group, made)| group.send(conn, made))).await;
-        for (group, answer) in some.iter().zip(answers) {
-            if !group.judge(answer)? {
-                return Ok(false);
+impl<'a> Group<'a> {
+    fn of(step: &'a Step) -> Self {
+        Self { steps: vec![step] }
+    }
+
+    /// Puts steps of one statement together, in the order of their first.
+    fn sort(steps: impl Iterator<Item = &'a Step>, groups: &mut Vec<Self>) {
+        let from = groups.len();
+        for step in steps {
+            let of_same =
+                |group: &&mut Self| group.steps.first().is_some_and(|s| s.sql == step.sql);
+            match groups.iter_mut().skip(from).find(of_same) {
+                Some(group) => group.steps.push(step),
+                None => groups.push(Self::of(step)),
             }
         }
     }
-    Ok(true)
+
+    /// The tables it makes for itself, and what it does. A step of a unit has the form for many
+    /// rows even when it is the only one, so that there are not too many statements to prepare.
+    fn inside(&self) -> (&'static str, &'static str) {
+        let step = self.steps.first();
+        let inside = step.and_then(|step| step.inside.or(step.many.map(|many| ("", many))));
+        inside
+            .or(step.map(|step| ("", step.sql)))
+            .unwrap_or_default()
+    }
+
+    fn params(&self) -> Vec<Param<'a>> {
+        let Some(first) = self.steps.first() else {
+            return Vec::new();
+        };
+        if first.many.is_none() {
+            return first
+                .params
+                .iter()
+                .map(|param| Param::One(&**param))
+                .collect();
+        }
+        let column = |at: usize| {
+            let cells = self.steps.iter().filter_map(|step| step.params.get(at));
+            Param::Column(cells.map(|cell| Cell(&**cell)).collect())
+        };
+        (0..first.params.len()).map(column).collect()
+    }
+
+    /// The rows it must have.
+    fn rows(&self) -> Option<i64> {
+        match self.steps.first()?.expect {
+            Expect::Any => None,
+            Expect::All(rows, _) => Some(int(rows)),
+            _ => Some(int(self.steps.len() as u64)),
+        }
+    }
+}
+
+/// Commits steps of a node and those of units, which touch rows of their own each, by one statement:
+/// `own` first, `last` at the end. Nothing of it is there when any did not come to what it must.
+pub(crate) async fn commit<'a>(
+    conn: &Conn,
+    own: &'a [Step],
+    units: impl Iterator<Item = &'a Step>,
+    last: &'a [Step],
+) -> Last {
+    let mut groups: Vec<Group<'a>> = own.iter().map(Group::of).collect();
+    Group::sort(units, &mut groups);
+    groups.extend(last.iter().map(Group::of));
+    let (sql, params) = whole(&groups);
+    let made = match conn.prepare(&sql).await {
+        Ok(made) => made,
+        Err(error) => return Last::Broken(error),
+    };
+    let params = params.iter().map(Param::as_sql).collect::<Vec<_>>();
+    let (begun, done, committed) = join3(
+        conn.run("BEGIN"),
+        conn.execute(&made, params.into_iter()),
+        conn.run("COMMIT"),
+    )
+    .await;
+    // Outside of a transaction the statement is one of its own, and nobody was told how it ended.
+    if let Err(error) = begun {
+        return Last::Doubtful(error);
+    }
+    match done {
+        Ok(_) => {}
+        Err(error) if is_lost(&error) => return Last::Doubtful(error),
+        Err(error) if is_transient(&error) => return Last::Broken(error),
+        Err(error) => return Last::Refused(Refusal::Failed(text(&error))),
+    }
+    match committed {
+        Ok(()) => Last::Committed,
+        Err(error) if is_aborted(&error) => Last::Broken(error),
+        Err(error) => Last::Doubtful(error),
+    }
+}
+
+/// One statement for all of them: each is a table of it, judged by the rows it has. The last line
+/// fails when one of them has others than it must; it looks at them in their order, and so they are
+/// run in it.
+fn whole<'a>(groups: &[Group<'a>]) -> (String, Vec<Param<'a>>) {
+    let (mut sql, mut judged, mut params) = (String::from("WITH "), String::new(), Vec::new());
+    for (number, group) in groups.iter().enumerate() {
+        let base = params.len();
+        let (tables, statement) = group.inside();
+        if !tables.is_empty() {
+            renumber(&mut sql, tables, base);
+            sql.push_str(", ");
+        }
+        let _ = write!(sql, "part{number} AS (");
+        renumber(&mut sql, statement, base);
+        sql.push_str(" RETURNING 1), ");
+        params.extend(group.params());
+        let and = if number == 0 { "" } else { " AND " };
+        let _ = write!(judged, "{and}(SELECT count(*) FROM part{number})");
+        match group.rows() {
+            Some(rows) => {
+                params.push(Param::Rows(rows));
+                let _ = write!(judged, " = ${}::bigint", params.len());
+            }
+            None => judged.push_str(" >= 0"),
+        }
+    }
+    // The comma of the last table.
+    sql.truncate(sql.len().saturating_sub(2));
+    let _ = write!(sql, " SELECT 1 / CASE WHEN {judged} THEN 1 ELSE 0 END");
+    (sql, params)
+}
+
+/// Writes a statement whose parameters begin after so many others.
+fn renumber(into: &mut String, statement: &str, base: usize) {
+    let mut parts = statement.split('$');
+    into.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(digits);
+        let number: usize = number.parse().unwrap_or(0);
+        let _ = write!(into, "${}{rest}", base + number);
+    }
 }

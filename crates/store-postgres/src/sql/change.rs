@@ -95,11 +95,16 @@ pub(crate) fn tell(
         maker.to_owned(),
         document,
     )];
-    if next.batch >= *pruned + PRUNE_EVERY {
+    if is_pruned_at(next.batch, *pruned) {
         *pruned = next.batch;
         steps.extend(prune(next));
     }
     Ok(steps)
+}
+
+/// Whether [`tell`] removes what is too old, in further steps.
+pub(crate) fn is_pruned_at(batch: u64, pruned: u64) -> bool {
+    batch >= pruned + PRUNE_EVERY
 }
 
 fn prune(next: &Head) -> [Step; 2] {

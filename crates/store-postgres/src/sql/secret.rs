@@ -20,7 +20,8 @@ use crate::store::PostgresStore;
 const TABLE: &str = "secret";
 
 pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
-    let mut steps = vec![step!(
+    let mut steps =
+        vec![step!(
         Expect::One(RecordKind::Secret),
         write(
             head.revision,
