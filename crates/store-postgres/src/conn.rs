@@ -133,6 +133,9 @@ const SESSION: &str = "SET default_transaction_isolation = 'read committed';
 const PLANNER: &str = "SELECT set_config(name, 'off', false) FROM pg_settings
     WHERE name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit')";
 
+/// Statements a session has prepared from which on those that others can stand for are not.
+const STATEMENTS_MAX: usize = 400;
+
 /// What no statement takes.
 const STATEMENT: Duration = Duration::from_secs(60);
 
@@ -172,6 +175,12 @@ impl Conn {
         let made = self.client.prepare(sql).await?;
         self.statements.lock().insert(sql.to_owned(), made.clone());
         Ok(made)
+    }
+
+    /// Whether so many statements are prepared that this one is not to be.
+    pub(crate) fn is_full_for(&self, sql: &str) -> bool {
+        let statements = self.statements.lock();
+        statements.len() >= STATEMENTS_MAX && !statements.contains_key(sql)
     }
 
     pub(crate) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {

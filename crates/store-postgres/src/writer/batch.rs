@@ -53,7 +53,7 @@ pub(crate) struct Writer {
     /// `None` after a failure, until the next transaction.
     pub(super) conn: Option<Conn>,
     /// Places in the trail.
-    places: Places,
+    pub(super) places: Places,
     /// As durable.
     pub(super) head: Head,
     segment: SegmentBuilder,

@@ -52,6 +52,11 @@ impl Places {
         }
     }
 
+    /// What was asked for ahead may be of another past.
+    pub(super) fn forget(&mut self) {
+        self.ahead = None;
+    }
+
     /// The first of so many places.
     pub(super) async fn take(&mut self, rows: u64) -> Result<i64, Error> {
         if rows == 0 {
