@@ -74,12 +74,19 @@ impl Connector {
 
     /// A session, told of notifications.
     pub(crate) async fn listen(&self, listen: &str, heard: &Arc<Notify>) -> Result<Conn, Error> {
-        let conn = self.open(Some(Arc::clone(heard)), self.patience).await?;
+        let conn = self
+            .open(Some(Arc::clone(heard)), self.patience, false)
+            .await?;
         conn.run(listen).await?;
         Ok(conn)
     }
 
-    async fn open(&self, heard: Option<Arc<Notify>>, patience: Duration) -> Result<Conn, Error> {
+    async fn open(
+        &self,
+        heard: Option<Arc<Notify>>,
+        patience: Duration,
+        by_key: bool,
+    ) -> Result<Conn, Error> {
         let config = &self.address.config;
         let (client, connection) = match &self.tls {
             Some(tls) => {
@@ -98,7 +105,9 @@ impl Connector {
         };
         // 0 would be no limit.
         let limit = patience.as_millis().max(1);
-        let settings = format!("{SESSION}; SET statement_timeout = '{limit}ms'; {DURABLE}");
+        let planner = if by_key { PLANNER } else { "" };
+        let settings =
+            format!("{SESSION}; SET statement_timeout = '{limit}ms'; {DURABLE}; {planner}");
         conn.client.batch_execute(&settings).await?;
         Ok(conn)
     }
@@ -108,7 +117,7 @@ impl Connector {
             Purpose::Serve => self.patience,
             Purpose::Write => STATEMENT,
         };
-        self.open(None, patience).await
+        self.open(None, patience, purpose == Purpose::Write).await
     }
 }
 
@@ -117,6 +126,15 @@ impl Connector {
 const SESSION: &str = "SET default_transaction_isolation = 'read committed';
     SET idle_in_transaction_session_timeout = '4s';
     SET lock_timeout = '4500ms'";
+
+/// A commit finds every row by its key. The database keeps the plan it made for a statement while
+/// tables were small, when reading them whole looked cheaper, and goes by it until it has counted
+/// them anew. Asked for this way: a database that does not have such a setting needs none.
+const PLANNER: &str = "SELECT set_config(name, 'off', false) FROM pg_settings
+    WHERE name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit')";
+
+/// Statements a session has prepared from which on those that others can stand for are not.
+const STATEMENTS_MAX: usize = 400;
 
 /// What no statement takes.
 const STATEMENT: Duration = Duration::from_secs(60);
@@ -157,6 +175,12 @@ impl Conn {
         let made = self.client.prepare(sql).await?;
         self.statements.lock().insert(sql.to_owned(), made.clone());
         Ok(made)
+    }
+
+    /// Whether so many statements are prepared that this one is not to be.
+    pub(crate) fn is_full_for(&self, sql: &str) -> bool {
+        let statements = self.statements.lock();
+        statements.len() >= STATEMENTS_MAX && !statements.contains_key(sql)
     }
 
     pub(crate) async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, Error> {

@@ -1,7 +1,7 @@
 //! The storage ports of `core` on PostgreSQL: one database shared by any number of nodes.
 //!
-//! * Each node has one writer that commits whatever waits in one transaction, a savepoint for
-//!   each unit; reads and claims run beside it on a bounded set of connections.
+//! * Each node has one writer that commits whatever waits in one transaction: by one statement, or,
+//!   where a unit of it is refused, with a savepoint for each; reads and claims run beside it on a bounded set of connections.
 //! * What is relied on: `READ COMMITTED`, row locks, `FOR UPDATE SKIP LOCKED`, a commit that is
 //!   durable when it is answered, and, while migrating, one advisory lock. No leader, no
 //!   procedural code. Notifications make nodes hear of each other's changes
@@ -28,6 +28,7 @@ mod sql;
 mod step;
 mod store;
 mod tls;
+mod together;
 mod transfer_sides;
 mod writer;
 

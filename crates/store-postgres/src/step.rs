@@ -28,6 +28,8 @@ pub(crate) enum Expect {
     Unique(RecordKind, &'static str, &'static str),
     /// One row; otherwise, in words.
     Must(&'static str),
+    /// So many rows; otherwise, in words.
+    All(u64, &'static str),
 }
 
 /// One statement.
@@ -35,6 +37,11 @@ pub(crate) struct Step {
     pub(crate) sql: &'static str,
     pub(crate) params: Vec<Param>,
     pub(crate) expect: Expect,
+    /// The same for any number of rows at once: each parameter is an array of what `sql` takes.
+    pub(crate) many: Option<&'static str>,
+    /// The same in two parts, for a place inside of a larger statement: the tables it makes for
+    /// itself, and what is done with them.
+    pub(crate) inside: Option<(&'static str, &'static str)>,
 }
 
 impl std::fmt::Debug for Step {
@@ -50,6 +57,8 @@ macro_rules! step {
             sql: $sql,
             params: vec![$(Box::new($param)),*],
             expect: $expect,
+            many: None,
+            inside: None,
         }
     };
 }
@@ -99,15 +108,28 @@ fn send<'a>(
 }
 
 impl Step {
+    /// With the form for many rows.
+    pub(crate) fn or_many(mut self, sql: &'static str) -> Self {
+        self.many = Some(sql);
+        self
+    }
+
+    fn is_of_one(&self) -> bool {
+        !matches!(self.expect, Expect::Any | Expect::All(..))
+    }
+
     /// `None` when it came to what it must.
     pub(crate) fn judge(&self, answer: Result<u64, Error>) -> Result<Option<Refusal>, Broken> {
         let error = match answer {
-            Ok(1) => return Ok(None),
-            Ok(_) => {
+            Ok(rows) => {
                 return Ok(match self.expect {
                     Expect::Any => None,
+                    Expect::All(all, _) if rows == all => None,
+                    _ if rows == 1 && self.is_of_one() => None,
                     Expect::One(kind) | Expect::Unique(kind, _, _) => Some(Refusal::Conflict(kind)),
-                    Expect::Must(otherwise) => Some(Refusal::Failed(otherwise.to_owned())),
+                    Expect::Must(otherwise) | Expect::All(_, otherwise) => {
+                        Some(Refusal::Failed(otherwise.to_owned()))
+                    }
                 });
             }
             Err(error) => error,
@@ -123,7 +145,9 @@ impl Step {
                 Expect::One(kind) | Expect::Unique(kind, _, _) => {
                     return Ok(Some(Refusal::Conflict(kind)));
                 }
-                Expect::Must(otherwise) => return Ok(Some(Refusal::Failed(otherwise.to_owned()))),
+                Expect::Must(otherwise) | Expect::All(_, otherwise) => {
+                    return Ok(Some(Refusal::Failed(otherwise.to_owned())));
+                }
                 Expect::Any => {}
             }
         }

@@ -19,7 +19,9 @@ const KEPT: u64 = 20_000;
 const PRUNE_EVERY: u64 = 1_024;
 
 /// Where a change is told, to whom it may concern.
-pub(crate) const NEWS: &str = "NOTIFY scaivault_changes";
+/// Nobody waits for a disk because of it.
+pub(crate) const NEWS: &str = "BEGIN; SET LOCAL synchronous_commit = off;
+    NOTIFY scaivault_changes; COMMIT";
 pub(crate) const LISTEN: &str = "LISTEN scaivault_changes";
 
 /// Everything after these numbers, by chain; of a chain without one, everything it ever told,
@@ -93,11 +95,16 @@ pub(crate) fn tell(
         maker.to_owned(),
         document,
     )];
-    if next.batch >= *pruned + PRUNE_EVERY {
+    if is_pruned_at(next.batch, *pruned) {
         *pruned = next.batch;
         steps.extend(prune(next));
     }
     Ok(steps)
+}
+
+/// Whether [`tell`] removes what is too old, in further steps.
+pub(crate) fn is_pruned_at(batch: u64, pruned: u64) -> bool {
+    batch >= pruned + PRUNE_EVERY
 }
 
 fn prune(next: &Head) -> [Step; 2] {

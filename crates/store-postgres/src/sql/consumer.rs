@@ -59,10 +59,10 @@ impl ReadLines {
              FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
                          $6::bigint[])
                   AS r (tenant, path, version, consumer, first_at, last_at)
-             WHERE NOT EXISTS (
-                 SELECT 1 FROM consumer c
+             WHERE coalesce((
+                 SELECT c.last_read_at <= r.last_at - $7::bigint FROM consumer c
                  WHERE c.tenant = r.tenant AND c.path = r.path AND c.version = r.version
-                   AND c.consumer = r.consumer AND c.last_read_at > r.last_at - $7::bigint)
+                   AND c.consumer = r.consumer), true)
              ON CONFLICT (tenant, path, version, consumer) DO UPDATE
              SET last_read_at = greatest(consumer.last_read_at, excluded.last_read_at)",
             tenants,

@@ -63,6 +63,72 @@ impl EventRow {
     }
 }
 
+/// Events that one statement puts, at most.
+pub(crate) const TOGETHER: usize = 64;
+
+/// As [`EventRow::emit`], for events in their order: each next in its path's sequence.
+pub(crate) fn emit_all(events: &[&EventRow]) -> Vec<Step> {
+    let emitting = events.chunks(TOGETHER).map(|some| match some {
+        [one] => one.emit(),
+        many => emit_many(many),
+    });
+    emitting.collect()
+}
+
+/// Tables of the statement that puts many events …
+macro_rules! emit_tables {
+    () => {
+        "made AS (
+             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+                  WITH ORDINALITY AS r (tenant, id, path, at, doc, number)),
+         place AS (
+             UPDATE meta SET value = value + cardinality($1::text[])
+             WHERE name = 'event_position'
+             RETURNING value - cardinality($1::text[]) AS before),
+         next AS (
+             INSERT INTO event_sequence (tenant, path, last)
+             SELECT made.tenant, made.path, count(*) FROM place, made
+             WHERE made.path IS NOT NULL GROUP BY made.tenant, made.path
+             ON CONFLICT (tenant, path) DO UPDATE SET last = event_sequence.last + excluded.last
+             RETURNING tenant, path, last)"
+    };
+}
+
+/// … and what is done with them.
+macro_rules! emit_put {
+    () => {
+        " INSERT INTO event (position, tenant, id, sequence, at, doc)
+         SELECT (SELECT before FROM place) + made.number, made.tenant, made.id,
+                coalesce(next.last - row_number() OVER (
+                    PARTITION BY made.tenant, made.path ORDER BY made.number DESC) + 1, 0),
+                made.at, made.doc
+         FROM made LEFT JOIN next ON next.tenant = made.tenant AND next.path = made.path"
+    };
+}
+
+/// As [`EventRow::emit`], for at most [`TOGETHER`] events in their order.
+pub(crate) fn emit_many(events: &[&EventRow]) -> Step {
+    let texts = |of: fn(&EventRow) -> &String| -> Vec<String> {
+        events.iter().map(|event| of(event).clone()).collect()
+    };
+    let paths: Vec<Option<String>> = events.iter().map(|event| event.path.clone()).collect();
+    let times: Vec<i64> = events.iter().map(|event| event.at).collect();
+    let mut step = step!(
+        Expect::All(
+            events.len() as u64,
+            "an event of this id is in the outbox already"
+        ),
+        concat!("WITH ", emit_tables!(), emit_put!()),
+        texts(|event| &event.tenant),
+        texts(|event| &event.id),
+        paths,
+        times,
+        texts(|event| &event.doc),
+    );
+    step.inside = Some((emit_tables!(), emit_put!()));
+    step
+}
+
 /// Moves the mark; a conflict when it is not at `from`. There is no kind for the mark: what races
 /// for it is the making of deliveries.
 pub(crate) fn fan_out_advance(from: u64, to: u64) -> Step {
@@ -71,6 +137,11 @@ pub(crate) fn fan_out_advance(from: u64, to: u64) -> Step {
         "UPDATE meta SET value = $2 WHERE name = 'fan_out' AND value = $1",
         int(from),
         int(to),
+    )
+    .or_many(
+        "UPDATE meta m SET value = r.upto
+         FROM unnest($1::bigint[], $2::bigint[]) AS r (at, upto)
+         WHERE m.name = 'fan_out' AND m.value = r.at",
     )
 }
 

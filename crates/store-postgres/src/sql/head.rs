@@ -105,6 +105,23 @@ pub(crate) fn moved_by(maker: &str, batch: u64) -> String {
     format!("{maker}:{batch}")
 }
 
+/// As [`MOVE`], with all that the transaction leaves in the row.
+pub(crate) fn advance(next: &Head) -> Step {
+    step!(
+        Expect::Must("the node's head row was moved by another"),
+        "UPDATE store_head SET batch = $2, moved_by = $3, first_seq = $4, last_seq = $5, head = $6,
+                               mac = $7
+         WHERE chain = $1 AND batch = $2::bigint - 1",
+        next.chain.clone(),
+        int(next.batch),
+        next.moved_by.clone(),
+        int(next.first_seq),
+        int(next.last_seq),
+        next.head.to_vec(),
+        next.mac.to_vec(),
+    )
+}
+
 /// Something to fail before a commit that nothing else comes before: in a transaction that failed,
 /// a commit is answered as if it went well.
 pub(crate) fn own(head: &Head) -> Step {
@@ -116,9 +133,9 @@ pub(crate) fn own(head: &Head) -> Step {
     )
 }
 
-/// Writes a segment and the end of the chain.
-pub(crate) fn extend(head: &Head, segment: &SegmentBuilder, place: i64) -> [Step; 2] {
-    let put = step!(
+/// Writes a segment.
+pub(crate) fn put_segment(head: &Head, segment: &SegmentBuilder, place: i64) -> Step {
+    step!(
         Expect::Must("the audit segment is there already"),
         "INSERT INTO audit_segment (chain, first_seq, place, rows, first_at, last_at, prev, head,
                                     mac, links, body)
@@ -134,7 +151,11 @@ pub(crate) fn extend(head: &Head, segment: &SegmentBuilder, place: i64) -> [Step
         head.mac.to_vec(),
         segment.links.clone(),
         segment.body.clone(),
-    );
+    )
+}
+
+/// Writes a segment and the end of the chain.
+pub(crate) fn extend(head: &Head, segment: &SegmentBuilder, place: i64) -> [Step; 2] {
     let end = step!(
         Expect::Must("the node's head row is gone"),
         "UPDATE store_head SET first_seq = $2, last_seq = $3, head = $4, mac = $5
@@ -145,5 +166,5 @@ pub(crate) fn extend(head: &Head, segment: &SegmentBuilder, place: i64) -> [Step
         head.head.to_vec(),
         head.mac.to_vec(),
     );
-    [put, end]
+    [put_segment(head, segment, place), end]
 }

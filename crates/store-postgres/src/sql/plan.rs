@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) events: Vec<EventRow>,
     /// It touches lines of the ledger: reads of units before it must be there first.
     pub(crate) ledger: bool,
+    /// Steps depend on one another: a version is put and removed.
+    ordered: bool,
 }
 
 /// A record as its document.
@@ -34,7 +36,14 @@ impl Plan {
         for op in ops {
             plan.add(op)?;
         }
+        plan.ordered = removes_what_it_puts(ops);
         Ok(plan)
+    }
+
+    /// Nothing in it depends on its order, nor on other units'. Statements with a form for many
+    /// rows touch rows that no other such statement of the unit does.
+    pub(crate) fn is_apart(&self) -> bool {
+        !self.ledger && !self.ordered && self.steps.iter().all(|step| step.many.is_some())
     }
 
     fn add(&mut self, op: &Op) -> Result<(), CommitError> {
@@ -128,4 +137,16 @@ impl Plan {
 /// others.
 pub(crate) fn write(revision: u64, insert: &'static str, update: &'static str) -> &'static str {
     if revision == 1 { insert } else { update }
+}
+
+/// Whether a version that is put is removed, too, as when a secret keeps one version only.
+fn removes_what_it_puts(ops: &[Op]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::VersionDelete { path, version, .. } => ops.iter().any(|other| match other {
+            Op::Put(Record::Version(put)) => put.version == *version && put.path == *path,
+            Op::VersionInsert(put) => put.version.version == *version && put.version.path == *path,
+            _ => false,
+        }),
+        _ => false,
+    })
 }

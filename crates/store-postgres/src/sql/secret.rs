@@ -20,7 +20,8 @@ use crate::store::PostgresStore;
 const TABLE: &str = "secret";
 
 pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
-    let mut steps = vec![step!(
+    let mut steps =
+        vec![step!(
         Expect::One(RecordKind::Secret),
         write(
             head.revision,
@@ -39,7 +40,22 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         head.expires_at.map(Timestamp::as_micros),
         head.recoverable_until.map(Timestamp::as_micros),
         encode(head)?,
-    )];
+    )
+    .or_many(write(
+        head.revision,
+        "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
+                             recoverable_until, doc)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
+                              $6::bigint[], $7::bigint[], $8::text[])",
+        "UPDATE secret s SET revision = r.revision, secret_type = r.secret_type,
+                             current_version = r.current_version, expires_at = r.expires_at,
+                             recoverable_until = r.recoverable_until, doc = r.doc
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
+                     $6::bigint[], $7::bigint[], $8::text[])
+              AS r (tenant, path, revision, secret_type, current_version, expires_at,
+                    recoverable_until, doc)
+         WHERE s.tenant = r.tenant AND s.path = r.path AND s.revision = r.revision - 1",
+    ))];
     if head.revision > 1 {
         steps.push(delete_tags(head));
     }
@@ -83,9 +99,10 @@ pub(crate) fn erase(head: &SecretHead) -> Vec<Step> {
 }
 
 fn delete_tags(head: &SecretHead) -> Step {
-    of_path(
-        head,
-        "DELETE FROM secret_tag WHERE tenant = $1 AND path = $2",
+    let sql = "DELETE FROM secret_tag WHERE tenant = $1 AND path = $2";
+    of_path(head, sql).or_many(
+        "DELETE FROM secret_tag t USING unnest($1::text[], $2::text[]) AS r (tenant, path)
+         WHERE t.tenant = r.tenant AND t.path = r.path",
     )
 }
 

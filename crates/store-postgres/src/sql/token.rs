@@ -26,7 +26,16 @@ pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
         int(token.revision),
         token.hash.0.to_vec(),
         encode(token)?,
-    ))
+    )
+    .or_many(write(
+        token.revision,
+        "INSERT INTO token (tenant, id, revision, hash, doc)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[])",
+        "UPDATE token t SET revision = r.revision, hash = r.hash, doc = r.doc
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[])
+              AS r (tenant, id, revision, hash, doc)
+         WHERE t.tenant = r.tenant AND t.id = r.id AND t.revision = r.revision - 1",
+    )))
 }
 
 pub(crate) fn delete(token: &Token) -> Step {

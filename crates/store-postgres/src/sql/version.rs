@@ -30,6 +30,13 @@ pub(crate) fn put(version: &Version) -> Result<Step, CommitError> {
         int(version.version),
         int(version.revision),
         encode(version)?,
+    )
+    .or_many(
+        "UPDATE version v SET revision = r.revision, doc = r.doc
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])
+              AS r (tenant, path, version, revision, doc)
+         WHERE v.tenant = r.tenant AND v.path = r.path AND v.version = r.version
+           AND v.revision = r.revision - 1",
     ))
 }
 
@@ -47,6 +54,12 @@ pub(crate) fn insert(sealed: &SealedVersion) -> Result<Step, CommitError> {
         int(version.version),
         encode(version)?,
         sealed.sealed.0.clone(),
+    )
+    .or_many(
+        "INSERT INTO version (tenant, path, version, revision, doc, sealed)
+         SELECT r.tenant, r.path, r.version, 1, r.doc, r.sealed
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bytea[])
+              AS r (tenant, path, version, doc, sealed)",
     ))
 }
 
@@ -70,5 +83,10 @@ pub(crate) fn remove(tenant: &TenantId, path: &SecretPath, version: u64) -> Step
         tenant.as_str().to_owned(),
         path.as_str().to_owned(),
         int(version),
+    )
+    .or_many(
+        "DELETE FROM version v
+         USING unnest($1::text[], $2::text[], $3::bigint[]) AS r (tenant, path, version)
+         WHERE v.tenant = r.tenant AND v.path = r.path AND v.version = r.version",
     )
 }

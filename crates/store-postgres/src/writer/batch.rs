@@ -1,31 +1,38 @@
 //! One batch as one transaction.
 //!
-//! It goes to the database in as few turns as the answers allow: the number of the node's head row
-//! first, which locks it; then each unit in a savepoint of its own; then the events, the reads,
-//! the audit segment and the commit together, so that the outbox is locked for one turn only.
+//! Mostly it is one statement with a begin and a commit around it, sent together: one turn, however
+//! many units there are. The number of the node's head row comes first, which locks it; the events
+//! come last, so that the outbox is locked for the shortest time. Anything that is not as it must be
+//! makes that statement fail, and with it the commit.
+//!
+//! Where that happens, or a unit needs its statements in order, it takes more turns: the head row;
+//! each unit in a savepoint of its own; the events, the reads, the audit segment and the commit
+//! together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join3};
+use futures_util::future::join;
 use scaivault_core::ports::{Changes, CommitError, Committed};
 use scaivault_store::ChainMac;
 use scaivault_store::audit::{SegmentBuilder, mac_message};
 use tokio::time::timeout;
 
+use super::places::Places;
 use super::queue::{Outcome, Shared, Work};
 use super::settle::{Again, Failure, Verdict};
-use crate::conn::{Conn, Connector, Purpose};
+use crate::conn::{Conn, Connector};
 use crate::feed::Feed;
 use crate::prepared::Prepared;
 use crate::refusal::{Refusal, text};
 use crate::sql::change;
 use crate::sql::consumer::ReadLines;
-use crate::sql::event::EventRow;
+use crate::sql::event::{self, EventRow};
 use crate::sql::head::{self, Head};
 use crate::sql::lost::Lost;
-use crate::sql::row::{get, int};
+use crate::sql::row::int;
 use crate::step::{self, Broken, Last, Step};
+use crate::together;
 
 /// How often a transaction of which nothing is there is tried.
 const TRIES_MAX: u32 = 4;
@@ -45,8 +52,8 @@ pub(crate) struct Writer {
     pruned: u64,
     /// `None` after a failure, until the next transaction.
     pub(super) conn: Option<Conn>,
-    /// Gives places in the trail out.
-    places: Option<Conn>,
+    /// Places in the trail.
+    pub(super) places: Places,
     /// As durable.
     pub(super) head: Head,
     segment: SegmentBuilder,
@@ -75,6 +82,7 @@ impl Writer {
         conn: Conn,
         head: Head,
     ) -> Self {
+        let places = Places::new(connector.clone());
         Self {
             shared,
             connector,
@@ -83,7 +91,7 @@ impl Writer {
             feed,
             pruned: 0,
             conn: Some(conn),
-            places: None,
+            places,
             head,
             segment: SegmentBuilder::default(),
         }
@@ -197,17 +205,20 @@ impl Writer {
         let mac = self.shared.mac.read().clone();
         let rows = units.iter().map(|unit| unit.audit.rows()).sum();
         let rows = if mac.is_some() { rows } else { 0 };
-        let mut places = self.places.take();
-        let allocating = timeout(
-            self.shared.commit_timeout,
-            allocate(&self.connector, &mut places, rows),
-        );
-        let (began, place) = join(self.begin(conn), allocating).await;
-        self.places = places;
-        began?;
-        let place = place.map_err(|_| Failure::lost(SILENT))?;
-        self.segment.begin(self.head.last_seq, self.head.head);
+        let taking = timeout(self.shared.commit_timeout, self.places.take(rows)).await;
+        let place = taking.map_err(|_| Failure::lost(SILENT))?;
         let place = place.map_err(|error| Failure::before(&error))?;
+        if units.len() > 1 && rows > 0 {
+            // As many again will most likely have come by then, or somewhat more.
+            self.places.ask_ahead(rows * 2);
+        }
+        if self.fit_together(units, mac.is_some())
+            && let Some(outcomes) = self.all_together(conn, units, mac.as_ref(), place).await?
+        {
+            return Ok(outcomes);
+        }
+        self.begin(conn).await?;
+        self.segment.begin(self.head.last_seq, self.head.head);
         let mut rest = Rest::default();
         for unit in units {
             let outcome = self
@@ -240,6 +251,109 @@ impl Writer {
         match moved.map_err(|error| Failure::before(&error))? {
             1 => Ok(()),
             _ => Err(Failure::Moved),
+        }
+    }
+
+    /// Whether the units may be committed by one statement: its parts see nothing of each other.
+    /// What touches lines of the ledger has its place among the reads; what is too old is removed
+    /// by statements of its own.
+    fn fit_together(&self, units: &[Prepared], audited: bool) -> bool {
+        let fits = |unit: &Prepared| unit.plan.is_apart() && (audited || unit.audit.rows() == 0);
+        units.iter().all(fits)
+            && units
+                .iter()
+                .map(|unit| unit.plan.events.len())
+                .sum::<usize>()
+                <= event::TOGETHER
+            && !change::is_pruned_at(self.head.batch + 1, self.pruned)
+    }
+
+    /// Commits all units by one statement, in one turn. `None` when something was refused, of which
+    /// nothing is there then: what, and whether another was to blame, is found out by applying the
+    /// units one after the other.
+    async fn all_together(
+        &mut self,
+        conn: &Conn,
+        units: &[Prepared],
+        mac: Option<&Arc<dyn ChainMac>>,
+        place: i64,
+    ) -> Result<Option<Vec<Outcome>>, Failure> {
+        self.segment.begin(self.head.last_seq, self.head.head);
+        let mut rest = Rest::default();
+        for unit in units {
+            let done = self.accept(unit, &mut rest);
+            rest.outcomes.push(Ok(done));
+        }
+        let (next, used) = self.next_head(mac, place);
+        let mut own = vec![head::advance(&next)];
+        let told = !rest.changes.is_empty();
+        if told {
+            let telling = change::tell(&next, &self.maker, &rest.changes, &mut self.pruned);
+            own.extend(telling.map_err(|error| Failure::refused(error.to_string()))?);
+        }
+        if used.is_some() {
+            own.push(head::put_segment(&next, &self.segment, place));
+        }
+        let mut last: Vec<Step> = rest.reads.take().into_iter().collect();
+        if !rest.events.is_empty() {
+            last.push(event::emit_many(&rest.events));
+        }
+        // The head first, which locks it; the outbox last, which all nodes wait for.
+        let steps = units.iter().flat_map(|unit| &unit.plan.steps);
+        match together::commit(conn, &own, steps, &last).await {
+            Last::Committed => Ok(Some(self.committed(next, told, rest.outcomes))),
+            Last::Refused(refusal) => {
+                tracing::debug!(?refusal, "a unit of a batch was refused");
+                Ok(None)
+            }
+            Last::Broken(error) => Err(Failure::before(&error)),
+            Last::Doubtful(error) => {
+                let place = used;
+                Err(Failure::Doubtful {
+                    text: text(&error),
+                    lost: Lost { next, place, told },
+                    outcomes: rest.outcomes,
+                })
+            }
+        }
+    }
+
+    /// The head after this transaction, and the place of its segment where it has one.
+    fn next_head(&self, mac: Option<&Arc<dyn ChainMac>>, place: i64) -> (Head, Option<i64>) {
+        let batch = self.head.batch + 1;
+        let mut next = Head {
+            batch,
+            moved_by: Some(head::moved_by(&self.maker, batch)),
+            ..self.head.clone()
+        };
+        let Some(mac) = mac.filter(|_| self.segment.rows > 0) else {
+            return (next, None);
+        };
+        next.first_seq = self.segment.first_seq;
+        next.last_seq = self.segment.last_seq();
+        next.head = self.segment.head;
+        let message = mac_message(&next.chain, next.first_seq, next.last_seq, &next.head);
+        next.mac = mac.mac(&message);
+        (next, Some(place))
+    }
+
+    fn committed(&mut self, next: Head, told: bool, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        self.shared.grown(next.last_seq);
+        if told {
+            self.shared.told.notify_one();
+        }
+        self.head = next;
+        outcomes
+    }
+
+    /// What an accepted unit leaves for the end of the transaction.
+    fn accept<'a>(&mut self, unit: &'a Prepared, rest: &mut Rest<'a>) -> Committed {
+        unit.reads.iter().for_each(|read| rest.reads.add(read));
+        rest.events.extend(&unit.plan.events);
+        rest.changes.merge(unit.changes.clone());
+        self.segment.push(&self.head.chain, &unit.audit);
+        Committed {
+            events: unit.plan.events.len(),
         }
     }
 
@@ -291,13 +405,7 @@ impl Writer {
                 return Ok(Err(refusal.into()));
             }
         }
-        unit.reads.iter().for_each(|read| rest.reads.add(read));
-        rest.events.extend(&unit.plan.events);
-        rest.changes.merge(unit.changes.clone());
-        self.segment.push(&self.head.chain, &unit.audit);
-        Ok(Ok(Committed {
-            events: unit.plan.events.len(),
-        }))
+        Ok(Ok(self.accept(unit, rest)))
     }
 
     /// The end of the transaction.
@@ -308,21 +416,10 @@ impl Writer {
         mac: Option<Arc<dyn ChainMac>>,
         place: i64,
     ) -> Result<Vec<Outcome>, Failure> {
-        let mut next = Head {
-            batch: self.head.batch + 1,
-            moved_by: Some(head::moved_by(&self.maker, self.head.batch + 1)),
-            ..self.head.clone()
-        };
+        let (next, used) = self.next_head(mac.as_ref(), place);
         let mut steps: Vec<Step> = rest.reads.take().into_iter().collect();
-        steps.extend(rest.events.iter().map(|event| event.emit()));
-        let mut used = None;
-        if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
-            used = Some(place);
-            next.first_seq = self.segment.first_seq;
-            next.last_seq = self.segment.last_seq();
-            next.head = self.segment.head;
-            let message = mac_message(&next.chain, next.first_seq, next.last_seq, &next.head);
-            next.mac = mac.mac(&message);
+        steps.extend(event::emit_all(&rest.events));
+        if used.is_some() {
             steps.extend(head::extend(&next, &self.segment, place));
         }
         let told = !rest.changes.is_empty();
@@ -338,14 +435,7 @@ impl Writer {
             closed.map_err(|error| Failure::before(&error))?;
         }
         match step::commit(conn, &steps).await {
-            Last::Committed => {
-                self.shared.grown(next.last_seq);
-                if told {
-                    self.shared.told.notify_one();
-                }
-                self.head = next;
-                Ok(rest.outcomes)
-            }
+            Last::Committed => Ok(self.committed(next, told, rest.outcomes)),
             Last::Refused(Refusal::Failed(text)) => Err(Failure::refused(text)),
             Last::Refused(refusal) => Err(Failure::refused(format!("{refusal:?}"))),
             Last::Broken(error) => Err(Failure::before(&error)),
@@ -360,38 +450,4 @@ impl Writer {
             }),
         }
     }
-}
-
-/// The first of so many places in the trail. Given out on a connection of its own, in a commit
-/// that waits for no disk: the segment that uses them is written behind it to the same log, so it
-/// is durable only if this is, too. Places of a batch that fails stay empty.
-async fn allocate(
-    connector: &Connector,
-    kept: &mut Option<Conn>,
-    rows: u64,
-) -> Result<i64, tokio_postgres::Error> {
-    if rows == 0 {
-        return Ok(0);
-    }
-    let conn = match kept.take().filter(|conn| !conn.is_closed()) {
-        Some(conn) => conn,
-        None => connector.connect(Purpose::Serve).await?,
-    };
-    let sql = "UPDATE meta SET value = value + $1 WHERE name = 'audit_place'
-               RETURNING value - $1 + 1";
-    let statement = conn.prepare(sql).await?;
-    let rows = int(rows);
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&rows];
-    // For this transaction alone: behind a pooler the session may be somebody else's next.
-    let (begun, rows, committed) = join3(
-        conn.run("BEGIN; SET LOCAL synchronous_commit = off"),
-        conn.fetch(&statement, &params),
-        conn.run("END"),
-    )
-    .await;
-    begun?;
-    let rows = rows?;
-    committed?;
-    *kept = Some(conn);
-    Ok(rows.first().and_then(|row| get(row, 0).ok()).unwrap_or(0))
 }

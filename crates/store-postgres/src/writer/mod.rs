@@ -2,6 +2,7 @@
 //! what has come meanwhile. So batches are full under load and a lone unit waits for nobody.
 
 mod batch;
+mod places;
 mod queue;
 mod settle;
 

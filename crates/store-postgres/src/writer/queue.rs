@@ -18,9 +18,9 @@ pub(crate) type Outcome = Result<Committed, CommitError>;
 
 /// Units one transaction takes at most …
 const UNITS_MAX: usize = 512;
-/// … and those that change rows: each of these takes a savepoint, and past 64 of them every other
-/// session pays for looking at what they wrote.
-const CHANGES_MAX: usize = 48;
+/// … and those that change rows: where one of them is refused, each takes a savepoint, and past 64
+/// of them every other session pays for looking at what they wrote.
+const CHANGES_MAX: usize = 64;
 
 /// Rows the audit index may lag behind before it is extended.
 const INDEX_LAG: u64 = 1_000;

@@ -93,6 +93,7 @@ impl Writer {
         if self.conn.as_ref().is_some_and(|conn| !conn.is_closed()) {
             return Ok(());
         }
+        self.places.forget();
         let made = self.connector.connect(Purpose::Write).await;
         let conn = made.map_err(|error| Failure::before(&error))?;
         self.know_head(&conn).await?;
