@@ -53,7 +53,13 @@ def test_details_are_typed(scripted: Scripted, client: SyncScaiVaultClient) -> N
     scripted.says(
         Says(
             422,
-            {"error": {"code": "validation_error", "message": "m", "details": {"fields": {"a": "b"}}}},
+            {
+                "error": {
+                    "code": "validation_error",
+                    "message": "m",
+                    "details": {"fields": {"a": "b"}},
+                }
+            },
             {"X-Request-ID": "req_of_the_header"},
         )
     )

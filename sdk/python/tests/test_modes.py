@@ -43,7 +43,9 @@ def test_one_client_serves_both_and_several_loops(vault: Vault) -> None:
     client = ScaiVaultClient(vault.url, ROOT)
 
     async def version() -> str:
-        return (await client.system.version()).api_version
+        found = (await client.system.version()).api_version
+        await client.aclose()  # this loop's connections
+        return found
 
     assert client.system.version().api_version == "v1"
     assert asyncio.run(version()) == "v1"
@@ -173,7 +175,9 @@ def test_pages_are_walked_to_the_end(scripted: Scripted) -> None:
     assert [s.path for s in listed] == ["a", "b"]
 
     async def main() -> list[str]:
-        return [s.path async for s in listed]
+        found = [s.path async for s in listed]
+        await client.aclose()
+        return found
 
     assert asyncio.run(main()) == ["a", "b"]
     assert next(iter(client.secrets.list().pages())).cursor == "c 1"
@@ -191,9 +195,7 @@ def test_with_options_shares_connections(scripted: Scripted) -> None:
     assert scripted.seen[0].headers["authorization"] == "Bearer skt_test"
 
 
-def test_the_environment_is_looked_at(
-    monkeypatch: pytest.MonkeyPatch, scripted: Scripted
-) -> None:
+def test_the_environment_is_looked_at(monkeypatch: pytest.MonkeyPatch, scripted: Scripted) -> None:
     monkeypatch.setenv("SCAIVAULT_URL", scripted.url)
     monkeypatch.setenv("SCAIVAULT_TOKEN", "skt_of_the_environment")
     monkeypatch.setenv("SCAIVAULT_TENANT_ID", "tnt_default")

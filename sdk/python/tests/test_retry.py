@@ -161,9 +161,9 @@ def test_a_proxy_in_front_speaks_for_a_server_that_is_away(
 
 def test_a_server_that_is_not_there_was_never_asked() -> None:
     pauses: list[float] = []
-    with SyncScaiVaultClient("http://127.0.0.1:1", "skt_test", sleep=pauses.append) as client:
-        with pytest.raises(TransportError) as caught:
-            client.secrets.write("a/b", {"k": "v"})
+    client = SyncScaiVaultClient("http://127.0.0.1:1", "skt_test", sleep=pauses.append)
+    with client, pytest.raises(TransportError) as caught:
+        client.secrets.write("a/b", {"k": "v"})
     assert caught.value.code == "connection_failed"
     assert not caught.value.outcome_unknown
     assert len(pauses) == 3
@@ -174,11 +174,13 @@ def test_silence_ends(scripted: Scripted) -> None:
 
     done = threading.Event()
     scripted.says(Says(200, READ, then=lambda: done.wait(10)))
-    with SyncScaiVaultClient(
-        scripted.url, "skt_test", timeout=0.2, retry=Retry(attempts=1)
-    ) as client:
-        with pytest.raises(RequestTimeoutError):
-            client.secrets.read("a/b")
+    with (
+        SyncScaiVaultClient(
+            scripted.url, "skt_test", timeout=0.2, retry=Retry(attempts=1)
+        ) as client,
+        pytest.raises(RequestTimeoutError),
+    ):
+        client.secrets.read("a/b")
     done.set()
 
 

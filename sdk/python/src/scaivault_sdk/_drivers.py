@@ -49,7 +49,7 @@ class BlockingDriver:
         self._lock = threading.Lock()
         self._http: httpx.Client | None = None
 
-    def run(self, steps: Steps[T], sleep: Callable[[float], None] | None = None) -> T:
+    def run(self, steps: Steps[T], sleep: Callable[[float], object] | None = None) -> T:
         """Runs ``steps`` to their end."""
         try:
             effect = next(steps)
@@ -82,6 +82,10 @@ class BlockingDriver:
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
             raise _failure(error) from None
         return _response(answer)
+
+    def another(self) -> BlockingDriver:
+        """The same with connections of its own."""
+        return BlockingDriver(self._tls, self._sleep)
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""

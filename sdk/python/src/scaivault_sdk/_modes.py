@@ -128,14 +128,16 @@ class Pending(Coroutine[Any, Any, T]):
     def __repr__(self) -> str:
         return f"<{self._name}(…): not awaited yet>"
 
-    def __getattr__(self, name: str) -> Any:
-        raise self._forgotten(f".{name}")
+    if not TYPE_CHECKING:  # a type checker is to see that these are not there
 
-    def __getitem__(self, key: object) -> Any:
-        raise self._forgotten("an item of it")
+        def __getattr__(self, name: str) -> Any:
+            raise self._forgotten(f".{name}")
 
-    def __iter__(self) -> Any:
-        raise self._forgotten("its items")
+        def __getitem__(self, key: object) -> Any:
+            raise self._forgotten("an item of it")
+
+        def __iter__(self) -> Any:
+            raise self._forgotten("its items")
 
     def _forgotten(self, what: str) -> NotAwaitedError:
         return NotAwaitedError(
@@ -233,8 +235,14 @@ class AsyncPages(_Walk[T]):
 class EitherPages(_Walk[T]):
     """The items of all pages: walk it with ``for``, or in an event loop with ``async for``."""
 
-    __iter__ = Pages.__iter__
-    __aiter__ = AsyncPages.__aiter__
+    def __iter__(self) -> Iterator[T]:
+        for page in self.pages():
+            yield from page.items
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self._apages():
+            for item in page.items:
+                yield item
 
     def pages(self) -> Iterator[Page[T]]:
         """Page by page, with ``for``."""
@@ -387,8 +395,11 @@ class AsyncEvents(_Events):
 class EitherEvents(_Events):
     """Events as they come: walk it with ``for``, or in an event loop with ``async for``."""
 
-    __iter__ = Events.__iter__
-    __aiter__ = AsyncEvents.__aiter__
+    def __iter__(self) -> Generator[Event, None, None]:
+        return self._walk()
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return self._awalk()
 
 
 class feed(Generic[P]):

@@ -267,12 +267,17 @@ class SecretCache(Group[ModeT]):
             if self._watcher is not None or not self._subscribe or self._closed.is_set():
                 return
             self._watcher = threading.Thread(
-                target=self._core.blocking.run,
-                args=(self._watch(), self._closed.wait),
-                name="scaivault-cache",
-                daemon=True,
+                target=self._watch_here, name="scaivault-cache", daemon=True
             )
             self._watcher.start()
+
+    def _watch_here(self) -> None:
+        # Connections of its own: it ends them, whatever becomes of the client meanwhile.
+        driver = self._core.blocking.another()
+        try:
+            driver.run(self._watch(), self._closed.wait)
+        finally:
+            driver.close()
 
     def _watch(self) -> Steps[None]:
         failures = 0

@@ -15,11 +15,21 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from .errors import WebhookVerificationError
 from .models import Event
 
 __all__ = ["WebhookVerifier", "verify_webhook"]
+
+
+@runtime_checkable
+class _HasItems(Protocol):
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
+
+#: Headers of any library, in any case; or pairs of names and values.
+Headers = _HasItems | Iterable[tuple[str, str]]
 
 
 class WebhookVerifier:
@@ -48,12 +58,11 @@ class WebhookVerifier:
         self._accept_untimed = accept_untimed
         self._clock = clock
 
-    def verify(
-        self, body: bytes | str, headers: Mapping[str, str] | Iterable[tuple[str, str]]
-    ) -> Event:
+    def verify(self, body: bytes | str, headers: Headers) -> Event:
         """The event, if ``body``, the raw bytes that arrived, is genuine."""
         raw = body.encode() if isinstance(body, str) else bytes(body)
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        # Header objects of many libraries have items() without being a Mapping.
+        pairs = headers.items() if isinstance(headers, _HasItems) else headers
         named = {str(name).lower(): str(value) for name, value in pairs}
         if "webhook-signature" in named:
             self._standard(raw, named)
@@ -110,7 +119,7 @@ class WebhookVerifier:
 
 def verify_webhook(
     body: bytes | str,
-    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    headers: Headers,
     secrets: str | Sequence[str],
     *,
     tolerance: float = 300.0,
