@@ -13,7 +13,7 @@ import {
   VersionConflictError,
 } from "@scaivault/sdk";
 
-import { refusal, type Says, scripted } from "./support.js";
+import { refusal, type Says, Scripted, scripted } from "./support.js";
 
 const READ: Says = { status: 200, body: { path: "a/b", version: 1, data: { k: "v" } } };
 const WRITTEN: Says = { status: 201, body: { path: "a/b", version: 1 } };
@@ -146,8 +146,9 @@ test(
 test("a server that is not there was never asked", async () => {
   const pauses: number[] = [];
   const sleep = (ms: number): Promise<void> => Promise.resolve(void pauses.push(ms));
-  // Nothing listens at port 9 of the loopback of a test machine.
-  const client = new ScaiVaultClient({ baseUrl: "http://127.0.0.1:9", token: "skt_test", sleep });
+  const gone = await new Scripted().start();
+  await gone.stop();
+  const client = new ScaiVaultClient({ baseUrl: gone.url, token: "skt_test", sleep });
   const error = await failed(client.secrets.write("a/b", {}), TransportError);
   assert.deepEqual([error.code, error.outcomeUnknown, pauses.length], ["connection_failed", false, 3]);
 });
