@@ -19,12 +19,12 @@ import type {
 /** Who a token speaks for. */
 export class Auth extends Group {
   /** The identity, tenant and scopes of the client's own token. */
-  whoami(options?: CallOptions): Promise<Identity> {
+  async whoami(options?: CallOptions): Promise<Identity> {
     return this.get("/v1/auth/whoami", options);
   }
 
   /** What another token is; one that is not valid is `active: false`. */
-  introspect(token: string, options?: CallOptions): Promise<Introspection> {
+  async introspect(token: string, options?: CallOptions): Promise<Introspection> {
     return this.act("POST", "/v1/auth/introspect", "read", { token }, options);
   }
 }
@@ -32,7 +32,7 @@ export class Auth extends Group {
 /** The server's own tokens. */
 export class Tokens extends Group {
   /** A new token: the only time it is shown. */
-  create(
+  async create(
     token: {
       identityType: "user" | "service_account" | (string & {});
       identityId: string;
@@ -52,12 +52,12 @@ export class Tokens extends Group {
   }
 
   /** Ends a token at once. */
-  revoke(id: string, options?: CallOptions): Promise<void> {
+  async revoke(id: string, options?: CallOptions): Promise<void> {
     return this.remove(`/v1/auth/tokens/${segment(id)}`, options);
   }
 
   /** Counts the lifetime of the client's own token again from now. */
-  renewSelf(options?: CallOptions): Promise<RenewedToken> {
+  async renewSelf(options?: CallOptions): Promise<RenewedToken> {
     return this.act("POST", "/v1/auth/tokens/self/renew", "harmless", undefined, options);
   }
 }
@@ -73,7 +73,7 @@ export class Policies extends Group {
   }
 
   /** A new policy. */
-  create(
+  async create(
     policy: {
       name: string;
       rules: readonly Rule[];
@@ -87,12 +87,12 @@ export class Policies extends Group {
   }
 
   /** One policy with its rules and bindings. */
-  read(id: string, options?: CallOptions): Promise<Policy> {
+  async read(id: string, options?: CallOptions): Promise<Policy> {
     return this.get(route(id), options);
   }
 
   /** Replaces name, description and rules; the bindings stay. */
-  replace(
+  async replace(
     id: string,
     policy: {
       name: string;
@@ -106,7 +106,7 @@ export class Policies extends Group {
   }
 
   /** Changes what is given. */
-  update(
+  async update(
     id: string,
     changes: {
       name?: string | undefined;
@@ -120,17 +120,17 @@ export class Policies extends Group {
   }
 
   /** Deletes a policy; one with bindings only by `force`, which drops them. */
-  delete(id: string, options: CallOptions & { force?: boolean | undefined } = {}): Promise<void> {
+  async delete(id: string, options: CallOptions & { force?: boolean | undefined } = {}): Promise<void> {
     return this.remove(route(id), options, options.force === true ? { force: true } : {});
   }
 
   /** Whom it reaches. */
-  bindings(id: string, options?: CallOptions): Promise<Binding[]> {
+  async bindings(id: string, options?: CallOptions): Promise<Binding[]> {
     return this.getList(route(id, "/bindings"), "bindings", options);
   }
 
   /** Binds it to an identity, until `expiresAt`. */
-  bind(
+  async bind(
     id: string,
     binding: {
       identityType: "user" | "service_account" | "group" | (string & {});
@@ -143,12 +143,12 @@ export class Policies extends Group {
   }
 
   /** Takes a binding away. */
-  unbind(id: string, bindingId: string, options?: CallOptions): Promise<void> {
+  async unbind(id: string, bindingId: string, options?: CallOptions): Promise<void> {
     return this.remove(route(id, `/bindings/${segment(bindingId)}`), options);
   }
 
   /** What the decision would be; leaves no audit row. */
-  test(
+  async test(
     question: {
       identityId: string;
       path: string;

@@ -37,13 +37,13 @@ export class Audit extends Group {
   }
 
   /** Counts. */
-  summary(query: AuditFilters & CallOptions = {}): Promise<AuditSummary> {
+  async summary(query: AuditFilters & CallOptions = {}): Promise<AuditSummary> {
     const { signal, ...filters } = query;
     return this.get("/v1/audit/summary", { signal }, filters);
   }
 
   /** Walks the whole chain of rows. */
-  verify(options?: CallOptions): Promise<AuditVerification> {
+  async verify(options?: CallOptions): Promise<AuditVerification> {
     return this.get("/v1/audit/verify", options);
   }
 }
@@ -51,20 +51,20 @@ export class Audit extends Group {
 /** The server itself. These calls send no token. */
 export class System extends Group {
   /** The process answers. */
-  health(options?: CallOptions): Promise<Health> {
+  async health(options?: CallOptions): Promise<Health> {
     const decoder = (body: unknown): Health => decode(body);
     return this.send({ method: "GET", route: "/v1/health", anonymous: true, decode: decoder }, options);
   }
 
   /** Whether the server can work: also one that cannot is an answer, not an error. */
-  ready(options?: CallOptions): Promise<Readiness> {
+  async ready(options?: CallOptions): Promise<Readiness> {
     const decoder = (body: unknown): Readiness => decode(body);
     const call = { method: "GET", route: "/v1/health/ready", anonymous: true, accepts: [503] };
     return this.send({ ...call, decode: decoder }, options);
   }
 
   /** The server's version. */
-  version(options?: CallOptions): Promise<ServerVersion> {
+  async version(options?: CallOptions): Promise<ServerVersion> {
     const decoder = (body: unknown): ServerVersion => decode(body);
     return this.send({ method: "GET", route: "/v1/version", anonymous: true, decode: decoder }, options);
   }

@@ -21,12 +21,12 @@ export interface WebhookFields {
 /** Events of the tenant, delivered by signed requests. */
 export class Webhooks extends Group {
   /** All webhooks. */
-  list(options?: CallOptions): Promise<Webhook[]> {
+  async list(options?: CallOptions): Promise<Webhook[]> {
     return this.getList("/v1/webhooks", "webhooks", options);
   }
 
   /** A new webhook, signed with `secret`. */
-  create(
+  async create(
     webhook: WebhookFields & { name: string; url: string; secret: string; events: readonly string[] },
     options?: CallOptions,
   ): Promise<Webhook> {
@@ -34,7 +34,7 @@ export class Webhooks extends Group {
   }
 
   /** One webhook with its statistics. */
-  read(id: string, options?: CallOptions): Promise<Webhook> {
+  async read(id: string, options?: CallOptions): Promise<Webhook> {
     return this.get(webhookRoute(id), options);
   }
 
@@ -42,7 +42,7 @@ export class Webhooks extends Group {
    * Changes what is given. A new `secret` signs at once; for `previousSecretTtl` (24h) the standard
    * signature is also made with the old one.
    */
-  update(
+  async update(
     id: string,
     changes: WebhookFields & { previousSecretTtl?: string | undefined },
     options?: CallOptions,
@@ -51,12 +51,12 @@ export class Webhooks extends Group {
   }
 
   /** Deletes it; what is on its way is given up. */
-  delete(id: string, options?: CallOptions): Promise<void> {
+  async delete(id: string, options?: CallOptions): Promise<void> {
     return this.remove(webhookRoute(id), options);
   }
 
   /** Sends `webhook.test` now and answers with what came back. */
-  test(id: string, options?: CallOptions): Promise<WebhookTest> {
+  async test(id: string, options?: CallOptions): Promise<WebhookTest> {
     return this.act("POST", webhookRoute(id, "/test"), "harmless", undefined, options);
   }
 
@@ -70,7 +70,7 @@ export class Webhooks extends Group {
   }
 
   /** Sends one again now, with all its attempts. */
-  redeliver(id: string, deliveryId: string, options?: CallOptions): Promise<Delivery> {
+  async redeliver(id: string, deliveryId: string, options?: CallOptions): Promise<Delivery> {
     const route = webhookRoute(id, `/deliveries/${segment(deliveryId)}/redeliver`);
     return this.act("POST", route, "harmful", undefined, options);
   }
@@ -92,12 +92,12 @@ export interface SubscriptionFields {
 /** One's own feeds of events about paths. */
 export class Subscriptions extends Group {
   /** One's own subscriptions; with `admin` all. */
-  list(options?: CallOptions): Promise<Subscription[]> {
+  async list(options?: CallOptions): Promise<Subscription[]> {
     return this.getList("/v1/subscriptions", "subscriptions", options);
   }
 
   /** A new one: to be polled, unless `delivery` says otherwise. */
-  create(
+  async create(
     subscription: SubscriptionFields & { name: string; paths: readonly string[]; events: readonly string[] },
     options?: CallOptions,
   ): Promise<Subscription> {
@@ -107,19 +107,19 @@ export class Subscriptions extends Group {
   }
 
   /** One subscription, with the number of events that were dropped. */
-  read(id: string, options?: CallOptions): Promise<Subscription> {
+  async read(id: string, options?: CallOptions): Promise<Subscription> {
     return this.get(subscriptionRoute(id), options);
   }
 
   /** Changes what is given. */
-  update(id: string, changes: SubscriptionFields, options?: CallOptions): Promise<Subscription> {
+  async update(id: string, changes: SubscriptionFields, options?: CallOptions): Promise<Subscription> {
     const delivery = changes.delivery === undefined ? undefined : given(changes.delivery);
     const body = withFilters({ ...changes, delivery });
     return this.act("PATCH", subscriptionRoute(id), "harmless", body, options);
   }
 
   /** Deletes it; what it holds is dropped. */
-  delete(id: string, options?: CallOptions): Promise<void> {
+  async delete(id: string, options?: CallOptions): Promise<void> {
     return this.remove(subscriptionRoute(id), options);
   }
 
@@ -127,7 +127,7 @@ export class Subscriptions extends Group {
    * Waits up to `timeoutS` seconds (30, at most 60) for events. They come again until they are
    * acknowledged.
    */
-  poll(
+  async poll(
     id: string,
     options: CallOptions & {
       timeoutS?: number | undefined;
@@ -152,7 +152,7 @@ export class Subscriptions extends Group {
   }
 
   /** These events need not come again. */
-  ack(id: string, eventIds: readonly string[], options?: CallOptions): Promise<{ acknowledged: number }> {
+  async ack(id: string, eventIds: readonly string[], options?: CallOptions): Promise<{ acknowledged: number }> {
     return this.act("POST", subscriptionRoute(id, "/ack"), "harmless", given({ eventIds }), options);
   }
 

@@ -13,12 +13,11 @@ export interface ListOptions extends CallOptions {
 
 /** A group of operations. */
 export abstract class Group {
-  protected readonly session: Session;
+  protected readonly session!: Session;
 
   constructor(session: Session) {
-    // Not enumerable: a logged client shows no token.
+    // Not enumerable: a logged client is not a page of settings.
     Object.defineProperty(this, "session", { value: session, enumerable: false });
-    this.session = session;
   }
 
   protected send<T>(call: Call<T>, options?: CallOptions): Promise<T> {

@@ -49,17 +49,17 @@ export class RotationPolicies extends Group {
   }
 
   /** A new rotation policy. */
-  create(policy: RotationPolicyFields & { name: string }, options?: CallOptions): Promise<RotationPolicy> {
+  async create(policy: RotationPolicyFields & { name: string }, options?: CallOptions): Promise<RotationPolicy> {
     return this.act("POST", "/v1/rotation/policies", "harmful", given(policy), options);
   }
 
   /** One rotation policy. */
-  read(id: string, options?: CallOptions): Promise<RotationPolicy> {
+  async read(id: string, options?: CallOptions): Promise<RotationPolicy> {
     return this.get(policyRoute(id), options);
   }
 
   /** Changes what is given; schedules are counted again. */
-  update(
+  async update(
     id: string,
     changes: RotationPolicyFields & { name?: string | undefined },
     options?: CallOptions,
@@ -68,22 +68,22 @@ export class RotationPolicies extends Group {
   }
 
   /** Deletes it and detaches its secrets. */
-  delete(id: string, options?: CallOptions): Promise<void> {
+  async delete(id: string, options?: CallOptions): Promise<void> {
     return this.remove(policyRoute(id), options);
   }
 
   /** Its schedule goes on. */
-  enable(id: string, options?: CallOptions): Promise<RotationPolicy> {
+  async enable(id: string, options?: CallOptions): Promise<RotationPolicy> {
     return this.act("POST", policyRoute(id, "/enable"), "harmless", undefined, options);
   }
 
   /** Its schedule rests; the secrets stay attached. */
-  disable(id: string, options?: CallOptions): Promise<RotationPolicy> {
+  async disable(id: string, options?: CallOptions): Promise<RotationPolicy> {
     return this.act("POST", policyRoute(id, "/disable"), "harmless", undefined, options);
   }
 
   /** Attaches a secret; with `target` the credential is changed there. */
-  assign(
+  async assign(
     id: string,
     assignment: {
       secretPath: string;
@@ -103,12 +103,12 @@ export class RotationPolicies extends Group {
   }
 
   /** Detaches a secret. */
-  unassign(id: string, path: string, options?: CallOptions): Promise<void> {
+  async unassign(id: string, path: string, options?: CallOptions): Promise<void> {
     return this.remove(policyRoute(id, `/secrets/${oneSegment(path)}`), options);
   }
 
   /** Rotates these secrets, or all that are attached. */
-  rotate(id: string, secretPaths?: readonly string[], options?: CallOptions): Promise<Rotation[]> {
+  async rotate(id: string, secretPaths?: readonly string[], options?: CallOptions): Promise<Rotation[]> {
     const route = policyRoute(id, "/rotate");
     const body = given({ secretPaths });
     const decoder = (answer: unknown): Rotation[] => decodeList(answer);
@@ -125,7 +125,7 @@ export class RotationPolicies extends Group {
   }
 
   /** A whole rotation of the secret's target with a throw-away credential. */
-  rehearse(id: string, path: string, options?: CallOptions): Promise<Rehearsal> {
+  async rehearse(id: string, path: string, options?: CallOptions): Promise<Rehearsal> {
     const route = policyRoute(id, `/secrets/${oneSegment(path)}/rehearse`);
     const decoder = (body: unknown): Rehearsal => decode(body);
     const call = { method: "POST", route, decode: decoder, timeoutMs: REHEARSAL_MS };
@@ -151,7 +151,7 @@ export class Rotations extends Group {
    * One rotation. With `after`, a `revision`, the server answers when it has changed since, or after
    * `timeoutS` seconds (30, at most 60).
    */
-  read(
+  async read(
     id: string,
     options: CallOptions & { after?: number | undefined; timeoutS?: number | undefined } = {},
   ): Promise<Rotation> {
@@ -169,28 +169,28 @@ export class Rotations extends Group {
   }
 
   /** Lets a parked rotation go on, or tries its target at once. */
-  resume(id: string, options?: CallOptions): Promise<Rotation> {
+  async resume(id: string, options?: CallOptions): Promise<Rotation> {
     return this.act("POST", rotationRoute(id, "/resume"), "harmful", undefined, options);
   }
 
   /** Gives readers the old version again. */
-  rollback(id: string, options?: CallOptions): Promise<Rotation> {
+  async rollback(id: string, options?: CallOptions): Promise<Rotation> {
     return this.act("POST", rotationRoute(id, "/rollback"), "harmful", undefined, options);
   }
 
   /** Lets the old credential be revoked. */
-  approve(id: string, options?: CallOptions): Promise<Rotation> {
+  async approve(id: string, options?: CallOptions): Promise<Rotation> {
     return this.act("POST", rotationRoute(id, "/approve"), "harmful", undefined, options);
   }
 
   /** Ends it where it stands. */
-  abandon(id: string, options: CallOptions & { force?: boolean | undefined } = {}): Promise<Rotation> {
+  async abandon(id: string, options: CallOptions & { force?: boolean | undefined } = {}): Promise<Rotation> {
     const body = options.force === true ? { force: true } : {};
     return this.act("POST", rotationRoute(id, "/abandon"), "harmful", body, options);
   }
 
   /** What is due within so many hours (24), soonest first. */
-  due(
+  async due(
     query: CallOptions & {
       withinHours?: number | undefined;
       includeOverdue?: boolean | undefined;
@@ -210,7 +210,7 @@ export class Targets extends Group {
   }
 
   /** Describes a new one; `settings` never hold a credential. */
-  create(
+  async create(
     target: {
       name: string;
       connector: string;
@@ -224,12 +224,12 @@ export class Targets extends Group {
   }
 
   /** One target. */
-  read(target: string, options?: CallOptions): Promise<Target> {
+  async read(target: string, options?: CallOptions): Promise<Target> {
     return this.get(targetRoute(target), options);
   }
 
   /** Changes the fields and settings that are given; a setting of `null` is removed. */
-  update(
+  async update(
     target: string,
     changes: {
       name?: string | undefined;
@@ -243,12 +243,12 @@ export class Targets extends Group {
   }
 
   /** Forgets it; nothing is changed there. */
-  delete(target: string, options?: CallOptions): Promise<void> {
+  async delete(target: string, options?: CallOptions): Promise<void> {
     return this.remove(targetRoute(target), options);
   }
 
   /** Logs in and tells what the manager may do, and what is missing. */
-  check(
+  async check(
     target: string,
     options: CallOptions & { account?: Record_ | undefined; overlap?: string | undefined } = {},
   ): Promise<TargetCheck> {
@@ -257,7 +257,7 @@ export class Targets extends Group {
   }
 
   /** A whole rotation with a throw-away credential. */
-  rehearse(
+  async rehearse(
     target: string,
     account: Record_,
     options: CallOptions & { strategy?: string | undefined } = {},
@@ -269,14 +269,14 @@ export class Targets extends Group {
   }
 
   /** Looks for what was left there; answers the debts that came of it. */
-  sweep(target: string, options?: CallOptions): Promise<Debt[]> {
+  async sweep(target: string, options?: CallOptions): Promise<Debt[]> {
     const decoder = (answer: unknown): Debt[] => decodeList(answer, "debts");
     const call = { method: "POST", route: targetRoute(target, "/sweep"), decode: decoder };
     return this.send({ ...call, repeat: "harmful" }, options);
   }
 
   /** The kinds of target that this server knows. */
-  connectors(options?: CallOptions): Promise<Connector[]> {
+  async connectors(options?: CallOptions): Promise<Connector[]> {
     return this.getList("/v1/rotation/connectors", "connectors", options);
   }
 }
@@ -284,7 +284,7 @@ export class Targets extends Group {
 /** Many rotations as one run. */
 export class Campaigns extends Group {
   /** Begins one; exactly one of the first five says what is rotated. */
-  start(
+  async start(
     campaign: {
       identity?: string | undefined;
       tokenId?: string | undefined;
@@ -311,22 +311,22 @@ export class Campaigns extends Group {
   }
 
   /** Progress, and the report at the end. */
-  read(id: string, options?: CallOptions): Promise<Campaign> {
+  async read(id: string, options?: CallOptions): Promise<Campaign> {
     return this.get(campaignRoute(id), options);
   }
 
   /** Begins nothing more. */
-  pause(id: string, options?: CallOptions): Promise<Campaign> {
+  async pause(id: string, options?: CallOptions): Promise<Campaign> {
     return this.act("POST", campaignRoute(id, "/pause"), "harmless", undefined, options);
   }
 
   /** Goes on. */
-  resume(id: string, options?: CallOptions): Promise<Campaign> {
+  async resume(id: string, options?: CallOptions): Promise<Campaign> {
     return this.act("POST", campaignRoute(id, "/resume"), "harmless", undefined, options);
   }
 
   /** Finishes it now. */
-  end(id: string, options?: CallOptions): Promise<Campaign> {
+  async end(id: string, options?: CallOptions): Promise<Campaign> {
     return this.act("POST", campaignRoute(id, "/end"), "harmful", undefined, options);
   }
 }
@@ -339,12 +339,12 @@ export class Debts extends Group {
   }
 
   /** Tries it at once. */
-  retry(id: string, options?: CallOptions): Promise<Debt> {
+  async retry(id: string, options?: CallOptions): Promise<Debt> {
     return this.act("POST", `/v1/rotation/debts/${segment(id)}/retry`, "harmless", undefined, options);
   }
 
   /** Nothing is tried any more; the reason is on the audit trail. */
-  writeOff(id: string, reason: string, options?: CallOptions): Promise<void> {
+  async writeOff(id: string, reason: string, options?: CallOptions): Promise<void> {
     return this.remove(`/v1/rotation/debts/${segment(id)}`, options, {}, { reason });
   }
 }

@@ -32,7 +32,7 @@ export interface WriteOptions extends CallOptions {
 /** Operations on secrets. */
 export class Secrets extends Group {
   /** The current value, or that of one version. */
-  read(path: string, options: CallOptions & { version?: number | undefined } = {}): Promise<Secret> {
+  async read(path: string, options: CallOptions & { version?: number | undefined } = {}): Promise<Secret> {
     const { signal, ...query } = options;
     return this.send({ method: "GET", route: secretRoute(path), query, decode: decodeSecret }, { signal });
   }
@@ -41,7 +41,7 @@ export class Secrets extends Group {
    * Appends a version; the first write makes the secret. A write whose outcome is unknown is
    * repeated only with `cas` or `rotationId`: without them a second version could be appended.
    */
-  write(path: string, data: object, options: WriteOptions = {}): Promise<SecretInfo> {
+  async write(path: string, data: object, options: WriteOptions = {}): Promise<SecretInfo> {
     const { signal, secretType, metadata, ...others } = options;
     const inner = given(others);
     const body = {
@@ -74,7 +74,7 @@ export class Secrets extends Group {
   }
 
   /** All but the value; the test whether a secret is there. */
-  readMetadata(path: string, options?: CallOptions): Promise<SecretInfo> {
+  async readMetadata(path: string, options?: CallOptions): Promise<SecretInfo> {
     return this.get(secretRoute(path, "/metadata"), options);
   }
 
@@ -82,7 +82,7 @@ export class Secrets extends Group {
    * Changes what is given, without a new version. `metadata` replaces all of it, `tags` the tags
    * alone; `expiresAt: null` takes the end away.
    */
-  updateMetadata(
+  async updateMetadata(
     path: string,
     changes: {
       metadata?: Metadata | undefined;
@@ -96,7 +96,7 @@ export class Secrets extends Group {
   }
 
   /** Deletes: for 30 days it can be brought back, unless `permanent`. */
-  delete(path: string, options: CallOptions & { permanent?: boolean | undefined } = {}): Promise<DeletedSecret> {
+  async delete(path: string, options: CallOptions & { permanent?: boolean | undefined } = {}): Promise<DeletedSecret> {
     const permanent = options.permanent === true;
     return this.send(
       {
@@ -112,22 +112,22 @@ export class Secrets extends Group {
   }
 
   /** Brings a deleted secret back with all its versions. */
-  undelete(path: string, options?: CallOptions): Promise<SecretInfo> {
+  async undelete(path: string, options?: CallOptions): Promise<SecretInfo> {
     return this.act("POST", secretRoute(path, "/undelete"), "harmful", undefined, options);
   }
 
   /** Its versions, newest first. */
-  versions(path: string, options?: CallOptions): Promise<Version[]> {
+  async versions(path: string, options?: CallOptions): Promise<Version[]> {
     return this.getList(secretRoute(path, "/versions"), "versions", options);
   }
 
   /** Begins a rotation by its rotation policy, now. */
-  rotate(path: string, options?: CallOptions): Promise<Rotation> {
+  async rotate(path: string, options?: CallOptions): Promise<Rotation> {
     return this.act("POST", secretRoute(path, "/rotate"), "harmful", undefined, options);
   }
 
   /** Says that the caller works with this version, or does not. No value belongs in `detail`. */
-  ack(
+  async ack(
     path: string,
     version: number,
     options: CallOptions & { status?: "applied" | "failed"; detail?: string | undefined } = {},
@@ -138,12 +138,12 @@ export class Secrets extends Group {
   }
 
   /** Who read which version, newest version first. */
-  consumers(path: string, options?: CallOptions): Promise<Consumer[]> {
+  async consumers(path: string, options?: CallOptions): Promise<Consumer[]> {
     return this.getList(secretRoute(path, "/consumers"), "consumers", options);
   }
 
   /** Many values at once, at most 100. What is missing or denied is in `errors`. */
-  batchRead(
+  async batchRead(
     paths: readonly string[],
     options: CallOptions & {
       includeMetadata?: boolean | undefined;
@@ -159,7 +159,7 @@ export class Secrets extends Group {
   }
 
   /** Many secrets without values; `expandWildcards` takes patterns for paths. */
-  batchMetadata(
+  async batchMetadata(
     paths: readonly string[],
     options: CallOptions & { expandWildcards?: boolean | undefined } = {},
   ): Promise<Batch<SecretInfo>> {
