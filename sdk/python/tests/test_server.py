@@ -421,6 +421,7 @@ def test_audit(root: SyncScaiVaultClient) -> None:
     assert rows[0].identity_id == "user:root" and rows[0].success
     assert rows[0].timestamp.tzinfo is not None and rows[0].timestamp > before
     assert [row.action for row in root.audit.of_secret("audited/a")] == ["read", "write"]
+    assert len([*root.audit.of_secret("audited/a", action="write")]) == 1
     assert next(iter(root.audit.of_identity("user:root", limit=1))).identity_id == "user:root"
     summary = root.audit.summary(path_prefix="audited/")
     assert summary.by_action == {"read": 1, "write": 1} and summary.total_events == 2

@@ -27,13 +27,15 @@ export class Audit extends Group {
   }
 
   /** The trail of one secret, newest first. */
-  ofSecret(path: string, options?: ListOptions): Pages<AuditRow> {
-    return this.paged(`/v1/audit/secrets/${secretPath(path)}`, "logs", options);
+  ofSecret(path: string, query: AuditFilters & ListOptions = {}): Pages<AuditRow> {
+    const { signal, limit, ...filters } = query;
+    return this.paged(`/v1/audit/secrets/${secretPath(path)}`, "logs", { signal, limit }, filters);
   }
 
   /** The trail of one identity, newest first. */
-  ofIdentity(identityId: string, options?: ListOptions): Pages<AuditRow> {
-    return this.paged(`/v1/audit/identities/${segment(identityId)}`, "logs", options);
+  ofIdentity(identityId: string, query: AuditFilters & ListOptions = {}): Pages<AuditRow> {
+    const { signal, limit, ...filters } = query;
+    return this.paged(`/v1/audit/identities/${segment(identityId)}`, "logs", { signal, limit }, filters);
   }
 
   /** Counts. */

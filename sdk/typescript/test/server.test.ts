@@ -266,6 +266,7 @@ test("audit and system", async () => {
   assert.deepEqual(rows.map((row) => [row.action, row.success]), [["read", true], ["write", true]]);
   assert(rows[0]!.timestamp > from);
   assert.equal((await root.audit.ofSecret("audited/a").all()).length, 2);
+  assert.equal((await root.audit.ofSecret("audited/a", { action: "write" }).all()).length, 1);
   assert.equal((await root.audit.ofIdentity("user:root", { limit: 1 }).pages().next()).done, false);
   assert.deepEqual((await root.audit.summary({ pathPrefix: "audited/" })).byAction, { read: 1, write: 1 });
   assert.equal((await root.audit.verify()).valid, true);

@@ -56,14 +56,58 @@ class Audit(Group[ModeT]):
         )
 
     @listing
-    def of_secret(self, path: str, *, limit: int | None = None) -> Listing[AuditRow]:
+    def of_secret(
+        self,
+        path: str,
+        *,
+        from_: Time = None,
+        to: Time = None,
+        action: str | Sequence[str] | None = None,
+        identity_id: str | None = None,
+        success: bool | None = None,
+        source_ip: str | None = None,
+        limit: int | None = None,
+    ) -> Listing[AuditRow]:
         """The trail of one secret, newest first."""
-        return paged(f"/v1/audit/secrets/{secret_path(path)}", "logs", AuditRow, limit=limit)
+        return paged(
+            f"/v1/audit/secrets/{secret_path(path)}",
+            "logs",
+            AuditRow,
+            from_=from_,
+            to=to,
+            action=action,
+            identity_id=identity_id,
+            success=success,
+            source_ip=source_ip,
+            limit=limit,
+        )
 
     @listing
-    def of_identity(self, identity_id: str, *, limit: int | None = None) -> Listing[AuditRow]:
+    def of_identity(
+        self,
+        identity_id: str,
+        *,
+        from_: Time = None,
+        to: Time = None,
+        action: str | Sequence[str] | None = None,
+        path_prefix: str | None = None,
+        success: bool | None = None,
+        source_ip: str | None = None,
+        limit: int | None = None,
+    ) -> Listing[AuditRow]:
         """The trail of one identity, newest first."""
-        return paged(f"/v1/audit/identities/{segment(identity_id)}", "logs", AuditRow, limit=limit)
+        return paged(
+            f"/v1/audit/identities/{segment(identity_id)}",
+            "logs",
+            AuditRow,
+            from_=from_,
+            to=to,
+            action=action,
+            path_prefix=path_prefix,
+            success=success,
+            source_ip=source_ip,
+            limit=limit,
+        )
 
     @operation
     def summary(
