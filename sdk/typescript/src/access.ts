@@ -1,0 +1,178 @@
+/** Identities, tokens and access policies. */
+
+import { type CallOptions, segment } from "./core.js";
+import { Group, type ListOptions, type Pages } from "./group.js";
+import { decodeNewToken, given } from "./json.js";
+import type {
+  Binding,
+  Identity,
+  Introspection,
+  NewToken,
+  Policy,
+  PolicyDecision,
+  PolicyItem,
+  RenewedToken,
+  Rule,
+  Token,
+} from "./types.js";
+
+/** Who a token speaks for. */
+export class Auth extends Group {
+  /** The identity, tenant and scopes of the client's own token. */
+  async whoami(options?: CallOptions): Promise<Identity> {
+    return this.get("/v1/auth/whoami", options);
+  }
+
+  /** What another token is; one that is not valid is `active: false`. */
+  async introspect(token: string, options?: CallOptions): Promise<Introspection> {
+    return this.act("POST", "/v1/auth/introspect", "read", { token }, options);
+  }
+}
+
+/** The server's own tokens. */
+export class Tokens extends Group {
+  /** A new token: the only time it is shown. */
+  async create(
+    token: {
+      identityType: "user" | "service_account" | (string & {});
+      identityId: string;
+      scopes: readonly string[];
+      ttl?: string | undefined;
+      description?: string | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<NewToken> {
+    const call = { method: "POST", route: "/v1/auth/tokens", body: given(token), decode: decodeNewToken };
+    return this.send({ ...call, repeat: "harmful" }, options);
+  }
+
+  /** All tokens' records, ended and revoked ones included. */
+  list(options?: ListOptions): Pages<Token> {
+    return this.paged("/v1/auth/tokens", "tokens", options);
+  }
+
+  /** Ends a token at once. */
+  async revoke(id: string, options?: CallOptions): Promise<void> {
+    return this.remove(`/v1/auth/tokens/${segment(id)}`, options);
+  }
+
+  /** Counts the lifetime of the client's own token again from now. */
+  async renewSelf(options?: CallOptions): Promise<RenewedToken> {
+    return this.act("POST", "/v1/auth/tokens/self/renew", "harmless", undefined, options);
+  }
+}
+
+/** Access policies and their bindings. */
+export class Policies extends Group {
+  /** Policies, with counts instead of rules and bindings. */
+  list(
+    query: ListOptions & { includeInactive?: boolean | undefined; scope?: string | undefined } = {},
+  ): Pages<PolicyItem> {
+    const { signal, limit, ...filters } = query;
+    return this.paged("/v1/policies", "policies", { signal, limit }, filters);
+  }
+
+  /** A new policy. */
+  async create(
+    policy: {
+      name: string;
+      rules: readonly Rule[];
+      description?: string | undefined;
+      isActive?: boolean | undefined;
+      scope?: string | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<Policy> {
+    return this.act("POST", "/v1/policies", "harmful", policyBody(policy), options);
+  }
+
+  /** One policy with its rules and bindings. */
+  async read(id: string, options?: CallOptions): Promise<Policy> {
+    return this.get(route(id), options);
+  }
+
+  /** Replaces name, description and rules; the bindings stay. */
+  async replace(
+    id: string,
+    policy: {
+      name: string;
+      rules: readonly Rule[];
+      description?: string | undefined;
+      isActive?: boolean | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<Policy> {
+    return this.act("PUT", route(id), "harmless", policyBody(policy), options);
+  }
+
+  /** Changes what is given. */
+  async update(
+    id: string,
+    changes: {
+      name?: string | undefined;
+      rules?: readonly Rule[] | undefined;
+      description?: string | undefined;
+      isActive?: boolean | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<Policy> {
+    return this.act("PATCH", route(id), "harmless", policyBody(changes), options);
+  }
+
+  /** Deletes a policy; one with bindings only by `force`, which drops them. */
+  async delete(id: string, options: CallOptions & { force?: boolean | undefined } = {}): Promise<void> {
+    return this.remove(route(id), options, options.force === true ? { force: true } : {});
+  }
+
+  /** Whom it reaches. */
+  async bindings(id: string, options?: CallOptions): Promise<Binding[]> {
+    return this.getList(route(id, "/bindings"), "bindings", options);
+  }
+
+  /** Binds it to an identity, until `expiresAt`. */
+  async bind(
+    id: string,
+    binding: {
+      identityType: "user" | "service_account" | "group" | (string & {});
+      identityId: string;
+      expiresAt?: Date | string | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<Binding> {
+    return this.act("POST", route(id, "/bindings"), "harmful", given(binding), options);
+  }
+
+  /** Takes a binding away. */
+  async unbind(id: string, bindingId: string, options?: CallOptions): Promise<void> {
+    return this.remove(route(id, `/bindings/${segment(bindingId)}`), options);
+  }
+
+  /** What the decision would be; leaves no audit row. */
+  async test(
+    question: {
+      identityId: string;
+      path: string;
+      permission: string;
+      context?:
+        | {
+            sourceIp?: string | undefined;
+            mfaVerified?: boolean | undefined;
+            timestamp?: Date | string | undefined;
+            groups?: readonly string[] | undefined;
+          }
+        | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<PolicyDecision> {
+    const context = question.context === undefined ? undefined : given(question.context);
+    return this.act("POST", "/v1/policies/test", "read", given({ ...question, context }), options);
+  }
+}
+
+function policyBody(policy: { rules?: readonly Rule[] | undefined }): Record<string, unknown> {
+  return given({ ...policy, rules: policy.rules?.map((rule) => given(rule)) });
+}
+
+function route(id: string, suffix = ""): string {
+  return `/v1/policies/${segment(id)}${suffix}`;
+}

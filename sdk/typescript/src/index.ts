@@ -1,0 +1,57 @@
+/**
+ * The TypeScript SDK of ScaiVault.
+ *
+ * ```ts
+ * import { ScaiVaultClient } from "@scaivault/sdk";
+ *
+ * const client = new ScaiVaultClient({ baseUrl: "https://vault.example", token: "skt_…" });
+ * const secret = await client.secrets.read("integrations/salesforce/oauth");
+ * secret.data.client_secret;
+ * ```
+ */
+
+export { Auth, Policies, Tokens } from "./access.js";
+export { Audit, type AuditFilters, System } from "./audit.js";
+export { CachedSecret, type CacheOptions, type Listener, SecretCache } from "./cache.js";
+export { type ClientOptions, ScaiVaultClient } from "./client.js";
+export type { CallOptions } from "./core.js";
+export {
+  AuthenticationError,
+  ConfigurationError,
+  ConflictError,
+  InsufficientScopeError,
+  InternalServerError,
+  InvalidResponseError,
+  MethodNotAllowedError,
+  NotFoundError,
+  PayloadTooLargeError,
+  PermissionDeniedError,
+  RateLimitError,
+  RequestTimeoutError,
+  ScaiVaultError,
+  SecretExistsError,
+  SecretExpiredError,
+  SecretNotFoundError,
+  ServiceUnavailableError,
+  TokenExpiredError,
+  TransportError,
+  ValidationError,
+  VersionConflictError,
+  VersionNotFoundError,
+  WebhookVerificationError,
+} from "./errors.js";
+export { type SubscriptionFields, Subscriptions, type WebhookFields, Webhooks } from "./events.js";
+export { type ListOptions, Pages } from "./group.js";
+export type { Retry } from "./retry.js";
+export {
+  Campaigns,
+  Debts,
+  RotationPolicies,
+  type RotationPolicyFields,
+  Rotations,
+  Targets,
+} from "./rotation.js";
+export { Secrets, type WriteOptions } from "./secrets.js";
+export type * from "./types.js";
+export { VERSION } from "./version.js";
+export { type HeadersLike, type VerifierOptions, verifyWebhook, WebhookVerifier } from "./webhooks.js";
