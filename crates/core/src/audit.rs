@@ -71,6 +71,7 @@ actions! {
     TokenCreate = "token_create";
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
+    TokenIntrospect = "token_introspect";
     WebhookCreate = "webhook_create";
     WebhookUpdate = "webhook_update";
     WebhookDelete = "webhook_delete";

@@ -10,6 +10,7 @@ mod debts;
 mod disk;
 mod first_integration;
 mod harness;
+mod introspection;
 mod lifecycle;
 mod no_failed_login;
 mod operating;

@@ -259,22 +259,22 @@ pub(super) fn operations() -> Vec<Operation> {
         .paged()
         .answers::<wire::AuditLogs>(200)
         .fails(&["invalid_cursor", "invalid_path"]),
-        Operation::get(
+        filtered(Operation::get(
             "/v1/audit/secrets/{path}",
             "auditOfSecret",
             tag,
             "One secret's trail and its last 30 days in figures",
-        )
+        ))
         .scope("audit:read")
         .paged()
         .answers::<wire::AuditTrail>(200)
         .fails(&["invalid_cursor", "invalid_path"]),
-        Operation::get(
+        filtered(Operation::get(
             "/v1/audit/identities/{identity_id}",
             "auditOfIdentity",
             tag,
             "One identity's trail and its last 30 days in figures",
-        )
+        ))
         .scope("audit:read")
         .paged()
         .answers::<wire::AuditTrail>(200)

@@ -29,6 +29,7 @@ const TTL_DEFAULT: &str = "90d";
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/auth/whoami", get(whoami))
+        .route("/v1/auth/introspect", post(introspect))
         .route("/v1/auth/tokens", get(list).post(create))
         .route("/v1/auth/tokens/self/renew", post(renew))
         .route("/v1/auth/tokens/{id}", delete(revoke))
@@ -130,6 +131,27 @@ async fn renew(State(app): State<Shared>, call: Call) -> Result<Response, Proble
     Ok(json_response(StatusCode::OK, &view))
 }
 
+async fn introspect(
+    State(app): State<Shared>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::Auth).await?;
+    let body: wire::IntrospectBody = read(&app, body).await?;
+    let found = app.vault.token_introspect(&caller, &body.token).await?;
+    let view = found.map_or_else(wire::Introspection::default, |token| wire::Introspection {
+        active: true,
+        token_id: Some(token.id.as_str().to_owned()),
+        identity_id: Some(token.identity.as_str().to_owned()),
+        identity_type: Some(token.identity.kind().as_str().to_owned()),
+        tenant_id: Some(token.tenant.as_str().to_owned()),
+        scopes: Some(scope_words(&token)),
+        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+        issued_at: Some(token.created_at.to_rfc3339()),
+    });
+    Ok(json_response(StatusCode::OK, &view))
+}
+
 fn scope_words(token: &Token) -> Vec<String> {
     token
         .scopes
@@ -166,6 +188,16 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/v1/auth/whoami", "whoAmI", tag, "Who the token speaks for")
             .answers::<wire::WhoAmI>(200),
+        Operation::post(
+            "/v1/auth/introspect",
+            "introspectToken",
+            tag,
+            "What another token stands for now",
+        )
+        .scope("admin")
+        .takes::<wire::IntrospectBody>()
+        .answers::<wire::Introspection>(200)
+        .fails(&["invalid_request"]),
         Operation::post(
             "/v1/auth/tokens",
             "createToken",
