@@ -25,10 +25,10 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         write(
             head.revision,
             "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                                 recoverable_until, doc)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                 recoverable_until, doc, notice_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             "UPDATE secret SET revision = $3, secret_type = $4, current_version = $5,
-                               expires_at = $6, recoverable_until = $7, doc = $8
+                               expires_at = $6, recoverable_until = $7, doc = $8, notice_at = $9
              WHERE tenant = $1 AND path = $2 AND revision = $3::bigint - 1",
         ),
         head.tenant.as_str().to_owned(),
@@ -39,6 +39,7 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         head.expires_at.map(Timestamp::as_micros),
         head.recoverable_until.map(Timestamp::as_micros),
         encode(head)?,
+        head.notice_at().map(Timestamp::as_micros),
     )];
     if head.revision > 1 {
         steps.push(delete_tags(head));
@@ -247,6 +248,14 @@ impl SecretReads for PostgresStore {
     async fn secret_purgeable(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
         let sql = "SELECT tenant, path, doc FROM secret
                    WHERE recoverable_until <= $1 ORDER BY recoverable_until LIMIT $2";
+        self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
+            .await
+    }
+
+    /// Longest overdue first.
+    async fn secret_notice_due(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
+        let sql = "SELECT tenant, path, doc FROM secret
+                   WHERE notice_at <= $1 ORDER BY notice_at LIMIT $2";
         self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await
     }
