@@ -124,6 +124,7 @@ pub(crate) async fn write(
         metadata: None,
         max_versions: None,
         expires_in: None,
+        notify_before: None,
         rotation_policy_id: None,
         cas: None,
         rotation_id: None,

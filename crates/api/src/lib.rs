@@ -14,6 +14,7 @@ pub mod reconcile;
 pub mod rotation;
 pub mod rotation_rules;
 pub mod secret;
+pub mod secret_batch;
 pub mod system;
 pub mod target;
 pub mod token;

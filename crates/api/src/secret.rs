@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::rotation::WarnBefore;
+
 /// Body of `PUT /v1/secrets/{path}`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,10 @@ pub struct PutOptions {
     /// The value's end, as a duration from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<String>,
+    /// How long before its end `secret.expiring` tells of it: `"30d,7d,1d"` or a list, at most 10;
+    /// default 30d, 7d and 1d. An empty one: not before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_before: Option<WarnBefore>,
     /// Attaches the secret to a rotation policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation_policy_id: Option<String>,
@@ -83,6 +89,14 @@ pub struct PatchMetadata {
     )]
     #[schema(value_type = Option<String>)]
     pub expires_at: Option<Option<String>>,
+    /// How long before its end it is told of; `null`: 30d, 7d and 1d.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "double_option"
+    )]
+    #[schema(value_type = Option<WarnBefore>)]
+    pub notify_before: Option<Option<WarnBefore>>,
 }
 
 /// A secret without its value.
@@ -103,6 +117,10 @@ pub struct Secret {
     pub updated_at: String,
     /// Its end, if any.
     pub expires_at: Option<String>,
+    /// How long before its end `secret.expiring` tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "30d,7d,1d")]
+    pub notify_before: Option<String>,
     /// Last read of its value by anyone (at most 10 s late); in metadata answers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_accessed_at: Option<String>,
@@ -177,6 +195,9 @@ pub struct SecretValue {
 pub struct SecretList {
     /// By path, without values.
     pub secrets: Vec<Secret>,
+    /// With `delimiter`: the folders below the prefix with something in them, by path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefixes: Option<Vec<String>>,
     /// To go on; null at the end.
     pub cursor: Option<String>,
     /// Whether there is more.
@@ -284,8 +305,8 @@ pub struct SecretAcked {
 mod double_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<Option<String>>,
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<Option<T>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         value
@@ -294,9 +315,9 @@ mod double_option {
             .serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Option<Option<String>>, D::Error> {
-        Option::<String>::deserialize(deserializer).map(Some)
+    ) -> Result<Option<Option<T>>, D::Error> {
+        Option::<T>::deserialize(deserializer).map(Some)
     }
 }

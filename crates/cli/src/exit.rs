@@ -26,6 +26,9 @@ pub(crate) enum CliError {
     /// The secret is there, the field is not.
     #[error("there is no field '{field}' in this secret; it has: {known}")]
     NoField { field: String, known: String },
+    /// Some values of several could not be read.
+    #[error("{failed} of {total} secrets were not read")]
+    NotAllRead { failed: usize, total: usize },
     /// A rehearsal that a rotation would not survive.
     #[error("the rehearsal did not pass: cure what is told above, then rehearse again")]
     NotPassed,
@@ -114,6 +117,7 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(
             CliError::ChainBroken { .. }
             | CliError::TargetNotReady { .. }
+            | CliError::NotAllRead { .. }
             | CliError::NotPassed
             | CliError::NotRotated(_),
         )

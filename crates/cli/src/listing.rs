@@ -13,6 +13,9 @@ pub(crate) struct Listing<P> {
     pub(crate) text: String,
 }
 
+/// What a list of secrets tells beside its entries, page by page.
+const FOLDERS: &str = "prefixes";
+
 type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// Asks for pages until the end, or until there are `limit` entries.
@@ -34,12 +37,19 @@ pub(crate) async fn collect<P: Page>(
         });
     }
     let mut entries = Vec::new();
+    let mut folders = Vec::new();
     let mut last = Fields::new();
     for answer in &answers {
         last = answer.parse_as()?;
         if let Some(array) = last.remove(P::ITEMS) {
             entries.extend(split(&array));
         }
+        if let Some(array) = last.get(FOLDERS) {
+            folders.extend(split(array));
+        }
+    }
+    if let Some(joined) = last.get_mut(FOLDERS) {
+        *joined = serde_json::value::to_raw_value(&folders).unwrap_or_default();
     }
     Ok(Listing {
         pages,

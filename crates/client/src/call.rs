@@ -70,6 +70,16 @@ impl<T> Call<T> {
         self
     }
 
+    /// Adds a query parameter for each of the values.
+    pub(crate) fn queries(mut self, name: &'static str, values: &[String]) -> Self {
+        if let Ok(request) = &mut self.request {
+            request
+                .query
+                .extend(values.iter().map(|value| (name, value.clone())));
+        }
+        self
+    }
+
     pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
         if let Ok(request) = &mut self.request {
             match serde_json::to_vec(body) {

@@ -9,6 +9,7 @@ use scaivault_api::secret::{
     ConsumerList, DeletedSecret, PatchMetadata, PutOptions, Secret, SecretAck, SecretAcked,
     SecretList, SecretMetadata, SecretValue, VersionList,
 };
+use scaivault_api::secret_batch::{BatchMetadata, BatchRead, BatchSecrets, BatchSecretsMetadata};
 
 use crate::call::Call;
 use crate::client::Client;
@@ -27,8 +28,12 @@ pub struct Secrets<'a> {
 pub struct SecretQuery {
     /// Only paths that begin so.
     pub prefix: Option<String>,
-    /// Only secrets with this tag.
-    pub tag: Option<String>,
+    /// Only secrets with all of these tags.
+    pub tags: Vec<String>,
+    /// Only secrets with this text in path, description, tags or owner.
+    pub text: Option<String>,
+    /// `/`: one level; what lies deeper is answered as prefixes.
+    pub delimiter: Option<String>,
     /// Only secrets of this type.
     pub secret_type: Option<String>,
     /// False: one level below the prefix. Default: every level.
@@ -129,6 +134,18 @@ impl<'a> Secrets<'a> {
         self.read(path).query("version", Some(version))
     }
 
+    /// Up to 100 values; each path is answered by itself.
+    pub fn read_batch(&self, batch: &BatchRead) -> Call<BatchSecrets> {
+        let route = Ok(Route::new("/secrets/batch"));
+        Call::new(self.client, Method::POST, route, Repeat::Harmless).body(batch)
+    }
+
+    /// Metadata of up to 100 secrets, or of what patterns match.
+    pub fn metadata_batch(&self, batch: &BatchMetadata) -> Call<BatchSecretsMetadata> {
+        let route = Ok(Route::new("/secrets/batch/metadata"));
+        Call::new(self.client, Method::POST, route, Repeat::Harmless).body(batch)
+    }
+
     /// Appends a version; the first write creates the secret. Answers without the value.
     pub fn write(&self, path: &str, secret: &WriteSecret) -> Call<Secret> {
         Call::new(self.client, Method::PUT, route(path), secret.repeat()).body(secret)
@@ -138,7 +155,9 @@ impl<'a> Secrets<'a> {
     pub fn list(&self, query: &SecretQuery) -> Call<SecretList> {
         Call::get(self.client, Ok(Route::new("/secrets")))
             .query("prefix", query.prefix.as_ref())
-            .query("tag", query.tag.as_ref())
+            .queries("tag", &query.tags)
+            .query("q", query.text.as_ref())
+            .query("delimiter", query.delimiter.as_ref())
             .query("secret_type", query.secret_type.as_ref())
             .query("recursive", query.recursive)
             .query("limit", query.limit)
@@ -222,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn routes() {
-        let server = Responder::start(vec![Script::json(200, "{}"); 11]).await;
+        let server = Responder::start(vec![Script::json(200, "{}"); 14]).await;
         let client = server.client();
         let secrets = client.secrets();
         drop(secrets.read_version("a/b", 3).json().await);
@@ -241,6 +260,15 @@ mod tests {
         drop(secrets.acknowledge("a/b", &ack).json().await);
         drop(secrets.expiring(30, Some("a/")).json().await);
         drop(secrets.read("A b?x").json().await);
+        drop(secrets.read_batch(&BatchRead::default()).json().await);
+        let metadata = BatchMetadata::default();
+        drop(secrets.metadata_batch(&metadata).json().await);
+        let query = SecretQuery {
+            tags: vec!["a".to_owned(), "b c".to_owned()],
+            delimiter: Some("/".to_owned()),
+            ..SecretQuery::default()
+        };
+        drop(secrets.list(&query).json().await);
         assert_eq!(
             server.lines(),
             [
@@ -255,6 +283,9 @@ mod tests {
                 "POST /v1/secrets/a/b/ack",
                 "GET /v1/secrets/expiring?days=30&prefix=a%2F",
                 "GET /v1/secrets/A%20b%3Fx",
+                "POST /v1/secrets/batch",
+                "POST /v1/secrets/batch/metadata",
+                "GET /v1/secrets?tag=a&tag=b+c&delimiter=%2F",
             ]
         );
     }

@@ -13,6 +13,7 @@ pub mod consumer;
 pub mod debt;
 pub mod delivery;
 pub mod event;
+pub mod expiry;
 pub mod glob;
 pub mod identity;
 pub mod ids;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::expiry::Expiry;
 use crate::identity::Identity;
 use crate::ids::{RotationId, TenantId};
 use crate::path::SecretPath;
@@ -102,6 +103,9 @@ pub struct SecretHead {
     pub expires_at: Option<Timestamp>,
     /// Set while soft-deleted: until when it can be brought back.
     pub recoverable_until: Option<Timestamp>,
+    /// When its end is told of.
+    #[serde(default, skip_serializing_if = "Expiry::is_default")]
+    pub expiry: Expiry,
     /// The number this write makes.
     pub revision: u64,
 }
@@ -110,6 +114,20 @@ impl SecretHead {
     /// Whether it is soft-deleted.
     pub fn is_deleted(&self) -> bool {
         self.recoverable_until.is_some()
+    }
+
+    /// Gives it another end, or none. One that stays the same is told of no second time.
+    pub fn set_end(&mut self, end: Option<Timestamp>, now: Timestamp) {
+        if self.expires_at != end {
+            self.expires_at = end;
+            self.expiry.begin(end, now);
+        }
+    }
+
+    /// When something is to be told of its end. Never while it is deleted.
+    pub fn notice_at(&self) -> Option<Timestamp> {
+        let end = self.expires_at.filter(|_| !self.is_deleted())?;
+        self.expiry.wake_at(end)
     }
 
     /// Whether its own end has passed.

@@ -223,10 +223,26 @@ impl Vault {
         path: Option<&SecretPath>,
         error: VaultError,
     ) -> Result<T, VaultError> {
+        let unit = self
+            .refusal(caller, action, permission, path, &error)
+            .await?;
+        self.commit(unit).await?;
+        Err(error)
+    }
+
+    /// What puts a refusal on the trail, and tells whoever listens for it.
+    pub(crate) async fn refusal(
+        &self,
+        caller: &Caller,
+        action: Action,
+        permission: Option<Permission>,
+        path: Option<&SecretPath>,
+        error: &VaultError,
+    ) -> Result<Unit, VaultError> {
         let now = self.now();
         let extra = AuditExtra {
             permission: permission.map(|permission| permission.as_str().to_owned()),
-            failed_condition: match &error {
+            failed_condition: match error {
                 VaultError::Denied(DenialReason::Failed(condition)) => {
                     Some(condition.as_str().to_owned())
                 }
@@ -248,8 +264,7 @@ impl Vault {
             let draft = EventDraft::new(EventType::PolicyViolation, data).on(path);
             unit = unit.emit(self.event(caller, draft, now));
         }
-        self.commit(unit).await?;
-        Err(error)
+        Ok(unit)
     }
 }
 

@@ -136,6 +136,11 @@ pub enum VaultError {
     /// The value's end has passed, or a rotation closed this version.
     #[error("this value has ended")]
     SecretExpired,
+    /// The value does not fit into the answer of its batch.
+    #[error(
+        "the values of one batch have at most {0} bytes together: read this one in another call"
+    )]
+    BatchFull(usize),
     /// The store cannot serve now.
     #[error("the store cannot serve this now: {0}")]
     Unavailable(String),
@@ -170,6 +175,7 @@ impl VaultError {
             Self::PolicyInUse => "policy_in_use",
             Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
+            Self::BatchFull(_) => "payload_too_large",
             Self::Restored | Self::NotLooked => "store_restored",
             Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
             Self::Internal(_) => "internal_error",

@@ -2,6 +2,7 @@
 
 use scaivault_core::debt::Debt;
 use scaivault_core::event::{Event, EventType, Subject};
+use scaivault_core::expiry::days_remaining;
 use scaivault_core::ids::{EventId, RotationId, WebhookId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::rotation::{Assignment, Reason, Rotation, RotationPolicy};
@@ -128,6 +129,38 @@ pub(crate) fn deleted(
         data["recoverable_until"] = until.to_rfc3339().into();
     }
     EventDraft::new(EventType::SecretDeleted, data).about(head)
+}
+
+/// `threshold` before `end` is reached.
+pub(crate) fn expiring(
+    head: &SecretHead,
+    end: Timestamp,
+    threshold: &Span,
+    now: Timestamp,
+) -> EventDraft {
+    EventDraft::new(
+        EventType::SecretExpiring,
+        json!({
+            "expires_at": end.to_rfc3339(),
+            "days_remaining": days_remaining(end, now),
+            "threshold": threshold.as_str(),
+            "version": head.current_version,
+        }),
+    )
+    .about(head)
+}
+
+/// `end` has passed.
+pub(crate) fn expired(head: &SecretHead, end: Timestamp) -> EventDraft {
+    EventDraft::new(
+        EventType::SecretExpired,
+        json!({
+            "expires_at": end.to_rfc3339(),
+            "version": head.current_version,
+            "secret_type": head.secret_type.as_str(),
+        }),
+    )
+    .about(head)
 }
 
 /// `rotation` is the row after its promotion.

@@ -18,6 +18,7 @@ mod cursor;
 mod delivery;
 mod error;
 mod events;
+mod expiry;
 mod housekeeping;
 mod neighbours;
 mod policies;
@@ -48,8 +49,9 @@ pub use rotation::{
     RotationPolicyDraft, RotationView, Stuck,
 };
 pub use secrets::{
-    Acknowledgement, Deleted, Frame, MetadataChange, ReadSecret, SecretDetails, SecretWrite,
-    Written, value_place,
+    Acknowledgement, BATCH_BYTES_MAX, BATCH_PATHS_MAX, BatchOutcomes, BatchRead, BatchRefusal,
+    Deleted, Frame, MetadataChange, MetadataPage, ReadSecret, SecretDetails, SecretPage,
+    SecretQuery, SecretWrite, Written, value_place,
 };
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

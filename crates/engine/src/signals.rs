@@ -13,6 +13,7 @@ pub struct Signals {
     work: Arc<Notify>,
     targets: Arc<Notify>,
     campaigns: Arc<Notify>,
+    notices: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
     rotations: Arc<watch::Sender<u64>>,
 }
@@ -24,6 +25,7 @@ impl Default for Signals {
             work: Arc::default(),
             targets: Arc::default(),
             campaigns: Arc::default(),
+            notices: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
             rotations: Arc::new(watch::Sender::new(0)),
         }
@@ -49,6 +51,16 @@ impl Signals {
     /// Completes after a campaign, or a rotation that may be of one, changed. One waiter.
     pub async fn campaigns(&self) {
         self.campaigns.notified().await;
+    }
+
+    /// Completes after a secret was given another end. One waiter.
+    pub async fn notices(&self) {
+        self.notices.notified().await;
+    }
+
+    /// A secret was given another end.
+    pub(crate) fn end_given(&self) {
+        self.notices.notify_one();
     }
 
     /// Changes whenever deliveries did. Any number of waiters.

@@ -25,14 +25,14 @@ impl<'a> Cursors<'a> {
 
     /// The place the request's cursor names, if it has one.
     pub(crate) fn after(&self, query: &Query) -> Result<Option<String>, Problem> {
-        query
-            .text("cursor")
-            .map(|text| {
-                self.vault
-                    .cursor_open(self.caller.tenant(), self.list, text)
-                    .ok_or_else(invalid)
-            })
-            .transpose()
+        query.text("cursor").map(|text| self.open(text)).transpose()
+    }
+
+    /// The place a cursor names.
+    pub(crate) fn open(&self, text: &str) -> Result<String, Problem> {
+        self.vault
+            .cursor_open(self.caller.tenant(), self.list, text)
+            .ok_or_else(invalid)
     }
 
     /// The cursor that goes on after a place.

@@ -2,6 +2,7 @@
 
 use scaivault_api::ErrorCode;
 use scaivault_core::event::EventType;
+use scaivault_core::expiry::NOTIFY_BEFORE_MAX;
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, IdentityKind, Scope, ScopeSet};
 use scaivault_core::path::SecretPath;
@@ -219,14 +220,33 @@ pub(crate) fn signing_secret(text: String, field: &str) -> Result<Plaintext, Pro
 
 /// `"7d,1d"` or `["7d","1d"]`.
 pub(crate) fn warn_before(wire: scaivault_api::rotation::WarnBefore) -> Result<Vec<Span>, Problem> {
+    thresholds(wire, "warn_before", 10)
+}
+
+/// The same for a secret's end.
+pub(crate) fn notify_before(
+    wire: scaivault_api::rotation::WarnBefore,
+    field: &str,
+) -> Result<Vec<Span>, Problem> {
+    thresholds(wire, field, NOTIFY_BEFORE_MAX)
+}
+
+fn thresholds(
+    wire: scaivault_api::rotation::WarnBefore,
+    field: &str,
+    most: usize,
+) -> Result<Vec<Span>, Problem> {
     use scaivault_api::rotation::WarnBefore;
     let words: Vec<String> = match wire {
         WarnBefore::Text(text) if text.trim().is_empty() => Vec::new(),
         WarnBefore::Text(text) => text.split(',').map(|w| w.trim().to_owned()).collect(),
         WarnBefore::List(words) => words,
     };
-    if words.len() > 10 {
-        return Err(Problem::field("warn_before", "has at most 10 thresholds"));
+    if words.len() > most {
+        return Err(Problem::field(
+            field,
+            format!("has at most {most} thresholds"),
+        ));
     }
-    words.iter().map(|word| span(word, "warn_before")).collect()
+    words.iter().map(|word| span(word, field)).collect()
 }

@@ -47,6 +47,7 @@ pub(crate) fn start(
     loops.spawn(targets(vault.clone(), targets_max, stop.clone()));
     loops.spawn(debts(vault.clone(), targets_max, stop.clone()));
     loops.spawn(sweeps(vault.clone(), stop.clone()));
+    loops.spawn(notices(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), stop.clone()));
@@ -201,6 +202,26 @@ async fn next_rotation(vault: &Vault) -> Option<Timestamp> {
         .into_iter()
         .flatten()
         .min()
+}
+
+/// Tells that values end.
+async fn notices(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.notices_run_once().await {
+            Ok(0) => until(&vault, next_notice(&vault).await),
+            Ok(_) => continue,
+            Err(error) => trouble("expiry", &error),
+        };
+        tokio::select! {
+            () = vault.signals().notices() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn next_notice(vault: &Vault) -> Option<Timestamp> {
+    vault.store().next_work().await.ok()?.notice_at
 }
 
 async fn fan_out(vault: Arc<Vault>, mut stop: Stop) {

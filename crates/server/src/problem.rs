@@ -243,6 +243,7 @@ mod tests {
                 advice: "x".into(),
             },
             VaultError::SecretExpired,
+            VaultError::BatchFull(1),
             VaultError::Unavailable("x".into()),
         ]);
         for error in errors {

@@ -15,6 +15,11 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, Problem> {
+        Self::parse_with(text, "")
+    }
+
+    /// The same, but this name may be given several times.
+    pub(crate) fn parse_with(text: Option<&str>, repeated: &str) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for part in text
             .unwrap_or("")
@@ -23,7 +28,7 @@ impl Query {
         {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if pairs.iter().any(|(seen, _)| *seen == name) {
+            if name != repeated && pairs.iter().any(|(seen, _)| *seen == name) {
                 return Err(Problem::new(
                     ErrorCode::InvalidRequest,
                     "a query parameter is given twice",
@@ -41,6 +46,13 @@ impl Query {
             .find(|(have, _)| have == name)
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
+    }
+
+    /// Every one of a parameter that may be given several times.
+    pub(crate) fn texts(&self, name: &str) -> Vec<&str> {
+        let given = self.0.iter().filter(|(have, _)| have == name);
+        let values = given.map(|(_, value)| value.as_str());
+        values.filter(|value| !value.is_empty()).collect()
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
@@ -141,6 +153,9 @@ mod tests {
             assert!(Query::parse(Some(bad)).unwrap().limit().is_err(), "{bad}");
         }
         assert!(Query::parse(Some("a=1&a=2")).is_err());
+        assert!(Query::parse_with(Some("a=1&a=2"), "b").is_err());
+        let tags = Query::parse_with(Some("tag=a&tag=&x=1&tag=b"), "tag").unwrap();
+        assert_eq!(tags.texts("tag"), ["a", "b"]);
         assert!(Query::parse(Some("a=%ff")).is_err());
         assert!(
             Query::parse(Some("flag=yes"))

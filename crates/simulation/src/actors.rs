@@ -98,6 +98,7 @@ pub(crate) fn write(vault: Arc<Vault>, number: u64) -> Task {
                 metadata: None,
                 max_versions: None,
                 expires_in: None,
+                notify_before: None,
                 rotation_policy_id: None,
                 cas: Some(read.version().version),
                 rotation_id: None,

@@ -184,6 +184,7 @@ impl World {
             updated_at: start,
             expires_at: None,
             recoverable_until: None,
+            expiry: scaivault_core::expiry::Expiry::default(),
             revision: 1,
         };
         let version = Version {

@@ -114,6 +114,7 @@ fn write_unit(n: u64, tenant: &TenantId, entropy: &dyn Entropy) -> Unit {
         updated_at: T0,
         expires_at: None,
         recoverable_until: None,
+        expiry: scaivault_core::expiry::Expiry::default(),
         revision: 1,
     };
     let event = Event {

@@ -69,6 +69,8 @@ reads! {
             -> Vec<Version> = read |conn| version::list(conn, &tenant, &path);
         fn secret_purgeable(now: Timestamp, limit: usize) -> Vec<SecretHead>
             = read_many |conn| secret::purgeable(conn, now, limit);
+        fn secret_notice_due(now: Timestamp, limit: usize) -> Vec<SecretHead>
+            = read_many |conn| secret::notice_due(conn, now, limit);
         fn secret_counts() -> BTreeMap<TenantId, u64>
             = read_many |conn| secret::counts(conn);
     }

@@ -195,6 +195,7 @@ forward! {
             -> Read<Vec<SecretHead>>;
         fn version_list(tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
         fn secret_purgeable(now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
+        fn secret_notice_due(now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
         fn secret_counts() -> Read<std::collections::BTreeMap<TenantId, u64>>;
     }
     PolicyReads {

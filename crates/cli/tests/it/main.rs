@@ -3,11 +3,13 @@
 
 mod authorization;
 mod bad_input;
+mod batch;
 mod campaigns;
 mod cli;
 mod crash;
 mod debts;
 mod disk;
+mod ends;
 mod first_integration;
 mod harness;
 mod introspection;

@@ -89,6 +89,9 @@ pub trait SecretReads {
     async fn version_list(&self, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
     /// Soft-deleted secrets whose retention ended at or before `now`, of every tenant.
     async fn secret_purgeable(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
+    /// Secrets with [`SecretHead::notice_at`] at or before `now`, of every tenant, longest overdue
+    /// first.
+    async fn secret_notice_due(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
     /// How many secrets each tenant has, soft-deleted ones left out.
     async fn secret_counts(&self) -> Read<BTreeMap<TenantId, u64>>;
 }
@@ -464,6 +467,7 @@ pub struct NextWork {
     pub probe_at: Option<Timestamp>,
     pub campaign_at: Option<Timestamp>,
     pub debt_at: Option<Timestamp>,
+    pub notice_at: Option<Timestamp>,
     pub delivery_at: Option<Timestamp>,
 }
 

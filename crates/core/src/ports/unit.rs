@@ -56,6 +56,7 @@ unit_names! {
     SecretDelete = "secret_delete";
     SecretUndelete = "secret_undelete";
     SecretPurge = "secret_purge";
+    SecretNotice = "secret_notice";
     PolicyWrite = "policy_write";
     PolicyDelete = "policy_delete";
     BindingWrite = "binding_write";
@@ -285,6 +286,15 @@ impl Unit {
             audit: vec![row],
             ..Self::new(UnitName::AuditOnly)
         }
+    }
+
+    /// With everything of another unit behind its own: one commit instead of two.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.ops.extend(other.ops);
+        self.audit.extend(other.audit);
+        self.reads.extend(other.reads);
+        self
     }
 
     /// With one more change.

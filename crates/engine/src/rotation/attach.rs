@@ -304,6 +304,7 @@ fn first_head(caller: &Caller, path: &SecretPath, now: Timestamp) -> SecretHead 
         updated_at: now,
         expires_at: None,
         recoverable_until: None,
+        expiry: scaivault_core::expiry::Expiry::default(),
         revision: 1,
     }
 }

@@ -158,12 +158,13 @@ impl Vault {
             .await?
             .filter(|head| head.recoverable_until.is_some_and(|until| until > now))
             .ok_or(VaultError::NotFound(Missing::Secret))?;
-        let head = SecretHead {
+        let mut head = SecretHead {
             revision: head.revision + 1,
             updated_at: now,
             recoverable_until: None,
             ..head
         };
+        head.expiry.resume(head.expires_at, now);
         let extra = AuditExtra {
             version: Some(head.current_version),
             metadata_only: Some(true),
@@ -173,6 +174,9 @@ impl Vault {
             .put(Record::Secret(head.clone()))
             .audited(caller.row(Action::Write, Some(path), now, extra));
         self.commit(unit).await?;
+        if head.expires_at.is_some() {
+            self.signals.end_given();
+        }
         Ok(head)
     }
 

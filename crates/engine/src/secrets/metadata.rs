@@ -7,7 +7,7 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{AssignmentReads, CommitError, Record, SecretReads, Unit, UnitName};
 use scaivault_core::rotation::Assignment;
 use scaivault_core::secret::{Metadata, SecretHead};
-use scaivault_core::time::Timestamp;
+use scaivault_core::time::{Span, Timestamp};
 
 use super::aging::aging_ops;
 use crate::caller::Caller;
@@ -25,6 +25,8 @@ pub struct MetadataChange {
     pub max_versions: Option<u32>,
     /// The value's end; `Some(None)` takes it away.
     pub expires_at: Option<Option<Timestamp>>,
+    /// How long before its end it is told of; `Some(None)`: as when nobody says.
+    pub notify_before: Option<Option<Vec<Span>>>,
 }
 
 impl Vault {
@@ -74,8 +76,12 @@ impl Vault {
             if let Some(tags) = &change.tags {
                 head.metadata.tags.clone_from(tags);
             }
+            if let Some(notify_before) = &change.notify_before {
+                let end = head.expires_at;
+                head.expiry.change(notify_before.clone(), end, now);
+            }
             if let Some(expires_at) = change.expires_at {
-                head.expires_at = expires_at;
+                head.set_end(expires_at, now);
             }
             let mut unit = Unit::new(UnitName::SecretMetadata);
             if let Some(max_versions) = change.max_versions {
@@ -94,7 +100,12 @@ impl Vault {
                 extra,
             ));
             match self.commit(unit).await {
-                Ok(_) => return Ok(head),
+                Ok(_) => {
+                    if head.expires_at.is_some() {
+                        self.signals.end_given();
+                    }
+                    return Ok(head);
+                }
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }

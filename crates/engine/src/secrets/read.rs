@@ -108,7 +108,7 @@ impl Vault {
         }
     }
 
-    async fn read_unit(
+    pub(super) async fn read_unit(
         &self,
         caller: &Caller,
         secret: &ReadSecret,
@@ -142,7 +142,7 @@ impl Vault {
         Ok(unit)
     }
 
-    async fn fetch(
+    pub(super) async fn fetch(
         &self,
         grant: &Grant,
         version: Option<u64>,
@@ -197,7 +197,11 @@ impl Vault {
     }
 
     /// Opening asks for the proof that the decision allowed reading this very path.
-    fn open(&self, grant: &Grant, entry: Arc<CurrentSecret>) -> Result<ReadSecret, VaultError> {
+    pub(super) fn open(
+        &self,
+        grant: &Grant,
+        entry: Arc<CurrentSecret>,
+    ) -> Result<ReadSecret, VaultError> {
         if grant.permission() != Permission::Read || *grant.path() != entry.head.path {
             return Err(VaultError::Internal(
                 "a grant was used for another request".into(),

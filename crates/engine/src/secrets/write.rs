@@ -58,6 +58,8 @@ pub struct SecretWrite {
     pub max_versions: Option<u32>,
     /// End of the value.
     pub expires_in: Option<Span>,
+    /// How long before that end it is told of.
+    pub notify_before: Option<Vec<Span>>,
     /// Attaches a rotation policy.
     pub rotation_policy_id: Option<RotationPolicyId>,
     /// Only when this is current; 0: only when there is no such secret.
@@ -134,6 +136,9 @@ impl Vault {
             let (unit, written) = self.plan_write(caller, write, &before)?;
             match self.commit(unit).await {
                 Ok(_) => {
+                    if written.head.expires_at.is_some() {
+                        self.signals.end_given();
+                    }
                     if written.answered.is_some() {
                         Tally::add(&self.tally.rotations_succeeded);
                     }
@@ -368,6 +373,7 @@ fn next_head(
         updated_at: now,
         expires_at: None,
         recoverable_until: None,
+        expiry: scaivault_core::expiry::Expiry::default(),
         revision: 0,
     });
     head.revision += 1;
@@ -375,10 +381,11 @@ fn next_head(
     head.latest_version += 1;
     head.current_version = head.latest_version;
     // A new value has a new life: an end given with the old one does not carry over.
-    head.expires_at = write
-        .expires_in
-        .as_ref()
-        .map(|span| now.plus(span.duration()));
+    if let Some(thresholds) = &write.notify_before {
+        head.expiry.notify_before = Some(thresholds.clone());
+    }
+    let end = write.expires_in.as_ref();
+    head.set_end(end.map(|span| now.plus(span.duration())), now);
     if let Some(secret_type) = write.secret_type {
         head.secret_type = secret_type;
     }

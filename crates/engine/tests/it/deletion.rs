@@ -1,9 +1,11 @@
 //! Soft deletion, return, purge; and deletion for good.
 
+use scaivault_core::audit::Action;
 use scaivault_core::event::EventType;
 use scaivault_core::ports::ConsumerReads;
 use scaivault_core::rotation::{Phase, Reason};
 use scaivault_engine::{SecretWrite, VaultError, default_tenant};
+use serde_json::json;
 
 use crate::world::{DAY, HOUR, RECEIVER, World, ninety_days, path, root, write_of};
 
@@ -94,6 +96,22 @@ async fn after_its_retention_it_is_purged() {
     assert!(w.head(AT).await.is_none());
     assert!(w.versions(AT).await.is_empty());
     assert_eq!(consumers(&w).await, 0);
+    assert_eq!(w.stored(AT, 1).await, None, "no value is left");
+    // It is told and noted as what it is: nobody's act but that of the retention.
+    w.work().await;
+    let told = w.told_of(RECEIVER, EventType::SecretDeleted);
+    assert_eq!(told.len(), 2);
+    assert_eq!(
+        told[1],
+        json!({ "permanent": true, "version_count": 1, "deleted_by": "system:retention" })
+    );
+    let rows = w.audit().await;
+    let purge = rows
+        .iter()
+        .rfind(|row| row.action == Action::Delete)
+        .unwrap();
+    assert!(purge.success && purge.extra_data.permanent == Some(true));
+    assert_eq!(purge.identity_id, "system:retention");
     // The path is free, and its sequence of events goes on.
     assert_eq!(w.put(AT, "new").await.head.current_version, 1);
     w.work().await;

@@ -396,6 +396,11 @@ fn kept_secrets(life: &mut Life) -> Story<'_> {
             life.write(&root(), at, "first").await;
             life.assign(&policy, at).await;
         }
+        life.write_with(&root(), "app/ending", "soon", |write| SecretWrite {
+            expires_in: Some(span("40d")),
+            ..write
+        })
+        .await;
         let change = MetadataChange {
             tags: Some(vec!["tagged".to_owned()]),
             max_versions: Some(3),
@@ -1015,7 +1020,11 @@ crash_matrix! {
 }
 
 /// Commits that change no state, or leave their trace elsewhere, and so have no audit row.
-const WITHOUT_AUDIT_ROW: [(UnitName, &str); 6] = [
+const WITHOUT_AUDIT_ROW: [(UnitName, &str); 7] = [
+    (
+        UnitName::SecretNotice,
+        "what it tells is its trace: an event in the outbox",
+    ),
     (
         UnitName::ScheduleWait,
         "only when a worker looks again changes",

@@ -5,13 +5,16 @@
 
 mod ageing;
 mod attachments;
+mod batch;
 mod campaigns;
 mod debts;
 mod deletion;
 mod drift;
+mod expiry;
 mod faults;
 mod groups;
 mod guards;
+mod listing;
 mod neighbours;
 mod ninety_days;
 mod operator;

@@ -102,6 +102,7 @@ pub(crate) fn write_of(at: &str, password: &str) -> SecretWrite {
         metadata: None,
         max_versions: None,
         expires_in: None,
+        notify_before: None,
         rotation_policy_id: None,
         cas: None,
         rotation_id: None,
@@ -378,6 +379,7 @@ impl World {
                 next.campaign_at,
                 next.probe_at,
                 next.delivery_at,
+                next.notice_at,
             ];
             match next.into_iter().flatten().min().filter(|at| *at <= to) {
                 Some(at) => {
@@ -541,6 +543,7 @@ pub(crate) async fn work(vault: &Vault) {
 /// One slice of every worker; answers how much was done.
 pub(crate) async fn work_slice(vault: &Vault) -> Result<usize, VaultError> {
     let mut done = vault.rotation_run_once().await?;
+    done += vault.notices_run_once().await?;
     done += vault.fan_out_run_once().await?;
     for claimed in vault.deliveries_claim(&[], 100).await? {
         vault.delivery_attempt(claimed).await?;

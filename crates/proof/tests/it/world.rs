@@ -172,6 +172,7 @@ impl World {
             metadata: None,
             max_versions: None,
             expires_in: None,
+            notify_before: None,
             rotation_policy_id: None,
             cas: None,
             rotation_id: None,

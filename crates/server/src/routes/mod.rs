@@ -14,6 +14,7 @@ mod rotation_policies;
 mod rotation_rules;
 mod rotation_view;
 mod rotations;
+mod secret_batch;
 mod secret_lists;
 mod secret_value;
 mod secret_view;
@@ -56,6 +57,7 @@ pub(crate) fn router() -> Router<Shared> {
 /// Every operation, as the OpenAPI document lists them.
 pub(crate) fn operations() -> Vec<Operation> {
     let mut all = secrets::operations();
+    all.extend(secret_batch::operations());
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());

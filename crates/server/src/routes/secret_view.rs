@@ -15,6 +15,15 @@ fn metadata_view(metadata: &Metadata) -> SecretMetadata {
     }
 }
 
+fn thresholds(head: &SecretHead) -> String {
+    let spans = head.expiry.thresholds();
+    let words: Vec<&str> = spans
+        .iter()
+        .map(scaivault_core::time::Span::as_str)
+        .collect();
+    words.join(",")
+}
+
 pub(super) fn head_view(head: &SecretHead, assignment: Option<&Assignment>) -> Secret {
     Secret {
         path: head.path.as_str().to_owned(),
@@ -24,6 +33,7 @@ pub(super) fn head_view(head: &SecretHead, assignment: Option<&Assignment>) -> S
         created_at: head.created_at.to_rfc3339(),
         updated_at: head.updated_at.to_rfc3339(),
         expires_at: head.expires_at.map(Timestamp::to_rfc3339),
+        notify_before: Some(thresholds(head)),
         last_accessed_at: None,
         rotation_policy_id: assignment.map(|a| a.policy_id.as_str().to_owned()),
         secret_policy_id: None,

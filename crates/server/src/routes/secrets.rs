@@ -24,10 +24,11 @@ use scaivault_core::time::Timestamp;
 use scaivault_engine::{Acknowledgement, Caller, MetadataChange, SecretWrite};
 
 use super::rotation_view::row_view;
+use super::secret_batch::Batch;
 use super::secret_lists::{expiring, list};
 use super::secret_value::secret_value;
 use super::secret_view::{details_view, head_view, version_view, written_view};
-use super::{id_in_path, no_such_method, no_such_route};
+use super::{id_in_path, no_such_method};
 use crate::app::{App, Shared};
 use crate::body::{json_response, read};
 use crate::call::Call;
@@ -101,9 +102,8 @@ pub(crate) async fn answer(
     call: Call,
     body: Incoming,
 ) -> Result<Response, Problem> {
-    if let Some(category) = reserved(&method, uri.path()) {
-        call.enter(app, category).await?;
-        return Err(no_such_route().await);
+    if let Some(batch) = Batch::of(&method, uri.path()) {
+        return Box::pin(batch.answer(app, call, Body::new(body))).await;
     }
     let category = match method.as_str() {
         "GET" | "HEAD" => Category::Read,
@@ -163,15 +163,6 @@ async fn operate(
     }
 }
 
-/// Routes that are promised and not there yet. They are not paths of secrets that break a rule.
-fn reserved(method: &Method, path: &str) -> Option<Category> {
-    match (method.as_str(), path) {
-        ("POST", "/v1/secrets/batch") => Some(Category::BatchRead),
-        ("POST", "/v1/secrets/batch/metadata") => Some(Category::BatchMetadata),
-        _ => None,
-    }
-}
-
 async fn not_of_a_secret() -> Problem {
     Problem {
         allow: Some("GET, PUT, DELETE"),
@@ -228,6 +219,10 @@ async fn put(
         expires_in: options
             .expires_in
             .map(|text| fields::span(&text, "options.expires_in"))
+            .transpose()?,
+        notify_before: options
+            .notify_before
+            .map(|wire| fields::notify_before(wire, "options.notify_before"))
             .transpose()?,
         rotation_policy_id: options
             .rotation_policy_id
@@ -335,6 +330,11 @@ async fn patch_metadata(
             None => None,
             Some(None) => Some(None),
             Some(Some(text)) => Some(Some(fields::time(&text, "expires_at")?)),
+        },
+        notify_before: match wire.notify_before {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(wire)) => Some(Some(fields::notify_before(wire, "notify_before")?)),
         },
     };
     let (head, assignment) = app
@@ -549,12 +549,26 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .scope("secrets:list")
         .query("prefix", "string", "Text prefix of the path")
-        .query("tag", "string", "Only with this tag")
+        .query(
+            "tag",
+            "string",
+            "Only with this tag; several times: with all of them",
+        )
         .query("secret_type", "string", "Only of this type")
         .query(
             "recursive",
             "boolean",
             "False: only directly below the prefix",
+        )
+        .query(
+            "delimiter",
+            "string",
+            "'/': what lies deeper than the prefix is answered as prefixes",
+        )
+        .query(
+            "q",
+            "string",
+            "Text in path, description, tags or owner, whatever its case",
         )
         .paged()
         .answers::<SecretList>(200)
@@ -603,14 +617,5 @@ mod tests {
             check(&[bad], Err(()));
         }
         check(&["\"3\"", "\"3\""], Err(()));
-    }
-
-    #[test]
-    fn batch_routes_are_not_there_yet() {
-        let is_reserved = |method: Method, path: &str| reserved(&method, path).is_some();
-        assert!(is_reserved(Method::POST, "/v1/secrets/batch"));
-        assert!(is_reserved(Method::POST, "/v1/secrets/batch/metadata"));
-        assert!(!is_reserved(Method::GET, "/v1/secrets/batch"));
-        assert!(!is_reserved(Method::POST, "/v1/secrets/batch/rotate"));
     }
 }

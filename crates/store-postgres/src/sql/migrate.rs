@@ -26,6 +26,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_moved_by.sql"),
         needs: 2,
     },
+    // A node that does not know what was told of a secret's end would have it told again.
+    Migration {
+        sql: include_str!("migrations/0004_notices.sql"),
+        needs: 4,
+    },
 ];
 
 /// The newest revision known.

@@ -23,6 +23,7 @@ const NEXT: &str = "SELECT
            WHERE claimed_until IS NOT NULL AND probe_at IS NOT NULL)),
     (SELECT min(wake_at) FROM campaign WHERE wake_at IS NOT NULL),
     (SELECT min(wake_at) FROM debt WHERE wake_at IS NOT NULL),
+    (SELECT min(notice_at) FROM secret WHERE notice_at IS NOT NULL),
     least((SELECT min(due_at) FROM delivery
            WHERE due_at IS NOT NULL AND claimed_until IS NULL),
           (SELECT min(greatest(due_at, claimed_until)) FROM delivery
@@ -39,6 +40,7 @@ pub(crate) async fn next(store: &PostgresStore) -> Read<NextWork> {
         probe_at: time(row, 2)?,
         campaign_at: time(row, 3)?,
         debt_at: time(row, 4)?,
-        delivery_at: time(row, 5)?,
+        notice_at: time(row, 5)?,
+        delivery_at: time(row, 6)?,
     })
 }

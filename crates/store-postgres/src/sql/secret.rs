@@ -26,10 +26,10 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         write(
             head.revision,
             "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                                 recoverable_until, doc)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                 recoverable_until, doc, notice_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             "UPDATE secret SET revision = $3, secret_type = $4, current_version = $5,
-                               expires_at = $6, recoverable_until = $7, doc = $8
+                               expires_at = $6, recoverable_until = $7, doc = $8, notice_at = $9
              WHERE tenant = $1 AND path = $2 AND revision = $3::bigint - 1",
         ),
         head.tenant.as_str().to_owned(),
@@ -40,20 +40,22 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         head.expires_at.map(Timestamp::as_micros),
         head.recoverable_until.map(Timestamp::as_micros),
         encode(head)?,
+        head.notice_at().map(Timestamp::as_micros),
     )
     .or_many(write(
         head.revision,
         "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                             recoverable_until, doc)
+                             recoverable_until, doc, notice_at)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-                              $6::bigint[], $7::bigint[], $8::text[])",
+                              $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])",
         "UPDATE secret s SET revision = r.revision, secret_type = r.secret_type,
                              current_version = r.current_version, expires_at = r.expires_at,
-                             recoverable_until = r.recoverable_until, doc = r.doc
+                             recoverable_until = r.recoverable_until, doc = r.doc,
+                             notice_at = r.notice_at
          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-                     $6::bigint[], $7::bigint[], $8::text[])
+                     $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
               AS r (tenant, path, revision, secret_type, current_version, expires_at,
-                    recoverable_until, doc)
+                    recoverable_until, doc, notice_at)
          WHERE s.tenant = r.tenant AND s.path = r.path AND s.revision = r.revision - 1",
     ))];
     if head.revision > 1 {
@@ -264,6 +266,14 @@ impl SecretReads for PostgresStore {
     async fn secret_purgeable(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
         let sql = "SELECT tenant, path, doc FROM secret
                    WHERE recoverable_until <= $1 ORDER BY recoverable_until LIMIT $2";
+        self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
+            .await
+    }
+
+    /// Longest overdue first.
+    async fn secret_notice_due(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
+        let sql = "SELECT tenant, path, doc FROM secret
+                   WHERE notice_at <= $1 ORDER BY notice_at LIMIT $2";
         self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await
     }

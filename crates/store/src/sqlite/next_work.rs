@@ -86,12 +86,19 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
         "SELECT min(max(due_at, claimed_until)) FROM delivery INDEXED BY delivery_held
          WHERE claimed_until IS NOT NULL AND due_at IS NOT NULL",
     )?;
+    let notice_at = number(
+        conn,
+        "SELECT notice_at FROM secret INDEXED BY secret_notice
+         WHERE notice_at IS NOT NULL ORDER BY notice_at LIMIT 1",
+        [],
+    )?;
     Ok(NextWork {
         assignment_at,
         rotation_at: rotation_at.into_iter().chain(at_target).min(),
         probe_at,
         campaign_at: first("campaign")?,
         debt_at: first("debt")?,
+        notice_at: notice_at.map(Timestamp::from_micros),
         delivery_at,
     })
 }

@@ -25,10 +25,10 @@ pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<()
         conn,
         head.revision,
         "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                             recoverable_until, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                             recoverable_until, doc, notice_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         "UPDATE secret SET revision = ?3, secret_type = ?4, current_version = ?5, expires_at = ?6,
-                           recoverable_until = ?7, doc = ?8
+                           recoverable_until = ?7, doc = ?8, notice_at = ?9
          WHERE tenant = ?1 AND path = ?2 AND revision = ?3 - 1",
         (
             head.tenant.as_str(),
@@ -39,6 +39,7 @@ pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<()
             head.expires_at.map(Timestamp::as_micros),
             head.recoverable_until.map(Timestamp::as_micros),
             json,
+            head.notice_at().map(Timestamp::as_micros),
         ),
     )?
     .or_conflict(RecordKind::Secret)?;
@@ -222,6 +223,13 @@ pub(crate) fn list(
 pub(crate) fn purgeable(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_deleted
                WHERE recoverable_until <= ?1 ORDER BY recoverable_until LIMIT ?2";
+    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+}
+
+/// Longest overdue first.
+pub(crate) fn notice_due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
+    let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_notice
+               WHERE notice_at <= ?1 ORDER BY notice_at LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }
 

@@ -49,7 +49,7 @@ pub const TABLES: &[Table] = &[
     table("keyring", 1, &[("id", T), ("revision", I), ("doc", T)]),
     table("secret", 2, &[
         ("tenant", T), ("path", T), ("revision", I), ("secret_type", T), ("current_version", I),
-        ("expires_at", I), ("recoverable_until", I), ("doc", T),
+        ("expires_at", I), ("recoverable_until", I), ("doc", T), ("notice_at", I),
     ]),
     table("secret_tag", 3, &[("tenant", T), ("path", T), ("tag", T)]),
     // Fewer at a time: values may be large.

@@ -8,6 +8,7 @@ use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::ids::{RotationId, TargetId, TenantId};
 use scaivault_core::ports::{Claims, CommitError, NextWork, ReadError};
 use scaivault_core::rotation::{Assignment, Rotation};
+use scaivault_core::secret::SecretHead;
 use scaivault_core::time::Timestamp;
 
 use super::table::{Row, Table};
@@ -255,6 +256,12 @@ impl Claims for MemoryStore {
                 .filter_map(|row| row.wake_at)
                 .min(),
             debt_at: state.debts.0.values().filter_map(|row| row.wake_at).min(),
+            notice_at: state
+                .secrets
+                .0
+                .values()
+                .filter_map(SecretHead::notice_at)
+                .min(),
             delivery_at: next(&state.deliveries),
         })
     }

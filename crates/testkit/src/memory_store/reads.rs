@@ -95,6 +95,15 @@ impl SecretReads for MemoryStore {
         Ok(found)
     }
 
+    async fn secret_notice_due(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>> {
+        let state = self.0.lock();
+        let due = |head: &&SecretHead| head.notice_at().is_some_and(|at| at <= now);
+        let mut found: Vec<_> = state.secrets.0.values().filter(due).cloned().collect();
+        found.sort_by_key(SecretHead::notice_at);
+        found.truncate(limit);
+        Ok(found)
+    }
+
     async fn secret_counts(&self) -> Read<BTreeMap<TenantId, u64>> {
         let mut counts = BTreeMap::new();
         for head in self

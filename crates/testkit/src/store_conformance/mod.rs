@@ -80,7 +80,7 @@ macro_rules! store_conformance {
             secrets: the_version_asked_for_is_opened values_survive_state_changes
                 versions_are_listed_newest_first removing_an_absent_version_succeeds
                 erasing_removes_all_but_the_sequence erasing_needs_the_right_revision
-                deleted_secrets_become_purgeable secrets_are_counted_per_tenant;
+                deleted_secrets_become_purgeable ends_are_due_to_be_told secrets_are_counted_per_tenant;
             secret_lists: secrets_by_path secrets_by_prefix secrets_by_tag secrets_by_type
                 secrets_by_end secrets_without_deleted secrets_by_everything;
             lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id

@@ -70,6 +70,7 @@ pub fn secret(owner: &TenantId, at_path: &str) -> SecretHead {
         updated_at: T0,
         expires_at: None,
         recoverable_until: None,
+        expiry: scaivault_core::expiry::Expiry::default(),
         revision: 1,
     }
 }

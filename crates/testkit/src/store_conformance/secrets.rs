@@ -1,7 +1,9 @@
 //! Secrets: opening, versions, erasing, purging, counting.
 
+use scaivault_core::expiry::{Expiry, Notice, Plan};
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
-use scaivault_core::secret::VersionState;
+use scaivault_core::secret::{SecretHead, VersionState};
+use scaivault_core::time::Timestamp;
 
 use super::samples::{
     T0, assignment, at, event, path, read, rotation_policy, sealed, secret, tenant, version,
@@ -240,6 +242,71 @@ pub async fn deleted_secrets_become_purgeable(store: Subject) {
     back.revision = 2;
     put(&store, [Record::Secret(back)]).await;
     assert_eq!(purgeable(60, 9).await, ["app/1"]);
+}
+
+pub async fn ends_are_due_to_be_told(store: Subject) {
+    let plan = |secs: Option<i64>| Expiry {
+        notify_before: None,
+        plan: Some(Plan {
+            end: at(500),
+            next: secs.map(|secs| Notice {
+                at: at(secs),
+                threshold: None,
+            }),
+        }),
+    };
+    let ending = |owner: &str, at_path: &str, expiry: Expiry| SecretHead {
+        expires_at: Some(at(500)),
+        expiry,
+        ..secret(&tenant(owner), at_path)
+    };
+    let late = ending("a", "s/late", plan(Some(30)));
+    let early = ending("b", "s/early", plan(Some(10)));
+    let gone = SecretHead {
+        recoverable_until: Some(at(900)),
+        ..ending("a", "s/gone", plan(Some(5)))
+    };
+    let told = ending("a", "s/told", plan(None));
+    let endless = secret(&tenant("a"), "s/endless");
+    let all = [&late, &early, &gone, &told, &endless];
+    put(&store, all.map(|head| Record::Secret(head.clone()))).await;
+    let due = async |secs: i64, limit: usize| {
+        let found = store.secret_notice_due(at(secs), limit).await.unwrap();
+        found
+            .into_iter()
+            .map(|head| head.path.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(store.next_work().await.unwrap().notice_at, Some(at(10)));
+    assert_eq!(due(9, 9).await, Vec::<String>::new());
+    assert_eq!(due(10, 9).await, ["s/early"]);
+    assert_eq!(due(99, 9).await, ["s/early", "s/late"]);
+    assert_eq!(due(99, 1).await, ["s/early"]);
+    assert_eq!(
+        store.secret_notice_due(at(10), 9).await.unwrap(),
+        [early.clone()]
+    );
+    // Told; back; and one that nobody planned is due at once.
+    let early = SecretHead {
+        expiry: plan(None),
+        revision: 2,
+        ..early
+    };
+    let gone = SecretHead {
+        recoverable_until: None,
+        revision: 2,
+        ..gone
+    };
+    let unplanned = SecretHead {
+        expiry: Expiry::default(),
+        revision: 2,
+        ..told
+    };
+    let all = [&early, &gone, &unplanned];
+    put(&store, all.map(|head| Record::Secret(head.clone()))).await;
+    assert_eq!(due(99, 9).await, ["s/told", "s/gone", "s/late"]);
+    let next = store.next_work().await.unwrap().notice_at;
+    assert_eq!(next, Some(Timestamp::from_micros(0)));
 }
 
 pub async fn secrets_are_counted_per_tenant(store: Subject) {

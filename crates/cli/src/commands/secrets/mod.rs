@@ -1,12 +1,14 @@
 //! `scaivault secrets …`
 
 mod ack;
+mod batch;
 mod consumers;
 mod delete;
 mod expiring;
 mod list;
 mod read;
 mod rotate;
+mod tree;
 mod undelete;
 mod versions;
 mod write;
@@ -21,6 +23,8 @@ use crate::table::{Table, or_dash};
 pub(crate) enum Secrets {
     /// Print a value
     Read(read::Read),
+    /// Print several values
+    Batch(batch::Batch),
     /// Write a value; every write is a new version
     Write(write::Write),
     /// List secrets, without values
@@ -45,6 +49,7 @@ impl Secrets {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         match self {
             Self::Read(command) => command.run(session).await,
+            Self::Batch(command) => command.run(session).await,
             Self::Write(command) => command.run(session).await,
             Self::List(command) => command.run(session).await,
             Self::Delete(command) => command.run(session).await,
@@ -58,9 +63,12 @@ impl Secrets {
     }
 }
 
-/// Secrets as a table; used by `list` and `expiring`.
+/// Secrets as a table; used by `list` and `expiring`. Folders come first, with their slash.
 fn table(pages: &[SecretList]) -> String {
     let mut table = Table::new(&["PATH", "TYPE", "VERSION", "UPDATED", "EXPIRES", "TAGS"]);
+    for folder in pages.iter().flat_map(|page| &page.prefixes).flatten() {
+        table.row([folder, "-", "-", "-", "-", "-"]);
+    }
     for secret in pages.iter().flat_map(|page| &page.secrets) {
         let Secret {
             path,
@@ -97,12 +105,14 @@ mod tests {
                 "expires_at": null, "rotation_policy_id": null, "secret_policy_id": null,
                 "max_versions": 10
             }],
+            "prefixes": ["a/c/"],
             "cursor": null, "has_more": false
         }))
         .expect("page");
         assert_eq!(
             table(&[page]),
             "PATH  TYPE  VERSION  UPDATED               EXPIRES  TAGS\n\
+             a/c/  -     -        -                     -        -\n\
              a/b   json  2        2026-01-02T00:00:00Z  -        x,\\u{1b}[2J\n"
         );
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use scaivault_api::rotation::WarnBefore;
 use scaivault_api::secret::{PutOptions, Secret, SecretMetadata};
 use scaivault_client::{ClientError, InputError, WriteSecret};
 
@@ -29,6 +30,9 @@ pub(crate) struct Write {
     /// The value's end, from now: 30d, 12h
     #[arg(long, value_name = "DURATION")]
     expires_in: Option<String>,
+    /// How long before that end it is told of: 30d,7d,1d; empty: not before the end
+    #[arg(long, value_name = "DURATIONS")]
+    notify_before: Option<String>,
     /// A label; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -80,10 +84,14 @@ impl Write {
     }
 
     fn options(&self) -> Option<PutOptions> {
-        let given = self.expires_in.is_some() || self.max_versions.is_some() || self.cas.is_some();
+        let given = self.expires_in.is_some()
+            || self.notify_before.is_some()
+            || self.max_versions.is_some()
+            || self.cas.is_some();
         given.then(|| PutOptions {
             max_versions: self.max_versions,
             expires_in: self.expires_in.clone(),
+            notify_before: self.notify_before.clone().map(WarnBefore::Text),
             cas: self.cas,
             ..PutOptions::default()
         })
@@ -143,10 +151,12 @@ mod tests {
                 "--cas",
                 "0",
                 "--expires-in",
-                "30d"
+                "30d",
+                "--notify-before",
+                "7d,1d"
             ]),
             r#"{"data":{"k":"v"},"secret_type":"kv","metadata":{"tags":["x"]},"#.to_owned()
-                + r#""options":{"expires_in":"30d","cas":0}}"#
+                + r#""options":{"expires_in":"30d","notify_before":"7d,1d","cas":0}}"#
         );
     }
 

@@ -116,6 +116,7 @@ async fn installed(subject: &dyn Subject) -> Installed {
         metadata: None,
         max_versions: None,
         expires_in: None,
+        notify_before: None,
         rotation_policy_id: None,
         cas: None,
         rotation_id: None,
