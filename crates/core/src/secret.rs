@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::identity::Identity;
-use crate::ids::{RotationId, TenantId};
+use crate::ids::{RotationId, SecretPolicyId, TenantId};
 use crate::path::SecretPath;
 use crate::seal::Sealed;
 use crate::time::Timestamp;
@@ -100,6 +100,9 @@ pub struct SecretHead {
     pub updated_at: Timestamp,
     /// Past this the value is refused.
     pub expires_at: Option<Timestamp>,
+    /// The recipe that its values are made by where nothing else says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_policy_id: Option<SecretPolicyId>,
     /// Set while soft-deleted: until when it can be brought back.
     pub recoverable_until: Option<Timestamp>,
     /// The number this write makes.

@@ -183,6 +183,7 @@ impl World {
             created_at: start,
             updated_at: start,
             expires_at: None,
+            secret_policy_id: None,
             recoverable_until: None,
             revision: 1,
         };
@@ -209,6 +210,7 @@ impl World {
             grace_period: span(7_200),
             warn_before: Vec::new(),
             auto_generate: false,
+            secret_policy_id: None,
             calendar: scaivault_core::rotation::Calendar::default(),
             drift_check: None,
             rules: setup.rules.clone(),

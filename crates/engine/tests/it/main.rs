@@ -18,6 +18,7 @@ mod operator;
 mod owed;
 mod races;
 mod receivers;
+mod recipes;
 mod rehearsals;
 mod restored;
 mod revocation;

@@ -26,6 +26,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_moved_by.sql"),
         needs: 2,
     },
+    // A node that does not know recipes would drop them from the rows it rewrites, and the next
+    // rotation would make a value of another shape.
+    Migration {
+        sql: include_str!("migrations/0004_secret_policies.sql"),
+        needs: 4,
+    },
 ];
 
 /// The newest revision known.

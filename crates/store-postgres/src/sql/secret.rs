@@ -13,6 +13,7 @@ use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit, undecodable};
+use super::secret_policy::recipe;
 use super::version;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
@@ -25,10 +26,11 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         write(
             head.revision,
             "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                                 recoverable_until, doc)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                 recoverable_until, secret_policy_id, doc)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             "UPDATE secret SET revision = $3, secret_type = $4, current_version = $5,
-                               expires_at = $6, recoverable_until = $7, doc = $8
+                               expires_at = $6, recoverable_until = $7, secret_policy_id = $8,
+                               doc = $9
              WHERE tenant = $1 AND path = $2 AND revision = $3::bigint - 1",
         ),
         head.tenant.as_str().to_owned(),
@@ -38,6 +40,7 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         int(head.current_version),
         head.expires_at.map(Timestamp::as_micros),
         head.recoverable_until.map(Timestamp::as_micros),
+        recipe(head.secret_policy_id.as_ref()),
         encode(head)?,
     )];
     if head.revision > 1 {

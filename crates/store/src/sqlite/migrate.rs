@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_guards.sql"),
     include_str!("migrations/0006_debts.sql"),
     include_str!("migrations/0007_past_chains.sql"),
+    include_str!("migrations/0008_secret_policies.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.
