@@ -89,10 +89,8 @@ async fn recipes_are_written_read_changed_and_deleted() {
         is_active: Some(false),
         ..SecretPolicyChange::default()
     };
-    let changed = w
-        .vault
-        .secret_policy_change(&root(), made.id.as_str(), change);
-    let changed = changed.await.unwrap();
+    let (me, id) = (root(), made.id.as_str());
+    let changed = w.vault.secret_policy_change(&me, id, change).await.unwrap();
     assert_eq!((changed.revision, changed.is_active), (2, false));
     assert_eq!(changed.fields, made.fields);
     let all = w.vault.secret_policy_list(&root(), false, None, 9).await;
