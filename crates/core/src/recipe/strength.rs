@@ -70,9 +70,9 @@ impl RandomConfig {
             .map(|class| alphabet.iter().filter(|at| class.has(**at)).count() as f64 / all)
             .collect();
         let without = |left_out: u32| -> f64 {
-            let missing = (0..shares.len()).filter(|at| left_out >> at & 1 == 1);
+            let missing = (0..shares.len()).filter(|at| (left_out >> at) & 1 == 1);
             let rest = 1.0 - missing.map(|at| shares[at]).sum::<f64>();
-            let sign = if left_out.count_ones() % 2 == 0 {
+            let sign = if left_out.count_ones().is_multiple_of(2) {
                 1.0
             } else {
                 -1.0

@@ -53,11 +53,11 @@ pub(super) fn uuid(version: u32, entropy: &dyn Entropy, now: Timestamp) -> Plain
     if version == 7 {
         let millis = u64::try_from(now.as_micros() / 1_000).unwrap_or(0);
         bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
-        bytes[6] = bytes[6] & 0x0f | 0x70;
+        bytes[6] = (bytes[6] & 0x0f) | 0x70;
     } else {
-        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
     }
-    bytes[8] = bytes[8] & 0x3f | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let mut out = Vec::with_capacity(36);
     for (at, byte) in bytes.iter().enumerate() {
         out.push(HEX[usize::from(byte >> 4)]);
