@@ -75,6 +75,7 @@ impl Engine {
             grace_period: span("48h")?,
             warn_before: Vec::new(),
             auto_generate,
+            secret_policy_id: None,
             calendar: scaivault_core::rotation::Calendar::default(),
             drift_check: None,
             rules,

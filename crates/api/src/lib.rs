@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod campaign;
 pub mod debt;
+mod double_option;
 pub mod error;
 pub mod policy;
 pub mod receiver;
@@ -15,6 +16,7 @@ pub mod rotation;
 pub mod rotation_rules;
 pub mod secret;
 pub mod secret_batch;
+pub mod secret_policy;
 pub mod system;
 pub mod target;
 pub mod token;

@@ -42,7 +42,8 @@ pub struct RotationPolicyBody {
     /// True: the server writes the new value. False (default): someone answers `rotation.due`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_generate: Option<bool>,
-    /// Recipe for `auto_generate`; without it a random string under `value`.
+    /// Recipe for `auto_generate`: the id of a secret policy. Without it the secret's own, or a
+    /// random string in its secret field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_policy_id: Option<String>,
     /// Webhooks to notify.
@@ -77,8 +78,14 @@ pub struct RotationPolicyPatch {
     pub warn_before: Option<WarnBefore>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_generate: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_policy_id: Option<String>,
+    /// `null` takes it away.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::double_option"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub secret_policy_id: Option<Option<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_ids: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,9 +11,11 @@ use crate::rotation::WarnBefore;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutSecret {
-    /// The value: a JSON object, kept byte for byte.
-    #[schema(value_type = Object)]
-    pub data: Box<RawValue>,
+    /// The value: a JSON object, kept byte for byte. Needed unless `options.generate_from` says how
+    /// to make one.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<Box<RawValue>>,
     /// `kv`, `json` (default), `certificate`, `ssh_key` or `api_key`.
     #[serde(default)]
     pub secret_type: Option<String>,
@@ -48,6 +50,10 @@ pub struct PutOptions {
     /// Write only as the answer to this rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation_id: Option<String>,
+    /// Instead of `data`: the server makes the value by this secret policy, by id or name, and
+    /// answers without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate_from: Option<String>,
 }
 
 /// What people say about a secret. Further keys are kept as they are.
@@ -85,7 +91,7 @@ pub struct PatchMetadata {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "double_option"
+        with = "crate::double_option"
     )]
     #[schema(value_type = Option<String>)]
     pub expires_at: Option<Option<String>>,
@@ -93,10 +99,18 @@ pub struct PatchMetadata {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "double_option"
+        with = "crate::double_option"
     )]
     #[schema(value_type = Option<WarnBefore>)]
     pub notify_before: Option<Option<WarnBefore>>,
+    /// The recipe of values that a rotation makes; `null` takes it away.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::double_option"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub secret_policy_id: Option<Option<String>>,
 }
 
 /// A secret without its value.
@@ -299,25 +313,4 @@ pub struct SecretAcked {
     pub at: String,
     /// The version readers get now: another one is to be fetched.
     pub current_version: u64,
-}
-
-/// `null` and absence told apart.
-mod double_option {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
-        value: &Option<Option<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value
-            .as_ref()
-            .and_then(Option::as_ref)
-            .serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Option<T>>, D::Error> {
-        Option::<T>::deserialize(deserializer).map(Some)
-    }
 }

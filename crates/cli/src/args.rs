@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, auth, config, policy, rotation, secrets, store, target, token, webhook,
+    audit, auth, config, policy, rotation, secret_policy, secrets, store, target, token, webhook,
 };
 use crate::token::Token;
 
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Say who may do what to which paths
     #[command(subcommand)]
     Policy(policy::Policies),
+    /// Write recipes for values that the server makes
+    #[command(subcommand)]
+    SecretPolicy(secret_policy::SecretPolicies),
     /// Replace values on a schedule or at once
     #[command(subcommand)]
     Rotation(rotation::Rotations),

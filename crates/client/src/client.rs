@@ -13,6 +13,7 @@ use crate::exchange::Observer;
 use crate::policies::Policies;
 use crate::retry::{RetryPolicy, Sleeper};
 use crate::rotation::Rotation;
+use crate::secret_policies::SecretPolicies;
 use crate::secrets::Secrets;
 use crate::system::System;
 use crate::targets::Targets;
@@ -76,6 +77,11 @@ impl Client {
     /// Rotation policies, assignments, rotations.
     pub fn rotation(&self) -> Rotation<'_> {
         Rotation::new(self)
+    }
+
+    /// Recipes for values.
+    pub fn secret_policies(&self) -> SecretPolicies<'_> {
+        SecretPolicies::new(self)
     }
 
     /// Targets and connectors.

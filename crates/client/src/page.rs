@@ -10,6 +10,7 @@ use scaivault_api::debt::DebtList;
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
 use scaivault_api::secret::SecretList;
+use scaivault_api::secret_policy::SecretPolicyList;
 use scaivault_api::target::TargetList;
 use scaivault_api::token::TokenList;
 
@@ -61,6 +62,7 @@ pages! {
     RotationList: data;
     RotationPolicyList: data;
     SecretList: secrets;
+    SecretPolicyList: secret_policies;
     TargetList: data;
     TokenList: tokens;
 }

@@ -48,7 +48,8 @@ pub struct SecretQuery {
 #[derive(Clone, Serialize)]
 #[must_use]
 pub struct WriteSecret {
-    data: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,10 +81,23 @@ impl WriteSecret {
 
     fn of(data: Box<RawValue>) -> Self {
         Self {
-            data,
+            data: Some(data),
             secret_type: None,
             metadata: None,
             options: None,
+        }
+    }
+
+    /// A write whose value the server makes by a secret policy, by id or name. It is not answered.
+    pub fn generated(secret_policy: impl Into<String>) -> Self {
+        Self {
+            data: None,
+            secret_type: None,
+            metadata: None,
+            options: Some(PutOptions {
+                generate_from: Some(secret_policy.into()),
+                ..PutOptions::default()
+            }),
         }
     }
 
@@ -102,7 +116,11 @@ impl WriteSecret {
     /// How to write. Only a write with `cas` or `rotation_id` is retried after an uncertain
     /// outcome, because any other would append a second version.
     pub fn options(mut self, options: PutOptions) -> Self {
-        self.options = Some(options);
+        let generate_from = self.options.and_then(|options| options.generate_from);
+        self.options = Some(PutOptions {
+            generate_from: options.generate_from.or(generate_from),
+            ..options
+        });
         self
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{
     BindingId, CampaignId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId,
-    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -52,6 +52,10 @@ actions! {
     RotationPolicyCreate = "rotation_policy_create";
     RotationPolicyUpdate = "rotation_policy_update";
     RotationPolicyDelete = "rotation_policy_delete";
+    SecretPolicyCreate = "secret_policy_create";
+    SecretPolicyUpdate = "secret_policy_update";
+    SecretPolicyDelete = "secret_policy_delete";
+    SecretPolicyPreview = "secret_policy_preview";
     RotationAssign = "rotation_assign";
     RotationUnassign = "rotation_unassign";
     RotationStep = "rotation_step";
@@ -170,6 +174,8 @@ pub struct AuditExtra {
     pub token_id: Option<TokenId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_policy_id: Option<RotationPolicyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_policy_id: Option<SecretPolicyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_id: Option<RotationId>,
     #[serde(skip_serializing_if = "Option::is_none")]

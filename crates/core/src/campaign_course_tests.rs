@@ -18,6 +18,7 @@ fn policy(auto_generate: bool) -> RotationPolicy {
         grace_period: Span::parse("48h").unwrap(),
         warn_before: Vec::new(),
         auto_generate,
+        secret_policy_id: None,
         calendar: crate::rotation::Calendar::default(),
         drift_check: None,
         rules: Rules::default(),

@@ -116,6 +116,8 @@ ids! {
     TokenId = "tok_";
     /// A rotation policy.
     RotationPolicyId = "rot_";
+    /// A secret policy: a recipe for values.
+    SecretPolicyId = "sp_";
     /// One rotation of one secret.
     RotationId = "rtn_";
     /// A system whose credentials are rotated.

@@ -21,6 +21,7 @@ pub mod path;
 pub mod plaintext;
 pub mod ports;
 pub mod receiver;
+pub mod recipe;
 pub mod rotation;
 pub mod seal;
 pub mod secret;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::expiry::Expiry;
 use crate::identity::Identity;
-use crate::ids::{RotationId, TenantId};
+use crate::ids::{RotationId, SecretPolicyId, TenantId};
 use crate::path::SecretPath;
 use crate::seal::Sealed;
 use crate::time::Timestamp;
@@ -101,6 +101,9 @@ pub struct SecretHead {
     pub updated_at: Timestamp,
     /// Past this the value is refused.
     pub expires_at: Option<Timestamp>,
+    /// The recipe that its values are made by where nothing else says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_policy_id: Option<SecretPolicyId>,
     /// Set while soft-deleted: until when it can be brought back.
     pub recoverable_until: Option<Timestamp>,
     /// When its end is told of.

@@ -16,24 +16,27 @@ pub const LENGTH_DEFAULT: usize = 32;
 /// What signing secrets begin with.
 pub const SIGNING_SECRET_PREFIX: &str = "whsec_";
 
-/// The highest multiple of 62 in a byte. Bytes from here on are thrown away: keeping them would
-/// make the first characters of the alphabet likelier.
-const FAIR_BYTES: u8 = 248;
-
 /// A random value of `length` characters from [`ALPHABET`].
 pub fn random_value(entropy: &dyn Entropy, length: usize) -> Plaintext {
     let mut out = Zeroizing::new(Vec::with_capacity(length));
-    let mut drawn = Zeroizing::new([0; 64]);
-    while out.len() < length {
-        entropy.fill(drawn.as_mut_slice());
-        let fair = drawn.iter().filter(|byte| **byte < FAIR_BYTES);
-        let missing = length - out.len();
-        out.extend(
-            fair.take(missing)
-                .map(|byte| ALPHABET[usize::from(byte % 62)]),
-        );
-    }
+    draw(entropy, ALPHABET, length, &mut out);
     Plaintext::new(std::mem::take(&mut *out))
+}
+
+/// Puts `length` characters of the alphabet (2 to 256 of them) behind what is there, all equally
+/// likely. Bytes from the highest multiple of their number on are thrown away: keeping them would
+/// make the first characters likelier.
+pub(crate) fn draw(entropy: &dyn Entropy, alphabet: &[u8], length: usize, out: &mut Vec<u8>) {
+    let fair = 256 / alphabet.len() * alphabet.len();
+    let end = out.len() + length;
+    let mut drawn = Zeroizing::new([0; 64]);
+    while out.len() < end {
+        entropy.fill(drawn.as_mut_slice());
+        let missing = end - out.len();
+        let bytes = drawn.iter().map(|byte| usize::from(*byte));
+        let kept = bytes.filter(|byte| *byte < fair).take(missing);
+        out.extend(kept.map(|byte| alphabet[byte % alphabet.len()]));
+    }
 }
 
 /// A secret to sign webhooks with: `whsec_` and the base64 of 32 random bytes, the form Standard

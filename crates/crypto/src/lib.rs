@@ -53,6 +53,7 @@ pub mod generate;
 mod key_record;
 pub mod keyring;
 mod mac;
+pub mod recipe;
 pub mod root;
 pub mod signature;
 pub mod token;

@@ -23,6 +23,7 @@ pub enum Missing {
     Delivery,
     Subscription,
     RotationPolicy,
+    SecretPolicy,
     Rotation,
     Assignment,
     Target,
@@ -121,6 +122,12 @@ pub enum VaultError {
     /// The policy still has bindings.
     #[error("the policy has bindings: remove them, or delete with force=true")]
     PolicyInUse,
+    /// Something refers to the recipe.
+    #[error(
+        "rotation policies or secrets refer to this secret policy: give them another one, or \
+         delete with force=true, after which rotations that need it stop until they have another"
+    )]
+    SecretPolicyInUse,
     /// Secrets are still attached to the target, or something is owed there.
     #[error(
         "secrets are attached to the target, or a rotation or a debt there is not settled: detach \
@@ -172,7 +179,7 @@ impl VaultError {
             Self::RotationUnfinished(_) | Self::CredentialOwed(_) => "rotation_in_progress",
             Self::NotAdopted { .. } => "credential_not_verified",
             Self::IllegalAct { .. } => "rotation_conflict",
-            Self::PolicyInUse => "policy_in_use",
+            Self::PolicyInUse | Self::SecretPolicyInUse => "policy_in_use",
             Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
             Self::BatchFull(_) => "payload_too_large",
@@ -203,6 +210,7 @@ impl Missing {
             Self::Delivery => "delivery_not_found",
             Self::Subscription => "subscription_not_found",
             Self::RotationPolicy => "rotation_policy_not_found",
+            Self::SecretPolicy => "secret_policy_not_found",
             Self::Rotation => "rotation_not_found",
             Self::Assignment => "assignment_not_found",
             Self::Target => "target_not_found",

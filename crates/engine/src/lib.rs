@@ -23,6 +23,7 @@ mod housekeeping;
 mod neighbours;
 mod policies;
 mod receivers;
+mod recipes;
 mod rotation;
 mod secrets;
 mod settlement;
@@ -43,6 +44,7 @@ pub use receivers::{
     DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,
     WebhookTestOutcome,
 };
+pub use recipes::{Preview, PreviewField, SecretPolicyChange, SecretPolicyDraft};
 pub use rotation::{
     Act, Attach, AttachTo, Attachment, ClaimedProbe, ClaimedRotation, DebtFigures, DueDebt,
     Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,

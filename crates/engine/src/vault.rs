@@ -13,6 +13,7 @@ use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::{Caches, SECRET_BYTES_MAX};
 use crate::neighbours::Neighbours;
+use crate::recipes::RecipeSlots;
 use crate::rotation::LastLook;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
@@ -58,6 +59,7 @@ pub struct Vault {
     pub(crate) settlement: Settlement,
     pub(crate) neighbours: Neighbours,
     pub(crate) last_look: LastLook,
+    pub(crate) recipe_slots: RecipeSlots,
 }
 
 impl Vault {
@@ -76,6 +78,7 @@ impl Vault {
             settlement: Settlement::default(),
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),
+            recipe_slots: RecipeSlots::default(),
         }
     }
 

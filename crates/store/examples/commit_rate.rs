@@ -113,6 +113,7 @@ fn write_unit(n: u64, tenant: &TenantId, entropy: &dyn Entropy) -> Unit {
         created_at: T0,
         updated_at: T0,
         expires_at: None,
+        secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
         revision: 1,

@@ -13,16 +13,17 @@ use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
-    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, MarkReads, PolicyReads, ReceiverReads, RotationFigures,
-    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretReads,
-    StoreMarks, TargetReads, TokenReads,
+    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
+    SecretReads, StoreMarks, TargetReads, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::recipe::SecretPolicy;
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
@@ -32,8 +33,8 @@ use scaivault_core::time::Timestamp;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
     assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
-    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, subscription, target,
-    token, version, webhook,
+    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, secret_policy,
+    subscription, target, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -104,6 +105,18 @@ reads! {
         fn rotation_policy_list(tenant: &TenantId = tenant.clone(), active_only: bool,
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<RotationPolicy>
             = read |conn| rotation_policy::list(conn, &tenant, active_only, after.as_deref(), limit);
+    }
+    SecretPolicyReads {
+        fn secret_policy_find(tenant: &TenantId = tenant.clone(), id: &SecretPolicyId = id.clone())
+            -> Option<SecretPolicy> = read |conn| secret_policy::find(conn, &tenant, &id);
+        fn secret_policy_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
+            -> Option<SecretPolicy> = read |conn| secret_policy::named(conn, &tenant, &name);
+        fn secret_policy_list(tenant: &TenantId = tenant.clone(), active_only: bool,
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<SecretPolicy>
+            = read |conn| secret_policy::list(conn, &tenant, active_only, after.as_deref(), limit);
+        fn secret_policy_in_use(tenant: &TenantId = tenant.clone(),
+            id: &SecretPolicyId = id.clone()) -> bool
+            = read |conn| secret_policy::in_use(conn, &tenant, &id);
     }
     AssignmentReads {
         fn assignment_find(tenant: &TenantId = tenant.clone(), path: &SecretPath = path.clone())

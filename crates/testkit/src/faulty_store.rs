@@ -20,17 +20,18 @@ use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
-    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, MarkReads, NextWork,
     PolicyReads, ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
-    RotationReads, RunReads, SecretFilter, SecretReads, Store, StoreHealth, StoreMarks,
-    TargetReads, TokenReads, Unit, UnitName,
+    RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth,
+    StoreMarks, TargetReads, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::recipe::SecretPolicy;
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
@@ -200,6 +201,15 @@ forward! {
         fn rotation_policy_list(
             tenant: &TenantId, active_only: bool, after: Option<&str>, limit: usize
         ) -> Read<Vec<RotationPolicy>>;
+    }
+    SecretPolicyReads {
+        fn secret_policy_find(tenant: &TenantId, id: &SecretPolicyId)
+            -> Read<Option<SecretPolicy>>;
+        fn secret_policy_named(tenant: &TenantId, name: &str) -> Read<Option<SecretPolicy>>;
+        fn secret_policy_list(
+            tenant: &TenantId, active_only: bool, after: Option<&str>, limit: usize
+        ) -> Read<Vec<SecretPolicy>>;
+        fn secret_policy_in_use(tenant: &TenantId, id: &SecretPolicyId) -> Read<bool>;
     }
     AssignmentReads {
         fn assignment_find(tenant: &TenantId, path: &SecretPath) -> Read<Option<Assignment>>;

@@ -5,6 +5,7 @@ pub(crate) mod auth;
 pub(crate) mod config;
 pub(crate) mod policy;
 pub(crate) mod rotation;
+pub(crate) mod secret_policy;
 pub(crate) mod secrets;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
@@ -46,6 +47,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Token(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Policy(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Rotation(command) => {
+            in_session(&flags, async |session| command.run(session).await)
+        }
+        Command::SecretPolicy(command) => {
             in_session(&flags, async |session| command.run(session).await)
         }
         Command::Store(command) => in_session(&flags, async |session| command.run(session).await),

@@ -19,6 +19,7 @@ mod operating;
 mod polling;
 mod rotate_oauth;
 mod rotation_rules;
+mod secret_policies;
 mod secrets;
 mod store;
 mod targets;

@@ -119,6 +119,7 @@ impl Changes {
             Record::Rotation(_) | Record::Campaign(_) | Record::Debt(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
             Record::RotationPolicy(_)
+            | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_)
             | Record::Key(_) => {}

@@ -20,10 +20,11 @@ use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
-    SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
+use crate::recipe::SecretPolicy;
 use crate::rotation::{Assignment, GroupTurn, Phase, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, SecretType, Version};
@@ -155,6 +156,33 @@ pub trait RotationPolicyReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<RotationPolicy>>;
+}
+
+/// Recipes for values.
+#[async_trait]
+pub trait SecretPolicyReads {
+    /// One recipe.
+    async fn secret_policy_find(
+        &self,
+        tenant: &TenantId,
+        id: &SecretPolicyId,
+    ) -> Read<Option<SecretPolicy>>;
+    /// By its name.
+    async fn secret_policy_named(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> Read<Option<SecretPolicy>>;
+    /// Recipes by id.
+    async fn secret_policy_list(
+        &self,
+        tenant: &TenantId,
+        active_only: bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<SecretPolicy>>;
+    /// Whether a rotation policy or a secret, soft-deleted or not, refers to it.
+    async fn secret_policy_in_use(&self, tenant: &TenantId, id: &SecretPolicyId) -> Read<bool>;
 }
 
 /// Schedules of secrets.
@@ -561,6 +589,7 @@ pub trait Store:
     + PolicyReads
     + TokenReads
     + RotationPolicyReads
+    + SecretPolicyReads
     + AssignmentReads
     + RotationReads
     + TargetReads

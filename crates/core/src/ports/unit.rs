@@ -23,6 +23,7 @@ use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
+use crate::recipe::SecretPolicy;
 use crate::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, Version};
@@ -64,6 +65,8 @@ unit_names! {
     TokenWrite = "token_write";
     RotationPolicyWrite = "rotation_policy_write";
     RotationPolicyDelete = "rotation_policy_delete";
+    SecretPolicyWrite = "secret_policy_write";
+    SecretPolicyDelete = "secret_policy_delete";
     AssignmentWrite = "assignment_write";
     AssignmentDelete = "assignment_delete";
     ScheduleWarn = "schedule_warn";
@@ -130,6 +133,8 @@ pub enum Record {
     Token(Token),
     /// A rotation policy.
     RotationPolicy(RotationPolicy),
+    /// A recipe for values.
+    SecretPolicy(SecretPolicy),
     /// A secret's schedule.
     Assignment(Assignment),
     /// A rotation.
@@ -162,6 +167,7 @@ pub enum RecordKind {
     Binding,
     Token,
     RotationPolicy,
+    SecretPolicy,
     Assignment,
     Rotation,
     Target,
@@ -184,6 +190,7 @@ impl Record {
             Self::Binding(_) => RecordKind::Binding,
             Self::Token(_) => RecordKind::Token,
             Self::RotationPolicy(_) => RecordKind::RotationPolicy,
+            Self::SecretPolicy(_) => RecordKind::SecretPolicy,
             Self::Assignment(_) => RecordKind::Assignment,
             Self::Rotation(_) => RecordKind::Rotation,
             Self::Target(_) => RecordKind::Target,

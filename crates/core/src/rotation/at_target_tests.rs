@@ -46,6 +46,7 @@ fn opened(overlap: Overlap, rules: Rules) -> Rotation {
         grace_period: span("48h"),
         warn_before: Vec::new(),
         auto_generate: true,
+        secret_policy_id: None,
         rules: rules.clone(),
         calendar: crate::rotation::Calendar::default(),
         drift_check: None,

@@ -19,6 +19,7 @@ fn attached() -> Assignment {
         grace_period: Span::parse("48h").unwrap(),
         warn_before: Vec::new(),
         auto_generate: true,
+        secret_policy_id: None,
         calendar: crate::rotation::Calendar::default(),
         rules: Rules::default(),
         drift_check: None,

@@ -34,6 +34,7 @@ fn opened(overlap: Overlap, from: u64) -> Rotation {
         grace_period: span("48h"),
         warn_before: Vec::new(),
         auto_generate: true,
+        secret_policy_id: None,
         calendar: crate::rotation::Calendar::default(),
         drift_check: None,
         rules: Rules::default(),

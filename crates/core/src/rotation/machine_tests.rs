@@ -19,6 +19,7 @@ fn policy(auto_generate: bool) -> RotationPolicy {
         grace_period: Span::parse("48h").unwrap(),
         warn_before: Vec::new(),
         auto_generate,
+        secret_policy_id: None,
         rules: Rules::default(),
         calendar: crate::rotation::Calendar::default(),
         drift_check: None,

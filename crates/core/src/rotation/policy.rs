@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::calendar::Calendar;
 use super::phase::Strategy;
 use super::rules::Rules;
-use crate::ids::{RotationPolicyId, TenantId, WebhookId};
+use crate::ids::{RotationPolicyId, SecretPolicyId, TenantId, WebhookId};
 use crate::time::{Span, Timestamp};
 
 /// Grace period when the policy does not say.
@@ -37,6 +37,9 @@ pub struct RotationPolicy {
     pub warn_before: Vec<Span>,
     /// The server writes the new value itself.
     pub auto_generate: bool,
+    /// By this recipe; without one the secret's own, or a random string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_policy_id: Option<SecretPolicyId>,
     /// For secrets attached to a target.
     #[serde(default)]
     pub rules: Rules,

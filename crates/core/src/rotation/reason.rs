@@ -20,6 +20,8 @@ pub enum Reason {
     GenerateFailed,
     /// The value has no field that the server could make anew.
     NothingToGenerate,
+    /// The recipe for new values is gone or inactive, or does not fit the current value.
+    RecipeUnusable,
     /// The row is in a phase its strategy does not have.
     PhaseWithoutStep,
     /// The target could not do what was asked.
@@ -50,6 +52,7 @@ impl Reason {
             Self::ChangedByHand => "changed_by_hand",
             Self::GenerateFailed => "generate_failed",
             Self::NothingToGenerate => "nothing_to_generate",
+            Self::RecipeUnusable => "recipe_unusable",
             Self::PhaseWithoutStep => "phase_without_step",
             Self::TargetTrouble => "target_trouble",
             Self::TargetGone => "target_gone",
@@ -82,6 +85,10 @@ impl Reason {
                 "the value has no text field with a customary name (value, password, \
                  client_secret, api_key, secret, token, key) to make anew: add one, or use a \
                  policy without auto_generate; then trigger the rotation again"
+            }
+            Self::RecipeUnusable => {
+                "the recipe (secret_policy_id) of the rotation policy, or of the secret, was deleted \
+                 or is inactive: activate it or name another one, then trigger the rotation again"
             }
             Self::PhaseWithoutStep => "this build does not know the phase: upgrade, then resume",
             Self::TargetTrouble => {

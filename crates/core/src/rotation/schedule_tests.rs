@@ -16,6 +16,7 @@ fn policy(interval: &str, warn: &[&str]) -> RotationPolicy {
         grace_period: Span::parse("48h").unwrap(),
         warn_before: warn.iter().map(|text| Span::parse(text).unwrap()).collect(),
         auto_generate: false,
+        secret_policy_id: None,
         rules: crate::rotation::Rules::default(),
         calendar: crate::rotation::Calendar::default(),
         drift_check: None,

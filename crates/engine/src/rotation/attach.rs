@@ -303,6 +303,7 @@ fn first_head(caller: &Caller, path: &SecretPath, now: Timestamp) -> SecretHead 
         created_at: now,
         updated_at: now,
         expires_at: None,
+        secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
         revision: 1,

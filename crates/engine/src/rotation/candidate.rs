@@ -80,7 +80,7 @@ pub(super) fn regenerate(current: &Plaintext, entropy: &dyn Entropy) -> Option<P
 /// The current object with these fields replaced, or added at its end; every other field keeps its
 /// bytes and its place. Without a current value: these fields alone. `None` when the current value
 /// is no object, or a new field is no UTF-8 text.
-pub(super) fn replaced(current: Option<&Plaintext>, new: &[NewField]) -> Option<Plaintext> {
+pub(crate) fn replaced(current: Option<&Plaintext>, new: &[NewField]) -> Option<Plaintext> {
     let empty = Plaintext::new(b"{}".to_vec());
     let current = current.unwrap_or(&empty);
     let Fields(fields) = serde_json::from_slice(current.expose()).ok()?;

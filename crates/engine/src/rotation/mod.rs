@@ -29,6 +29,7 @@ mod worker;
 
 pub use acts::Act;
 pub use attach::{Attach, AttachTo, Attachment};
+pub(crate) use candidate::replaced;
 pub use debt_work::DueDebt;
 pub use debts::{DebtFigures, Stuck};
 pub use drift::ClaimedProbe;

@@ -2,7 +2,7 @@
 
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::{RotationPolicyId, WebhookId};
+use scaivault_core::ids::{RotationPolicyId, SecretPolicyId, WebhookId};
 use scaivault_core::ports::{
     AssignmentReads, CommitError, Op, ReceiverReads, Record, RotationPolicyReads, Unit, UnitName,
 };
@@ -25,6 +25,7 @@ pub struct RotationPolicyDraft {
     pub grace_period: Span,
     pub warn_before: Vec<Span>,
     pub auto_generate: bool,
+    pub secret_policy_id: Option<SecretPolicyId>,
     pub rules: Rules,
     pub calendar: Calendar,
     pub drift_check: Option<Span>,
@@ -41,6 +42,8 @@ pub struct RotationPolicyChange {
     pub grace_period: Option<Span>,
     pub warn_before: Option<Vec<Span>>,
     pub auto_generate: Option<bool>,
+    /// `Some(None)`: none.
+    pub secret_policy_id: Option<Option<SecretPolicyId>>,
     pub rules: Option<RulesChange>,
     pub calendar: Option<CalendarChange>,
     /// `Some(None)`: never.
@@ -48,6 +51,9 @@ pub struct RotationPolicyChange {
     pub webhook_ids: Option<Vec<WebhookId>>,
     pub is_active: Option<bool>,
 }
+
+/// What names the recipe of a policy.
+const RECIPE: &str = "secret_policy_id";
 
 /// Attachments detached in one commit when a policy is deleted.
 const DETACH_STEP: usize = 500;
@@ -75,6 +81,7 @@ impl Vault {
             grace_period: draft.grace_period,
             warn_before: draft.warn_before,
             auto_generate: draft.auto_generate,
+            secret_policy_id: draft.secret_policy_id,
             rules: checked_rules(draft.rules)?,
             calendar: checked(draft.calendar)?,
             drift_check: draft.drift_check,
@@ -88,11 +95,21 @@ impl Vault {
             rotation_policy_id: Some(policy.id.clone()),
             ..AuditExtra::default()
         };
-        let unit = Unit::new(UnitName::RotationPolicyWrite)
-            .put(Record::RotationPolicy(policy.clone()))
-            .audited(caller.row(Action::RotationPolicyCreate, None, now, extra));
-        self.commit(unit).await?;
-        Ok(policy)
+        let row = caller.row(Action::RotationPolicyCreate, None, now, extra);
+        for _ in 0..RACES_MAX {
+            let mut unit = Unit::new(UnitName::RotationPolicyWrite)
+                .put(Record::RotationPolicy(policy.clone()))
+                .audited(row.clone());
+            if let Some(id) = &policy.secret_policy_id {
+                unit = unit.put(self.recipe_to_refer_to(&policy.tenant, id, RECIPE).await?);
+            }
+            match self.commit(unit).await {
+                Ok(_) => return Ok(policy),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_quick())
     }
 
     /// Changes a policy. The schedules of its secrets are counted again from their last
@@ -147,7 +164,17 @@ impl Vault {
                 rotation_policy_id: Some(policy.id.clone()),
                 ..AuditExtra::default()
             };
-            let unit = Unit::new(UnitName::RotationPolicyWrite)
+            let mut unit = Unit::new(UnitName::RotationPolicyWrite);
+            if let Some(recipe) = change.secret_policy_id {
+                if let Some(id) = recipe
+                    .as_ref()
+                    .filter(|_| policy.secret_policy_id != recipe)
+                {
+                    unit = unit.put(self.recipe_to_refer_to(&policy.tenant, id, RECIPE).await?);
+                }
+                policy.secret_policy_id = recipe;
+            }
+            let unit = unit
                 .put(Record::RotationPolicy(policy.clone()))
                 .op(Op::AssignmentsWake {
                     tenant: policy.tenant.clone(),
@@ -161,9 +188,7 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError::Unavailable(
-            "the policy changes too quickly: try again".into(),
-        ))
+        Err(too_quick())
     }
 
     /// Deletes a policy. Its secrets are detached; rotations that wait for a value end.
@@ -288,6 +313,10 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+fn too_quick() -> VaultError {
+    VaultError::Unavailable("the policy changes too quickly: try again".into())
 }
 
 fn checked(calendar: Calendar) -> Result<Calendar, VaultError> {

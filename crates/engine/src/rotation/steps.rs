@@ -5,8 +5,8 @@ use std::time::Duration;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::Event;
 use scaivault_core::ports::{
-    AssignmentReads, Op, Record, RotationFilter, RotationPolicyReads, RotationReads, SecretReads,
-    Unit, UnitName,
+    AssignmentReads, NewField, Op, Record, RotationFilter, RotationPolicyReads, RotationReads,
+    SecretPolicyReads, SecretReads, Unit, UnitName,
 };
 use scaivault_core::rotation::{
     Assignment, AtTarget, FailureKind, Observed, Phase, Reason, Rotation, RotationPolicy, Step,
@@ -16,7 +16,7 @@ use scaivault_core::secret::{SealedVersion, SecretHead, Version, VersionState};
 use scaivault_core::time::Timestamp;
 
 use super::alerts;
-use super::candidate::regenerate;
+use super::candidate::{regenerate, replaced};
 use super::guards::unfinished_at_target;
 use super::worker::{StepError, WORKER};
 use crate::caller::Caller;
@@ -32,6 +32,14 @@ const GENERATE_ATTEMPTS_MAX: u32 = 8;
 const GENERATE_BACKOFF_S: u64 = 2;
 /// Rotations of one secret that can drain at the same time and are ended with it.
 const UNENDED_MAX: usize = 1_000;
+
+/// Why a recipe made no value.
+enum NoValue {
+    /// It is gone or inactive.
+    Unusable,
+    /// It could not.
+    Failed(VaultError),
+}
 
 impl Vault {
     /// Performs one step and answers the row that follows.
@@ -163,7 +171,18 @@ impl Vault {
                 .await;
         };
         let number = head.latest_version + 1;
-        let sealed = match self.seal_candidate(&head, &current, number) {
+        let made = match self.made_by_recipe(rotation, &head).await? {
+            Ok(made) => made,
+            Err(NoValue::Unusable) => {
+                return self
+                    .park(caller, rotation, Reason::RecipeUnusable, now)
+                    .await;
+            }
+            Err(NoValue::Failed(error)) => {
+                return self.generate_failed(caller, rotation, &error, now).await;
+            }
+        };
+        let sealed = match self.seal_candidate(&head, &current, number, made.as_deref()) {
             Ok(Some(sealed)) => sealed,
             Ok(None) => {
                 return self
@@ -220,6 +239,7 @@ impl Vault {
         head: &SecretHead,
         current: &SealedVersion,
         number: u64,
+        made: Option<&[NewField]>,
     ) -> Result<Option<scaivault_core::seal::Sealed>, SealError> {
         let place = |version| Place {
             tenant: &head.tenant,
@@ -233,17 +253,43 @@ impl Vault {
             place(current.version.version),
             &current.sealed,
         )?;
-        match regenerate(&old, &*self.entropy) {
+        let fresh = match made {
+            Some(made) => replaced(Some(&old), made),
+            None => regenerate(&old, &*self.entropy),
+        };
+        match fresh {
             Some(fresh) => Sealer::seal(self.sealer(), place(number), &fresh).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The keys that the recipe of the rotation policy makes, or else that of the secret; `None`
+    /// where neither has one.
+    async fn made_by_recipe(
+        &self,
+        rotation: &Rotation,
+        head: &SecretHead,
+    ) -> Result<Result<Option<Vec<NewField>>, NoValue>, StepError> {
+        let policy = self.attachment_of(rotation).await?;
+        let policy = policy.and_then(|(_, policy)| policy);
+        let of_policy = policy.and_then(|policy| policy.secret_policy_id);
+        let Some(id) = of_policy.or_else(|| head.secret_policy_id.clone()) else {
+            return Ok(Ok(None));
+        };
+        let found =
+            SecretPolicyReads::secret_policy_find(&*self.store, &rotation.tenant, &id).await?;
+        let Some(recipe) = found.filter(|recipe| recipe.is_active) else {
+            return Ok(Err(NoValue::Unusable));
+        };
+        let made = self.recipe_made(&recipe.fields).await;
+        Ok(made.map(Some).map_err(NoValue::Failed))
     }
 
     async fn generate_failed(
         &self,
         caller: &Caller,
         rotation: &Rotation,
-        error: &SealError,
+        error: &(dyn std::fmt::Display + Sync),
         now: Timestamp,
     ) -> Result<Rotation, StepError> {
         tracing::error!(rotation = %rotation.id, path = %rotation.path, %error, "no new value");

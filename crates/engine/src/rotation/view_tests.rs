@@ -37,6 +37,7 @@ fn rotation(phase: Phase, rules: Rules) -> Rotation {
         grace_period: span("48h"),
         warn_before: Vec::new(),
         auto_generate: true,
+        secret_policy_id: None,
         calendar: scaivault_core::rotation::Calendar::default(),
         rules: rules.clone(),
         drift_check: None,

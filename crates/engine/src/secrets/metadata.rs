@@ -3,6 +3,7 @@
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
+use scaivault_core::ids::SecretPolicyId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{AssignmentReads, CommitError, Record, SecretReads, Unit, UnitName};
 use scaivault_core::rotation::Assignment;
@@ -27,6 +28,8 @@ pub struct MetadataChange {
     pub expires_at: Option<Option<Timestamp>>,
     /// How long before its end it is told of; `Some(None)`: as when nobody says.
     pub notify_before: Option<Option<Vec<Span>>>,
+    /// The recipe of its values; `Some(None)` takes it away.
+    pub secret_policy_id: Option<Option<SecretPolicyId>>,
 }
 
 impl Vault {
@@ -84,10 +87,17 @@ impl Vault {
                 head.set_end(expires_at, now);
             }
             let mut unit = Unit::new(UnitName::SecretMetadata);
+            if let Some(recipe) = &change.secret_policy_id {
+                if let Some(id) = recipe.as_ref().filter(|_| head.secret_policy_id != *recipe) {
+                    let field = "secret_policy_id";
+                    unit = unit.put(self.recipe_to_refer_to(caller.tenant(), id, field).await?);
+                }
+                head.secret_policy_id.clone_from(recipe);
+            }
             if let Some(max_versions) = change.max_versions {
                 head.max_versions = max_versions;
                 let rows = SecretReads::version_list(&*self.store, caller.tenant(), path).await?;
-                unit.ops = aging_ops(&head, &rows, now);
+                unit.ops.extend(aging_ops(&head, &rows, now));
             }
             let extra = AuditExtra {
                 metadata_only: Some(true),

@@ -4,7 +4,7 @@
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::{RotationId, RotationPolicyId, TenantId};
+use scaivault_core::ids::{RotationId, RotationPolicyId, SecretPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
@@ -27,6 +27,9 @@ use crate::vault::Vault;
 
 /// The sealing place of values.
 pub(crate) const DATA_PLACE_KIND: &str = "secret";
+
+/// What names the recipe in a write.
+const GENERATE_FROM: &str = "options.generate_from";
 
 /// The place of one version of a secret.
 pub(crate) fn data_place(head: &SecretHead, version: u64) -> Place<'_> {
@@ -88,6 +91,8 @@ struct Before {
     policy: Option<RotationPolicy>,
     /// The rotation this write answers.
     answers: Option<Rotation>,
+    /// The recipe that the secret is made by from now on, to be put.
+    recipe: Option<Record>,
 }
 
 impl Vault {
@@ -110,29 +115,44 @@ impl Vault {
             Action::Write,
         )
         .await?;
-        match self.secret_write_racing(caller, &write).await {
-            Ok(written) => Ok(written),
-            Err(error) => {
-                let row = caller.failed_row(
-                    Action::Write,
-                    Some(&write.path),
-                    self.now(),
-                    error.code(),
-                    AuditExtra::default(),
-                );
-                self.commit(Unit::audit_only(row)).await?;
-                Err(error)
-            }
-        }
+        let outcome = self.secret_write_racing(caller, &write, None).await;
+        self.on_trail(caller, Action::Write, &write.path, outcome)
+            .await
+    }
+
+    /// The same with a value made by a recipe, by id or name, instead of `data`. The secret refers
+    /// to it from then on.
+    ///
+    /// # Errors
+    /// As for [`Self::secret_write`]; [`VaultError::NotFound`] for the recipe.
+    pub async fn secret_write_generated(
+        &self,
+        caller: &Caller,
+        mut write: SecretWrite,
+        recipe: &str,
+    ) -> Result<Written, VaultError> {
+        let (scope, permission) = (Scope::SecretsWrite, Permission::Write);
+        self.authorize(caller, scope, permission, &write.path, Action::Write)
+            .await?;
+        let made = async {
+            let policy = self.secret_policy_of(caller.tenant(), recipe).await?;
+            write.data = self.recipe_value(&policy, GENERATE_FROM).await?;
+            let id = Some(&policy.id);
+            self.secret_write_racing(caller, &write, id).await
+        };
+        let outcome = made.await;
+        self.on_trail(caller, Action::Write, &write.path, outcome)
+            .await
     }
 
     async fn secret_write_racing(
         &self,
         caller: &Caller,
         write: &SecretWrite,
+        recipe: Option<&SecretPolicyId>,
     ) -> Result<Written, VaultError> {
         for _ in 0..RACES_MAX {
-            let before = self.before_write(caller, write).await?;
+            let before = self.before_write(caller, write, recipe).await?;
             let (unit, written) = self.plan_write(caller, write, &before)?;
             match self.commit(unit).await {
                 Ok(_) => {
@@ -158,6 +178,7 @@ impl Vault {
         &self,
         caller: &Caller,
         write: &SecretWrite,
+        recipe: Option<&SecretPolicyId>,
     ) -> Result<Before, VaultError> {
         let tenant = caller.tenant();
         let head = SecretReads::secret_find(&*self.store, tenant, &write.path).await?;
@@ -200,12 +221,20 @@ impl Vault {
             }
         }
         let answers = self.answered_by(caller, write, assignment.as_ref()).await?;
+        let referred = head
+            .as_ref()
+            .and_then(|head| head.secret_policy_id.as_ref());
+        let recipe = match recipe.filter(|id| referred != Some(*id)) {
+            Some(id) => Some(self.recipe_to_refer_to(tenant, id, GENERATE_FROM).await?),
+            None => None,
+        };
         Ok(Before {
             head,
             versions,
             assignment,
             policy,
             answers,
+            recipe,
         })
     }
 
@@ -269,7 +298,10 @@ impl Vault {
         before: &Before,
     ) -> Result<(Unit, Written), VaultError> {
         let now = self.now();
-        let head = next_head(caller, write, before.head.as_ref(), now);
+        let mut head = next_head(caller, write, before.head.as_ref(), now);
+        if let Some(Record::SecretPolicy(recipe)) = &before.recipe {
+            head.secret_policy_id = Some(recipe.id.clone());
+        }
         let number = head.current_version;
         let old_version = before.head.as_ref().map_or(0, |head| head.current_version);
         let rotation = before
@@ -302,6 +334,9 @@ impl Vault {
                 version: row.clone(),
                 sealed,
             }));
+        if let Some(recipe) = &before.recipe {
+            unit = unit.put(recipe.clone());
+        }
         let mut rows = vec![row];
         for old in &before.versions {
             if old.version == old_version {
@@ -372,6 +407,7 @@ fn next_head(
         created_at: now,
         updated_at: now,
         expires_at: None,
+        secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
         revision: 0,

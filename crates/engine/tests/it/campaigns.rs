@@ -58,6 +58,7 @@ fn quick(policy: RotationPolicyDraft) -> RotationPolicyDraft {
 fn generated(name: &str) -> RotationPolicyDraft {
     RotationPolicyDraft {
         auto_generate: true,
+        secret_policy_id: None,
         ..ninety_days(name)
     }
 }

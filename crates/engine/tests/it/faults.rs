@@ -42,6 +42,8 @@ use crate::world::{
 const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::ScheduleProbe, "see drift.rs"),
     (UnitName::ConsumerAck, "see operator.rs"),
+    (UnitName::SecretPolicyWrite, "see recipes.rs"),
+    (UnitName::SecretPolicyDelete, "see recipes.rs"),
     (UnitName::StoreResume, "see restored.rs"),
     (
         UnitName::KeyringWrite,

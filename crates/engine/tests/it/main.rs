@@ -21,6 +21,7 @@ mod operator;
 mod owed;
 mod races;
 mod receivers;
+mod recipes;
 mod rehearsals;
 mod restored;
 mod revocation;

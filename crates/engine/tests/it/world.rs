@@ -151,6 +151,7 @@ pub(crate) fn ninety_days(name: &str) -> RotationPolicyDraft {
         grace_period: span("48h"),
         warn_before: vec![span("7d"), span("1d")],
         auto_generate: false,
+        secret_policy_id: None,
         rules: scaivault_core::rotation::Rules::default(),
         calendar: scaivault_core::rotation::Calendar::default(),
         drift_check: Some(span("1h")),

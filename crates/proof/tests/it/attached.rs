@@ -56,6 +56,7 @@ fn policy(name: &str, rules: Rules) -> RotationPolicyDraft {
         grace_period: span("48h"),
         warn_before: Vec::new(),
         auto_generate: false,
+        secret_policy_id: None,
         calendar: scaivault_core::rotation::Calendar::default(),
         drift_check: None,
         rules,

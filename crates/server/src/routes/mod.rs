@@ -16,6 +16,7 @@ mod rotation_view;
 mod rotations;
 mod secret_batch;
 mod secret_lists;
+mod secret_policies;
 mod secret_value;
 mod secret_view;
 pub(crate) mod secrets;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(policies::routes())
         .merge(tokens::routes())
         .merge(rotation_policies::routes())
+        .merge(secret_policies::routes())
         .merge(assignments::routes())
         .merge(rotations::routes())
         .merge(targets::routes())
@@ -61,6 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(rotation_policies::operations());
+    all.extend(secret_policies::operations());
     all.extend(assignments::operations());
     all.extend(rotations::operations());
     all.extend(targets::operations());

@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
-use scaivault_api::ErrorCode;
 use scaivault_api::rotation as wire;
 use scaivault_core::ids::{RotationPolicyId, WebhookId};
 use scaivault_core::rotation::{
@@ -14,6 +13,7 @@ use scaivault_core::rotation::{
 };
 use scaivault_engine::{Caller, RotationPolicyChange, RotationPolicyDraft};
 
+use super::secret_policies::recipe_id;
 use super::{id_in_path, rotation_rules};
 use crate::app::{App, Shared};
 use crate::body::{json_response, no_content, read};
@@ -71,7 +71,6 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
 async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
     let body: wire::RotationPolicyBody = read(&app, body).await?;
-    no_recipe(body.secret_policy_id.as_deref())?;
     let calendar = match body.calendar {
         Some(calendar) => rotation_rules::calendar(calendar)?.apply(Calendar::default()),
         None => Calendar::default(),
@@ -98,6 +97,11 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
             .transpose()?
             .unwrap_or_default(),
         auto_generate: body.auto_generate.unwrap_or(false),
+        secret_policy_id: body
+            .secret_policy_id
+            .as_deref()
+            .map(recipe_id)
+            .transpose()?,
         rules: match body.rules {
             Some(rules) => rotation_rules::rules(rules)?.apply(Rules::default()),
             None => Rules::default(),
@@ -140,7 +144,6 @@ async fn change(
     let caller = call.enter(&app, Category::Rotation).await?;
     let id = id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?;
     let body: wire::RotationPolicyPatch = read(&app, body).await?;
-    no_recipe(body.secret_policy_id.as_deref())?;
     let optional_span =
         |text: Option<String>, field: &str| text.map(|text| fields::span(&text, field)).transpose();
     let change = RotationPolicyChange {
@@ -153,6 +156,10 @@ async fn change(
         grace_period: optional_span(body.grace_period, "grace_period")?,
         warn_before: body.warn_before.map(fields::warn_before).transpose()?,
         auto_generate: body.auto_generate,
+        secret_policy_id: match body.secret_policy_id {
+            None => None,
+            Some(id) => Some(id.as_deref().map(recipe_id).transpose()?),
+        },
         rules: body.rules.map(rotation_rules::rules).transpose()?,
         calendar: body.calendar.map(rotation_rules::calendar).transpose()?,
         drift_check: body
@@ -208,16 +215,6 @@ async fn switch(app: &App, call: Call, id: String, on: bool) -> Result<Response,
     shown(app, &caller, &id).await
 }
 
-fn no_recipe(id: Option<&str>) -> Result<(), Problem> {
-    match id {
-        None => Ok(()),
-        Some(_) => Err(Problem::new(
-            ErrorCode::SecretPolicyNotFound,
-            "there is no such secret policy",
-        )),
-    }
-}
-
 fn webhook_ids(texts: Vec<String>) -> Result<Vec<WebhookId>, Problem> {
     if texts.len() > 20 {
         return Err(Problem::field("webhook_ids", "has at most 20 webhooks"));
@@ -251,7 +248,10 @@ fn policy_view(policy: &RotationPolicy, secrets_count: u64) -> wire::RotationPol
         grace_period: policy.grace_period.as_str().to_owned(),
         warn_before: (!warn.is_empty()).then(|| warn.join(",")),
         auto_generate: policy.auto_generate,
-        secret_policy_id: None,
+        secret_policy_id: policy
+            .secret_policy_id
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
         webhook_ids: policy
             .webhook_ids
             .iter()
@@ -314,6 +314,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .answers::<wire::RotationPolicy>(200)
         .fails(&[
             "rotation_policy_not_found",
+            "secret_policy_not_found",
             "validation_error",
             "invalid_duration",
             "name_exists",

@@ -36,7 +36,10 @@ pub(super) fn head_view(head: &SecretHead, assignment: Option<&Assignment>) -> S
         notify_before: Some(thresholds(head)),
         last_accessed_at: None,
         rotation_policy_id: assignment.map(|a| a.policy_id.as_str().to_owned()),
-        secret_policy_id: None,
+        secret_policy_id: head
+            .secret_policy_id
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
         max_versions: head.max_versions,
         version_count: None,
         rotation: None,

@@ -26,6 +26,7 @@ use scaivault_engine::{Acknowledgement, Caller, MetadataChange, SecretWrite};
 use super::rotation_view::row_view;
 use super::secret_batch::Batch;
 use super::secret_lists::{expiring, list};
+use super::secret_policies::recipe_id;
 use super::secret_value::secret_value;
 use super::secret_view::{details_view, head_view, version_view, written_view};
 use super::{id_in_path, no_such_method};
@@ -196,13 +197,24 @@ async fn put(
     body: Body,
 ) -> Result<Response, Problem> {
     let wire: PutSecret = read(app, body).await?;
-    // From here the value is in a type that wipes itself and cannot be printed.
-    let text: Box<str> = wire.data.into();
-    let data = Plaintext::new(String::from(text).into_bytes());
+    let options = wire.options.unwrap_or_default();
+    let recipe = options.generate_from;
+    let data = match (wire.data, &recipe) {
+        // From here the value is in a type that wipes itself and cannot be printed.
+        (Some(data), None) => Plaintext::new(String::from(Box::<str>::from(data)).into_bytes()),
+        (None, Some(_)) => Plaintext::new(b"{}".to_vec()),
+        (Some(_), Some(_)) => {
+            let why = "stands in place of data: give one of the two";
+            return Err(Problem::field("options.generate_from", why));
+        }
+        (None, None) => {
+            let why = "is needed, unless options.generate_from names a secret policy";
+            return Err(Problem::field("data", why));
+        }
+    };
     if data.expose().first() != Some(&b'{') {
         return Err(Problem::field("data", "is a JSON object"));
     }
-    let options = wire.options.unwrap_or_default();
     let write = SecretWrite {
         path,
         data,
@@ -242,7 +254,13 @@ async fn put(
             })
             .transpose()?,
     };
-    let written = app.vault.secret_write(caller, write).await?;
+    let written = match recipe {
+        None => app.vault.secret_write(caller, write).await?,
+        Some(recipe) => {
+            let vault = &app.vault;
+            vault.secret_write_generated(caller, write, &recipe).await?
+        }
+    };
     app.metrics
         .tenant(caller.tenant().as_str())
         .secret_written();
@@ -335,6 +353,10 @@ async fn patch_metadata(
             None => None,
             Some(None) => Some(None),
             Some(Some(wire)) => Some(Some(fields::notify_before(wire, "notify_before")?)),
+        },
+        secret_policy_id: match wire.secret_policy_id {
+            None => None,
+            Some(id) => Some(id.as_deref().map(recipe_id).transpose()?),
         },
     };
     let (head, assignment) = app
@@ -438,6 +460,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "invalid_secret_type",
             "invalid_duration",
             "validation_error",
+            "secret_policy_not_found",
             "access_denied",
             "secret_exists",
             "version_conflict",
@@ -491,6 +514,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "invalid_path",
             "validation_error",
             "access_denied",
+            "secret_policy_not_found",
             "secret_not_found",
         ]),
         Operation::get(

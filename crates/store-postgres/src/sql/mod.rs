@@ -23,6 +23,7 @@ pub(crate) mod rotation_policy;
 pub(crate) mod row;
 pub(crate) mod run;
 pub(crate) mod secret;
+pub(crate) mod secret_policy;
 pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod transfer;

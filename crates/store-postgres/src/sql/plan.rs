@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::event::EventRow;
 use super::{
     access, assignment, consumer, delivery, event, keyring, marks, receiver, rotation,
-    rotation_policy, run, secret, target, token, version,
+    rotation_policy, run, secret, secret_policy, target, token, version,
 };
 use crate::step::Step;
 
@@ -89,6 +89,7 @@ impl Plan {
             Record::Binding(row) => access::put_binding(row)?,
             Record::Token(row) => token::put(row)?,
             Record::RotationPolicy(row) => rotation_policy::put(row)?,
+            Record::SecretPolicy(row) => secret_policy::put(row)?,
             Record::Assignment(row) => assignment::put(row)?,
             Record::Rotation(row) => rotation::put(row)?,
             Record::Target(row) => target::put(row)?,
@@ -119,6 +120,7 @@ impl Plan {
             Record::Binding(row) => access::delete_binding(row),
             Record::Token(row) => token::delete(row),
             Record::RotationPolicy(row) => rotation_policy::delete(row),
+            Record::SecretPolicy(row) => secret_policy::delete(row),
             Record::Assignment(row) => assignment::delete(row),
             Record::Rotation(row) => rotation::delete(row),
             Record::Target(row) => target::delete(row),

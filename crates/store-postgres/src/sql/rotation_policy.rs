@@ -7,6 +7,7 @@ use scaivault_core::rotation::RotationPolicy;
 
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
+use super::secret_policy::recipe;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
 
@@ -17,9 +18,11 @@ pub(crate) fn put(policy: &RotationPolicy) -> Result<Step, CommitError> {
         Expect::Unique(RecordKind::RotationPolicy, "name", "rotation_policy_name"),
         write(
             policy.revision,
-            "INSERT INTO rotation_policy (tenant, id, revision, name, is_active, doc)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-            "UPDATE rotation_policy SET revision = $3, name = $4, is_active = $5, doc = $6
+            "INSERT INTO rotation_policy (tenant, id, revision, name, is_active,
+                                          secret_policy_id, doc)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "UPDATE rotation_policy SET revision = $3, name = $4, is_active = $5,
+                                        secret_policy_id = $6, doc = $7
              WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
         ),
         policy.tenant.as_str().to_owned(),
@@ -27,6 +30,7 @@ pub(crate) fn put(policy: &RotationPolicy) -> Result<Step, CommitError> {
         int(policy.revision),
         policy.name.clone(),
         policy.is_active,
+        recipe(policy.secret_policy_id.as_ref()),
         encode(policy)?,
     ))
 }

@@ -13,6 +13,7 @@ use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit, undecodable};
+use super::secret_policy::recipe;
 use super::version;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
@@ -26,10 +27,11 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         write(
             head.revision,
             "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                                 recoverable_until, doc, notice_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                                 recoverable_until, secret_policy_id, doc, notice_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             "UPDATE secret SET revision = $3, secret_type = $4, current_version = $5,
-                               expires_at = $6, recoverable_until = $7, doc = $8, notice_at = $9
+                               expires_at = $6, recoverable_until = $7, secret_policy_id = $8,
+                               doc = $9, notice_at = $10
              WHERE tenant = $1 AND path = $2 AND revision = $3::bigint - 1",
         ),
         head.tenant.as_str().to_owned(),
@@ -39,23 +41,25 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         int(head.current_version),
         head.expires_at.map(Timestamp::as_micros),
         head.recoverable_until.map(Timestamp::as_micros),
+        recipe(head.secret_policy_id.as_ref()),
         encode(head)?,
         head.notice_at().map(Timestamp::as_micros),
     )
     .or_many(write(
         head.revision,
         "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                             recoverable_until, doc, notice_at)
+                             recoverable_until, secret_policy_id, doc, notice_at)
          SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-                              $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])",
+                              $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[])",
         "UPDATE secret s SET revision = r.revision, secret_type = r.secret_type,
                              current_version = r.current_version, expires_at = r.expires_at,
-                             recoverable_until = r.recoverable_until, doc = r.doc,
+                             recoverable_until = r.recoverable_until,
+                             secret_policy_id = r.secret_policy_id, doc = r.doc,
                              notice_at = r.notice_at
          FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-                     $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
+                     $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[])
               AS r (tenant, path, revision, secret_type, current_version, expires_at,
-                    recoverable_until, doc, notice_at)
+                    recoverable_until, secret_policy_id, doc, notice_at)
          WHERE s.tenant = r.tenant AND s.path = r.path AND s.revision = r.revision - 1",
     ))];
     if head.revision > 1 {

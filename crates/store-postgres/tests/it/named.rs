@@ -18,7 +18,10 @@ async fn fill(store: &PostgresStore) {
 /// As if it had been made by the release before.
 fn age(database: &Database) {
     database.sql(
-        "ALTER TABLE store_head DROP COLUMN moved_by;
+        "DROP TABLE secret_policy;
+         ALTER TABLE secret DROP COLUMN secret_policy_id;
+         ALTER TABLE rotation_policy DROP COLUMN secret_policy_id;
+         ALTER TABLE store_head DROP COLUMN moved_by;
          DELETE FROM schema_revision WHERE revision > 2",
     );
 }

@@ -59,10 +59,13 @@ async fn fill(store: &dyn Store) {
     let mut unit = Unit::new(UnitName::Housekeeping);
     for id in ["1", "2"] {
         let policy = policy(&a, id);
-        let rotation_policy = rotation_policy(&a, id);
+        let recipe = secret_policy(&a, id);
+        let mut rotation_policy = rotation_policy(&a, id);
+        rotation_policy.secret_policy_id = Some(recipe.id.clone());
         let at_path = format!("app/s{id}");
         let head = SecretHead {
             expires_at: Some(at(9)),
+            secret_policy_id: Some(recipe.id.clone()),
             ..secret(&a, &at_path)
         };
         let mut tagged = head.clone();
@@ -84,6 +87,7 @@ async fn fill(store: &dyn Store) {
             )))
             .put(Record::Rotation(at_target(run, &owned_by)))
             .put(Record::RotationPolicy(rotation_policy))
+            .put(Record::SecretPolicy(recipe))
             .put(Record::Target(owned_by))
             .put(Record::GroupTurn(group_turn(&a, id)))
             .put(Record::Campaign(campaign(&a, id, Some(at(2)))))

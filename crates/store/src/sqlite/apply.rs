@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, meta,
-    policy, rotation, rotation_policy, secret, subscription, target, token, version, webhook,
+    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, token, version,
+    webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -26,6 +27,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Binding(row) => encode(row),
             Record::Token(row) => encode(row),
             Record::RotationPolicy(row) => encode(row),
+            Record::SecretPolicy(row) => encode(row),
             Record::Assignment(row) => encode(row),
             Record::Rotation(row) => encode(row),
             Record::Target(row) => encode(row),
@@ -97,6 +99,7 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Binding(row) => binding::put(conn, row, json),
         Record::Token(row) => token::put(conn, row, json),
         Record::RotationPolicy(row) => rotation_policy::put(conn, row, json),
+        Record::SecretPolicy(row) => secret_policy::put(conn, row, json),
         Record::Assignment(row) => assignment::put(conn, row, json),
         Record::Rotation(row) => rotation::put(conn, row, json),
         Record::Target(row) => target::put(conn, row, json),
@@ -118,6 +121,7 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Binding(row) => binding::delete(conn, row),
         Record::Token(row) => token::delete(conn, row),
         Record::RotationPolicy(row) => rotation_policy::delete(conn, row),
+        Record::SecretPolicy(row) => secret_policy::delete(conn, row),
         Record::Assignment(row) => assignment::delete(conn, row),
         Record::Rotation(row) => rotation::delete(conn, row),
         Record::Target(row) => target::delete(conn, row),

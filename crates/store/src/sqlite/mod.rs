@@ -31,6 +31,7 @@ pub(crate) mod rotation;
 pub(crate) mod rotation_policy;
 pub(crate) mod row;
 pub(crate) mod secret;
+pub(crate) mod secret_policy;
 pub(crate) mod subscription;
 pub(crate) mod target;
 pub(crate) mod token;

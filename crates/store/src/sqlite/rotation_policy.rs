@@ -1,7 +1,7 @@
 //! Rotation policies.
 
 use rusqlite::Connection;
-use scaivault_core::ids::{RotationPolicyId, TenantId};
+use scaivault_core::ids::{RotationPolicyId, SecretPolicyId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::rotation::RotationPolicy;
 
@@ -18,14 +18,16 @@ pub(crate) fn put(conn: &Connection, policy: &RotationPolicy, json: &str) -> Res
         int(policy.revision),
         &policy.name,
         policy.is_active,
+        policy.secret_policy_id.as_ref().map(SecretPolicyId::as_str),
         json,
     );
     write(
         conn,
         policy.revision,
-        "INSERT INTO rotation_policy (tenant, id, revision, name, is_active, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        "UPDATE rotation_policy SET revision = ?3, name = ?4, is_active = ?5, doc = ?6
+        "INSERT INTO rotation_policy (tenant, id, revision, name, is_active, secret_policy_id, doc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "UPDATE rotation_policy SET revision = ?3, name = ?4, is_active = ?5,
+                                    secret_policy_id = ?6, doc = ?7
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
         params,
     )?

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
-use scaivault_core::ids::TenantId;
+use scaivault_core::ids::{SecretPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{RecordKind, SecretFilter, Served};
 use scaivault_core::seal::Sealed;
@@ -25,10 +25,10 @@ pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<()
         conn,
         head.revision,
         "INSERT INTO secret (tenant, path, revision, secret_type, current_version, expires_at,
-                             recoverable_until, doc, notice_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                             recoverable_until, secret_policy_id, doc, notice_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         "UPDATE secret SET revision = ?3, secret_type = ?4, current_version = ?5, expires_at = ?6,
-                           recoverable_until = ?7, doc = ?8, notice_at = ?9
+                           recoverable_until = ?7, secret_policy_id = ?8, doc = ?9, notice_at = ?10
          WHERE tenant = ?1 AND path = ?2 AND revision = ?3 - 1",
         (
             head.tenant.as_str(),
@@ -38,6 +38,7 @@ pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<()
             int(head.current_version),
             head.expires_at.map(Timestamp::as_micros),
             head.recoverable_until.map(Timestamp::as_micros),
+            head.secret_policy_id.as_ref().map(SecretPolicyId::as_str),
             json,
             head.notice_at().map(Timestamp::as_micros),
         ),

@@ -49,7 +49,8 @@ pub const TABLES: &[Table] = &[
     table("keyring", 1, &[("id", T), ("revision", I), ("doc", T)]),
     table("secret", 2, &[
         ("tenant", T), ("path", T), ("revision", I), ("secret_type", T), ("current_version", I),
-        ("expires_at", I), ("recoverable_until", I), ("doc", T), ("notice_at", I),
+        ("expires_at", I), ("recoverable_until", I), ("secret_policy_id", T), ("doc", T),
+        ("notice_at", I),
     ]),
     table("secret_tag", 3, &[("tenant", T), ("path", T), ("tag", T)]),
     // Fewer at a time: values may be large.
@@ -66,6 +67,10 @@ pub const TABLES: &[Table] = &[
         ("tenant", T), ("id", T), ("revision", I), ("hash", B), ("doc", T),
     ]), &["hash"]),
     unique(table("rotation_policy", 2, &[
+        ("tenant", T), ("id", T), ("revision", I), ("name", T), ("is_active", F),
+        ("secret_policy_id", T), ("doc", T),
+    ]), &["tenant", "name"]),
+    unique(table("secret_policy", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("name", T), ("is_active", F), ("doc", T),
     ]), &["tenant", "name"]),
     unique(table("target", 2, &[

@@ -85,6 +85,9 @@ impl State {
             Record::RotationPolicy(row) => self
                 .rotation_policies
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
+            Record::SecretPolicy(row) => self
+                .secret_policies
+                .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::Assignment(row) => self.assignments.put(row),
             Record::Rotation(row) => self.rotations.put(row),
             Record::Target(row) => self
@@ -112,6 +115,7 @@ impl State {
             Record::Binding(row) => self.bindings.delete(row),
             Record::Token(row) => self.tokens.delete(row),
             Record::RotationPolicy(row) => self.rotation_policies.delete(row),
+            Record::SecretPolicy(row) => self.secret_policies.delete(row),
             Record::Assignment(row) => self.assignments.delete(row),
             Record::Rotation(row) => self.rotations.delete(row),
             Record::Target(row) => self.targets.delete(row),

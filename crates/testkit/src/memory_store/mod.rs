@@ -24,6 +24,7 @@ use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
 use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, StoreMarks, Unit};
 use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::recipe::SecretPolicy;
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyRecord, Sealed};
 use scaivault_core::secret::{SecretHead, Version};
@@ -46,6 +47,7 @@ struct State {
     bindings: Shared<Table<Binding>>,
     tokens: Shared<Table<Token>>,
     rotation_policies: Shared<Table<RotationPolicy>>,
+    secret_policies: Shared<Table<SecretPolicy>>,
     assignments: Shared<Table<Assignment>>,
     rotations: Shared<Table<Rotation>>,
     targets: Shared<Table<Target>>,

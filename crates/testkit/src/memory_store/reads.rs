@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, PolicyId, RotationId, RotationPolicyId, TargetId, TenantId, TokenId,
+    BindingId, PolicyId, RotationId, RotationPolicyId, SecretPolicyId, TargetId, TenantId, TokenId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, PolicyReads, ReadError, RotationFigures, RotationFilter, RotationPolicyReads,
-    RotationReads, SecretFilter, SecretReads, TargetReads, TokenReads,
+    RotationReads, SecretFilter, SecretPolicyReads, SecretReads, TargetReads, TokenReads,
 };
+use scaivault_core::recipe::SecretPolicy;
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
@@ -228,6 +229,51 @@ impl RotationPolicyReads for MemoryStore {
             .of(tenant)
             .filter(|row| row.is_active || !active_only);
         Ok(page(wanted, after, limit))
+    }
+}
+
+#[async_trait]
+impl SecretPolicyReads for MemoryStore {
+    async fn secret_policy_find(
+        &self,
+        tenant: &TenantId,
+        id: &SecretPolicyId,
+    ) -> Read<Option<SecretPolicy>> {
+        Ok(self.0.lock().secret_policies.find(tenant, id.as_str()))
+    }
+
+    async fn secret_policy_named(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> Read<Option<SecretPolicy>> {
+        let state = self.0.lock();
+        let found = state
+            .secret_policies
+            .of(tenant)
+            .find(|row| row.name == name);
+        Ok(found.cloned())
+    }
+
+    async fn secret_policy_list(
+        &self,
+        tenant: &TenantId,
+        active_only: bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<SecretPolicy>> {
+        let state = self.0.lock();
+        let rows = state.secret_policies.of(tenant);
+        let rows = rows.filter(|row| row.is_active || !active_only);
+        Ok(page(rows, after, limit))
+    }
+
+    async fn secret_policy_in_use(&self, tenant: &TenantId, id: &SecretPolicyId) -> Read<bool> {
+        let state = self.0.lock();
+        let mut rotates = state.rotation_policies.of(tenant);
+        let mut secrets = state.secrets.of(tenant);
+        Ok(rotates.any(|row| row.secret_policy_id.as_ref() == Some(id))
+            || secrets.any(|row| row.secret_policy_id.as_ref() == Some(id)))
     }
 }
 

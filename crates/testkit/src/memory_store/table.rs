@@ -10,6 +10,7 @@ use scaivault_core::identity::Token;
 use scaivault_core::ids::TenantId;
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::recipe::SecretPolicy;
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SecretHead, Version};
@@ -130,6 +131,7 @@ rows! {
     Binding = Binding by |row| row.tenant, row.id;
     Token = Token by |row| row.tenant, row.id;
     RotationPolicy = RotationPolicy by |row| row.tenant, row.id;
+    SecretPolicy = SecretPolicy by |row| row.tenant, row.id;
     Assignment = Assignment by |row| row.tenant, row.path;
     Rotation = Rotation by |row| row.tenant, row.id;
     Target = Target by |row| row.tenant, row.id;

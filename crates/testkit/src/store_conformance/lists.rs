@@ -10,8 +10,8 @@ use scaivault_core::target::{Overlap, Target};
 use super::pages::check_pages;
 use super::samples::{
     T0, assignment, at, at_target, audit, binding, campaign, debt, delivery, event, identity, key,
-    path, policy, rotation, rotation_policy, sealed, secret, span, subscription, target, tenant,
-    token, webhook,
+    path, policy, rotation, rotation_policy, sealed, secret, secret_policy, span, subscription,
+    target, tenant, token, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -128,6 +128,68 @@ pub async fn targets_by_id_and_name(store: Subject) {
     assert_eq!(store.target_named(&a, "target 4").await.unwrap(), None);
     let other = tenant("b");
     assert_eq!(store.target_named(&other, "target 2").await.unwrap(), None);
+}
+
+pub async fn secret_policies_by_id_and_name(store: Subject) {
+    let a = tenant("a");
+    let rows = ["3", "1", "2"].map(|id| {
+        let mut row = secret_policy(&a, id);
+        row.is_active = id != "2";
+        Record::SecretPolicy(row)
+    });
+    put(&store, rows).await;
+    check_pages!(
+        ["sp_1", "sp_2", "sp_3"],
+        |after, limit| store.secret_policy_list(&a, false, after, limit),
+        |row| row.id
+    );
+    check_pages!(
+        ["sp_1", "sp_3"],
+        |after, limit| store.secret_policy_list(&a, true, after, limit),
+        |row| row.id
+    );
+    let one = secret_policy(&a, "1");
+    let found = store.secret_policy_named(&a, "recipe 1").await.unwrap();
+    assert_eq!(found, Some(one.clone()));
+    let found = store.secret_policy_named(&a, "recipe 4").await.unwrap();
+    assert_eq!(found, None);
+    let b = tenant("b");
+    let found = store.secret_policy_named(&b, "recipe 1").await.unwrap();
+    assert_eq!(found, None);
+    assert_eq!(store.secret_policy_find(&b, &one.id).await.unwrap(), None);
+    let listed = store.secret_policy_list(&b, false, None, 9).await.unwrap();
+    assert_eq!(listed, []);
+}
+
+pub async fn who_uses_a_secret_policy(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let [one, two, three] = ["1", "2", "3"].map(|id| secret_policy(&a, id).id);
+    let mut rotates = rotation_policy(&a, "1");
+    rotates.secret_policy_id = Some(one.clone());
+    let mut made = secret(&a, "app/made");
+    made.secret_policy_id = Some(two.clone());
+    let rows = [
+        Record::RotationPolicy(rotates.clone()),
+        Record::RotationPolicy(rotation_policy(&a, "2")),
+        Record::Secret(made.clone()),
+        Record::Secret(secret(&a, "app/other")),
+    ];
+    put(&store, rows).await;
+    for (id, expect) in [(&one, true), (&two, true), (&three, false)] {
+        assert_eq!(store.secret_policy_in_use(&a, id).await.unwrap(), expect);
+        assert!(!store.secret_policy_in_use(&b, id).await.unwrap());
+    }
+    // What refers to another one, or to none, is found by that alone.
+    (rotates.secret_policy_id, rotates.revision) = (Some(three.clone()), 2);
+    (made.secret_policy_id, made.revision) = (None, 2);
+    put(
+        &store,
+        [Record::RotationPolicy(rotates), Record::Secret(made)],
+    )
+    .await;
+    for (id, expect) in [(&one, false), (&two, false), (&three, true)] {
+        assert_eq!(store.secret_policy_in_use(&a, id).await.unwrap(), expect);
+    }
 }
 
 pub async fn targets_by_their_managers_secret(store: Subject) {

@@ -5,7 +5,8 @@ use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName}
 
 use super::samples::{
     T0, assignment, at, binding, campaign, debt, delivery, group_turn, key, path, policy, rotation,
-    rotation_policy, sealed, secret, subscription, target, tenant, token, version, webhook,
+    rotation_policy, sealed, secret, secret_policy, subscription, target, tenant, token, version,
+    webhook,
 };
 use super::{Subject, commit, put};
 
@@ -21,6 +22,7 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::Assignment(row) => &mut row.revision,
         Record::Rotation(row) => &mut row.revision,
         Record::Target(row) => &mut row.revision,
+        Record::SecretPolicy(row) => &mut row.revision,
         Record::GroupTurn(row) => &mut row.revision,
         Record::Campaign(row) => &mut row.revision,
         Record::Debt(row) => &mut row.revision,
@@ -82,6 +84,11 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Target),
+        Record::SecretPolicy(row) => store
+            .secret_policy_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::SecretPolicy),
         Record::GroupTurn(row) => store
             .group_turn(&row.tenant, &row.group)
             .await
@@ -216,6 +223,14 @@ pub async fn target_revisions(store: Subject) {
     check_put(store, Record::Target(target(&tenant("a"), "1"))).await;
 }
 
+pub async fn secret_policy_revisions(store: Subject) {
+    check_put(
+        store,
+        Record::SecretPolicy(secret_policy(&tenant("a"), "1")),
+    )
+    .await;
+}
+
 pub async fn group_turn_revisions(store: Subject) {
     check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
 }
@@ -297,6 +312,15 @@ pub async fn names_and_hashes_are_unique(store: Subject) {
     let mut renamed = r2.clone();
     (renamed.name, renamed.revision) = (r1.name.clone(), 2);
     duplicate(Record::RotationPolicy(renamed), "name").await;
+
+    let (s1, s2) = (secret_policy(&a, "1"), secret_policy(&a, "2"));
+    put(&store, [s1.clone(), s2.clone()].map(Record::SecretPolicy)).await;
+    let mut new = secret_policy(&a, "3");
+    new.name.clone_from(&s1.name);
+    duplicate(Record::SecretPolicy(new), "name").await;
+    let mut renamed = s2.clone();
+    (renamed.name, renamed.revision) = (s1.name.clone(), 2);
+    duplicate(Record::SecretPolicy(renamed), "name").await;
 
     let mut new = token(&tenant("b"), "3");
     new.hash = t1.hash;

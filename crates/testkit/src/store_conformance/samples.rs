@@ -11,10 +11,11 @@ use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PolicyId, RotationId,
-    RotationPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
+use scaivault_core::recipe::{Generator, HexConfig, PolicyType, RecipeField, SecretPolicy};
 use scaivault_core::rotation::{
     Assignment, Attached, GroupTurn, Rotation, RotationPolicy, Rules, Trigger,
 };
@@ -69,6 +70,7 @@ pub fn secret(owner: &TenantId, at_path: &str) -> SecretHead {
         created_at: T0,
         updated_at: T0,
         expires_at: None,
+        secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
         revision: 1,
@@ -167,10 +169,30 @@ pub fn rotation_policy(owner: &TenantId, id: &str) -> RotationPolicy {
         grace_period: span("48h"),
         warn_before: vec![span("7d")],
         auto_generate: false,
+        secret_policy_id: None,
         rules: scaivault_core::rotation::Rules::default(),
         calendar: scaivault_core::rotation::Calendar::default(),
         drift_check: Some(span("2h")),
         webhook_ids: Vec::new(),
+        is_active: true,
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A recipe named `recipe <id>`.
+pub fn secret_policy(owner: &TenantId, id: &str) -> SecretPolicy {
+    SecretPolicy {
+        id: SecretPolicyId::parse(&format!("sp_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("recipe {id}"),
+        description: Some("for tests".to_owned()),
+        policy_type: PolicyType::ApiKey,
+        fields: vec![RecipeField {
+            name: "api_key".to_owned(),
+            generator: Generator::Hex(HexConfig { length: 40 }),
+        }],
         is_active: true,
         created_at: T0,
         updated_at: T0,

@@ -19,7 +19,8 @@ pub(crate) struct Write {
     path: String,
     /// KEY=VALUE, KEY=@FILE for a file's text, KEY=- to be asked or to read stdin; a value that
     /// begins with @ is written @@
-    #[arg(required_unless_present = "json_file", conflicts_with = "json_file")]
+    #[arg(required_unless_present_any = ["json_file", "generate_from"])]
+    #[arg(conflicts_with_all = ["json_file", "generate_from"])]
     values: Vec<String>,
     /// kv, json, certificate, ssh_key or api_key [default: json]
     #[arg(long = "type", value_name = "TYPE")]
@@ -27,6 +28,9 @@ pub(crate) struct Write {
     /// The whole value as a JSON object; - for stdin
     #[arg(long, value_name = "FILE")]
     json_file: Option<PathBuf>,
+    /// Instead of a value: the server makes one by this secret policy, by name or id
+    #[arg(long, value_name = "NAME", conflicts_with = "json_file")]
+    generate_from: Option<String>,
     /// The value's end, from now: 30d, 12h
     #[arg(long, value_name = "DURATION")]
     expires_in: Option<String>,
@@ -57,9 +61,10 @@ impl Write {
     }
 
     fn body(&self) -> anyhow::Result<WriteSecret> {
-        let mut body = match &self.json_file {
-            Some(file) => WriteSecret::from_json(&input::document(file)?).map_err(in_file)?,
-            None => WriteSecret::new(&input::pairs(&self.values, input::stdin_value)?)?,
+        let mut body = match (&self.json_file, &self.generate_from) {
+            (Some(file), _) => WriteSecret::from_json(&input::document(file)?).map_err(in_file)?,
+            (None, Some(recipe)) => WriteSecret::generated(recipe),
+            (None, None) => WriteSecret::new(&input::pairs(&self.values, input::stdin_value)?)?,
         };
         if let Some(secret_type) = &self.secret_type {
             body = body.secret_type(secret_type);
@@ -136,6 +141,16 @@ mod tests {
     fn body(arguments: &[&str]) -> String {
         let line = Line::try_parse_from([&["write", "p"], arguments].concat()).expect("parsed");
         serde_json::to_string(&line.write.body().expect("body")).expect("json")
+    }
+
+    #[test]
+    fn a_value_made_by_a_recipe() {
+        assert_eq!(
+            body(&["--generate-from", "strong", "--cas", "0"]),
+            r#"{"options":{"cas":0,"generate_from":"strong"}}"#
+        );
+        let both = ["write", "p", "k=v", "--generate-from", "strong"];
+        assert!(Line::try_parse_from(both).is_err());
     }
 
     #[test]

@@ -94,6 +94,8 @@ async fn look_in(store: &dyn Store, owner: &TenantId, seen: &mut Vec<String>) {
         token_list(owner, None, 99);
         rotation_policy_list(owner, true, None, 99);
         rotation_policy_list(owner, false, None, 99);
+        secret_policy_list(owner, true, None, 99);
+        secret_policy_list(owner, false, None, 99);
         assignment_due(owner, at(3), None, 99);
         rotation_list(owner, &RotationFilter::default(), None, 99);
         rotation_list(owner, &RotationFilter { phases: vec![Phase::Draining, Phase::Parked], ..RotationFilter::default() }, Some("rtn_2"), 99);

@@ -6,8 +6,8 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_testkit::store_conformance::samples::{
     assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, path,
-    policy, rotation, rotation_policy, sealed, secret, subscription, target, tenant, token,
-    version, webhook,
+    policy, rotation, rotation_policy, sealed, secret, secret_policy, subscription, target, tenant,
+    token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -81,6 +81,14 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.rotation_policy_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::RotationPolicy(row)
+        }
+        RecordKind::SecretPolicy => {
+            let mut row = secret_policy(&owner, &name);
+            row.is_active = tweak % 2 == 0;
+            row.name = format!("name {}", tweak % 4);
+            let stored = model.secret_policy_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::SecretPolicy(row)
         }
         RecordKind::Assignment => {
             let mut row = assignment(&rotation_policy(&owner, &(tweak % 2).to_string()), of, time);
@@ -209,6 +217,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::Binding(row) => back(&mut row.revision),
         Record::Token(row) => back(&mut row.revision),
         Record::RotationPolicy(row) => back(&mut row.revision),
+        Record::SecretPolicy(row) => back(&mut row.revision),
         Record::Assignment(row) => back(&mut row.revision),
         Record::Rotation(row) => back(&mut row.revision),
         Record::Target(row) => back(&mut row.revision),

@@ -73,6 +73,7 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Binding,
             Kind::Token,
             Kind::RotationPolicy,
+            Kind::SecretPolicy,
             Kind::Assignment,
             Kind::Rotation,
             Kind::GroupTurn,

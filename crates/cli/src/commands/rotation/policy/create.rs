@@ -25,6 +25,9 @@ pub(crate) struct Create {
     /// The server writes the new value itself; otherwise someone answers `rotation.due`
     #[arg(long)]
     auto_generate: bool,
+    /// The secret policy (sp_…) that new values are made by
+    #[arg(long, value_name = "ID")]
+    secret_policy: Option<String>,
     /// A webhook to notify (wh_…); may be repeated
     #[arg(long = "webhook", value_name = "ID")]
     webhooks: Vec<String>,
@@ -51,7 +54,7 @@ impl Create {
             grace_period: self.grace_period,
             warn_before: self.warn_before.map(WarnBefore::Text),
             auto_generate: Some(self.auto_generate),
-            secret_policy_id: None,
+            secret_policy_id: self.secret_policy,
             webhook_ids: (!self.webhooks.is_empty()).then_some(self.webhooks),
             drift_check: self.rules.drift_check.clone(),
             rules: self.rules.body(),
@@ -76,6 +79,7 @@ pub(super) fn render(policy: &RotationPolicy) -> String {
             "written by someone, at targets made by the server"
         },
     ]);
+    table.row(["recipe", or_dash(policy.secret_policy_id.as_deref())]);
     table.row(["webhooks", or_dash(Some(&policy.webhook_ids.join(",")))]);
     if let Some(calendar) = &policy.calendar {
         for window in &calendar.windows {

@@ -28,6 +28,9 @@ pub(crate) struct Update {
     /// Whether the server writes the new value itself
     #[arg(long, value_name = "BOOL")]
     auto_generate: Option<bool>,
+    /// The secret policy (sp_…) that new values are made by; "" for none
+    #[arg(long, value_name = "ID")]
+    secret_policy: Option<String>,
     /// A webhook to notify (wh_…), in place of those there are; may be repeated
     #[arg(long = "webhook", value_name = "ID")]
     webhooks: Option<Vec<String>>,
@@ -56,7 +59,7 @@ impl Update {
             grace_period: self.grace_period,
             warn_before: self.warn_before.map(WarnBefore::Text),
             auto_generate: self.auto_generate,
-            secret_policy_id: None,
+            secret_policy_id: self.secret_policy.map(|id| (!id.is_empty()).then_some(id)),
             webhook_ids: self.webhooks,
             drift_check: self.rules.drift_check.clone(),
             rules: self.rules.body(),
