@@ -282,10 +282,8 @@ pub async fn ends_are_due_to_be_told(store: Subject) {
     assert_eq!(due(10, 9).await, ["s/early"]);
     assert_eq!(due(99, 9).await, ["s/early", "s/late"]);
     assert_eq!(due(99, 1).await, ["s/early"]);
-    assert_eq!(
-        store.secret_notice_due(at(10), 9).await.unwrap(),
-        [early.clone()]
-    );
+    let found = store.secret_notice_due(at(10), 9).await.unwrap();
+    assert_eq!(found.first(), Some(&early));
     // Told; back; and one that nobody planned is due at once.
     let early = SecretHead {
         expiry: plan(None),
