@@ -1,9 +1,9 @@
-//! `null` and absence told apart.
+//! `null` and absence told apart: absent is `None`, `null` is `Some(None)`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) fn serialize<S: Serializer>(
-    value: &Option<Option<String>>,
+pub(crate) fn serialize<T: Serialize, S: Serializer>(
+    value: &Option<Option<T>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     value
@@ -12,8 +12,8 @@ pub(crate) fn serialize<S: Serializer>(
         .serialize(serializer)
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }

@@ -234,7 +234,8 @@ async fn two_nodes_tell_it_once() {
             paused.await.unwrap().unwrap();
         } else {
             let (one, two) = tokio::join!(w.vault.notices_run_once(), other.notices_run_once());
-            (one.unwrap(), two.unwrap());
+            one.unwrap();
+            two.unwrap();
         }
         work(&other).await;
         w.work().await;

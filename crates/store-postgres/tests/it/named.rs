@@ -19,7 +19,7 @@ async fn fill(store: &PostgresStore) {
 fn age(database: &Database) {
     database.sql(
         "DROP TABLE secret_policy;
-         ALTER TABLE secret DROP COLUMN secret_policy_id;
+         ALTER TABLE secret DROP COLUMN secret_policy_id, DROP COLUMN notice_at;
          ALTER TABLE rotation_policy DROP COLUMN secret_policy_id;
          ALTER TABLE store_head DROP COLUMN moved_by;
          DELETE FROM schema_revision WHERE revision > 2",
