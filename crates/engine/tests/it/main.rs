@@ -9,6 +9,7 @@ mod campaigns;
 mod debts;
 mod deletion;
 mod drift;
+mod evaluator;
 mod faults;
 mod groups;
 mod guards;
