@@ -4,6 +4,7 @@
 mod authorization;
 mod bad_input;
 mod campaigns;
+mod canaries;
 mod cli;
 mod crash;
 mod debts;
@@ -11,6 +12,7 @@ mod disk;
 mod first_integration;
 mod harness;
 mod lifecycle;
+mod memory;
 mod no_failed_login;
 mod operating;
 mod polling;
