@@ -14,12 +14,12 @@ const SOMEBODY: u32 = 65_534;
 /// The binary, about to run as a user that is not root, whoever runs the tests.
 fn as_somebody(home: &Path, program: &Path) -> Command {
     let data = home.join("data");
-    std::fs::create_dir(&data).unwrap();
+    std::fs::create_dir(&data).expect("a directory of ours");
     let mut command = Command::new(program);
     command.env_clear().env("TMPDIR", &data).current_dir(&data);
     if rustix::process::geteuid().is_root() {
-        std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o755)).unwrap();
-        chown(&data, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+        std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o755)).expect("root may");
+        chown(&data, Some(SOMEBODY), Some(SOMEBODY)).expect("root may");
         command.uid(SOMEBODY).gid(SOMEBODY);
     }
     command
@@ -29,7 +29,7 @@ fn as_somebody(home: &Path, program: &Path) -> Command {
 fn within_reach(home: &Path) -> PathBuf {
     let binary = home.join("scaivault");
     if std::fs::hard_link(SCAIVAULT, &binary).is_err() {
-        std::fs::copy(SCAIVAULT, &binary).unwrap();
+        std::fs::copy(SCAIVAULT, &binary).expect("room for a copy");
     }
     binary
 }

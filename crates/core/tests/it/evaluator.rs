@@ -25,7 +25,7 @@ fn compare(seeds: std::ops::Range<usize>) -> BTreeMap<Answer, usize> {
             let grants = real::grants(&scene.world, &policies, &asker);
             for _ in 0..ASKS {
                 let ask = scene.ask(&mut dice, &asker);
-                let path = SecretPath::parse(&ask.path).unwrap();
+                let path = SecretPath::parse(&ask.path).expect("paths are made valid");
                 let decision = decide(&principal, &grants, &real::attempt(&ask, &path));
                 let expected = naive::answer(&scene.world, &asker, &ask);
                 let world = &scene.world;
@@ -35,7 +35,7 @@ fn compare(seeds: std::ops::Range<usize>) -> BTreeMap<Answer, usize> {
                     "seed {seed}\n{asker:?}\n{ask:?}\n{world:#?}"
                 );
                 if let Some(matched) = decision.as_ref().ok().and_then(|grant| grant.matched()) {
-                    let place: usize = matched.policy_id.as_str()[4..].parse().unwrap();
+                    let place: usize = matched.policy_id.as_str()[4..].parse().expect("its place");
                     assert!(
                         naive::allows(world, &asker, &ask, place, matched.rule_index),
                         "seed {seed} names {matched:?}\n{asker:?}\n{ask:?}\n{world:#?}"

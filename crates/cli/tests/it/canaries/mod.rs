@@ -17,24 +17,24 @@ fn requests() -> usize {
     std::env::var("SCAIVAULT_CANARIES").map_or(2_000, |text| text.parse().expect("a number"))
 }
 
-/// An error without what it repeats on purpose: the path it is about.
+/// An error without what it repeats on purpose: the path or the pattern it is about.
 fn without_echo(text: &str) -> String {
     let Ok(mut body) = serde_json::from_str::<Value>(text) else {
         return text.to_owned();
     };
     if let Some(details) = body["error"]["details"].as_object_mut() {
-        details.remove("path");
+        details.retain(|name, _| name != "path" && name != "pattern");
     }
     body.to_string()
 }
 
 /// All bytes of all files below.
 fn bytes_below(directory: &Path, all: &mut Vec<u8>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(directory).expect("a directory of ours") {
+        let path = entry.expect("an entry of it").path();
         match path.is_dir() {
             true => bytes_below(&path, all),
-            false => all.extend(std::fs::read(path).unwrap()),
+            false => all.extend(std::fs::read(path).expect("a file of ours")),
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Requests made from the OpenAPI document, with markers in every field.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what it reads is valid or the test is wrong"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
