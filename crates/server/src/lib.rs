@@ -17,6 +17,7 @@ mod lanes;
 pub mod listener;
 mod logging;
 mod loops;
+mod memory;
 mod metrics;
 mod openapi;
 mod place;
@@ -29,4 +30,5 @@ mod routes;
 mod storage;
 
 pub use clock::SystemClock;
+pub use memory::keep_private;
 pub use scaivault_core::plaintext::Plaintext;

@@ -112,9 +112,9 @@ impl Operation {
         self
     }
 
-    pub(crate) fn text(mut self, status: u16) -> Self {
+    pub(crate) fn text(mut self, status: u16, kind: &'static str) -> Self {
         self.answers
-            .insert(status, Some(("text/plain", json!({ "type": "string" }))));
+            .insert(status, Some((kind, json!({ "type": "string" }))));
         self
     }
 
@@ -230,9 +230,19 @@ impl Operation {
                 json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
             });
         let in_query = self.query.iter().map(|(name, kind, text)| {
-            json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind } })
+            let schema = query_schema(name, kind);
+            json!({ "name": name, "in": "query", "description": text, "schema": schema })
         });
         in_path.chain(in_query).collect()
+    }
+}
+
+/// With the bounds that every operation has for a parameter of this name.
+fn query_schema(name: &str, kind: &str) -> Value {
+    match name {
+        "limit" => json!({ "type": kind, "minimum": 1, "maximum": 1_000 }),
+        "version" => json!({ "type": kind, "minimum": 1, "maximum": i64::MAX }),
+        _ => json!({ "type": kind }),
     }
 }
 

@@ -8,9 +8,15 @@
 //! * [`ScriptedCourier`]: receivers that answer, refuse, or stay silent as a test says.
 //! * [`ScriptedTarget`]: accounts of a target in memory, late, lost and refused changes.
 //! * [`mod@store_conformance`]: what every storage engine must do, and sample rows to store.
+//! * [`mod@access_model`]: policies as plain data, made at random, and a second evaluator of them.
 //!
 //! A new fake is one file with its tests, and one line here.
 
+#[allow(
+    clippy::unwrap_used,
+    reason = "what it builds is valid or the test is wrong"
+)]
+pub mod access_model;
 mod clock;
 mod entropy;
 mod faulty_store;

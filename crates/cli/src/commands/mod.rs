@@ -31,6 +31,8 @@ pub(crate) struct Session {
 
 /// Runs a command. The server's own commands build their own runtime.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    #[cfg(feature = "server")]
+    scaivault_server::keep_private()?;
     let Cli { flags, command } = cli;
     match command {
         #[cfg(feature = "server")]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -9,7 +10,7 @@ use super::decide::Attempt;
 use crate::time::{Span, Timestamp};
 
 /// How long a second factor counts as fresh where a rule says `require_mfa` alone.
-pub(super) const MFA_FRESH_DEFAULT_S: u64 = 15 * 60;
+pub(super) const MFA_FRESH_DEFAULT: Duration = Duration::from_secs(15 * 60);
 
 /// The conditions of one rule. Empty means: always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -65,13 +66,14 @@ impl Conditions {
             }
         }
         if self.require_mfa || self.mfa_max_age.is_some() {
-            let limit_s = self
+            let limit = self
                 .mfa_max_age
                 .as_ref()
-                .map_or(MFA_FRESH_DEFAULT_S, Span::as_secs);
+                .map_or(MFA_FRESH_DEFAULT, Span::duration);
+            // In full: cut to seconds, a proof would hold for almost a second too long.
             let fresh = attempt
                 .mfa_at
-                .is_some_and(|at| at <= attempt.now && attempt.now.since(at).as_secs() <= limit_s);
+                .is_some_and(|at| at <= attempt.now && attempt.now.since(at) <= limit);
             if !fresh {
                 return Some(Condition::RequireMfa);
             }

@@ -23,6 +23,9 @@ use crate::derive::{KEY_BYTES, KeyBytes};
 const MODE: u32 = 0o600;
 /// Permission bits of anyone but the owner.
 const OTHERS: u32 = 0o077;
+/// What a credential handed over by the service manager looks like: root's, and readable to the
+/// service by an access list, whose mask shows in the group's place.
+const HANDED_OVER: u32 = 0o440;
 const FILE_BYTES_MAX: usize = 4096;
 /// Base64 characters of a key.
 const KEY_CHARS: usize = 44;
@@ -116,13 +119,19 @@ fn check_access(path: &Path, file: &File) -> Result<(), KeyFileError> {
     }
     check_owner(path, metadata.uid(), rustix::process::geteuid().as_raw())?;
     let mode = metadata.mode() & 0o7777;
-    if mode & OTHERS != 0 {
+    if !is_closed(mode, metadata.uid(), metadata.gid()) {
         return Err(KeyFileError::Exposed {
             path: path.to_owned(),
             mode,
         });
     }
     Ok(())
+}
+
+/// Whether nobody but the owner and root reads a file of this mode, owner and group.
+pub fn is_closed(mode: u32, owner: u32, group: u32) -> bool {
+    let mode = mode & 0o7777;
+    mode & OTHERS == 0 || (mode == HANDED_OVER && owner == 0 && group == 0)
 }
 
 /// Root's files are fine: root reads everything anyway.
@@ -349,6 +358,24 @@ mod tests {
         text.extend_from_slice(STANDARD.encode([7; 32]).as_bytes());
         write_new(&path, &text).unwrap();
         assert!(matches!(load(&path), Err(KeyFileError::Format(_))));
+    }
+
+    #[test]
+    fn a_credential_of_the_service_manager_is_closed_and_nothing_near_it() {
+        for mode in [0o400, 0o600, 0o100_600] {
+            assert!(is_closed(mode, 1000, 1000), "{mode:o}");
+        }
+        assert!(is_closed(0o440, 0, 0));
+        for (mode, owner, group) in [
+            (0o440, 1000, 0),
+            (0o440, 0, 1000),
+            (0o444, 0, 0),
+            (0o640, 0, 0),
+            (0o660, 0, 0),
+            (0o604, 1000, 1000),
+        ] {
+            assert!(!is_closed(mode, owner, group), "{mode:o} {owner} {group}");
+        }
     }
 
     #[test]

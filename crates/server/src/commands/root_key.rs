@@ -1,7 +1,7 @@
 //! Where the root key comes from, and files only we may read.
 
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -71,7 +71,7 @@ pub(super) fn of_passphrase(typed: &Plaintext, derivation: &KeyRecord) -> Result
 pub(super) fn read_passphrase(file: &Path) -> Result<Plaintext> {
     let meta = std::fs::metadata(file)
         .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
-    if meta.permissions().mode() & 0o077 != 0 && meta.is_file() {
+    if !key_file::is_closed(meta.mode(), meta.uid(), meta.gid()) && meta.is_file() {
         bail!(
             "others can read the passphrase file: chmod 600 {}",
             file.display()

@@ -16,6 +16,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::listener::load_tls;
 use crate::logging;
+use crate::memory::keep_out_of_swap;
 use crate::storage::Storage;
 
 /// Arguments of `server`.
@@ -38,6 +39,9 @@ pub fn server(args: ServerArgs) -> Result<()> {
     }
     let config = Config::load(args.config.as_deref(), &environment())?;
     logging::init(config.log.level, config.log.format, Arc::new(SystemClock))?;
+    if config.server.lock_memory {
+        keep_out_of_swap()?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -29,6 +29,8 @@ pub(crate) struct ServerSection {
     pub drain_timeout: Duration,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Keep memory out of swap, or do not start.
+    pub lock_memory: bool,
 }
 
 /// Certificate chain and private key, PEM.
@@ -54,6 +56,7 @@ impl ServerSection {
             max_connections: size(section, "max_connections", 1, 1 << 20)?,
             drain_timeout: section.duration("drain_timeout")?,
             trusted_proxies: section.ranges("trusted_proxies")?,
+            lock_memory: section.flag("lock_memory")?,
         })
     }
 

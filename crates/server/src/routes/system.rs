@@ -135,7 +135,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<wire::Version>(200),
         Operation::get("/v1/metrics", "metrics", tag, "Prometheus text")
             .open()
-            .text(200),
+            .text(200, "application/openmetrics-text"),
         Operation::get("/v1/openapi.json", "openapi", tag, "This document")
             .open()
             .answers::<serde_json::Value>(200),

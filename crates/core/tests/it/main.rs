@@ -1,0 +1,3 @@
+//! Promises of the domain over many generated cases.
+
+mod evaluator;
