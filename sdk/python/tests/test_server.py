@@ -468,3 +468,24 @@ def test_every_answer_of_the_server_is_known(root: SyncScaiVaultClient) -> None:
         next(iter(root.tokens.list())),
     ):
         assert answer.extra == {}, f"{type(answer).__name__}: {json.dumps([*answer.extra])}"
+
+
+def test_recipes(root: SyncScaiVaultClient) -> None:
+    recipe = root.secret_policies.create(
+        "sdk", [{"name": "password", "generator": "hex", "config": {"length": 40}}]
+    )
+    assert recipe.keys == ("password",)
+    assert recipe.entropy_bits == {"password": 160}
+    assert recipe.extra == {}
+    assert [one.id for one in root.secret_policies.list() if one.name == "sdk"] == [recipe.id]
+    assert root.secret_policies.read("sdk") == recipe
+    for sample in (
+        root.secret_policies.preview(recipe.id),
+        root.secret_policies.preview_of(recipe.fields),
+    ):
+        assert len(sample.data["password"]) == 40
+        assert sample.data["password"] not in repr(sample)
+    assert not root.secret_policies.update(recipe.id, is_active=False).is_active
+    root.secret_policies.delete(recipe.id)
+    with pytest.raises(NotFoundError):
+        root.secret_policies.read(recipe.id)

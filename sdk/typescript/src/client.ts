@@ -8,6 +8,7 @@ import { ClientCredentials, type Credentials, StaticToken, TokenFile } from "./c
 import { ConfigurationError } from "./errors.js";
 import { Subscriptions, Webhooks } from "./events.js";
 import { DEFAULT_RETRY, type Retry } from "./retry.js";
+import { SecretPolicies } from "./generation.js";
 import { Campaigns, Debts, RotationPolicies, Rotations, Targets } from "./rotation.js";
 import { Secrets } from "./secrets.js";
 import { overFetch, overHttps } from "./transport.js";
@@ -52,6 +53,7 @@ export interface ClientOptions {
 export class ScaiVaultClient {
   readonly secrets: Secrets;
   readonly policies: Policies;
+  readonly secretPolicies: SecretPolicies;
   readonly rotationPolicies: RotationPolicies;
   readonly rotations: Rotations;
   readonly targets: Targets;
@@ -71,6 +73,7 @@ export class ScaiVaultClient {
     this.#session = session;
     this.secrets = new Secrets(session);
     this.policies = new Policies(session);
+    this.secretPolicies = new SecretPolicies(session);
     this.rotationPolicies = new RotationPolicies(session);
     this.rotations = new Rotations(session);
     this.targets = new Targets(session);

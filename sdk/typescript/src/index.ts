@@ -41,6 +41,7 @@ export {
   WebhookVerificationError,
 } from "./errors.js";
 export { type SubscriptionFields, Subscriptions, type WebhookFields, Webhooks } from "./events.js";
+export { SecretPolicies, type SecretPolicyFields } from "./generation.js";
 export { type ListOptions, Pages } from "./group.js";
 export type { Retry } from "./retry.js";
 export {

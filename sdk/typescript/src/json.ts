@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 
 import { isRecord } from "./errors.js";
-import type { Batch, NewToken, Secret } from "./types.js";
+import type { Batch, NewToken, Secret, SecretPolicyPreview } from "./types.js";
 
 // What users or connectors name themselves is left as it is.
 const OPAQUE = new Set([
@@ -19,6 +19,8 @@ const OPAQUE = new Set([
   "errors",
   "by_action",
   "by_identity",
+  "config",
+  "entropy_bits",
 ]);
 const TIME_KEY = /(^|_)(at|until|since|ends|timestamp)$/;
 const TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
@@ -59,7 +61,15 @@ export function decodeList<T>(value: unknown, key?: string): T[] {
 
 /** A secret whose value is neither logged nor copied. */
 export function decodeSecret(value: unknown): Secret {
-  const secret = decode<Secret>(value);
+  return hideData(decode<Secret>(value));
+}
+
+/** A sample that is neither logged nor copied. */
+export function decodePreview(value: unknown): SecretPolicyPreview {
+  return hideData(decode<SecretPolicyPreview>(value));
+}
+
+function hideData<T extends { readonly data: unknown }>(secret: T): T {
   const data = isRecord(secret.data) ? secret.data : {};
   const count = Object.keys(data).length;
   const shown = `<${count} secret field${count === 1 ? "" : "s"}>`;

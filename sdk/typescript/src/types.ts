@@ -40,6 +40,7 @@ export interface SecretInfo {
   readonly updatedAt: Date;
   readonly expiresAt: Date | null;
   readonly maxVersions: number;
+  readonly notifyBefore?: string | null;
   readonly rotationPolicyId: string | null;
   readonly secretPolicyId: string | null;
   readonly recoverableUntil?: Date | null;
@@ -224,6 +225,35 @@ export interface RotationPolicy {
   readonly secretsCount: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+}
+
+/** One field of a recipe; `config` is as the API writes it. */
+export interface RecipeField {
+  readonly name: string;
+  readonly generator: string;
+  readonly config?: Record<string, unknown>;
+}
+
+/** A recipe for values. */
+export interface SecretPolicy {
+  readonly id: string;
+  readonly name: string;
+  readonly description?: string | null;
+  readonly policyType: string;
+  readonly fields: RecipeField[];
+  readonly keys: string[];
+  readonly entropyBits: Record<string, number>;
+  readonly isActive: boolean;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** A sample of what a recipe makes: for looking at, not for use. `data` is not enumerable. */
+export interface SecretPolicyPreview {
+  readonly secretPolicyId?: string | null;
+  readonly notice: string;
+  readonly data: Record<string, unknown>;
+  readonly entropyBits: Record<string, number>;
 }
 
 /** Why a target could not do what was asked, and the cure. */

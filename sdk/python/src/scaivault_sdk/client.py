@@ -24,6 +24,7 @@ from .models import Identity
 from .resources.access import Auth, Policies, Tokens
 from .resources.audit import Audit, System
 from .resources.events import Subscriptions, Webhooks
+from .resources.generation import SecretPolicies
 from .resources.rotation import Campaigns, Debts, RotationPolicies, Rotations, Targets
 from .resources.secrets import Secrets
 
@@ -98,6 +99,7 @@ class _Client(Group[ModeT]):
         core = self._core
         self.secrets: Secrets[ModeT] = Secrets(core)
         self.policies: Policies[ModeT] = Policies(core)
+        self.secret_policies: SecretPolicies[ModeT] = SecretPolicies(core)
         self.rotation_policies: RotationPolicies[ModeT] = RotationPolicies(core)
         self.rotations: Rotations[ModeT] = Rotations(core)
         self.targets: Targets[ModeT] = Targets(core)

@@ -36,6 +36,7 @@ from .events import (
     WebhookStatistics,
     WebhookTest,
 )
+from .generation import SecretPolicy, SecretPolicyPreview
 from .rotation import (
     Assignment,
     Campaign,
@@ -126,6 +127,8 @@ __all__ = [
     "Secret",
     "SecretData",
     "SecretInfo",
+    "SecretPolicy",
+    "SecretPolicyPreview",
     "ServerVersion",
     "Subscription",
     "SubscriptionDelivery",

@@ -84,6 +84,7 @@ class SecretInfo(Model):
     last_accessed_at: datetime | None = None
     version_count: int | None = None
     max_versions: int = 0
+    notify_before: str | None = None
     rotation_policy_id: str | None = None
     secret_policy_id: str | None = None
     rotation: RotationStatus | None = None
