@@ -19,6 +19,7 @@ mod secret_lists;
 mod secret_policies;
 mod secret_value;
 mod secret_view;
+mod secret_write;
 pub(crate) mod secrets;
 mod subscriptions;
 mod system;
