@@ -101,7 +101,7 @@ impl PostgresStore {
 }
 
 fn passed_over<T: Held>(table: &'static str, row: &Row) -> Option<T> {
-    held(table, row)
+    held(table, row, 0)
         .inspect_err(|error| tracing::error!(%error, "due work passed over"))
         .ok()
 }

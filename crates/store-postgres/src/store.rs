@@ -9,8 +9,8 @@ use scaivault_core::audit::{AuditFilter, AuditReport};
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, ReadError, Served, Store,
-    StoreHealth, Unit, UnitName,
+    AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, Ground, ReadError,
+    Served, Store, StoreHealth, Unit, UnitName,
 };
 use scaivault_store::audit::{mac_message, mint_chain};
 use scaivault_store::{ChainMac, StoreStats};
@@ -229,6 +229,10 @@ impl Store for PostgresStore {
         version: Option<u64>,
     ) -> Read<Option<Served>> {
         secret::served(self, tenant, path, version).await
+    }
+
+    async fn secret_ground(&self, tenant: &TenantId, path: &SecretPath) -> Read<Ground> {
+        secret::ground(self, tenant, path).await
     }
 
     async fn health(&self) -> StoreHealth {

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    CommitError, Committed, Entropy, ReadError, Served, Store, StoreHealth, Unit,
+    CommitError, Committed, Entropy, Ground, ReadError, Served, Store, StoreHealth, Unit,
 };
 use tempfile::TempDir;
 
@@ -210,6 +210,16 @@ impl Store for SqliteStore {
         let (tenant, path) = (tenant.clone(), path.clone());
         let served = move |conn: &Connection| secret::served(conn, &tenant, &path, version);
         self.readers.read(served).await
+    }
+
+    async fn secret_ground(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<Ground, ReadError> {
+        let (tenant, path) = (tenant.clone(), path.clone());
+        let ground = move |conn: &Connection| secret::ground(conn, &tenant, &path);
+        self.readers.read(ground).await
     }
 
     async fn health(&self) -> StoreHealth {

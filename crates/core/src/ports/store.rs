@@ -582,6 +582,17 @@ pub struct Served {
     pub policy_id: Option<RotationPolicyId>,
 }
 
+/// What a write to a secret starts from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Ground {
+    /// The head, when there is one.
+    pub head: Option<SecretHead>,
+    /// Its versions, newest first.
+    pub versions: Vec<Version>,
+    /// Its schedule.
+    pub assignment: Option<Assignment>,
+}
+
 /// A whole store.
 #[async_trait]
 pub trait Store:
@@ -628,6 +639,17 @@ pub trait Store:
             version,
             policy_id: assignment.map(|assignment| assignment.policy_id),
         }))
+    }
+
+    /// [`SecretReads::secret_find`], [`SecretReads::version_list`] and
+    /// [`AssignmentReads::assignment_find`]: the reads before every write of a value, in one turn
+    /// where the engine can.
+    async fn secret_ground(&self, tenant: &TenantId, path: &SecretPath) -> Read<Ground> {
+        Ok(Ground {
+            head: self.secret_find(tenant, path).await?,
+            versions: self.version_list(tenant, path).await?,
+            assignment: self.assignment_find(tenant, path).await?,
+        })
     }
 
     /// Tries a durable write of nothing and says whether the store serves.

@@ -8,8 +8,8 @@ use scaivault_core::ids::{RotationId, RotationPolicyId, SecretPolicyId, TenantId
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, CommitError, Op, Record, RotationPolicyReads, RotationReads, SecretReads,
-    Unit, UnitName,
+    CommitError, Ground, Op, Record, RotationPolicyReads, RotationReads, SecretReads, Unit,
+    UnitName,
 };
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::{Place, Sealer};
@@ -181,7 +181,11 @@ impl Vault {
         recipe: Option<&SecretPolicyId>,
     ) -> Result<Before, VaultError> {
         let tenant = caller.tenant();
-        let head = SecretReads::secret_find(&*self.store, tenant, &write.path).await?;
+        let Ground {
+            head,
+            versions,
+            assignment,
+        } = self.store.secret_ground(tenant, &write.path).await?;
         if let Some(head) = &head
             && head.is_deleted()
         {
@@ -191,12 +195,6 @@ impl Vault {
         if write.cas.is_some_and(|expected| expected != current) {
             return Err(VaultError::VersionConflict { current });
         }
-        let versions = match &head {
-            Some(_) => SecretReads::version_list(&*self.store, tenant, &write.path).await?,
-            None => Vec::new(),
-        };
-        let assignment =
-            AssignmentReads::assignment_find(&*self.store, tenant, &write.path).await?;
         self.no_rotation_at_target(assignment.as_ref()).await?;
         let policy_id = write
             .rotation_policy_id

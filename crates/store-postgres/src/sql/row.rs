@@ -106,10 +106,10 @@ impl Held for Delivery {
     }
 }
 
-/// Decodes a row selected as `tenant, key, doc, revision, claimed_until, …`.
-pub(crate) fn held<T: Held>(table: &'static str, row: &Row) -> Read<T> {
-    let mut made: T = decode(table, row, 0)?;
-    made.hold(row, 3)?;
+/// Decodes columns selected as `tenant, key, doc, revision, claimed_until, …`, from this one on.
+pub(crate) fn held<T: Held>(table: &'static str, row: &Row, from: usize) -> Read<T> {
+    let mut made: T = decode(table, row, from)?;
+    made.hold(row, from + 3)?;
     Ok(made)
 }
 
@@ -148,7 +148,7 @@ impl PostgresStore {
         params: Params<'_>,
     ) -> Read<Vec<T>> {
         let rows = self.rows(sql, params).await?;
-        rows.iter().map(|row| held(table, row)).collect()
+        rows.iter().map(|row| held(table, row, 0)).collect()
     }
 
     /// The one row of such a query, if there is one.

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::ids::{RotationPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{CommitError, RecordKind, SecretFilter, SecretReads, Served};
+use scaivault_core::ports::{CommitError, Ground, RecordKind, SecretFilter, SecretReads, Served};
 use scaivault_core::seal::Sealed;
 use scaivault_core::secret::{SealedVersion, SecretHead, SecretType, Version};
 use scaivault_core::time::Timestamp;
 
+use super::assignment;
 use super::plan::{encode, write};
-use super::row::{PATHS_END, Read, count, decode, get, int, limit, undecodable};
+use super::row::{PATHS_END, Read, count, decode, get, held, int, limit, undecodable};
 use super::secret_policy::recipe;
 use super::version;
 use crate::step::{Expect, Step, step};
@@ -154,6 +155,38 @@ pub(crate) async fn served(
         version,
         policy_id: policy_id.transpose()?,
     }))
+}
+
+/// What a write starts from, in one statement: a row for each version, the rest in every one.
+pub(crate) async fn ground(
+    store: &PostgresStore,
+    tenant: &TenantId,
+    path: &SecretPath,
+) -> Read<Ground> {
+    let sql = "SELECT s.tenant, s.path, s.doc, v.path, v.version, v.doc,
+                      a.tenant, a.path, a.doc, a.revision, a.claimed_until, a.wake_at
+               FROM (SELECT $1::text AS tenant, $2::text AS path) q
+               LEFT JOIN secret s ON s.tenant = q.tenant AND s.path = q.path
+               LEFT JOIN assignment a ON a.tenant = q.tenant AND a.path = q.path
+               LEFT JOIN version v ON v.tenant = q.tenant AND v.path = q.path
+               ORDER BY v.version DESC";
+    let rows = store.rows(sql, &[&tenant.as_str(), &path.as_str()]).await?;
+    let mut ground = Ground::default();
+    let Some(row) = rows.first() else {
+        return Ok(ground);
+    };
+    if get::<Option<&str>>(row, 0)?.is_some() {
+        ground.head = Some(decode(TABLE, row, 0)?);
+    }
+    if get::<Option<&str>>(row, 6)?.is_some() {
+        ground.assignment = Some(held(assignment::TABLE, row, 6)?);
+    }
+    for row in &rows {
+        if get::<Option<i64>>(row, 4)?.is_some() {
+            ground.versions.push(decode("version", row, 3)?);
+        }
+    }
+    Ok(ground)
 }
 
 #[async_trait]

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension};
 use scaivault_core::ids::{SecretPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{RecordKind, SecretFilter, Served};
+use scaivault_core::ports::{Ground, RecordKind, SecretFilter, Served};
 use scaivault_core::seal::Sealed;
 use scaivault_core::secret::{SealedVersion, SecretHead, SecretType};
 use scaivault_core::time::Timestamp;
 
-use super::assignment;
 use super::row::{
     PATHS_END, Read, decode, delete_one, doc, docs, int, limit, rows, uint, undecodable,
     unreadable, write,
 };
+use super::{assignment, version};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "secret";
@@ -149,6 +149,15 @@ pub(crate) fn served(
         version,
         policy_id: assignment::policy_of(conn, tenant, path)?,
     }))
+}
+
+/// What a write starts from.
+pub(crate) fn ground(conn: &Connection, tenant: &TenantId, path: &SecretPath) -> Read<Ground> {
+    Ok(Ground {
+        head: find(conn, tenant, path)?,
+        versions: version::list(conn, tenant, path)?,
+        assignment: assignment::find(conn, tenant, path)?,
+    })
 }
 
 pub(crate) fn list(

@@ -1,7 +1,7 @@
 //! Secrets: opening, versions, erasing, purging, counting.
 
 use scaivault_core::expiry::{Expiry, Notice, Plan};
-use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
+use scaivault_core::ports::{CommitError, Ground, Op, Record, RecordKind, Unit, UnitName};
 use scaivault_core::secret::{SecretHead, VersionState};
 use scaivault_core::time::Timestamp;
 
@@ -55,9 +55,20 @@ pub async fn the_version_asked_for_is_opened(store: Subject) {
         let served = store.secret_served(&a, &of, number).await.unwrap().unwrap();
         assert_eq!((served.head, served.version), open(number).await);
         let attached = store.assignment_find(&a, &of).await.unwrap();
-        assert_eq!(served.policy_id, attached.map(|row| row.policy_id));
+        let policy_id = attached.as_ref().map(|row| row.policy_id.clone());
+        assert_eq!(served.policy_id, policy_id);
         assert_eq!(served.policy_id.is_some(), policy.is_some());
+        // And all of it, as writers start from.
+        let ground = Ground {
+            head: store.secret_find(&a, &of).await.unwrap(),
+            versions: store.version_list(&a, &of).await.unwrap(),
+            assignment: attached,
+        };
+        assert_eq!(ground.versions.len(), 3);
+        assert_eq!(store.secret_ground(&a, &of).await.unwrap(), ground);
     }
+    let none = store.secret_ground(&a, &path("app/none")).await;
+    assert_eq!(none.unwrap(), Ground::default());
     let none = store.secret_served(&a, &path("app/none"), None).await;
     assert_eq!(none.unwrap(), None);
     assert_eq!(open(Some(0)).await, (head.clone(), None));
