@@ -4,11 +4,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use scaivault_connectors::Registry;
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{Clock as _, KeyReads};
+use scaivault_core::ports::{Clock, KeyReads};
+use scaivault_core::time::Timestamp;
 use scaivault_crypto::root::key_file;
 use scaivault_crypto::{Keyring, SystemEntropy};
 use scaivault_server::SystemClock;
@@ -20,6 +22,20 @@ use crate::seed;
 
 /// Writes that wait together: they share commits.
 const AT_ONCE: usize = 1_024;
+
+/// An hour ago: secrets are seldom read within minutes of their last change, and what is measured
+/// is the usual read.
+struct HourAgo;
+
+impl Clock for HourAgo {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().minus(Duration::from_secs(3_600))
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+}
 
 /// Stores these secrets in a file that was initialised and that no server has open.
 pub(crate) async fn fill(
@@ -35,7 +51,7 @@ pub(crate) async fn fill(
         .start_audit(Arc::new(KeyringMac(Arc::clone(&keyring))))
         .await?;
     let connectors = Arc::new(Registry::of(Vec::new()));
-    let vault = engine::vault(store, keyring, Arc::new(SystemClock), connectors);
+    let vault = engine::vault(store, keyring, Arc::new(HourAgo), connectors);
     let mut writes = JoinSet::new();
     for (path, number) in secrets {
         if writes.len() >= AT_ONCE {
@@ -43,7 +59,7 @@ pub(crate) async fn fill(
         }
         let path = SecretPath::parse(&path)?;
         let (vault, value) = (Arc::clone(&vault), seed::data(number).to_string());
-        let caller = engine::caller(SystemClock.now());
+        let caller = engine::caller(HourAgo.now());
         writes.spawn(async move { engine::write(&vault, caller, path, value).await });
     }
     while let Some(done) = writes.join_next().await {

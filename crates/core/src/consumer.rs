@@ -10,9 +10,13 @@ use crate::path::SecretPath;
 use crate::time::Timestamp;
 
 /// How far a stored `last_read_at` may lag behind the true last read, for a consumer that reads
-/// the same version again and again. The first read of a version is always stored at once. A
-/// drain decision must count a consumer as live for this much longer than its window.
+/// the same version again and again. The first read of a version is always stored at once.
 pub const LEDGER_RESOLUTION: Duration = Duration::from_secs(10);
+
+/// The same for a settled version: the current one of a secret at which nothing has changed for as
+/// long as this. Nobody waits for its readers, and they are nearly all there are. A drain decision
+/// counts a consumer as live for this much longer than its window.
+pub const SETTLED_RESOLUTION: Duration = Duration::from_secs(300);
 
 /// One read, as it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,18 @@ pub struct ConsumerRead {
     pub consumer: Identity,
     /// When.
     pub at: Timestamp,
+    /// Whether the version is settled ([`SETTLED_RESOLUTION`]).
+    pub settled: bool,
+}
+
+impl ConsumerRead {
+    /// How old what is stored may be when this read need not be.
+    pub fn resolution(&self) -> Duration {
+        match self.settled {
+            true => SETTLED_RESOLUTION,
+            false => LEDGER_RESOLUTION,
+        }
+    }
 }
 
 /// What a consumer says about a version it holds, as it is committed. Without a read before, the
@@ -58,7 +74,8 @@ pub struct Consumer {
     pub version: u64,
     /// First read of that version.
     pub first_read_at: Timestamp,
-    /// Last read of it, at most [`LEDGER_RESOLUTION`] late.
+    /// Last read of it, at most [`SETTLED_RESOLUTION`] late, and at most [`LEDGER_RESOLUTION`] when
+    /// the version was not settled at that read.
     pub last_read_at: Timestamp,
     /// When it said that it uses this version.
     #[serde(default)]

@@ -84,6 +84,7 @@ fn read_unit(n: u64, path: &SecretPath, tenant: &TenantId) -> Unit {
         version: 3,
         consumer,
         at: T0.plus(Duration::from_micros(n)),
+        settled: false,
     });
     unit
 }

@@ -1,12 +1,14 @@
 //! Who still holds which version: the consumers' half of the gate before a credential is revoked.
 //!
 //! A pure function of the ledger. It errs on the side of waiting: a stored `last_read_at` may lag
-//! by [`LEDGER_RESOLUTION`], so a consumer counts as live for that much longer.
+//! by [`SETTLED_RESOLUTION`], so a consumer counts as live for that much longer. Reads of what is
+//! not the current version lag by [`LEDGER_RESOLUTION`] at most: who goes back to the old one is
+//! seen, and who comes again to the new one counts as behind until that is stored, too.
 
 use std::collections::BTreeMap;
 
 use super::rules::{Rules, Which};
-use crate::consumer::{Consumer, LEDGER_RESOLUTION};
+use crate::consumer::{Consumer, LEDGER_RESOLUTION, SETTLED_RESOLUTION};
 use crate::identity::Identity;
 use crate::time::Timestamp;
 
@@ -104,7 +106,7 @@ pub fn standing(ledger: &[Consumer], wanted: Wanted, rules: &Rules, now: Timesta
     };
     let counted: Vec<(&Identity, Option<&Life>)> = match &rules.consumers {
         Which::Live(window) => {
-            let begins = now.minus(window.duration() + LEDGER_RESOLUTION);
+            let begins = now.minus(window.duration() + SETTLED_RESOLUTION);
             let live = |life: &Life| life.last_read.is_some_and(|at| at >= begins);
             let all = lives.iter().filter(|(_, life)| live(life));
             all.map(|(who, life)| (*who, Some(life))).collect()

@@ -48,8 +48,8 @@ fn a_live_consumer_behind_holds_the_gate_until_it_reads_or_falls_silent() {
     let seen = standing(&ledger, wanted(2), &live("1h"), at(200));
     assert_eq!(seen.behind, [who("sa:b")]);
     assert!(!seen.is_clear());
-    // One resolution longer than the window, and it is no longer live.
-    let ends = 100 + 3_600 + LEDGER_RESOLUTION.as_secs();
+    // The widest resolution longer than the window, and it is no longer live.
+    let ends = 100 + 3_600 + SETTLED_RESOLUTION.as_secs();
     assert!(!standing(&ledger, wanted(2), &live("1h"), at(ends)).is_clear());
     assert!(standing(&ledger, wanted(2), &live("1h"), at(ends + 1)).is_clear());
 }
@@ -147,6 +147,69 @@ proptest! {
                 prop_assert!(!seen.is_clear());
                 let expected = who(&format!("sa:c{name}"));
                 prop_assert!(seen.behind.contains(&expected));
+            }
+        }
+    }
+}
+
+/// A ledger as a store keeps it: the first read at once, others by their resolution.
+#[derive(Default)]
+struct Kept {
+    lines: BTreeMap<(u8, u64), (u64, u64)>,
+}
+
+impl Kept {
+    fn read(&mut self, who: u8, version: u64, at: u64, settled: bool) {
+        let resolution = match settled {
+            true => SETTLED_RESOLUTION,
+            false => LEDGER_RESOLUTION,
+        };
+        let line = self.lines.entry((who, version)).or_insert((at, at));
+        if at - line.1 >= resolution.as_secs() {
+            line.1 = at;
+        }
+    }
+
+    fn list(&self) -> Vec<Consumer> {
+        let one = |((who, version), (_, last)): (&(u8, u64), &(u64, u64))| {
+            read(&format!("sa:c{who}"), *version, *last)
+        };
+        self.lines.iter().map(one).collect()
+    }
+}
+
+proptest! {
+    /// However coarse the ledger is about settled versions: when it says that all have moved, all
+    /// have, as their true reads tell.
+    #[test]
+    fn a_coarse_ledger_never_opens_the_gate_early(
+        mut reads in proptest::collection::vec((0u64..4_000, 0u8..3, proptest::bool::weighted(0.15)), 1..80),
+        promoted_at in 1u64..3_000,
+        window in 60u64..2_000,
+        wait in 0u64..400,
+    ) {
+        const RESOLUTION: u64 = LEDGER_RESOLUTION.as_secs();
+        reads.sort_unstable();
+        let mut kept = Kept::default();
+        // Last true read, of the old and of the new version.
+        let mut truth: BTreeMap<u8, [Option<u64>; 2]> = BTreeMap::new();
+        let rules = live(&format!("{window}s"));
+        for (at_read, name, pinned) in reads {
+            // Before every read, and some time after the one before: is the gate open?
+            let current = 1 + u64::from(at_read >= promoted_at);
+            let changed = if current == 2 { promoted_at } else { 0 };
+            let version = if pinned { 1 } else { current };
+            let settled = version == current && at_read - changed >= SETTLED_RESOLUTION.as_secs();
+            kept.read(name, version, at_read, settled);
+            truth.entry(name).or_default()[usize::from(version == 2)] = Some(at_read);
+            let now = at_read + wait;
+            if !standing(&kept.list(), wanted(2), &rules, at(now)).is_clear() {
+                continue;
+            }
+            for (name, [old, new]) in &truth {
+                let last = old.max(new).unwrap_or(0);
+                let moved = new.is_some_and(|new| old.is_none_or(|old| old <= new + 2 * RESOLUTION));
+                prop_assert!(last + window < now || moved, "c{name}: {old:?} {new:?} at {now}");
             }
         }
     }

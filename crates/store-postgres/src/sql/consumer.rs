@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport, LEDGER_RESOLUTION};
+use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport};
 use scaivault_core::identity::Identity;
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
@@ -20,7 +20,15 @@ const TABLE: &str = "consumer";
 /// Reads of one transaction, one line for each consumer and version, in the order of the ledger's
 /// key: transactions of two nodes never wait for each other crosswise.
 #[derive(Debug, Default)]
-pub(crate) struct ReadLines(BTreeMap<(String, String, i64, String), (i64, i64)>);
+pub(crate) struct ReadLines(BTreeMap<(String, String, i64, String), Line>);
+
+/// First and last read in the transaction, and how old what is stored may be, in microseconds.
+#[derive(Debug)]
+struct Line {
+    first: i64,
+    last: i64,
+    resolution: i64,
+}
 
 impl ReadLines {
     pub(crate) fn add(&mut self, read: &ConsumerRead) {
@@ -31,8 +39,14 @@ impl ReadLines {
             int(read.version),
             read.consumer.as_str().to_owned(),
         );
-        let line = self.0.entry(key).or_insert((at, at));
-        line.1 = line.1.max(at);
+        let resolution = i64::try_from(read.resolution().as_micros()).unwrap_or(i64::MAX);
+        let line = self.0.entry(key).or_insert(Line {
+            first: at,
+            last: at,
+            resolution,
+        });
+        line.last = line.last.max(at);
+        line.resolution = line.resolution.min(resolution);
     }
 
     /// Writes them: the first read of a version at once, a later one when what is stored is older
@@ -43,24 +57,25 @@ impl ReadLines {
         }
         let (mut tenants, mut paths, mut versions) = (Vec::new(), Vec::new(), Vec::new());
         let (mut names, mut firsts, mut lasts) = (Vec::new(), Vec::new(), Vec::new());
-        for ((tenant, path, version, name), (first, last)) in std::mem::take(&mut self.0) {
+        let mut resolutions = Vec::new();
+        for ((tenant, path, version, name), line) in std::mem::take(&mut self.0) {
             tenants.push(tenant);
             paths.push(path);
             versions.push(version);
             names.push(name);
-            firsts.push(first);
-            lasts.push(last);
+            firsts.push(line.first);
+            lasts.push(line.last);
+            resolutions.push(line.resolution);
         }
-        let resolution = i64::try_from(LEDGER_RESOLUTION.as_micros()).unwrap_or(i64::MAX);
         Some(step!(
             Expect::Any,
             "INSERT INTO consumer (tenant, path, version, consumer, first_read_at, last_read_at)
              SELECT r.tenant, r.path, r.version, r.consumer, r.first_at, r.last_at
              FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-                         $6::bigint[])
-                  AS r (tenant, path, version, consumer, first_at, last_at)
+                         $6::bigint[], $7::bigint[])
+                  AS r (tenant, path, version, consumer, first_at, last_at, resolution)
              WHERE coalesce((
-                 SELECT c.last_read_at <= r.last_at - $7::bigint FROM consumer c
+                 SELECT c.last_read_at <= r.last_at - r.resolution FROM consumer c
                  WHERE c.tenant = r.tenant AND c.path = r.path AND c.version = r.version
                    AND c.consumer = r.consumer), true)
              ON CONFLICT (tenant, path, version, consumer) DO UPDATE
@@ -71,7 +86,7 @@ impl ReadLines {
             names,
             firsts,
             lasts,
-            resolution,
+            resolutions,
         ))
     }
 }

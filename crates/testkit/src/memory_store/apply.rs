@@ -1,6 +1,6 @@
 //! What each change means.
 
-use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport, LEDGER_RESOLUTION};
+use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport};
 use scaivault_core::delivery::DeliveryState;
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind};
@@ -230,6 +230,7 @@ impl State {
                 version: report.version,
                 consumer: report.consumer.clone(),
                 at: report.at,
+                settled: false,
             });
         }
         for (of, line) in self.ledger.iter_mut() {
@@ -248,7 +249,7 @@ impl State {
             *of == key && line.version == read.version && line.consumer == read.consumer
         });
         match line {
-            Some((_, line)) if read.at.since(line.last_read_at) >= LEDGER_RESOLUTION => {
+            Some((_, line)) if read.at.since(line.last_read_at) >= read.resolution() => {
                 line.last_read_at = read.at;
             }
             Some(_) => {}

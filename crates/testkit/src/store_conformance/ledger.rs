@@ -1,6 +1,8 @@
 //! The consumer ledger: who holds which version.
 
-use scaivault_core::consumer::{Consumer, ConsumerRead, ConsumerReport, LEDGER_RESOLUTION};
+use scaivault_core::consumer::{
+    Consumer, ConsumerRead, ConsumerReport, LEDGER_RESOLUTION, SETTLED_RESOLUTION,
+};
 use scaivault_core::ports::{Op, Record, Unit, UnitName};
 
 use super::samples::{at, audit, identity, key, path, read, secret, tenant};
@@ -61,6 +63,31 @@ pub async fn later_reads_follow_by_resolution(store: Subject) {
     // Far apart, it is exact.
     record(&store, [one(1, "sa:x", 500)]).await;
     assert_eq!(ledger(&store).await, [line(1, "sa:x", 0, 500)]);
+}
+
+pub async fn later_reads_of_a_settled_version_follow_more_rarely(store: Subject) {
+    let settled = |secs| ConsumerRead {
+        settled: true,
+        ..one(1, "sa:x", secs)
+    };
+    let coarse = i64::try_from(SETTLED_RESOLUTION.as_secs()).unwrap();
+    record(&store, [settled(0)]).await;
+    record(&store, [settled(coarse - 1)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 0, 0)]);
+    // One that is not settled is as exact as ever; in one unit with others, too.
+    record(&store, [settled(coarse - 1), one(1, "sa:x", coarse - 1)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 0, coarse - 1)]);
+    record(&store, [settled(2 * coarse - 2)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 0, coarse - 1)]);
+    record(&store, [settled(2 * coarse - 1)]).await;
+    assert_eq!(ledger(&store).await, [line(1, "sa:x", 0, 2 * coarse - 1)]);
+    // The first read of a version is stored at once, whatever it is.
+    let other = ConsumerRead {
+        settled: true,
+        ..one(2, "sa:x", 1)
+    };
+    record(&store, [other]).await;
+    assert_eq!(ledger(&store).await[0], line(2, "sa:x", 1, 1));
 }
 
 pub async fn times_never_go_back(store: Subject) {

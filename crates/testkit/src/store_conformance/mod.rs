@@ -113,6 +113,7 @@ macro_rules! store_conformance {
                 nothing_is_kept_for_a_subscription_that_is_gone
                 pruning_takes_deliveries_along;
             ledger: first_reads_are_stored_at_once later_reads_follow_by_resolution
+                later_reads_of_a_settled_version_follow_more_rarely
                 times_never_go_back reads_of_failed_units_are_not_kept
                 an_erased_secret_begins_a_new_ledger the_ledger_is_ordered
                 what_consumers_say_is_kept what_one_identity_read_is_found;

@@ -448,5 +448,6 @@ pub fn read(owner: &TenantId, at_path: &str, number: u64, who: &str, secs: i64) 
         version: number,
         consumer: identity(who),
         at: at(secs),
+        settled: false,
     }
 }
