@@ -184,18 +184,9 @@ pub struct Version {
 }
 
 impl Version {
-    /// Whether a reader may have it at `now`. The grace period ends by the clock here, not when
-    /// some worker gets to it.
+    /// Whether a reader may have it at `now`.
     pub fn readable(&self, now: Timestamp) -> Readable {
-        match self.state {
-            VersionState::Current | VersionState::Superseded => Readable::Yes,
-            VersionState::Previous => match self.readable_until {
-                Some(end) if end <= now => Readable::Closed,
-                _ => Readable::Yes,
-            },
-            VersionState::Closed | VersionState::Owed => Readable::Closed,
-            VersionState::Pending | VersionState::Withdrawn => Readable::Never,
-        }
+        Readable::of(self.state, self.readable_until, now)
     }
 }
 
@@ -208,6 +199,22 @@ pub enum Readable {
     Closed,
     /// It never was (`version_not_found`).
     Never,
+}
+
+impl Readable {
+    /// Of a version in this state at `now`. The grace period ends by the clock here, not when some
+    /// worker gets to it.
+    pub fn of(state: VersionState, readable_until: Option<Timestamp>, now: Timestamp) -> Self {
+        match state {
+            VersionState::Current | VersionState::Superseded => Self::Yes,
+            VersionState::Previous => match readable_until {
+                Some(end) if end <= now => Self::Closed,
+                _ => Self::Yes,
+            },
+            VersionState::Closed | VersionState::Owed => Self::Closed,
+            VersionState::Pending | VersionState::Withdrawn => Self::Never,
+        }
+    }
 }
 
 /// A version with its sealed value.

@@ -69,13 +69,63 @@ impl Timestamp {
     }
 
     fn print(self, precision: Option<u8>) -> String {
-        let printer = jiff::fmt::temporal::DateTimePrinter::new().precision(precision);
-        let whole = jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
+        printer(precision).timestamp_to_string(&self.printable())
+    }
+
+    fn printable(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
             jiff::Timestamp::MIN
         } else {
             jiff::Timestamp::MAX
-        });
-        printer.timestamp_to_string(&whole)
+        })
+    }
+}
+
+fn printer(precision: Option<u8>) -> jiff::fmt::temporal::DateTimePrinter {
+    jiff::fmt::temporal::DateTimePrinter::new().precision(precision)
+}
+
+/// The text of [`Timestamp::to_rfc3339`] without a place of its own in memory: for answers that are
+/// made often.
+#[derive(Clone, Copy)]
+pub struct Rfc3339 {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl Rfc3339 {
+    /// Of this time.
+    pub fn of(at: Timestamp) -> Self {
+        let mut made = Self {
+            text: [0; 32],
+            length: 0,
+        };
+        let printed = printer(Some(0)).print_timestamp(&at.printable(), &mut made);
+        debug_assert!(printed.is_ok(), "28 characters at most");
+        made
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
+}
+
+impl jiff::fmt::Write for Rfc3339 {
+    fn write_str(&mut self, part: &str) -> Result<(), jiff::Error> {
+        let end = self.length + part.len();
+        let room = self.text.get_mut(self.length..end);
+        let room =
+            room.ok_or_else(|| jiff::Error::from_args(format_args!("a time is too long")))?;
+        room.copy_from_slice(part.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -252,6 +302,13 @@ mod tests {
         fn every_timestamp_of_the_next_centuries_survives_its_text(micros in 0i64..9_000_000_000_000_000) {
             let at = Timestamp::from_micros(micros);
             prop_assert_eq!(Timestamp::parse_rfc3339(&at.to_rfc3339_micros()), Some(at));
+        }
+
+        #[test]
+        fn the_text_without_a_place_of_its_own_is_the_same(micros in proptest::num::i64::ANY) {
+            let at = Timestamp::from_micros(micros);
+            let text = Rfc3339::of(at);
+            prop_assert_eq!(text.as_str(), at.to_rfc3339());
         }
 
         #[test]

@@ -5,13 +5,13 @@
 //! since; so a row read before a commit can never enter after it. What other nodes of a shared
 //! store commit is invalidated when it is heard of (`neighbours`). Values stay sealed.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 // Keys are keyed hashes, ids, and paths of secrets that exist: nobody floods a map of bounded weight
 // with chosen keys without the right to write them all.
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 use scaivault_core::access::Grants;
 use scaivault_core::event::EventType;
@@ -20,28 +20,18 @@ use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::Changes;
 use scaivault_core::receiver::{Subscription, Webhook};
-use scaivault_core::secret::{SealedVersion, SecretHead};
 
-use crate::secrets::Frame;
+use crate::secrets::ServedVersion;
 
 const SHARDS: usize = 16;
 
 /// Every cache of the vault.
 pub(crate) struct Caches {
-    pub(crate) secrets: Coherent<(TenantId, SecretPath), Arc<CurrentSecret>>,
+    /// Current versions.
+    pub(crate) secrets: Coherent<(TenantId, SecretPath), Arc<ServedVersion>>,
     pub(crate) tokens: Coherent<TokenHash, Arc<KnownToken>>,
     pub(crate) grants: Coherent<GrantKey, Arc<Grants>>,
     pub(crate) receivers: Coherent<TenantId, Arc<TenantReceivers>>,
-}
-
-/// A secret's head and current version, sealed.
-pub(crate) struct CurrentSecret {
-    pub(crate) head: SecretHead,
-    pub(crate) version: SealedVersion,
-    /// The attached rotation policy, as readers see it.
-    pub(crate) rotation_policy_id: Option<String>,
-    /// What stands around the value in an answer, once somebody made it.
-    pub(crate) frame: OnceLock<Frame>,
 }
 
 /// A token and the principal it makes.
@@ -119,8 +109,8 @@ impl Caches {
     }
 }
 
-/// One cache, bounded by the sum of its entries' weights. What was not asked for since it was last
-/// looked at makes room first, the oldest before the others.
+/// One cache, bounded by the sum of its entries' weights. A hand goes around: what was not asked for
+/// since it came by last makes room.
 pub(crate) struct Coherent<K, V> {
     shards: Vec<Mutex<Shard<K, V>>>,
     hasher: RandomState,
@@ -128,19 +118,16 @@ pub(crate) struct Coherent<K, V> {
 }
 
 struct Shard<K, V> {
-    entries: HashMap<K, Entry<V>, RandomState>,
-    /// Keys in the order in which they make room. Those of entries that are gone, or were put
-    /// again, are passed over by their number.
-    order: VecDeque<(K, u64)>,
-    inserted: u64,
+    entries: IndexMap<K, Entry<V>, RandomState>,
+    /// The entry that is asked next whether it makes room.
+    hand: usize,
     weight: usize,
     generation: u64,
 }
 
 struct Entry<V> {
     value: V,
-    weight: usize,
-    number: u64,
+    weight: u32,
     asked_for: bool,
 }
 
@@ -152,9 +139,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     pub(crate) fn new(weight_max: usize) -> Self {
         let shard = || {
             Mutex::new(Shard {
-                entries: HashMap::default(),
-                order: VecDeque::new(),
-                inserted: 0,
+                entries: IndexMap::default(),
+                hand: 0,
                 weight: 0,
                 generation: 0,
             })
@@ -183,21 +169,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     /// make room when the shard is full; an entry heavier than a shard is not kept.
     pub(crate) fn insert(&self, ticket: Ticket, key: K, value: V, weight: usize) {
         let mut shard = self.shard(&key).lock();
+        let Ok(heavy) = u32::try_from(weight) else {
+            return;
+        };
         if shard.generation != ticket.0 || weight > self.weight_max {
             return;
         }
         shard.remove(&key);
         shard.make_room(self.weight_max - weight);
         shard.weight += weight;
-        shard.inserted += 1;
-        let number = shard.inserted;
         let entry = Entry {
             value,
-            weight,
-            number,
+            weight: heavy,
             asked_for: false,
         };
-        shard.order.push_back((key.clone(), number));
         shard.entries.insert(key, entry);
     }
 
@@ -212,7 +197,6 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
             let mut shard = shard.lock();
             shard.generation += 1;
             shard.entries.clear();
-            shard.order.clear();
             shard.weight = 0;
         }
     }
@@ -225,38 +209,28 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
 
 impl<K: Hash + Eq, V> Shard<K, V> {
     fn remove(&mut self, key: &K) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.weight -= entry.weight;
-        }
-        // Names of what is gone must not outgrow what is there.
-        if self.order.len() > 2 * self.entries.len() + 64 {
-            let entries = &self.entries;
-            self.order.retain(|(key, number)| {
-                entries
-                    .get(key)
-                    .is_some_and(|entry| entry.number == *number)
-            });
+        if let Some(entry) = self.entries.swap_remove(key) {
+            self.weight -= entry.weight as usize;
         }
     }
 
     /// Lets go of entries until the rest weighs no more than this.
     fn make_room(&mut self, weight_max: usize) {
         while self.weight > weight_max {
-            let Some((key, number)) = self.order.pop_front() else {
+            if self.hand >= self.entries.len() {
+                self.hand = 0;
+            }
+            let Some((_, entry)) = self.entries.get_index_mut(self.hand) else {
                 return;
             };
-            match self.entries.get_mut(&key) {
-                Some(entry) if entry.number != number => {}
-                Some(entry) if entry.asked_for => {
-                    entry.asked_for = false;
-                    self.order.push_back((key, number));
-                }
-                Some(entry) => {
-                    self.weight -= entry.weight;
-                    self.entries.remove(&key);
-                }
-                None => {}
+            if entry.asked_for {
+                entry.asked_for = false;
+            } else {
+                self.weight -= entry.weight as usize;
+                // The youngest takes its place; it has not been here long and is passed over.
+                self.entries.swap_remove_index(self.hand);
             }
+            self.hand += 1;
         }
     }
 }
@@ -290,7 +264,6 @@ mod tests {
             let shard = shard.lock();
             assert!(shard.weight <= 10);
             assert_eq!(shard.weight, shard.entries.len() * 3);
-            assert!(shard.order.len() <= 2 * shard.entries.len() + 64);
         }
         let ticket = cache.get(&20_000).unwrap_err();
         cache.insert(ticket, 20_000, 1, 11);
@@ -313,18 +286,5 @@ mod tests {
         }
         let kept = (9_900..10_000).filter(|key| cache.get(&(1_000 + key)).is_ok());
         assert!(kept.count() > 50, "and so does what came last");
-    }
-
-    #[test]
-    fn names_of_what_is_gone_are_forgotten() {
-        let cache: Coherent<u32, u32> = Coherent::new(SHARDS * 1_000);
-        for _ in 0..10_000 {
-            let Err(ticket) = cache.get(&7) else {
-                panic!("it was invalidated");
-            };
-            cache.insert(ticket, 7, 7, 1);
-            cache.invalidate(&7);
-        }
-        assert!(cache.shard(&7).lock().order.len() < 100);
     }
 }

@@ -6,7 +6,7 @@ use scaivault_core::expiry::days_remaining;
 use scaivault_core::ids::{EventId, RotationId, WebhookId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::rotation::{Assignment, Reason, Rotation, RotationPolicy};
-use scaivault_core::secret::SecretHead;
+use scaivault_core::secret::{SecretHead, SecretType};
 use scaivault_core::time::{Span, Timestamp};
 use serde_json::{Value, json};
 
@@ -42,12 +42,22 @@ impl EventDraft {
     }
 
     /// About a secret: its path, and the tags and type receivers filter by.
-    pub(crate) fn about(mut self, head: &SecretHead) -> Self {
+    pub(crate) fn about(self, head: &SecretHead) -> Self {
+        self.about_read(&head.path, head.secret_type, head.metadata.tags.clone())
+    }
+
+    /// The same, of a secret of which no more is at hand.
+    pub(crate) fn about_read(
+        mut self,
+        path: &SecretPath,
+        secret_type: SecretType,
+        tags: Vec<String>,
+    ) -> Self {
         self.subject = Some(Subject {
-            secret_type: head.secret_type.as_str().to_owned(),
-            tags: head.metadata.tags.clone(),
+            secret_type: secret_type.as_str().to_owned(),
+            tags,
         });
-        self.on(&head.path)
+        self.on(path)
     }
 
     /// Of a rotation: its policy's webhooks get it too.

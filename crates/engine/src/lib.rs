@@ -52,8 +52,8 @@ pub use rotation::{
 };
 pub use secrets::{
     Acknowledgement, BATCH_BYTES_MAX, BATCH_PATHS_MAX, BatchOutcomes, BatchRead, BatchRefusal,
-    Deleted, Frame, MetadataChange, MetadataPage, ReadSecret, SecretDetails, SecretPage,
-    SecretQuery, SecretWrite, Written, value_place,
+    Deleted, MetadataChange, MetadataPage, ReadSecret, SecretDetails, SecretPage, SecretQuery,
+    SecretWrite, Written, value_place,
 };
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};

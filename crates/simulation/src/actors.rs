@@ -60,7 +60,7 @@ pub(crate) fn fetch(vault: Arc<Vault>, number: usize) -> Task {
         let read = vault.secret_read(&who, &path(), None).await;
         Done::Read(read.and_then(|read| {
             let cred = cred_of(read.value()).ok_or(VaultError::RotationConflict)?;
-            Ok((read.version().version, cred))
+            Ok((read.version(), cred))
         }))
     })
 }
@@ -100,7 +100,7 @@ pub(crate) fn write(vault: Arc<Vault>, number: u64) -> Task {
                 expires_in: None,
                 notify_before: None,
                 rotation_policy_id: None,
-                cas: Some(read.version().version),
+                cas: Some(read.version()),
                 rotation_id: None,
             };
             vault.secret_write(&person(), write).await.map(drop)

@@ -5,10 +5,10 @@ mod aging;
 mod batch;
 mod browse;
 mod delete;
-mod frame;
 mod list;
 mod metadata;
 mod read;
+mod served;
 mod write;
 
 pub use ack::Acknowledgement;
@@ -18,9 +18,9 @@ pub use batch::{
 };
 pub use browse::SecretDetails;
 pub use delete::Deleted;
-pub use frame::Frame;
 pub use list::{SecretPage, SecretQuery};
 pub use metadata::MetadataChange;
 pub use read::ReadSecret;
+pub(crate) use served::ServedVersion;
 pub(crate) use write::{DATA_PLACE_KIND, data_place};
 pub use write::{SecretWrite, Written, value_place};

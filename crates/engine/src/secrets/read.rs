@@ -1,60 +1,84 @@
 //! Reading a value: decide, fetch, open, audit, and only then answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use scaivault_core::access::{Grant, Permission};
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::consumer::ConsumerRead;
+use scaivault_core::consumer::{ConsumerRead, SETTLED_RESOLUTION};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::Scope;
+use scaivault_core::ids::RotationPolicyId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::Unit;
 use scaivault_core::seal::{Place, Sealer};
-use scaivault_core::secret::{Readable, SecretHead, Version};
+use scaivault_core::secret::SecretType;
 use scaivault_core::time::Timestamp;
+use serde_json::value::RawValue;
 
-use super::frame::Frame;
+use super::served::ServedVersion;
 use super::write::DATA_PLACE_KIND;
-use crate::cache::CurrentSecret;
 use crate::caller::Caller;
 use crate::error::{Missing, VaultError};
 use crate::events::EventDraft;
 use crate::vault::Vault;
 
-/// What an entry of the cache takes beside value and metadata, about.
-const ENTRY_BYTES: usize = 1_500;
-
 /// A value on its way out, with what is said beside it.
 pub struct ReadSecret {
-    entry: Arc<CurrentSecret>,
+    entry: Arc<ServedVersion>,
     value: Plaintext,
 }
 
 impl ReadSecret {
-    /// The head.
-    pub fn head(&self) -> &SecretHead {
-        &self.entry.head
+    /// Which secret.
+    pub fn path(&self) -> &SecretPath {
+        self.entry.path()
+    }
+
+    /// The hint about the value's shape.
+    pub fn secret_type(&self) -> SecretType {
+        self.entry.secret_type
     }
 
     /// The version that was read.
-    pub fn version(&self) -> &Version {
-        &self.entry.version.version
+    pub fn version(&self) -> u64 {
+        self.entry.version
+    }
+
+    /// Whether it is what readers get who ask for none.
+    pub fn is_current(&self) -> bool {
+        self.entry.is_current()
+    }
+
+    /// What people say about the secret: `core`'s `Metadata` as JSON.
+    pub fn metadata(&self) -> &RawValue {
+        &self.entry.metadata
+    }
+
+    /// The secret's creation.
+    pub fn created_at(&self) -> Timestamp {
+        self.entry.created_at
+    }
+
+    /// The secret's last change.
+    pub fn updated_at(&self) -> Timestamp {
+        self.entry.updated_at
+    }
+
+    /// Past this the value is refused.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.entry.expires_at
+    }
+
+    /// Of a version that a rotation replaced: when its grace period closes.
+    pub fn readable_until(&self) -> Option<Timestamp> {
+        self.entry.readable_until
     }
 
     /// The attached rotation policy.
     pub fn rotation_policy_id(&self) -> Option<&str> {
-        self.entry.rotation_policy_id.as_deref()
-    }
-
-    /// What stands around the value in an answer; made by `make` when nobody did before.
-    pub fn frame(&self, make: impl FnOnce() -> Option<Frame>) -> Option<&Frame> {
-        let frame = &self.entry.frame;
-        if frame.get().is_none() {
-            // Another who made the same meanwhile is as good.
-            let _ = frame.set(make()?);
-        }
-        frame.get()
+        let id = self.entry.rotation_policy_id.as_ref();
+        id.map(RotationPolicyId::as_str)
     }
 
     /// The value: the JSON object as it was written.
@@ -114,18 +138,19 @@ impl Vault {
         secret: &ReadSecret,
         now: Timestamp,
     ) -> Result<Unit, VaultError> {
-        let (head, number) = (secret.head(), secret.version().version);
+        let (entry, number) = (&secret.entry, secret.entry.version);
         let extra = AuditExtra {
             version: Some(number),
             ..AuditExtra::default()
         };
-        let mut unit = Unit::audit_only(caller.row(Action::Read, Some(&head.path), now, extra));
+        let mut unit = Unit::audit_only(caller.row(Action::Read, Some(entry.path()), now, extra));
         unit.reads.push(ConsumerRead {
-            tenant: head.tenant.clone(),
-            path: head.path.clone(),
+            tenant: entry.tenant().clone(),
+            path: entry.path().clone(),
             version: number,
             consumer: caller.identity().clone(),
             at: now,
+            settled: entry.is_current() && now.since(entry.updated_at) >= SETTLED_RESOLUTION,
         });
         if self
             .receivers_of(caller.tenant())
@@ -136,7 +161,11 @@ impl Vault {
                 "version": number,
                 "accessed_by": caller.identity().as_str(),
             });
-            let draft = EventDraft::new(EventType::SecretAccessed, data).about(head);
+            let draft = EventDraft::new(EventType::SecretAccessed, data).about_read(
+                entry.path(),
+                entry.secret_type,
+                entry.tags(),
+            );
             unit = unit.emit(self.event(caller, draft, now));
         }
         Ok(unit)
@@ -146,13 +175,13 @@ impl Vault {
         &self,
         grant: &Grant,
         version: Option<u64>,
-    ) -> Result<Arc<CurrentSecret>, VaultError> {
+    ) -> Result<Arc<ServedVersion>, VaultError> {
         let key = (grant.tenant().clone(), grant.path().clone());
         let settled = self.caches_settled();
         let cached = self.caches.secrets.get(&key);
         let ticket = match cached {
-            Ok(entry) if settled && version.is_none_or(|v| v == entry.head.current_version) => {
-                return self.readable(entry);
+            Ok(entry) if settled && version.is_none_or(|v| v == entry.current_version) => {
+                return entry.check(self.now()).map(|()| entry);
             }
             Err(ticket) if version.is_none() => Some(ticket),
             _ => None,
@@ -161,48 +190,24 @@ impl Vault {
             .store
             .secret_served(grant.tenant(), grant.path(), version)
             .await?
-            .filter(|served| !served.head.is_deleted())
             .ok_or(VaultError::NotFound(Missing::Secret))?;
-        let (head, row) = (served.head, served.version);
-        let row = row.ok_or(VaultError::NotFound(Missing::Version))?;
-        let rotation_policy_id = served.policy_id.map(|id| id.as_str().to_owned());
-        // Metadata is there twice: in the head, and as text in the frame.
-        let metadata = serde_json::to_string(&head.metadata).map_or(0, |text| text.len());
-        let weight = row.sealed.0.len() + ENTRY_BYTES + 2 * metadata;
-        let entry = Arc::new(CurrentSecret {
-            head,
-            version: row,
-            rotation_policy_id,
-            frame: OnceLock::new(),
-        });
+        let entry = Arc::new(ServedVersion::of((&key.0, &key.1), served)?);
         if let Some(ticket) = ticket {
+            let weight = entry.weight();
             self.caches
                 .secrets
                 .insert(ticket, key, entry.clone(), weight);
         }
-        self.readable(entry)
-    }
-
-    /// Judged at each read, by the clock: an end that passed since the row was read counts.
-    fn readable(&self, entry: Arc<CurrentSecret>) -> Result<Arc<CurrentSecret>, VaultError> {
-        let now = self.now();
-        if entry.head.is_expired(now) {
-            return Err(VaultError::SecretExpired);
-        }
-        match entry.version.version.readable(now) {
-            Readable::Yes => Ok(entry),
-            Readable::Closed => Err(VaultError::SecretExpired),
-            Readable::Never => Err(VaultError::NotFound(Missing::Version)),
-        }
+        entry.check(self.now()).map(|()| entry)
     }
 
     /// Opening asks for the proof that the decision allowed reading this very path.
     pub(super) fn open(
         &self,
         grant: &Grant,
-        entry: Arc<CurrentSecret>,
+        entry: Arc<ServedVersion>,
     ) -> Result<ReadSecret, VaultError> {
-        if grant.permission() != Permission::Read || *grant.path() != entry.head.path {
+        if grant.permission() != Permission::Read || grant.path() != entry.path() {
             return Err(VaultError::Internal(
                 "a grant was used for another request".into(),
             ));
@@ -211,10 +216,10 @@ impl Vault {
             tenant: grant.tenant(),
             kind: DATA_PLACE_KIND,
             path: grant.path().as_str(),
-            version: entry.version.version.version,
+            version: entry.version,
             field: "data",
         };
-        let value = Sealer::open(self.sealer(), place, &entry.version.sealed)?;
+        let value = Sealer::open(self.sealer(), place, &entry.sealed)?;
         Ok(ReadSecret { entry, value })
     }
 }

@@ -61,7 +61,7 @@ impl Two {
     /// What the other node's readers get.
     async fn other_reads(&self) -> u64 {
         let read = self.other.secret_read(&root(), &path("app/db"), None).await;
-        read.unwrap().version().version
+        read.unwrap().version()
     }
 
     async fn look(&self) {

@@ -160,7 +160,7 @@ async fn no_value_is_anywhere_but_in_a_granted_answer() {
         .unwrap();
     said.push(format!(
         "{:?} {:?} {:?}",
-        read.head(),
+        read.metadata(),
         read.version(),
         read.value()
     ));

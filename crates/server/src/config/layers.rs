@@ -293,6 +293,22 @@ impl Section<'_> {
         }
     }
 
+    /// A whole number up to `max`, or `None` for the word `auto`.
+    pub(super) fn whole_or_auto(&self, field: &str, max: u64) -> Result<Option<u64>, ConfigError> {
+        self.field(field, |value| {
+            let number = match value {
+                Value::Integer(number) => u64::try_from(*number).ok(),
+                Value::String(text) if text == "auto" => return Ok(None),
+                Value::String(text) => text.parse().ok(),
+                _ => None,
+            };
+            let number = number.filter(|number| *number <= max);
+            number
+                .map(Some)
+                .ok_or("expected \"auto\", or a whole number of bytes")
+        })
+    }
+
     /// Yes or no.
     pub(super) fn flag(&self, field: &str) -> Result<bool, ConfigError> {
         self.field(field, |value| {

@@ -14,6 +14,7 @@
 mod environment;
 mod layers;
 mod log;
+mod memory;
 mod metrics;
 mod rate_limits;
 mod seal;

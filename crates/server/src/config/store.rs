@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layers::{ConfigError, Expected, Section};
+use super::memory;
 use crate::place::Place;
 
 /// The section.
@@ -32,7 +33,8 @@ const NODE_NAME_MAX: usize = 200;
 impl StoreSection {
     pub(super) fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
         let max_bytes = section.whole("max_bytes", 0..=u64::MAX)?;
-        let cache_bytes = section.whole("cache_bytes", 0..=1 << 40)?;
+        let cache_bytes = section.whole_or_auto("cache_bytes", 1 << 40)?;
+        let cache_bytes = cache_bytes.unwrap_or_else(|| cache_share(memory::available()));
         let connections = section.whole("connections", 1..=1_000)?;
         let database = section.text("database_url", Place::of_address)?;
         if max_bytes > 0 && matches!(database, Place::Postgresql(_)) {
@@ -53,6 +55,12 @@ impl StoreSection {
     }
 }
 
+/// The part of the memory there is that sealed values may take when nobody says: a sixteenth, but
+/// neither less than a few ten thousand secrets take nor more than a million and a half do.
+fn cache_share(memory: Option<u64>) -> u64 {
+    (memory.unwrap_or(0) / 16).clamp(48 << 20, 1 << 30)
+}
+
 /// Empty: this machine's name.
 fn node_name(text: &str) -> Result<String, Expected> {
     if text.chars().any(char::is_control) || text.len() > NODE_NAME_MAX {
@@ -68,6 +76,15 @@ fn node_name(text: &str) -> Result<String, Expected> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cache_takes_its_share_of_the_memory() {
+        assert_eq!(cache_share(None), 48 << 20);
+        assert_eq!(cache_share(Some(256 << 20)), 48 << 20);
+        assert_eq!(cache_share(Some(8 << 30)), 512 << 20);
+        assert_eq!(cache_share(Some(1 << 40)), 1 << 30);
+        assert!(memory::available().is_some_and(|bytes| bytes > 64 << 20));
+    }
 
     #[test]
     fn a_node_is_called_as_its_host_unless_told() {

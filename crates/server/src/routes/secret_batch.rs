@@ -16,6 +16,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_engine::{BATCH_PATHS_MAX, BatchRefusal, ReadSecret, VaultError};
 use serde::Serialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::secret_view::details_view;
 use crate::app::App;
@@ -171,7 +172,7 @@ async fn values(app: &App, call: &Call, body: Body) -> Result<Response, Problem>
     for (path, outcome) in outcomes {
         let written = match outcome {
             Ok(secret) => {
-                metrics.secret_read(secret.head().secret_type);
+                metrics.secret_read(secret.secret_type());
                 entry(&mut bytes, &secret, is_first, with_metadata).ok_or_else(damaged)
             }
             Err(error) => Err(error.into()),
@@ -208,7 +209,7 @@ struct Short<'a> {
 #[derive(Serialize)]
 struct Rest<'a> {
     is_current: bool,
-    metadata: &'a scaivault_core::secret::Metadata,
+    metadata: &'a RawValue,
     created_at: String,
     updated_at: String,
     expires_at: Option<String>,
@@ -228,25 +229,24 @@ fn entry(
     // Sealed as a JSON object, and opened only if not a bit of it has changed since.
     let is_object = value.first() == Some(&b'{') && value.last() == Some(&b'}');
     std::str::from_utf8(value).ok().filter(|_| is_object)?;
-    let (head, version) = (secret.head(), secret.version());
     let rest = with_metadata.then(|| Rest {
-        is_current: version.version == head.current_version,
-        metadata: &head.metadata,
-        created_at: head.created_at.to_rfc3339(),
-        updated_at: head.updated_at.to_rfc3339(),
-        expires_at: head.expires_at.map(Timestamp::to_rfc3339),
-        readable_until: version.readable_until.map(Timestamp::to_rfc3339),
+        is_current: secret.is_current(),
+        metadata: secret.metadata(),
+        created_at: secret.created_at().to_rfc3339(),
+        updated_at: secret.updated_at().to_rfc3339(),
+        expires_at: secret.expires_at().map(Timestamp::to_rfc3339),
+        readable_until: secret.readable_until().map(Timestamp::to_rfc3339),
         rotation_policy_id: secret.rotation_policy_id(),
     });
     let short = Short {
-        version: version.version,
-        secret_type: head.secret_type.as_str(),
+        version: secret.version(),
+        secret_type: secret.secret_type().as_str(),
         rest,
     };
     let mut before = serde_json::to_vec(&short).ok()?;
     // The value is one more field of the same object.
     before.pop();
-    let key = serde_json::to_vec(head.path.as_str()).ok()?;
+    let key = serde_json::to_vec(secret.path().as_str()).ok()?;
     bytes.reserve(key.len() + before.len() + value.len() + 12);
     if !is_first {
         bytes.push(b',');

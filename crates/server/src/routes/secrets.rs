@@ -183,7 +183,7 @@ async fn read_value(
     let secret = app.vault.secret_read(caller, path, version).await?;
     app.metrics
         .tenant(caller.tenant().as_str())
-        .secret_read(secret.head().secret_type);
+        .secret_read(secret.secret_type());
     secret_value(&secret)
         .ok_or_else(|| Problem::new(ErrorCode::InternalError, "the stored value is damaged"))
 }

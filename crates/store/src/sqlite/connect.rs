@@ -46,7 +46,7 @@ pub(crate) fn writer(
     // for the day its key is lost. It costs what the deleted bytes cost to write, which is nothing
     // measurable beside the sync.
     conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
-    conn.pragma_update(None, "cache_size", -32_768)?;
+    conn.pragma_update(None, "cache_size", -16_384)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     if let Some(bytes) = max_bytes {
         let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
