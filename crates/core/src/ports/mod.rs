@@ -23,6 +23,7 @@ pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, NextWork, PolicyReads, Read, ReadError, ReceiverReads,
     RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter,
-    SecretPolicyReads, SecretReads, Served, Store, StoreHealth, TargetReads, TokenReads,
+    SecretPolicyReads, SecretReads, Served, Store, StoreHealth, TargetReads, TenancyReads,
+    TenantFilter, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

@@ -5,6 +5,7 @@ use scaivault_core::access::{Condition, Denial, DenialReason, Grant, Rule};
 use scaivault_core::identity::{Identity, Principal, ScopeSet};
 use scaivault_core::ids::{BindingId, PolicyId, TenantId};
 use scaivault_core::path::SecretPath;
+use scaivault_core::tenancy::Seat;
 use scaivault_core::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -108,6 +109,7 @@ pub fn grants(world: &World, policies: &[AccessPolicy], asker: &Asker) -> Grants
 pub fn principal(asker: &Asker, scopes: ScopeSet) -> Principal {
     Principal {
         tenant: TenantId::parse(&asker.tenant).unwrap(),
+        seat: Seat::default(),
         identity: Identity::parse(&asker.identity).unwrap(),
         scopes,
         groups: asker
