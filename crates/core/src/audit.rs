@@ -90,6 +90,7 @@ actions! {
     PartnerUpdate = "partner_update";
     TenantCreate = "tenant_create";
     TenantUpdate = "tenant_update";
+    TenantSelect = "tenant_select";
     PkiIssue = "pki_issue";
     PkiSign = "pki_sign";
     PkiRevoke = "pki_revoke";

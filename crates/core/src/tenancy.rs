@@ -49,6 +49,11 @@ pub fn partner_of_space(owner: &TenantId) -> Option<PartnerId> {
     PartnerId::parse(&format!("{}{body}", PartnerId::PREFIX)).ok()
 }
 
+/// Whether this owner is the one a partner's own rows have.
+pub fn is_space_of(owner: &TenantId, partner: &PartnerId) -> bool {
+    owner.as_str().strip_prefix(SPACE_PREFIX) == partner.as_str().strip_prefix(PartnerId::PREFIX)
+}
+
 /// Whether a partner or tenant is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -149,6 +149,8 @@ impl Operation {
                 "token_invalid",
                 "token_revoked",
                 "tenant_access_denied",
+                "tenant_suspended",
+                "tenant_not_found",
                 "rate_limited",
             ]);
         }

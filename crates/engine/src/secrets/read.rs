@@ -128,7 +128,7 @@ impl Vault {
             at: now,
         });
         if self
-            .receivers_of(caller.tenant())
+            .receivers_of(caller.principal.acts_in())
             .await?
             .want(EventType::SecretAccessed)
         {

@@ -24,6 +24,7 @@ pub(crate) mod secrets;
 mod subscriptions;
 mod system;
 mod targets;
+mod tenancy;
 mod tokens;
 mod webhooks;
 
@@ -40,6 +41,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(secrets::routes())
         .merge(policies::routes())
         .merge(tokens::routes())
+        .merge(tenancy::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
@@ -63,6 +65,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(secret_batch::operations());
     all.extend(policies::operations());
     all.extend(tokens::operations());
+    all.extend(tenancy::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());
