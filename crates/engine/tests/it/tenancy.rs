@@ -199,8 +199,10 @@ async fn two_tenants_live_beside_each_other() {
                 .await
                 .unwrap();
         }
-        let attached = vault.assignment_create(operator, &policy.id, &path("app/db"));
-        attached.await.unwrap();
+        let attached = vault
+            .assignment_create(operator, &policy.id, &path("app/db"))
+            .await;
+        attached.unwrap();
         rotations.push(
             vault
                 .secret_rotate(operator, &path("app/db"))
@@ -221,8 +223,8 @@ async fn two_tenants_live_beside_each_other() {
         assert_eq!(read(vault, operator, "app/db").await.unwrap(), value);
         let head = SecretReads::secret_find(&*w.sqlite, tenant, &path("app/db")).await;
         assert_eq!(head.unwrap().unwrap().current_version, version);
-        let rows =
-            RotationReads::rotation_list(&*w.sqlite, tenant, &RotationFilter::default(), None, 9);
+        let all = RotationFilter::default();
+        let rows = RotationReads::rotation_list(&*w.sqlite, tenant, &all, None, 9);
         let rows = rows.await.unwrap();
         assert_eq!(
             rows.iter().map(|row| &row.id).collect::<Vec<_>>(),
@@ -233,7 +235,8 @@ async fn two_tenants_live_beside_each_other() {
         // The other's is not there, by its very id.
         let other = vault.rotation_details(operator, &rotations[1 - n]).await;
         assert!(matches!(other, Err(VaultError::NotFound(_))));
-        let readers = ConsumerReads::consumer_list(&*w.sqlite, tenant, &path("app/db"));
+        let at = path("app/db");
+        let readers = ConsumerReads::consumer_list(&*w.sqlite, tenant, &at);
         assert_eq!(readers.await.unwrap().len(), 1);
         let filter = AuditFilter {
             tenant: Some(tenant.clone()),
