@@ -7,6 +7,8 @@ mod tenants;
 
 use std::sync::Arc;
 
+use scaivault_core::audit::Action;
+use scaivault_core::identity::Scope;
 use scaivault_core::ids::{PartnerId, TenantId};
 use scaivault_core::ports::{CommitError, KeyReads, Record, TenancyReads, Unit, UnitName};
 use scaivault_core::seal::KeyPurpose;
@@ -219,6 +221,30 @@ fn check_id(text: &str, prefix: &str) -> Result<(), VaultError> {
         return Err(VaultError::Validation(vec![("id".into(), why)]));
     }
     Ok(())
+}
+
+impl Vault {
+    /// Whether the caller operates the server as a whole: a super admin, or somebody whose token
+    /// is the default tenant's, where operators have theirs.
+    pub fn is_operator(&self, caller: &Caller) -> bool {
+        is_super(caller) || *caller.principal.home() == default_tenant()
+    }
+
+    /// Decides a request about the whole server: the scope `admin`, in an operator's hands.
+    pub(crate) async fn require_operator(
+        &self,
+        caller: &Caller,
+        action: Action,
+    ) -> Result<(), VaultError> {
+        self.require(caller, Scope::Admin, action).await?;
+        if self.is_operator(caller) {
+            return Ok(());
+        }
+        let why = "this is about the whole server: ask its operator, or use a token of the default \
+                   tenant or one with the role super_admin";
+        self.refuse(caller, action, None, None, VaultError::Forbidden(why))
+            .await
+    }
 }
 
 fn is_super(caller: &Caller) -> bool {

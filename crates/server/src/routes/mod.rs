@@ -7,6 +7,7 @@ mod audit;
 mod campaign_view;
 mod campaigns;
 mod debts;
+mod partner_secrets;
 mod policies;
 mod reconcile;
 mod rehearse;
@@ -63,6 +64,7 @@ pub(crate) fn router() -> Router<Shared> {
 pub(crate) fn operations() -> Vec<Operation> {
     let mut all = secrets::operations();
     all.extend(secret_batch::operations());
+    all.extend(partner_secrets::operations());
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(tenancy::operations());
