@@ -62,6 +62,7 @@ codes! {
     IpNotAllowed = 403, "ip_not_allowed";
     TimeWindowViolation = 403, "time_window_violation";
     TenantAccessDenied = 403, "tenant_access_denied";
+    TenantSuspended = 403, "tenant_suspended";
     Forbidden = 403, "forbidden";
     InvalidRequest = 400, "invalid_request";
     InvalidPath = 400, "invalid_path";
@@ -87,6 +88,8 @@ codes! {
     CampaignNotFound = 404, "campaign_not_found";
     DebtNotFound = 404, "debt_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
+    PartnerNotFound = 404, "partner_not_found";
+    TenantNotFound = 404, "tenant_not_found";
     MethodNotAllowed = 405, "method_not_allowed";
     SecretExists = 409, "secret_exists";
     NameExists = 409, "name_exists";

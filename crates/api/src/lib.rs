@@ -19,6 +19,7 @@ pub mod secret_batch;
 pub mod secret_policy;
 pub mod system;
 pub mod target;
+pub mod tenancy;
 pub mod token;
 pub mod trouble;
 

@@ -14,6 +14,9 @@ pub struct TokenBody {
     pub identity_id: String,
     /// Scopes; no more than the caller's own.
     pub scopes: Vec<String>,
+    /// Roles; none above the caller's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Lifetime. Default `90d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
@@ -33,6 +36,9 @@ pub struct NewToken {
     pub identity_id: String,
     /// What it may ask for.
     pub scopes: Vec<String>,
+    /// What it may do to tenants and partners.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Its end.
     pub expires_at: Option<String>,
 }
@@ -45,6 +51,8 @@ pub struct TokenItem {
     pub identity_type: String,
     pub identity_id: String,
     pub scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     pub is_root: bool,
     pub description: Option<String>,
     pub created_at: String,

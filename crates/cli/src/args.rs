@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, auth, config, policy, rotation, secret_policy, secrets, store, target, token, webhook,
+    audit, auth, config, policy, rotation, secret_policy, secrets, store, target, tenancy, token,
+    webhook,
 };
 use crate::token::Token;
 
@@ -83,6 +84,12 @@ pub(crate) enum Command {
     /// Send events elsewhere, as signed JSON or as Slack messages
     #[command(subcommand)]
     Webhook(webhook::Webhooks),
+    /// Make, suspend and activate tenants
+    #[command(subcommand)]
+    Tenant(tenancy::tenant::Tenants),
+    /// Make, suspend and activate partners, the owners of tenants
+    #[command(subcommand)]
+    Partner(tenancy::partner::Partners),
     /// Move, back up and restore what a server keeps
     #[command(subcommand)]
     Store(store::Stores),
@@ -198,6 +205,12 @@ mod tests {
             "target sweep orders",
             "store reconcile",
             "store resume --without-look",
+            "tenant create Acme --slug acme --region eu --partner ptn_1 --id tnt_1",
+            "tenant list --partner ptn_1 --page 2",
+            "tenant suspend tnt_1",
+            "partner create Acme",
+            "partner list",
+            "partner activate ptn_1",
             "audit verify",
             "audit logs --path p --identity sa:x --action read,write --since 24h --limit 5",
             "auth login --token t",

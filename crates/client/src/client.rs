@@ -17,6 +17,7 @@ use crate::secret_policies::SecretPolicies;
 use crate::secrets::Secrets;
 use crate::system::System;
 use crate::targets::Targets;
+use crate::tenancy::{Partners, Tenants};
 use crate::tokens::Tokens;
 use crate::webhooks::Webhooks;
 
@@ -82,6 +83,16 @@ impl Client {
     /// Recipes for values.
     pub fn secret_policies(&self) -> SecretPolicies<'_> {
         SecretPolicies::new(self)
+    }
+
+    /// Partners: owners of tenants.
+    pub fn partners(&self) -> Partners<'_> {
+        Partners::new(self)
+    }
+
+    /// Tenants.
+    pub fn tenants(&self) -> Tenants<'_> {
+        Tenants::new(self)
     }
 
     /// Targets and connectors.

@@ -40,6 +40,7 @@ mod secret_policies;
 mod secrets;
 mod system;
 mod targets;
+mod tenancy;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -65,5 +66,6 @@ pub use secret_policies::SecretPolicies;
 pub use secrets::{SecretQuery, Secrets, WriteSecret};
 pub use system::System;
 pub use targets::Targets;
+pub use tenancy::{Partners, Tenants};
 pub use tokens::{TokenQuery, Tokens};
 pub use webhooks::Webhooks;

@@ -72,6 +72,7 @@ mod tests {
         let tokens = client.tokens();
         drop(tokens.whoami().json().await);
         let body = TokenBody {
+            roles: Vec::new(),
             identity_type: "service_account".to_owned(),
             identity_id: "sa:x".to_owned(),
             scopes: vec!["secrets:read".to_owned()],

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    BindingId, CampaignId, DeliveryId, PolicyId, RequestId, RotationId, RotationPolicyId,
-    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DeliveryId, PartnerId, PolicyId, RequestId, RotationId,
+    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -86,6 +86,11 @@ actions! {
     SubscriptionEvent = "subscription_event";
     AuditQuery = "audit_query";
     ServerStart = "server_start";
+    PartnerCreate = "partner_create";
+    PartnerUpdate = "partner_update";
+    TenantCreate = "tenant_create";
+    TenantUpdate = "tenant_update";
+    TenantSelect = "tenant_select";
     PkiIssue = "pki_issue";
     PkiSign = "pki_sign";
     PkiRevoke = "pki_revoke";
@@ -193,6 +198,18 @@ pub struct AuditExtra {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_code: Option<u16>,
+    /// The tenant the caller's token belongs to, when the act was done in another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home_tenant_id: Option<TenantId>,
+    /// The partner whose own secret or policy it was, or that was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner_id: Option<PartnerId>,
+    /// The tenant that was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_tenant_id: Option<TenantId>,
+    /// What became of a partner or tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 impl AuditExtra {

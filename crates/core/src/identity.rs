@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{TenantId, TokenId};
+use crate::tenancy::{Roles, Seat};
 use crate::time::Timestamp;
 
 /// The longest identity name.
@@ -296,6 +297,8 @@ impl<'de> Deserialize<'de> for ScopeSet {
 pub struct Principal {
     /// The tenant the request acts in.
     pub tenant: TenantId,
+    /// Where it stands among partners and tenants.
+    pub seat: Seat,
     /// The caller's typed name.
     pub identity: Identity,
     /// What the token may ask for.
@@ -310,6 +313,19 @@ pub struct Principal {
     pub mfa_at: Option<Timestamp>,
     /// When the token ends.
     pub expires_at: Option<Timestamp>,
+}
+
+impl Principal {
+    /// The tenant it speaks for: whose policies decide and whose audit trail has the row. Another
+    /// than [`Self::tenant`] only where that is a partner's own space.
+    pub fn acts_in(&self) -> &TenantId {
+        self.seat.asking.as_ref().unwrap_or(&self.tenant)
+    }
+
+    /// The tenant its credential belongs to.
+    pub fn home(&self) -> &TenantId {
+        self.seat.home.as_ref().unwrap_or_else(|| self.acts_in())
+    }
 }
 
 /// A local token's record. The token itself is never stored: only its keyed hash.
@@ -327,6 +343,9 @@ pub struct Token {
     pub scopes: ScopeSet,
     /// Root tokens bypass policies.
     pub is_root: bool,
+    /// What it may do to tenants and partners; absent: nothing.
+    #[serde(default, skip_serializing_if = "Roles::is_empty")]
+    pub roles: Roles,
     /// Free text of whoever made it.
     pub description: Option<String>,
     /// Lifetime it was made with; a renewal counts it again from now. `None` never ends.

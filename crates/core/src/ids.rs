@@ -108,6 +108,8 @@ macro_rules! ids {
 ids! {
     /// A tenant: the owner of secrets, policies, tokens and audit rows.
     TenantId = "tnt_";
+    /// An owner of tenants.
+    PartnerId = "ptn_";
     /// An access policy.
     PolicyId = "pol_";
     /// A binding of an access policy to an identity.

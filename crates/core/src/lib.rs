@@ -26,4 +26,5 @@ pub mod rotation;
 pub mod seal;
 pub mod secret;
 pub mod target;
+pub mod tenancy;
 pub mod time;

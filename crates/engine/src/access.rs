@@ -8,6 +8,7 @@ use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Principal, Scope};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{PolicyReads, TokenReads, Unit};
+use scaivault_core::tenancy::{Role, Roles, Seat, space_of};
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::token;
 
@@ -29,9 +30,33 @@ pub enum AuthError {
     /// It was revoked.
     #[error("the token was revoked")]
     Revoked,
+    /// It may not act in the tenant named.
+    #[error("the token may not act in that tenant")]
+    OtherTenant,
+    /// There is no such tenant.
+    #[error("there is no such tenant")]
+    NoTenant,
+    /// The tenant, or its partner, is suspended.
+    #[error("the tenant is suspended: ask the operator of this server")]
+    Suspended,
     /// It cannot be checked now, so it is refused.
     #[error("tokens cannot be checked now: {0}")]
     Unavailable(String),
+}
+
+impl AuthError {
+    /// The API's code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid => "token_invalid",
+            Self::Expired => "token_expired",
+            Self::Revoked => "token_revoked",
+            Self::OtherTenant => "tenant_access_denied",
+            Self::NoTenant => "tenant_not_found",
+            Self::Suspended => "tenant_suspended",
+            Self::Unavailable(_) => "service_unavailable",
+        }
+    }
 }
 
 /// Whether the caller may, by these grants of his.
@@ -78,6 +103,9 @@ impl Vault {
         if known.token.expires_at.is_some_and(|end| end <= now) {
             return Err(AuthError::Expired);
         }
+        if !known.served {
+            return Err(AuthError::Suspended);
+        }
         Ok(known.principal.clone())
     }
 
@@ -90,8 +118,17 @@ impl Vault {
             .await
             .map_err(|error| AuthError::Unavailable(error.to_string()))?
             .ok_or(AuthError::Invalid)?;
+        let (seat, served) = self
+            .seat_in(&token.tenant)
+            .await
+            .map_err(|error| AuthError::Unavailable(error.to_string()))?;
+        let roles = match token.is_root {
+            true => Roles::from_iter([Role::SuperAdmin]),
+            false => token.roles,
+        };
         let principal = Arc::new(Principal {
             tenant: token.tenant.clone(),
+            seat: Seat { roles, ..seat },
             identity: token.identity.clone(),
             scopes: token.scopes,
             groups: Vec::new(),
@@ -100,7 +137,11 @@ impl Vault {
             mfa_at: None,
             expires_at: token.expires_at,
         });
-        let known = Arc::new(KnownToken { token, principal });
+        let known = Arc::new(KnownToken {
+            token,
+            principal,
+            served,
+        });
         if let Some(ticket) = ticket {
             self.caches.tokens.insert(ticket, hash, known.clone(), 1);
         }
@@ -118,7 +159,12 @@ impl Vault {
         action: Action,
     ) -> Result<Grant, VaultError> {
         let now = self.now();
-        let refused = if caller.principal.scopes.contains(scope) {
+        let refused = if !may_touch(&caller.principal, permission) {
+            VaultError::Forbidden(
+                "only partner admins write what belongs to the partner: a token with the role \
+                 partner_admin",
+            )
+        } else if caller.principal.scopes.contains(scope) {
             match self.decision(caller, permission, path, now).await? {
                 Ok(grant) => return Ok(grant),
                 Err(reason) => VaultError::Denied(reason),
@@ -198,7 +244,7 @@ impl Vault {
         identities.push(principal.identity.clone());
         identities.extend(principal.groups.iter().cloned());
         let key = GrantKey {
-            tenant: principal.tenant.clone(),
+            tenant: principal.acts_in().clone(),
             identities,
         };
         let settled = self.caches_settled();
@@ -207,7 +253,9 @@ impl Vault {
             Ok(_) => None,
             Err(ticket) => Some(ticket),
         };
-        let entries = PolicyReads::grants(&*self.store, &key.tenant, &key.identities).await?;
+        let mut entries = PolicyReads::grants(&*self.store, &key.tenant, &key.identities).await?;
+        let space = space_of(&principal.seat.partner);
+        entries.extend(PolicyReads::grants(&*self.store, &space, &key.identities).await?);
         let grants = Arc::new(Grants::new(entries));
         if let Some(ticket) = ticket {
             self.caches.grants.insert(ticket, key, grants.clone(), 1);
@@ -215,7 +263,7 @@ impl Vault {
         Ok(grants)
     }
 
-    async fn refuse<T>(
+    pub(crate) async fn refuse<T>(
         &self,
         caller: &Caller,
         action: Action,
@@ -253,7 +301,7 @@ impl Vault {
         let mut unit = Unit::audit_only(caller.failed_row(action, path, now, error.code(), extra));
         if let Some(path) = path
             && self
-                .receivers_of(caller.tenant())
+                .receivers_of(caller.principal.acts_in())
                 .await?
                 .want(EventType::PolicyViolation)
         {
@@ -266,6 +314,13 @@ impl Vault {
         }
         Ok(unit)
     }
+}
+
+/// What belongs to the partner is read by its tenants and written by its admins.
+fn may_touch(principal: &Principal, permission: Permission) -> bool {
+    principal.seat.asking.is_none()
+        || matches!(permission, Permission::Read | Permission::List)
+        || principal.seat.roles.may_as(Role::PartnerAdmin)
 }
 
 fn is_mistyped(text: &str) -> bool {

@@ -20,6 +20,7 @@ use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::Changes;
 use scaivault_core::receiver::{Subscription, Webhook};
+use scaivault_core::tenancy::Tenant;
 
 use crate::secrets::ServedVersion;
 
@@ -32,15 +33,18 @@ pub(crate) struct Caches {
     pub(crate) tokens: Coherent<TokenHash, Arc<KnownToken>>,
     pub(crate) grants: Coherent<GrantKey, Arc<Grants>>,
     pub(crate) receivers: Coherent<TenantId, Arc<TenantReceivers>>,
+    pub(crate) tenants: Coherent<TenantId, Arc<Tenant>>,
 }
 
 /// A token and the principal it makes.
 pub(crate) struct KnownToken {
     pub(crate) token: Token,
     pub(crate) principal: Arc<Principal>,
+    /// Whether its tenant is served.
+    pub(crate) served: bool,
 }
 
-/// Whose grants.
+/// Whose grants. The tenant says which partner's policies are among them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct GrantKey {
     pub(crate) tenant: TenantId,
@@ -77,6 +81,7 @@ impl Caches {
             tokens: Coherent::new(20_000),
             grants: Coherent::new(20_000),
             receivers: Coherent::new(1_000),
+            tenants: Coherent::new(20_000),
         }
     }
 }
@@ -86,6 +91,11 @@ impl Caches {
     pub(crate) fn forget(&self, changes: &Changes) {
         if changes.everything {
             return self.clear();
+        }
+        // Before the tokens: what is known of a token was made of what was known of its tenant.
+        if changes.tenants {
+            self.tenants.clear();
+            self.tokens.clear();
         }
         for key in &changes.secrets {
             self.secrets.invalidate(key);
@@ -102,6 +112,7 @@ impl Caches {
     }
 
     pub(crate) fn clear(&self) {
+        self.tenants.clear();
         self.secrets.clear();
         self.tokens.clear();
         self.grants.clear();

@@ -7,6 +7,7 @@ use scaivault_core::audit::{Action, AuditExtra, AuditRow};
 use scaivault_core::identity::{Identity, Principal, ScopeSet};
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::path::SecretPath;
+use scaivault_core::tenancy::Seat;
 use scaivault_core::time::Timestamp;
 
 /// Longest user agent kept.
@@ -33,6 +34,7 @@ impl Caller {
         Self {
             principal: Arc::new(Principal {
                 tenant,
+                seat: Seat::default(),
                 identity: Identity::system(worker),
                 scopes: ScopeSet::all(),
                 groups: Vec::new(),
@@ -64,12 +66,16 @@ impl Caller {
         action: Action,
         path: Option<&SecretPath>,
         now: Timestamp,
-        extra: AuditExtra,
+        mut extra: AuditExtra,
     ) -> AuditRow {
-        let identity = self.identity();
+        let (identity, seat) = (self.identity(), &self.principal.seat);
+        extra.home_tenant_id.clone_from(&seat.home);
+        if seat.asking.is_some() {
+            extra.partner_id = Some(seat.partner.clone());
+        }
         AuditRow {
             timestamp: now,
-            tenant_id: self.tenant().clone(),
+            tenant_id: self.principal.acts_in().clone(),
             action,
             identity_type: identity.kind().as_str().into(),
             identity_id: identity.as_str().to_owned(),

@@ -29,6 +29,8 @@ pub enum Missing {
     Target,
     Campaign,
     Debt,
+    Partner,
+    Tenant,
 }
 
 /// A failed operation. Texts are for the caller and repeat no value.
@@ -216,6 +218,8 @@ impl Missing {
             Self::Target => "target_not_found",
             Self::Campaign => "campaign_not_found",
             Self::Debt => "debt_not_found",
+            Self::Partner => "partner_not_found",
+            Self::Tenant => "tenant_not_found",
         }
     }
 }

@@ -80,7 +80,7 @@ impl Vault {
             id: EventId::mint(now, &*self.entropy),
             event_type: draft.kind,
             at: now,
-            tenant: caller.tenant().clone(),
+            tenant: caller.principal.acts_in().clone(),
             identity: caller.identity().clone(),
             path: draft.path,
             data: draft.data,

@@ -30,17 +30,18 @@ impl Vault {
         for head in due {
             match self.tell_of_end(head).await {
                 // Told by another node, or written meanwhile: the next look sees what is so.
-                Ok(()) | Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
+                Ok(Ok(_) | Err(CommitError::Conflict(_))) => {}
+                Ok(Err(error)) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(looked_at)
     }
 
-    async fn tell_of_end(&self, head: SecretHead) -> Result<(), CommitError> {
+    async fn tell_of_end(&self, head: SecretHead) -> Result<Result<(), CommitError>, VaultError> {
         let now = self.now();
         let Some(end) = head.expires_at else {
-            return Ok(());
+            return Ok(Ok(()));
         };
         let mut unit = Unit::new(UnitName::SecretNotice);
         let expiry = match head.expiry.due(end, now) {
@@ -50,11 +51,11 @@ impl Vault {
             }
             None if head.expiry.plan_for(end).is_none() => head.expiry.planned(end, now),
             // By this clock it is not due any more.
-            None => return Ok(()),
+            None => return Ok(Ok(())),
         };
+        let unit = self.told_to_tenants(&head.tenant, unit).await?;
         let unit = unit.put(Record::Secret(with_expiry(head, expiry)));
-        self.commit(unit).await?;
-        Ok(())
+        Ok(self.commit(unit).await.map(drop))
     }
 
     fn notice_emitted(

@@ -30,6 +30,7 @@ mod settlement;
 mod signals;
 mod tally;
 mod targets;
+mod tenancy;
 mod tokens;
 mod vault;
 
@@ -58,5 +59,6 @@ pub use secrets::{
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
+pub use tenancy::{PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery};
 pub use tokens::{MintedToken, TokenDraft};
-pub use vault::{DEFAULT_PARTNER, Vault, VaultPorts, default_tenant};
+pub use vault::{Vault, VaultPorts, default_tenant};

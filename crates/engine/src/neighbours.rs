@@ -82,6 +82,9 @@ impl Vault {
         };
         let (began, wall) = (micros(self.clock.monotonic()), self.clock.witness());
         let changes = feed.look().await?;
+        if changes.keys || changes.everything {
+            self.keys_take_in().await?;
+        }
         self.caches.forget(&changes);
         // In this order: a reader that sees the later time has the caches without these rows.
         self.neighbours.looked_at.store(began, Ordering::Release);

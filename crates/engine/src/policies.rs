@@ -9,9 +9,10 @@ use scaivault_core::access::{
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet};
-use scaivault_core::ids::{BindingId, PolicyId};
+use scaivault_core::ids::{BindingId, PolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{CommitError, Op, PolicyReads, Record, Unit, UnitName};
+use scaivault_core::tenancy::{Role, Seat, partner_of_space, space_of};
 use scaivault_core::time::Timestamp;
 use serde_json::json;
 
@@ -31,6 +32,8 @@ pub struct PolicyDraft {
     pub rules: Option<Vec<Rule>>,
     /// Inactive policies allow nothing.
     pub is_active: Option<bool>,
+    /// Its reach, fixed when it is made; the tenant when absent.
+    pub scope: Option<PolicyScope>,
 }
 
 /// A binding to make.
@@ -96,13 +99,20 @@ impl Vault {
         self.require(caller, Scope::PoliciesWrite, Action::PolicyCreate)
             .await?;
         let now = self.now();
+        let scope = draft.scope.unwrap_or_default();
+        let tenant = match scope {
+            PolicyScope::Tenant => caller.tenant().clone(),
+            PolicyScope::Partner => space_of(&caller.principal.seat.partner),
+        };
+        self.require_writer(caller, &tenant, Action::PolicyCreate)
+            .await?;
         let policy = AccessPolicy {
             id: PolicyId::mint(now, &*self.entropy),
-            tenant: caller.tenant().clone(),
+            tenant,
             name: draft.name.unwrap_or_default(),
             description: draft.description.flatten(),
             rules: draft.rules.unwrap_or_default(),
-            scope: PolicyScope::Tenant,
+            scope,
             is_active: draft.is_active.unwrap_or(true),
             created_at: now,
             updated_at: now,
@@ -128,9 +138,15 @@ impl Vault {
             .await?;
         for _ in 0..RACES_MAX {
             let mut policy = self.policy_of(caller, id).await?;
+            self.require_writer(caller, &policy.tenant, Action::PolicyUpdate)
+                .await?;
+            if draft.scope.is_some_and(|scope| scope != policy.scope) {
+                let why = "is fixed when the policy is made: make another policy";
+                return Err(VaultError::Validation(vec![("scope".into(), why.into())]));
+            }
             // Read before the commit, so that nothing can fail between it and the answer. A
             // binding made meanwhile changes the policy's number and with it loses the race.
-            let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
+            let bindings = PolicyReads::binding_list(&*self.store, &policy.tenant, id).await?;
             let now = self.now();
             policy.revision += 1;
             policy.updated_at = now;
@@ -166,6 +182,7 @@ impl Vault {
         let data = json!({ "policy_id": policy.id, "name": policy.name });
         let extra = AuditExtra {
             policy_id: Some(policy.id.clone()),
+            partner_id: partner_of_space(&policy.tenant),
             ..AuditExtra::default()
         };
         Unit::new(UnitName::PolicyWrite)
@@ -185,28 +202,41 @@ impl Vault {
     ) -> Result<(AccessPolicy, Vec<Binding>), VaultError> {
         self.require_list(caller, Scope::PoliciesRead).await?;
         let policy = self.policy_of(caller, id).await?;
-        let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
+        let bindings = PolicyReads::binding_list(&*self.store, &policy.tenant, id).await?;
         Ok((policy, bindings))
     }
 
-    /// Policies by id, each with its number of bindings.
+    /// Policies by id, each with its number of bindings: of the tenant, of its partner, or both.
     ///
     /// # Errors
     /// [`VaultError::Scope`] without `policies:read`.
     pub async fn policy_list(
         &self,
         caller: &Caller,
+        scope: Option<PolicyScope>,
         include_inactive: bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(AccessPolicy, usize)>, VaultError> {
         self.require_list(caller, Scope::PoliciesRead).await?;
-        let tenant = caller.tenant();
-        let policies =
-            PolicyReads::policy_list(&*self.store, tenant, include_inactive, after, limit).await?;
+        let space = space_of(&caller.principal.seat.partner);
+        let mut policies = Vec::new();
+        for (owner, of) in [
+            (caller.tenant(), PolicyScope::Tenant),
+            (&space, PolicyScope::Partner),
+        ] {
+            if scope.is_none_or(|scope| scope == of) {
+                let store = &*self.store;
+                policies.extend(
+                    PolicyReads::policy_list(store, owner, include_inactive, after, limit).await?,
+                );
+            }
+        }
+        policies.sort_by(|a, b| a.id.cmp(&b.id));
+        policies.truncate(limit);
         let mut listed = Vec::with_capacity(policies.len());
         for policy in policies {
-            let bindings = PolicyReads::binding_list(&*self.store, tenant, &policy.id)
+            let bindings = PolicyReads::binding_list(&*self.store, &policy.tenant, &policy.id)
                 .await?
                 .len();
             listed.push((policy, bindings));
@@ -228,7 +258,9 @@ impl Vault {
             .await?;
         for _ in 0..RACES_MAX {
             let policy = self.policy_of(caller, id).await?;
-            let bindings = PolicyReads::binding_list(&*self.store, caller.tenant(), id).await?;
+            self.require_writer(caller, &policy.tenant, Action::PolicyDelete)
+                .await?;
+            let bindings = PolicyReads::binding_list(&*self.store, &policy.tenant, id).await?;
             if !bindings.is_empty() && !force {
                 return Err(VaultError::PolicyInUse);
             }
@@ -236,6 +268,7 @@ impl Vault {
             let data = json!({ "policy_id": policy.id, "name": policy.name });
             let extra = AuditExtra {
                 policy_id: Some(policy.id.clone()),
+                partner_id: partner_of_space(&policy.tenant),
                 ..AuditExtra::default()
             };
             let mut unit = Unit::new(UnitName::PolicyDelete)
@@ -270,11 +303,13 @@ impl Vault {
             .await?;
         for _ in 0..RACES_MAX {
             let mut policy = self.policy_of(caller, policy_id).await?;
+            self.require_writer(caller, &policy.tenant, Action::PolicyBind)
+                .await?;
             policy.revision += 1;
             let now = self.now();
             let binding = Binding {
                 id: BindingId::mint(now, &*self.entropy),
-                tenant: caller.tenant().clone(),
+                tenant: policy.tenant.clone(),
                 policy_id: policy_id.clone(),
                 identity: draft.identity.clone(),
                 expires_at: draft.expires_at,
@@ -309,8 +344,10 @@ impl Vault {
     ) -> Result<(), VaultError> {
         self.require(caller, Scope::PoliciesWrite, Action::PolicyUnbind)
             .await?;
-        self.policy_of(caller, policy_id).await?;
-        let binding = PolicyReads::binding_find(&*self.store, caller.tenant(), id)
+        let policy = self.policy_of(caller, policy_id).await?;
+        self.require_writer(caller, &policy.tenant, Action::PolicyUnbind)
+            .await?;
+        let binding = PolicyReads::binding_find(&*self.store, &policy.tenant, id)
             .await?
             .filter(|binding| binding.policy_id == *policy_id)
             .ok_or(VaultError::NotFound(Missing::Binding))?;
@@ -345,6 +382,7 @@ impl Vault {
             policy_id: Some(binding.policy_id.clone()),
             binding_id: Some(binding.id.clone()),
             subject: Some(binding.identity.as_str().to_owned()),
+            partner_id: partner_of_space(&binding.tenant),
             ..AuditExtra::default()
         };
         unit.emit(self.event(caller, EventDraft::new(kind, data), now))
@@ -365,6 +403,7 @@ impl Vault {
         let now = query.at.unwrap_or_else(|| self.now());
         let asked = Principal {
             tenant: caller.tenant().clone(),
+            seat: Seat::of(caller.principal.seat.partner.clone()),
             identity: query.identity.clone(),
             scopes: ScopeSet::all(),
             groups: query.groups.clone(),
@@ -401,9 +440,30 @@ impl Vault {
     }
 
     async fn policy_of(&self, caller: &Caller, id: &PolicyId) -> Result<AccessPolicy, VaultError> {
-        PolicyReads::policy_find(&*self.store, caller.tenant(), id)
+        if let Some(own) = PolicyReads::policy_find(&*self.store, caller.tenant(), id).await? {
+            return Ok(own);
+        }
+        let space = space_of(&caller.principal.seat.partner);
+        PolicyReads::policy_find(&*self.store, &space, id)
             .await?
             .ok_or(VaultError::NotFound(Missing::Policy))
+    }
+
+    /// Policies of a partner are seen by its tenants, to which they apply, and changed by its
+    /// admins alone.
+    async fn require_writer(
+        &self,
+        caller: &Caller,
+        owner: &TenantId,
+        action: Action,
+    ) -> Result<(), VaultError> {
+        if owner == caller.tenant() || caller.principal.seat.roles.may_as(Role::PartnerAdmin) {
+            return Ok(());
+        }
+        let why = "only partner admins write policies of the partner: a token with the role \
+                   partner_admin";
+        self.refuse(caller, action, None, None, VaultError::Forbidden(why))
+            .await
     }
 }
 

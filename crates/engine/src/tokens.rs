@@ -4,6 +4,7 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::{Identity, Scope, ScopeSet, Token};
 use scaivault_core::ids::TokenId;
 use scaivault_core::ports::{CommitError, Record, TokenReads, Unit, UnitName};
+use scaivault_core::tenancy::Roles;
 use scaivault_core::time::Span;
 use scaivault_crypto::token::TokenText;
 
@@ -21,6 +22,8 @@ pub struct TokenDraft {
     pub identity: Identity,
     /// What it may ask for.
     pub scopes: ScopeSet,
+    /// What it may do to tenants and partners.
+    pub roles: Roles,
     /// How long it lives.
     pub ttl: Span,
     /// Free text.
@@ -58,6 +61,12 @@ impl Vault {
                 "a token cannot carry scopes that the token creating it does not have",
             ));
         }
+        let own = caller.principal.seat.roles;
+        if !draft.roles.iter().all(|role| own.may_as(role)) {
+            return Err(VaultError::Forbidden(
+                "a token cannot carry a role above those of the token creating it",
+            ));
+        }
         let now = self.now();
         let text = scaivault_crypto::token::mint(&*self.entropy);
         let token = Token {
@@ -67,6 +76,7 @@ impl Vault {
             identity: draft.identity,
             scopes: draft.scopes,
             is_root: false,
+            roles: draft.roles,
             description: draft.description,
             ttl_s: Some(draft.ttl.as_secs()),
             expires_at: Some(now.plus(draft.ttl.duration())),
@@ -111,6 +121,7 @@ impl Vault {
             identity,
             scopes: ScopeSet::all(),
             is_root: true,
+            roles: Roles::NONE,
             description: Some("root token".to_owned()),
             ttl_s: None,
             expires_at: None,
@@ -192,7 +203,11 @@ impl Vault {
                 "only a token issued here can be renewed",
             ))?;
         for _ in 0..RACES_MAX {
-            let mut token = self.token_of(caller, &id).await?;
+            // It may act in another tenant than its own.
+            let home = caller.principal.home();
+            let mut token = TokenReads::token_find(&*self.store, home, &id)
+                .await?
+                .ok_or(VaultError::NotFound(Missing::Token))?;
             let Some(ttl_s) = token.ttl_s else {
                 return Ok(token); // it never ends
             };

@@ -8,6 +8,7 @@ use scaivault_core::ports::{
     ChangeFeed, Changes, Clock, CommitError, Committed, Connectors, Courier, Entropy, Store, Unit,
 };
 use scaivault_core::seal::Sealer;
+use scaivault_core::tenancy::DEFAULT_TENANT;
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
@@ -19,12 +20,9 @@ use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
 
-/// The partner every tenant belongs to until tenancy is managed.
-pub const DEFAULT_PARTNER: &str = "ptn_default";
-
-/// The tenant of local tokens until tenancy is managed.
+/// The tenant every store has: of root tokens, and of whoever knows no other.
 pub fn default_tenant() -> TenantId {
-    TenantId::parse("tnt_default").unwrap_or_else(|_| unreachable!("a valid constant"))
+    TenantId::parse(DEFAULT_TENANT).unwrap_or_else(|_| unreachable!("a valid constant"))
 }
 
 /// Everything outside.

@@ -92,6 +92,7 @@ pub(crate) async fn open_vault(
         feed: storage.feed(),
     });
     let vault = Arc::new(vault.with_cache_bytes(cache_bytes));
+    vault.tenancy_begin().await?;
     vault.server_started().await?;
     Ok(Opened { vault, storage })
 }

@@ -12,8 +12,12 @@ use scaivault_core::time::Timestamp;
 use scaivault_engine::{Caller, clean_user_agent};
 
 use crate::app::App;
+use crate::prefix::Prefix;
 use crate::problem::Problem;
 use crate::rate_limit::{Category, Verdict};
+
+/// Names the tenant a request acts in.
+const TENANT_HEADER: &str = "x-tenant-id";
 
 /// Put into the request by the outermost layer; read by it again on the way out.
 pub(crate) struct Passage {
@@ -21,6 +25,8 @@ pub(crate) struct Passage {
     pub(crate) started_at: Timestamp,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) verdict: OnceLock<Verdict>,
+    /// What stood before the path, if something did.
+    pub(crate) prefix: OnceLock<Prefix>,
 }
 
 /// The parts of a request that say who asks. Handlers take it before the body, so that a caller
@@ -51,12 +57,51 @@ impl Call {
     pub(crate) async fn enter(&self, app: &App, category: Category) -> Result<Caller, Problem> {
         let caller = self.authenticate(app).await?;
         self.spend(app, &caller, category, 1)?;
-        Ok(caller)
+        self.placed(app, caller).await
     }
 
     /// Authenticates again in the midst of a long request, at no cost.
     pub(crate) async fn enter_again(&self, app: &App) -> Result<Caller, Problem> {
-        self.authenticate(app).await
+        let caller = self.authenticate(app).await?;
+        self.placed(app, caller).await
+    }
+
+    /// The caller where the request puts it: in the tenant named before the path, or else by the
+    /// header, or else its own.
+    async fn placed(&self, app: &App, caller: Caller) -> Result<Caller, Problem> {
+        let own = caller.tenant().as_str().as_bytes();
+        let mut named = self.headers.get_all(TENANT_HEADER).iter();
+        if self.passage.prefix.get().is_none() && named.all(|name| name.as_bytes() == own) {
+            return Ok(caller);
+        }
+        Box::pin(self.chosen(app, caller)).await
+    }
+
+    async fn chosen(&self, app: &App, caller: Caller) -> Result<Caller, Problem> {
+        let mut named = self.headers.get_all(TENANT_HEADER).iter();
+        let header = named.next();
+        if named.any(|other| Some(other) != header) {
+            return Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "X-Tenant-ID is given several times, with different tenants: send one",
+            ));
+        }
+        let header = header.map(|value| value.to_str().unwrap_or_default());
+        let prefix = self.passage.prefix.get();
+        let before_path = prefix.and_then(|prefix| prefix.tenant.as_deref());
+        let mut principal = caller.principal.clone();
+        // The last one decides; but none may be named that the caller may not act in.
+        for name in [header, before_path].into_iter().flatten() {
+            principal = app.vault.act_in(&caller, name).await?;
+        }
+        let placed = Caller {
+            principal,
+            ..caller
+        };
+        match prefix.is_some_and(|prefix| prefix.partner) {
+            true => Ok(app.vault.for_partner(&placed).await?),
+            false => Ok(placed),
+        }
     }
 
     /// Takes `cost` from the caller's limit.
@@ -68,7 +113,7 @@ impl Call {
         cost: u32,
     ) -> Result<(), Problem> {
         let verdict = app.limiter.take(
-            caller.tenant().as_str(),
+            caller.principal.home().as_str(),
             caller.identity().as_str(),
             category,
             app.vault.now(),
@@ -93,7 +138,6 @@ impl Call {
     async fn authenticate(&self, app: &App) -> Result<Caller, Problem> {
         let token = self.bearer()?;
         let principal = app.vault.authenticate(token, app.vault.now()).await?;
-        self.check_tenant(principal.tenant.as_str())?;
         Ok(Caller {
             principal,
             request_id: Some(self.passage.request_id.clone()),
@@ -126,19 +170,6 @@ impl Call {
             return Err(missing());
         }
         Ok(token)
-    }
-
-    /// A tenant header must name the token's own tenant, once.
-    fn check_tenant(&self, own: &str) -> Result<(), Problem> {
-        for value in self.headers.get_all("x-tenant-id") {
-            if value.as_bytes() != own.as_bytes() {
-                return Err(Problem::new(
-                    ErrorCode::TenantAccessDenied,
-                    "the token does not act in the tenant named by X-Tenant-ID",
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// The peer, or behind trusted proxies the nearest address they vouch for.
@@ -182,6 +213,7 @@ mod tests {
             started_at: Timestamp::from_secs(0),
             peer: Some(peer.parse().unwrap()),
             verdict: OnceLock::new(),
+            prefix: OnceLock::new(),
         };
         Call {
             passage: Arc::new(passage),
@@ -215,20 +247,6 @@ mod tests {
         assert!(!ok(&[
             ("authorization", "Bearer a"),
             ("authorization", "Bearer b")
-        ]));
-    }
-
-    #[test]
-    fn a_tenant_header_must_agree() {
-        let check = |headers: &[(&'static str, &'static str)]| {
-            call(headers, "1.1.1.1:1").check_tenant("tnt_a").is_ok()
-        };
-        assert!(check(&[]));
-        assert!(check(&[("x-tenant-id", "tnt_a")]));
-        assert!(!check(&[("x-tenant-id", "tnt_b")]));
-        assert!(!check(&[
-            ("x-tenant-id", "tnt_a"),
-            ("x-tenant-id", "tnt_b")
         ]));
     }
 }

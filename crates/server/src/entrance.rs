@@ -16,6 +16,7 @@ use crate::app::Shared;
 use crate::call::{Call, Passage};
 use crate::listener::{Front, PeerAddr};
 use crate::metrics::{MethodLabel, PathCategory};
+use crate::prefix::Prefix;
 use crate::problem::Problem;
 use crate::rate_limit::Verdict;
 use crate::routes;
@@ -59,6 +60,7 @@ impl Inner {
             started_at: app.vault.now(),
             peer: Some(peer.0),
             verdict: OnceLock::new(),
+            prefix: OnceLock::new(),
         });
         let active = app.metrics.request(MethodLabel::of(&method), category);
         let mut response = if category == PathCategory::SubscriptionsPoll {
@@ -96,7 +98,14 @@ impl Inner {
     /// Secrets are asked for far more often than everything else together, and have one URL space
     /// whose last segment decides: they are not looked up in the table of routes.
     async fn route(&self, request: Request<Incoming>, passage: &Arc<Passage>) -> Response {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if Prefix::may_be_in(parts.uri.path()) {
+            let Some((prefix, uri)) = Prefix::split(&parts.uri) else {
+                return self.refuse(routes::no_such_route().await, passage);
+            };
+            parts.uri = uri;
+            let _ = passage.prefix.set(prefix);
+        }
         if !routes::secrets::is_asked(parts.uri.path()) {
             return Box::pin(self.table(parts, body, passage)).await;
         }

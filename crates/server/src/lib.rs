@@ -21,6 +21,7 @@ mod memory;
 mod metrics;
 mod openapi;
 mod place;
+mod prefix;
 mod problem;
 mod query;
 mod rate_limit;

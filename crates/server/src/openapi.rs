@@ -149,6 +149,8 @@ impl Operation {
                 "token_invalid",
                 "token_revoked",
                 "tenant_access_denied",
+                "tenant_suspended",
+                "tenant_not_found",
                 "rate_limited",
             ]);
         }
@@ -273,7 +275,9 @@ pub(crate) fn document(base_url: Option<&str>) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Secrets that rotate without an outage. Errors carry a stable `code`; \
                             branch on it. `Retry-After` comes with rate_limited and \
-                            service_unavailable.",
+                            service_unavailable. Every route but the open ones may stand behind \
+                            /v1/t/{tenant_id} instead of /v1: then it acts in that tenant, as \
+                            with the header X-Tenant-ID.",
         },
         "servers": [{ "url": base_url.unwrap_or("/") }],
         "paths": paths,

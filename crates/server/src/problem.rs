@@ -153,6 +153,9 @@ impl From<AuthError> for Problem {
             AuthError::Invalid => ErrorCode::TokenInvalid,
             AuthError::Expired => ErrorCode::TokenExpired,
             AuthError::Revoked => ErrorCode::TokenRevoked,
+            AuthError::OtherTenant => ErrorCode::TenantAccessDenied,
+            AuthError::NoTenant => ErrorCode::TenantNotFound,
+            AuthError::Suspended => ErrorCode::TenantSuspended,
             AuthError::Unavailable(_) => ErrorCode::ServiceUnavailable,
         };
         match error {
@@ -211,6 +214,9 @@ mod tests {
             Missing::Assignment,
             Missing::Target,
             Missing::Campaign,
+            Missing::Debt,
+            Missing::Partner,
+            Missing::Tenant,
         ];
         let mut errors: Vec<VaultError> = missing.into_iter().map(VaultError::NotFound).collect();
         errors.extend([

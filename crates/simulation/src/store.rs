@@ -15,8 +15,8 @@ use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
-    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
@@ -24,7 +24,7 @@ use scaivault_core::ports::{
     ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, MarkReads, NextWork,
     PolicyReads, ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
     RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth,
-    StoreMarks, TargetReads, TokenReads, Unit, UnitName,
+    StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -32,6 +32,7 @@ use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
+use scaivault_core::tenancy::{Partner, Status, Tenant};
 use scaivault_core::time::Timestamp;
 use scaivault_testkit::MemoryStore;
 
@@ -339,6 +340,14 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
+    }
+    TenancyReads {
+        fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;
+        fn partner_list(status: Option<Status>, skip: usize, limit: usize)
+            -> Read<(Vec<Partner>, u64)>;
+        fn tenant_find(id: &TenantId) -> Read<Option<Tenant>>;
+        fn tenant_list(filter: &TenantFilter, skip: usize, limit: usize)
+            -> Read<(Vec<Tenant>, u64)>;
     }
     KeyReads {
         fn key_list() -> Read<Vec<KeyRecord>>;

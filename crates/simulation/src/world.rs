@@ -18,6 +18,7 @@ use scaivault_core::secret::{
     Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
 };
 use scaivault_core::target::Target;
+use scaivault_core::tenancy::Seat;
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::{Keyring, RootKey};
 use scaivault_engine::{Caller, Vault, VaultPorts, default_tenant};
@@ -73,6 +74,7 @@ pub(crate) fn caller(who: Identity) -> Caller {
     Caller {
         principal: Arc::new(Principal {
             tenant: default_tenant(),
+            seat: Seat::default(),
             identity: who,
             scopes: ScopeSet::all(),
             groups: Vec::new(),

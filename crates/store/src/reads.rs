@@ -12,15 +12,15 @@ use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
-    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, KeyReads, MarkReads, PolicyReads, ReceiverReads, RotationFigures,
     RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
-    SecretReads, StoreMarks, TargetReads, TokenReads,
+    SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -28,13 +28,14 @@ use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
+use scaivault_core::tenancy::{Partner, Status, Tenant};
 use scaivault_core::time::Timestamp;
 
 use crate::sqlite::row::Read;
 use crate::sqlite::{
     assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
     group_turn, keyring, meta, policy, rotation, rotation_policy, secret, secret_policy,
-    subscription, target, token, version, webhook,
+    subscription, target, tenancy, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -227,6 +228,17 @@ reads! {
             after: Option<&str> = after.map(str::to_owned), paths: usize)
             -> Vec<(SecretPath, Consumer)>
             = read_many |conn| consumer::reads(conn, &tenant, &who, after.as_deref(), paths);
+    }
+    TenancyReads {
+        fn partner_find(id: &PartnerId = id.clone()) -> Option<Partner>
+            = read |conn| tenancy::find_partner(conn, &id);
+        fn partner_list(status: Option<Status>, skip: usize, limit: usize) -> (Vec<Partner>, u64)
+            = read_many |conn| tenancy::list_partners(conn, status, skip, limit);
+        fn tenant_find(id: &TenantId = id.clone()) -> Option<Tenant>
+            = read |conn| tenancy::find_tenant(conn, &id);
+        fn tenant_list(filter: &TenantFilter = filter.clone(), skip: usize, limit: usize)
+            -> (Vec<Tenant>, u64)
+            = read_many |conn| tenancy::list_tenants(conn, &filter, skip, limit);
     }
     KeyReads {
         fn key_list() -> Vec<KeyRecord> = read |conn| keyring::list(conn);

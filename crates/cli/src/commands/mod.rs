@@ -11,6 +11,7 @@ pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod target;
+pub(crate) mod tenancy;
 pub(crate) mod token;
 pub(crate) mod webhook;
 
@@ -56,6 +57,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Store(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Target(command) => in_session(&flags, async |session| command.run(session).await),
+        Command::Tenant(command) => in_session(&flags, async |session| command.run(session).await),
+        Command::Partner(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Webhook(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {
             verify.run_offline(flags.json)

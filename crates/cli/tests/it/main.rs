@@ -25,4 +25,5 @@ mod secret_policies;
 mod secrets;
 mod store;
 mod targets;
+mod tenancy;
 mod tutorials;

@@ -8,6 +8,7 @@ use super::policy::{AccessPolicy, Binding, Permission};
 use crate::identity::Principal;
 use crate::ids::{PolicyId, TenantId};
 use crate::path::SecretPath;
+use crate::tenancy::is_space_of;
 use crate::time::Timestamp;
 
 /// What is asked, once canonical.
@@ -118,7 +119,7 @@ pub fn decide(
     let mut failed: Option<Condition> = None;
     for (policy, binding) in &grants.entries {
         let lapsed = binding.expires_at.is_some_and(|end| end <= attempt.now);
-        if !policy.is_active || lapsed || policy.tenant != principal.tenant {
+        if !policy.is_active || lapsed || !rules(principal, &policy.tenant) {
             continue;
         }
         for (rule_index, rule) in policy.rules.iter().enumerate() {
@@ -147,6 +148,12 @@ pub fn decide(
     }
     let reason = failed.map_or(DenialReason::NoRule, DenialReason::Failed);
     Err(Denial { reason })
+}
+
+/// Whether policies of this owner speak for the principal: those of the tenant it acts in, and
+/// those of its partner.
+fn rules(principal: &Principal, owner: &TenantId) -> bool {
+    *owner == *principal.acts_in() || is_space_of(owner, &principal.seat.partner)
 }
 
 /// The grant of a caller that needs no policy: a root token, or one of our own workers acting

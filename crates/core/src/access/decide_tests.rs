@@ -5,12 +5,14 @@ use super::*;
 use crate::glob::PathPattern;
 use crate::identity::{Identity, ScopeSet};
 use crate::ids::{BindingId, PolicyId};
+use crate::tenancy::Seat;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn principal(is_root: bool) -> Principal {
     Principal {
         tenant: TenantId::parse("tnt_a").unwrap(),
+        seat: Seat::default(),
         identity: Identity::parse("sa:x").unwrap(),
         scopes: ScopeSet::all(),
         groups: Vec::new(),

@@ -39,6 +39,12 @@ pub struct Changes {
     /// Deliveries.
     #[serde(skip_serializing_if = "is_false")]
     pub deliveries: bool,
+    /// Some partner or tenant.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tenants: bool,
+    /// Keys of the keyring.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keys: bool,
     /// Nobody knows what: everything held is to be forgotten.
     #[serde(skip_serializing_if = "is_false")]
     pub everything: bool,
@@ -76,6 +82,8 @@ impl Changes {
         self.outbox |= other.outbox;
         self.work |= other.work;
         self.deliveries |= other.deliveries;
+        self.tenants |= other.tenants;
+        self.keys |= other.keys;
         self.everything |= other.everything;
         if self.secrets.len() + self.tokens.len() > NAMED_MAX {
             self.secrets.clear();
@@ -121,8 +129,14 @@ impl Changes {
             Record::RotationPolicy(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
-            | Record::GroupTurn(_)
-            | Record::Key(_) => {}
+            | Record::GroupTurn(_) => {}
+            Record::Key(_) => self.keys = true,
+            Record::Partner(_) => self.tenants = true,
+            Record::Tenant(_) => {
+                self.tenants = true;
+                // What stood still may go on.
+                self.work = true;
+            }
         }
     }
 

@@ -24,6 +24,6 @@ pub use store::{
     DeliveryStats, EventReads, Ground, KeyReads, NextWork, PolicyReads, Read, ReadError,
     ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
     SecretFilter, SecretPolicyReads, SecretReads, Served, Store, StoreHealth, TargetReads,
-    TokenReads,
+    TenancyReads, TenantFilter, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

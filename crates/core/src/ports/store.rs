@@ -19,8 +19,8 @@ use crate::delivery::{Delivery, DeliveryState};
 use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PolicyId, RotationId, RotationPolicyId,
-    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
@@ -29,6 +29,7 @@ use crate::rotation::{Assignment, GroupTurn, Phase, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, SecretType, Version};
 use crate::target::Target;
+use crate::tenancy::{Partner, Status, Tenant};
 use crate::time::Timestamp;
 
 /// A read failed.
@@ -88,10 +89,11 @@ pub trait SecretReads {
     ) -> Read<Vec<SecretHead>>;
     /// Every version row of a secret, newest first, without values.
     async fn version_list(&self, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>>;
-    /// Soft-deleted secrets whose retention ended at or before `now`, of every tenant.
+    /// Soft-deleted secrets whose retention ended at or before `now`, of every tenant that is not
+    /// suspended.
     async fn secret_purgeable(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
-    /// Secrets with [`SecretHead::notice_at`] at or before `now`, of every tenant, longest overdue
-    /// first.
+    /// Secrets with [`SecretHead::notice_at`] at or before `now`, of every tenant that is not
+    /// suspended, longest overdue first.
     async fn secret_notice_due(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>>;
     /// How many secrets each tenant has, soft-deleted ones left out.
     async fn secret_counts(&self) -> Read<BTreeMap<TenantId, u64>>;
@@ -301,7 +303,8 @@ pub trait RunReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Campaign>>;
-    /// Campaigns with `wake_at <= now`, of every tenant, longest overdue first.
+    /// Campaigns with `wake_at <= now`, of every tenant that is not suspended, longest overdue
+    /// first.
     async fn campaign_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Campaign>>;
     /// One debt.
     async fn debt_find(&self, tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>>;
@@ -486,7 +489,39 @@ pub trait KeyReads {
     async fn key_list(&self) -> Read<Vec<KeyRecord>>;
 }
 
-/// When the next work of each kind is due.
+/// Which tenants a list asks for. Empty fields do not narrow.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct TenantFilter {
+    pub partner: Option<PartnerId>,
+    /// By [`Tenant::status`].
+    pub status: Option<Status>,
+}
+
+/// Partners and tenants.
+#[async_trait]
+pub trait TenancyReads {
+    /// One partner.
+    async fn partner_find(&self, id: &PartnerId) -> Read<Option<Partner>>;
+    /// Partners by id, behind the first `skip`, and how many there are.
+    async fn partner_list(
+        &self,
+        status: Option<Status>,
+        skip: usize,
+        limit: usize,
+    ) -> Read<(Vec<Partner>, u64)>;
+    /// One tenant.
+    async fn tenant_find(&self, id: &TenantId) -> Read<Option<Tenant>>;
+    /// Tenants by id, behind the first `skip`, and how many there are.
+    async fn tenant_list(
+        &self,
+        filter: &TenantFilter,
+        skip: usize,
+        limit: usize,
+    ) -> Read<(Vec<Tenant>, u64)>;
+}
+
+/// When the next work of each kind is due. That of suspended tenants is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NextWork {
@@ -501,7 +536,8 @@ pub struct NextWork {
 
 /// Claims: a worker's hold on due rows. Claiming makes a new `revision` and sets
 /// `claimed_until`, durably, before the row is handed out; whoever held it before can no longer
-/// write it. A row is free when its claim has lapsed by `now`.
+/// write it. A row is free when its claim has lapsed by `now`. Rows of suspended tenants are not
+/// claimed, but by [`Claims::rotation_claim_one`].
 #[async_trait]
 pub trait Claims {
     /// Claims assignments with `wake_at <= now`, longest overdue first.
@@ -611,6 +647,7 @@ pub trait Store:
     + ConsumerReads
     + AuditReads
     + KeyReads
+    + TenancyReads
     + MarkReads
     + Claims
     + Send

@@ -28,6 +28,7 @@ use crate::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use crate::seal::KeyRecord;
 use crate::secret::{SealedVersion, SecretHead, Version};
 use crate::target::Target;
+use crate::tenancy::{Partner, Tenant};
 use crate::time::Timestamp;
 
 macro_rules! unit_names {
@@ -115,6 +116,8 @@ unit_names! {
     DeliveryDone = "delivery_done";
     Housekeeping = "housekeeping";
     KeyringWrite = "keyring_write";
+    PartnerWrite = "partner_write";
+    TenantWrite = "tenant_write";
     StoreResume = "store_resume";
 }
 
@@ -155,6 +158,10 @@ pub enum Record {
     Delivery(Delivery),
     /// A wrapped key.
     Key(KeyRecord),
+    /// An owner of tenants.
+    Partner(Partner),
+    /// A tenant.
+    Tenant(Tenant),
 }
 
 /// Which kind of row.
@@ -178,6 +185,8 @@ pub enum RecordKind {
     Subscription,
     Delivery,
     Key,
+    Partner,
+    Tenant,
 }
 
 impl Record {
@@ -201,6 +210,8 @@ impl Record {
             Self::Subscription(_) => RecordKind::Subscription,
             Self::Delivery(_) => RecordKind::Delivery,
             Self::Key(_) => RecordKind::Key,
+            Self::Partner(_) => RecordKind::Partner,
+            Self::Tenant(_) => RecordKind::Tenant,
         }
     }
 }

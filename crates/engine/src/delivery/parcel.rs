@@ -6,6 +6,7 @@
 //! one signature by each secret.
 
 use scaivault_core::event::{Event, EventType};
+use scaivault_core::ids::PartnerId;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::Parcel;
 use scaivault_core::receiver::{DeliveryMode, Format, Subscription, Webhook};
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 use super::slack;
 use crate::error::VaultError;
 use crate::receivers::{PREVIOUS_SECRET, SIGNING_SECRET};
-use crate::vault::{DEFAULT_PARTNER, Vault};
+use crate::vault::Vault;
 
 impl Vault {
     /// The parcel of an event for a webhook. `sequence` 0 means: the event has none.
@@ -24,6 +25,7 @@ impl Vault {
         &self,
         webhook: &Webhook,
         event: &Event,
+        partner: &PartnerId,
         sequence: u64,
         now: Timestamp,
     ) -> Result<Parcel, VaultError> {
@@ -37,7 +39,7 @@ impl Vault {
             _ => None,
         };
         let body = match webhook.format {
-            Format::Scaivault => envelope(event, sequence),
+            Format::Scaivault => envelope(event, partner, sequence),
             Format::Slack => slack::body(event),
         };
         let timestamp = now.as_secs();
@@ -55,6 +57,7 @@ impl Vault {
         &self,
         subscription: &Subscription,
         event: &Event,
+        partner: &PartnerId,
         sequence: u64,
         now: Timestamp,
     ) -> Result<Option<Parcel>, VaultError> {
@@ -72,7 +75,7 @@ impl Vault {
             SIGNING_SECRET,
             signing_secret,
         )?;
-        let body = envelope(event, sequence);
+        let body = envelope(event, partner, sequence);
         let timestamp = now.as_secs();
         let header = signature::subscription_header(&secret, &body);
         let headers = headers(event, timestamp, header, &secret, None, &body);
@@ -115,14 +118,14 @@ fn headers(
 }
 
 /// The event's wire form: the same bytes at every attempt.
-pub(crate) fn envelope(event: &Event, sequence: u64) -> Vec<u8> {
+pub(crate) fn envelope(event: &Event, partner: &PartnerId, sequence: u64) -> Vec<u8> {
     let mut body = Map::new();
     let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
     set("event_id", event.id.as_str().into());
     set("event_type", event.event_type.as_str().into());
     set("timestamp", event.at.to_rfc3339_micros().into());
     set("tenant_id", event.tenant.as_str().into());
-    set("partner_id", DEFAULT_PARTNER.into());
+    set("partner_id", partner.as_str().into());
     set("identity_id", event.identity.as_str().into());
     if let Some(path) = &event.path {
         set("path", path.as_str().into());

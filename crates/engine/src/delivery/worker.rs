@@ -93,12 +93,13 @@ impl Vault {
         stored: &StoredEvent,
     ) -> Result<Option<Parcel>, VaultError> {
         let now = self.now();
+        let partner = self.partner_of(&delivery.tenant).await?;
         match &delivery.receiver {
             Receiver::Webhook(id) => {
                 let found = ReceiverReads::webhook_find(&*self.store, &delivery.tenant, id).await?;
                 match found.filter(|webhook| webhook.enabled) {
                     Some(webhook) => self
-                        .webhook_parcel(&webhook, &stored.event, stored.sequence, now)
+                        .webhook_parcel(&webhook, &stored.event, &partner, stored.sequence, now)
                         .map(Some),
                     None => Ok(None),
                 }
@@ -108,9 +109,14 @@ impl Vault {
                     ReceiverReads::subscription_find(&*self.store, &delivery.tenant, id).await?;
                 match found {
                     // Rights may have been taken away since the event was put on its way.
-                    Some(subscription) if self.may_still_see(&subscription, stored).await? => {
-                        self.subscription_parcel(&subscription, &stored.event, stored.sequence, now)
-                    }
+                    Some(subscription) if self.may_still_see(&subscription, stored).await? => self
+                        .subscription_parcel(
+                            &subscription,
+                            &stored.event,
+                            &partner,
+                            stored.sequence,
+                            now,
+                        ),
                     Some(_) => Ok(None),
                     None => Ok(None),
                 }

@@ -21,7 +21,7 @@ pub use webhooks::{WebhookChange, WebhookDraft, WebhookTestOutcome};
 
 use crate::cache::TenantReceivers;
 use crate::error::VaultError;
-use crate::vault::Vault;
+use crate::vault::{Vault, default_tenant};
 
 /// The sealed fields of receivers.
 pub(crate) const SIGNING_SECRET: &str = "signing_secret";
@@ -36,8 +36,10 @@ impl Vault {
         subscription: &Subscription,
         path: &SecretPath,
     ) -> Result<bool, VaultError> {
+        let (seat, _) = self.seat_in(&subscription.tenant).await?;
         let owner = Principal {
             tenant: subscription.tenant.clone(),
+            seat,
             identity: subscription.identity.clone(),
             scopes: ScopeSet::all(),
             groups: Vec::new(),
@@ -47,7 +49,8 @@ impl Vault {
             expires_at: None,
         };
         if let Some(id) = &subscription.root_token {
-            let token = TokenReads::token_find(&*self.store, &subscription.tenant, id).await?;
+            // Root tokens are the default tenant's, wherever they act.
+            let token = TokenReads::token_find(&*self.store, &default_tenant(), id).await?;
             if token.is_some_and(|token| token.revoked_at.is_none()) {
                 return Ok(true);
             }

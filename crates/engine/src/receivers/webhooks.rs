@@ -269,7 +269,8 @@ impl Vault {
             rotation_id: None,
             also_to: Vec::new(),
         };
-        let parcel = self.webhook_parcel(&webhook, &event, 0, now)?;
+        let parcel =
+            self.webhook_parcel(&webhook, &event, &caller.principal.seat.partner, 0, now)?;
         let attempted = self.courier.deliver(&parcel).await;
         let failed = attempted.error.is_some();
         let done = self.now();

@@ -13,7 +13,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::identity::Scope;
 use scaivault_core::ids::{RotationId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
@@ -110,7 +109,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Scope`]; when the store cannot be read or written.
     pub async fn reconciliation(&self, caller: &Caller) -> Result<Reconciliation, VaultError> {
-        self.require(caller, Scope::Admin, Action::StoreReconcile)
+        self.require_operator(caller, Action::StoreReconcile)
             .await?;
         let marks = MarkReads::marks(&*self.store).await?;
         let row = caller.row(
@@ -129,7 +128,7 @@ impl Vault {
     /// [`VaultError::Scope`]; when the store cannot be read or written: then some are, and it may
     /// be asked again.
     pub async fn reconcile_again(&self, caller: &Caller) -> Result<Reconciliation, VaultError> {
-        self.require(caller, Scope::Admin, Action::StoreReconcile)
+        self.require_operator(caller, Action::StoreReconcile)
             .await?;
         let marks = MarkReads::marks(&*self.store).await?;
         let extra = AuditExtra {
@@ -200,7 +199,7 @@ impl Vault {
         without_look: bool,
     ) -> Result<StoreMarks, VaultError> {
         let action = Action::StoreResume;
-        self.require(caller, Scope::Admin, action).await?;
+        self.require_operator(caller, action).await?;
         let marks = MarkReads::marks(&*self.store).await?;
         if marks.restored_at.is_none() {
             return Ok(marks);

@@ -62,6 +62,7 @@ impl Vault {
                 .ok_or(VaultError::NotFound(Missing::Secret))?;
             self.manages_no_target(&head.tenant, &head.path).await?;
             let (unit, deleted) = self.plan_delete(caller, head, permanent).await?;
+            let unit = self.told_to_tenants(caller.tenant(), unit).await?;
             match self.commit(unit).await {
                 Ok(_) => return Ok(deleted),
                 Err(CommitError::Conflict(_)) => {}
@@ -222,6 +223,7 @@ impl Vault {
                 .emit(self.event(&caller, event, now))
                 .audited(caller.row(Action::Delete, Some(&head.path), now, extra))
                 .op(Op::SecretErase(head));
+            let unit = self.told_to_tenants(caller.tenant(), unit).await?;
             match self.commit(unit).await {
                 Ok(_) => purged += 1,
                 Err(CommitError::Conflict(_)) => {} // undeleted in between

@@ -153,7 +153,7 @@ impl Vault {
             settled: entry.is_current() && now.since(entry.updated_at) >= SETTLED_RESOLUTION,
         });
         if self
-            .receivers_of(caller.tenant())
+            .receivers_of(caller.principal.acts_in())
             .await?
             .want(EventType::SecretAccessed)
         {

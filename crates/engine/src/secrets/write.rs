@@ -154,6 +154,7 @@ impl Vault {
         for _ in 0..RACES_MAX {
             let before = self.before_write(caller, write, recipe).await?;
             let (unit, written) = self.plan_write(caller, write, &before)?;
+            let unit = self.told_to_tenants(caller.tenant(), unit).await?;
             match self.commit(unit).await {
                 Ok(_) => {
                     if written.head.expires_at.is_some() {

@@ -277,6 +277,7 @@ async fn an_identity_without_a_token_left_is_not_waited_for() {
         w.grant(LEAKED, "**", &[Permission::Read]).await;
         w.read(&caller(LEAKED), targets::AT, None).await.unwrap();
         let token = || TokenDraft {
+            roles: scaivault_core::tenancy::Roles::NONE,
             identity: identity(LEAKED),
             scopes: [Scope::SecretsRead].into_iter().collect(),
             ttl: Span::parse("30d").unwrap(),
@@ -474,6 +475,7 @@ async fn a_leaked_token_is_revoked_in_the_commit_that_begins_the_campaign() {
     for keep in [false, true] {
         let w = world_with(&["app/a"], generated("p")).await;
         let draft_of_token = TokenDraft {
+            roles: scaivault_core::tenancy::Roles::NONE,
             identity: identity(LEAKED),
             scopes: [Scope::SecretsRead].into_iter().collect(),
             ttl: Span::parse("1h").unwrap(),

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use scaivault_core::access::PolicyScope;
 use scaivault_core::identity::{Scope, ScopeSet};
 use scaivault_core::ids::TenantId;
+use scaivault_core::tenancy::{Role, Seat};
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{BindingDraft, Caller, PolicyDraft, Vault, VaultError, VaultPorts};
 use scaivault_testkit::access_model::generate::{Dice, Scene};
@@ -48,7 +50,12 @@ fn of_scene(name: &str, scene: u64) -> String {
 }
 
 fn in_tenant(mut caller: Caller, tenant: &str) -> Caller {
-    Arc::make_mut(&mut caller.principal).tenant = TenantId::parse(tenant).unwrap();
+    let principal = Arc::make_mut(&mut caller.principal);
+    principal.tenant = TenantId::parse(tenant).unwrap();
+    principal.seat = Seat {
+        roles: [Role::SuperAdmin].into_iter().collect(),
+        ..Seat::of(real::partner(tenant))
+    };
     caller
 }
 
@@ -83,6 +90,10 @@ async fn stored(
             description: None,
             rules: Some(real::rules(&scene.world, place)),
             is_active: Some(policy.is_active),
+            scope: Some(match policy.is_partner_wide {
+                true => PolicyScope::Partner,
+                false => PolicyScope::Tenant,
+            }),
         };
         ids.push(vault.policy_create(&caller, draft).await.unwrap().id);
     }
@@ -167,6 +178,7 @@ async fn operations_answer_as_the_second_evaluator_with_warm_caches_and_with_col
                 description: None,
                 rules: None,
                 is_active: Some(policy.is_active),
+                scope: None,
             };
             let changed = world.vault.policy_change(&caller, &ids[switched], draft);
             changed.await.unwrap();

@@ -17,19 +17,23 @@ use scaivault_core::audit::Action;
 use scaivault_core::event::EventType;
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Scope, ScopeSet};
+use scaivault_core::ids::{PartnerId, TenantId};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     AssignmentReads, Op, PolicyReads, ReceiverReads, Record, RotationFilter, RotationPolicyReads,
-    RotationReads, SecretFilter, SecretReads, Store, TargetReads, TokenReads, Unit, UnitName,
+    RotationReads, SecretFilter, SecretReads, Store, TargetReads, TenancyReads, TokenReads, Unit,
+    UnitName,
 };
 use scaivault_core::receiver::Filters;
 use scaivault_core::rotation::{Phase, Rotation, RotationPolicy};
 use scaivault_core::secret::VersionState;
+use scaivault_core::tenancy::Status;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{
-    BindingDraft, Caller, DeliveryDraft, MetadataChange, PolicyDraft, RotationPolicyChange,
-    RotationPolicyDraft, SecretWrite, SubscriptionDraft, TargetChange, TargetDraft, TokenDraft,
-    Vault, VaultError, WebhookChange, WebhookDraft, default_tenant,
+    BindingDraft, Caller, DeliveryDraft, MetadataChange, PartnerChange, PartnerDraft, PolicyDraft,
+    RotationPolicyChange, RotationPolicyDraft, SecretWrite, SubscriptionDraft, TargetChange,
+    TargetDraft, TenantDraft, TokenDraft, Vault, VaultError, WebhookChange, WebhookDraft,
+    default_tenant,
 };
 use scaivault_testkit::{Fault, SCRIPTED, When};
 
@@ -93,7 +97,8 @@ const COMMON: [UnitName; 3] = [
 type Story<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 type Journey = fn(&mut Life) -> Story<'_>;
 
-const JOURNEYS: [(&str, Journey); 7] = [
+const JOURNEYS: [(&str, Journey); 8] = [
+    ("tenants", tenants),
     ("oauth", oauth),
     ("nobody answers", nobody_answers),
     ("generated", generated),
@@ -503,6 +508,7 @@ fn access(life: &mut Life) -> Story<'_> {
         )
         .await;
         let draft = TokenDraft {
+            roles: scaivault_core::tenancy::Roles::NONE,
             identity: identity("sa:guest"),
             scopes: [Scope::SecretsRead].into_iter().collect::<ScopeSet>(),
             ttl: span("1h"),
@@ -591,6 +597,74 @@ fn targets(life: &mut Life) -> Story<'_> {
         .await;
         let kept = named(&life.w, "orders").await.unwrap();
         assert_eq!((kept.revision, kept.settings), (2, host("second")));
+        life.live_until(1, 0).await;
+    })
+}
+
+/// Partners and tenants that are made, suspended and served again.
+fn tenants(life: &mut Life) -> Story<'_> {
+    Box::pin(async move {
+        let partner = PartnerId::parse("ptn_one").unwrap();
+        let tenant = TenantId::parse("tnt_a").unwrap();
+        life.until_done(
+            async |vault| {
+                let draft = PartnerDraft {
+                    id: Some(partner.clone()),
+                    name: "One".to_owned(),
+                    slug: None,
+                    region: None,
+                };
+                vault.partner_create(&root(), draft).await
+            },
+            async |w| {
+                let found = TenancyReads::partner_find(&*w.sqlite, &partner).await;
+                found.unwrap().is_some()
+            },
+        )
+        .await;
+        let row = async |w: &World| {
+            let found = TenancyReads::tenant_find(&*w.sqlite, &tenant).await;
+            found.unwrap()
+        };
+        life.until_done(
+            async |vault| {
+                let draft = TenantDraft {
+                    id: Some(tenant.clone()),
+                    partner: Some(partner.clone()),
+                    name: "A".to_owned(),
+                    slug: None,
+                    region: None,
+                };
+                vault.tenant_create(&root(), draft).await
+            },
+            async |w| row(w).await.is_some(),
+        )
+        .await;
+        for status in [Status::Suspended, Status::Active] {
+            life.until_done(
+                async |vault| {
+                    let change = PartnerChange {
+                        status: Some(status),
+                        ..PartnerChange::default()
+                    };
+                    vault.partner_change(&root(), &partner, &change).await
+                },
+                async |w| row(w).await.unwrap().status() == status,
+            )
+            .await;
+        }
+        // Its key is there with it.
+        let mut there = root();
+        there.principal = life.w.vault.act_in(&there, tenant.as_str()).await.unwrap();
+        life.until_done(
+            async |vault| vault.secret_write(&there, write_of("app/db", "of a")).await,
+            async |w| {
+                let found = SecretReads::secret_find(&*w.sqlite, &tenant, &path("app/db")).await;
+                found.unwrap().is_some()
+            },
+        )
+        .await;
+        assert_eq!(life.read(&there, "app/db", None).await, "of a");
         life.live_until(1, 0).await;
     })
 }
@@ -1012,6 +1086,7 @@ macro_rules! crash_matrix {
 }
 
 crash_matrix! {
+    crashes_of_tenants = "tenants";
     crashes_of_oauth = "oauth";
     crashes_of_nobody_answers = "nobody answers";
     crashes_of_generated = "generated";

@@ -31,4 +31,5 @@ mod secrecy;
 mod simulation;
 mod target_records;
 mod targets;
+mod tenancy;
 mod world;

@@ -147,6 +147,7 @@ async fn everything_is_forgotten_when_something_was_missed() {
 async fn a_revoked_token_is_refused_as_soon_as_it_was_told() {
     let two = two().await;
     let draft = TokenDraft {
+        roles: scaivault_core::tenancy::Roles::NONE,
         identity: Identity::parse("sa:app").unwrap(),
         scopes: [Scope::SecretsRead].into_iter().collect(),
         ttl: span("1h"),

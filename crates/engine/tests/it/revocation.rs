@@ -102,6 +102,7 @@ async fn a_binding_that_ends_by_the_clock() {
 
 async fn token(w: &World) -> (TokenId, String) {
     let draft = TokenDraft {
+        roles: scaivault_core::tenancy::Roles::NONE,
         identity: identity("sa:guest"),
         scopes: [Scope::SecretsRead].into_iter().collect::<ScopeSet>(),
         ttl: span("1h"),

@@ -217,6 +217,7 @@ async fn no_value_is_anywhere_but_in_a_granted_answer() {
 
     // Tokens.
     let draft = TokenDraft {
+        roles: scaivault_core::tenancy::Roles::NONE,
         identity: identity("sa:guest"),
         scopes: [Scope::SecretsRead].into_iter().collect::<ScopeSet>(),
         ttl: span("1h"),

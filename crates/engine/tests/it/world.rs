@@ -27,6 +27,7 @@ use scaivault_core::receiver::{Filters, Webhook};
 use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyPurpose, Place, Sealer};
 use scaivault_core::secret::{SealedVersion, SecretHead, Version};
+use scaivault_core::tenancy::{Role, Seat};
 use scaivault_core::time::{Span, Timestamp};
 use scaivault_crypto::{Keyring, RootKey};
 use scaivault_engine::{
@@ -127,6 +128,10 @@ fn caller_with(name: &str, scopes: ScopeSet, is_root: bool) -> Caller {
     Caller {
         principal: Arc::new(Principal {
             tenant: default_tenant(),
+            seat: Seat {
+                roles: is_root.then_some(Role::SuperAdmin).into_iter().collect(),
+                ..Seat::default()
+            },
             identity: identity(name),
             scopes,
             groups: Vec::new(),

@@ -18,6 +18,7 @@ use scaivault_core::ports::{
 use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::seal::{KeyPurpose, Place, Sealer};
 use scaivault_core::secret::{SecretHead, VersionState};
+use scaivault_core::tenancy::Seat;
 use scaivault_core::time::{Span, Timestamp};
 use scaivault_crypto::{Keyring, RootKey};
 use scaivault_engine::{Caller, SecretWrite, Vault, VaultError, VaultPorts, default_tenant};
@@ -72,6 +73,7 @@ pub(crate) fn caller(name: &str) -> Caller {
     Caller {
         principal: Arc::new(Principal {
             tenant: default_tenant(),
+            seat: Seat::default(),
             identity: Identity::parse(name).unwrap(),
             scopes: ScopeSet::all(),
             groups: Vec::new(),

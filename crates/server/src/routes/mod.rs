@@ -7,6 +7,7 @@ mod audit;
 mod campaign_view;
 mod campaigns;
 mod debts;
+mod partner_secrets;
 mod policies;
 mod reconcile;
 mod rehearse;
@@ -24,6 +25,7 @@ pub(crate) mod secrets;
 mod subscriptions;
 mod system;
 mod targets;
+mod tenancy;
 mod tokens;
 mod webhooks;
 
@@ -40,6 +42,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(secrets::routes())
         .merge(policies::routes())
         .merge(tokens::routes())
+        .merge(tenancy::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
@@ -61,8 +64,10 @@ pub(crate) fn router() -> Router<Shared> {
 pub(crate) fn operations() -> Vec<Operation> {
     let mut all = secrets::operations();
     all.extend(secret_batch::operations());
+    all.extend(partner_secrets::operations());
     all.extend(policies::operations());
     all.extend(tokens::operations());
+    all.extend(tenancy::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());

@@ -45,13 +45,11 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
     let query = Query::parse(uri.query())?;
     let cursors = Cursors::of(&app, &caller, LIST);
     let (limit, after) = (query.limit()?, cursors.after(&query)?);
-    if let Some(scope) = query.text("scope") {
-        check_scope(Some(scope))?;
-    }
+    let scope = scope(query.text("scope"))?;
     let inactive = query.flag("include_inactive")?.unwrap_or(false);
     let rows = app
         .vault
-        .policy_list(&caller, inactive, after.as_deref(), limit + 1)
+        .policy_list(&caller, scope, inactive, after.as_deref(), limit + 1)
         .await?;
     let (rows, cursor) = cursors.page(rows, limit, |(policy, _)| policy.id.as_str())?;
     let policies = rows
@@ -126,6 +124,7 @@ async fn change(
         description: fields::free_text(patch.description, "description")?.map(Some),
         rules: patch.rules.map(rules).transpose()?,
         is_active: patch.is_active,
+        scope: None,
     };
     let (policy, bindings) = app.vault.policy_change(&caller, &id, draft).await?;
     Ok(json_response(
@@ -229,8 +228,8 @@ async fn test(State(app): State<Shared>, call: Call, body: Body) -> Result<Respo
 }
 
 fn draft(body: wire::PolicyBody) -> Result<PolicyDraft, Problem> {
-    check_scope(body.scope.as_deref())?;
     Ok(PolicyDraft {
+        scope: scope(body.scope.as_deref())?,
         name: Some(fields::name(&body.name, "name")?),
         description: Some(fields::free_text(body.description, "description")?),
         rules: Some(rules(body.rules)?),
@@ -238,12 +237,14 @@ fn draft(body: wire::PolicyBody) -> Result<PolicyDraft, Problem> {
     })
 }
 
-fn check_scope(scope: Option<&str>) -> Result<(), Problem> {
-    match scope {
-        None | Some("tenant") => Ok(()),
+fn scope(word: Option<&str>) -> Result<Option<PolicyScope>, Problem> {
+    match word {
+        None => Ok(None),
+        Some("tenant") => Ok(Some(PolicyScope::Tenant)),
+        Some("partner") => Ok(Some(PolicyScope::Partner)),
         Some(_) => Err(Problem::new(
             ErrorCode::InvalidPolicy,
-            "scope is 'tenant': policies of a partner are not served by this version",
+            "scope is 'tenant' or 'partner'",
         )),
     }
 }
@@ -410,7 +411,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Policies without rules and bindings",
         )
         .scope("policies:read")
-        .query("scope", "string", "tenant")
+        .query("scope", "string", "tenant or partner; both when absent")
         .query("include_inactive", "boolean", "Inactive ones too")
         .paged()
         .answers::<wire::PolicyList>(200)

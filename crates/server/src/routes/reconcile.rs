@@ -83,6 +83,7 @@ pub(super) fn operations() -> Vec<Operation> {
             tag,
             "After a restore: what the targets accept of what is stored",
         )
+        .fails(&["forbidden"])
         .answers::<wire::Reconciliation>(200),
         Operation::post(
             "/v1/rotation/reconcile/look",
@@ -90,6 +91,7 @@ pub(super) fn operations() -> Vec<Operation> {
             tag,
             "After a restore: every attached credential is tried once more",
         )
+        .fails(&["forbidden"])
         .answers::<wire::Reconciliation>(202),
         Operation::post(
             "/v1/rotation/reconcile/resume",
@@ -98,7 +100,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "After a restore: rotations, campaigns and debts go on",
         )
         .takes_optional::<wire::ResumeBody>()
-        .fails(&["store_restored"])
+        .fails(&["store_restored", "forbidden"])
         .answers::<wire::Reconciliation>(200),
     ]
 }

@@ -90,7 +90,7 @@ pub(super) async fn put(
         }
     };
     app.metrics
-        .tenant(caller.tenant().as_str())
+        .tenant(caller.principal.acts_in().as_str())
         .secret_written();
     let status = if written.head.current_version == 1 {
         StatusCode::CREATED

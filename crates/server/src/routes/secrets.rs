@@ -102,6 +102,10 @@ pub(crate) async fn answer(
     call: Call,
     body: Incoming,
 ) -> Result<Response, Problem> {
+    let partner = call.passage.prefix.get().is_some_and(|p| p.partner);
+    if partner && !is_partners(&method, &uri) {
+        return Err(super::no_such_route().await);
+    }
     if let Some(batch) = Batch::of(&method, uri.path()) {
         return Box::pin(batch.answer(app, call, Body::new(body))).await;
     }
@@ -135,6 +139,16 @@ pub(crate) async fn answer(
             Box::pin(operate(app, caller, method, uri, call, target, path, body)).await
         }
     }
+}
+
+/// Whether a partner's secrets have this operation: they are not rotated, and read one by one.
+fn is_partners(method: &Method, uri: &Uri) -> bool {
+    let batch = Batch::of(method, uri.path()).is_some();
+    !batch
+        && !matches!(
+            target(uri, method),
+            Ok((Target::Rotate | Target::Ack | Target::Consumers, _))
+        )
 }
 
 /// Everything but reading a value.
@@ -182,7 +196,7 @@ async fn read_value(
     };
     let secret = app.vault.secret_read(caller, path, version).await?;
     app.metrics
-        .tenant(caller.tenant().as_str())
+        .tenant(caller.principal.acts_in().as_str())
         .secret_read(secret.secret_type());
     secret_value(&secret)
         .ok_or_else(|| Problem::new(ErrorCode::InternalError, "the stored value is damaged"))

@@ -98,6 +98,13 @@ async fn metrics(State(app): State<Shared>, call: Call) -> Result<Response, Prob
                 "metrics need the scope admin here",
             ));
         }
+        if !app.vault.is_operator(&caller) {
+            return Err(Problem::new(
+                ErrorCode::Forbidden,
+                "metrics tell of all tenants: use a token of the default tenant, or one with the \
+                 role super_admin",
+            ));
+        }
     }
     app.refresh_gauges().await;
     let text = app.metrics.render();

@@ -9,8 +9,9 @@ use axum::routing::{delete, get, post};
 use scaivault_api::token as wire;
 use scaivault_core::identity::Token;
 use scaivault_core::ids::TokenId;
+use scaivault_core::tenancy::{Role, Roles};
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{DEFAULT_PARTNER, TokenDraft};
+use scaivault_engine::TokenDraft;
 
 use super::id_in_path;
 use crate::app::Shared;
@@ -47,7 +48,7 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             .trim_start_matches(principal.identity.kind().prefix())
             .to_owned(),
         tenant_id: principal.tenant.as_str().to_owned(),
-        partner_id: DEFAULT_PARTNER.to_owned(),
+        partner_id: principal.seat.partner.as_str().to_owned(),
         scopes: principal
             .scopes
             .iter()
@@ -58,7 +59,7 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             .iter()
             .map(|group| group.as_str().to_owned())
             .collect(),
-        roles: Vec::new(),
+        roles: role_words(principal.seat.roles),
         mfa_verified_at: principal.mfa_at.map(Timestamp::to_rfc3339),
         token_expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
     };
@@ -71,6 +72,7 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
     let draft = TokenDraft {
         identity: fields::identity(&body.identity_type, &body.identity_id, false)?,
         scopes: fields::scopes(&body.scopes)?,
+        roles: roles(&body.roles)?,
         ttl: fields::span(body.ttl.as_deref().unwrap_or(TTL_DEFAULT), "ttl")?,
         description: fields::free_text(body.description, "description")?,
     };
@@ -80,6 +82,7 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
         token: minted.text.expose().to_owned(),
         identity_id: minted.token.identity.as_str().to_owned(),
         scopes: scope_words(&minted.token),
+        roles: role_words(minted.token.roles),
         expires_at: minted.token.expires_at.map(Timestamp::to_rfc3339),
     };
     Ok(json_response(StatusCode::CREATED, &view))
@@ -152,6 +155,21 @@ async fn introspect(
     Ok(json_response(StatusCode::OK, &view))
 }
 
+fn roles(words: &[String]) -> Result<Roles, Problem> {
+    words
+        .iter()
+        .map(|word| {
+            Role::parse(word).ok_or_else(|| {
+                Problem::field("roles", "are super_admin, partner_admin and tenant_admin")
+            })
+        })
+        .collect()
+}
+
+fn role_words(roles: Roles) -> Vec<String> {
+    roles.iter().map(|role| role.as_str().to_owned()).collect()
+}
+
 fn scope_words(token: &Token) -> Vec<String> {
     token
         .scopes
@@ -173,6 +191,7 @@ fn token_view(token: &Token, now: Timestamp) -> wire::TokenItem {
         identity_type: token.identity.kind().as_str().to_owned(),
         identity_id: token.identity.as_str().to_owned(),
         scopes: scope_words(token),
+        roles: role_words(token.roles),
         is_root: token.is_root,
         description: token.description.clone(),
         created_at: token.created_at.to_rfc3339(),

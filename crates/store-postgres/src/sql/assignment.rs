@@ -74,6 +74,7 @@ pub(crate) const CLAIM: &str = "
     WITH due AS MATERIALIZED (
         SELECT tenant, path FROM assignment
         WHERE wake_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
+          AND assignment.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
         ORDER BY wake_at LIMIT $3 FOR UPDATE SKIP LOCKED),
     claimed AS (
         UPDATE assignment a SET revision = a.revision + 1, claimed_until = $2
@@ -87,6 +88,7 @@ pub(crate) const CLAIM_PROBES: &str = "
     WITH first AS MATERIALIZED (
         SELECT DISTINCT ON (target_id) tenant, path FROM assignment
         WHERE probe_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
+          AND assignment.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
           AND target_id <> ALL($4::text[])
           AND target_id NOT IN (
             SELECT target_id FROM assignment

@@ -20,6 +20,7 @@ pub(crate) const CLAIM: &str = "
             SELECT d.tenant, d.id FROM delivery d
             WHERE d.receiver = r.receiver AND d.due_at <= $1
               AND (d.claimed_until IS NULL OR d.claimed_until <= $1)
+              AND d.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
             ORDER BY d.event_position, d.id LIMIT 1) oldest
         WHERE r.receiver <> ALL($4::text[])
           AND NOT EXISTS (

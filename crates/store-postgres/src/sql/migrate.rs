@@ -37,6 +37,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0005_secret_policies.sql"),
         needs: 5,
     },
+    // A node that does not know tenants would serve suspended ones, and their work.
+    Migration {
+        sql: include_str!("migrations/0007_tenancy.sql"),
+        needs: 6,
+    },
 ];
 
 /// The newest revision known.

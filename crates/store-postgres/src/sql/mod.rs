@@ -25,6 +25,7 @@ pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod secret_policy;
 pub(crate) mod target;
+pub(crate) mod tenancy;
 pub(crate) mod token;
 pub(crate) mod transfer;
 pub(crate) mod version;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::event::EventRow;
 use super::{
     access, assignment, consumer, delivery, event, keyring, marks, receiver, rotation,
-    rotation_policy, run, secret, secret_policy, target, token, version,
+    rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
 };
 use crate::step::Step;
 
@@ -100,6 +100,8 @@ impl Plan {
             Record::Subscription(row) => receiver::put_subscription(row)?,
             Record::Delivery(row) => delivery::put(row)?,
             Record::Key(row) => keyring::put(row)?,
+            Record::Partner(row) => tenancy::put_partner(row)?,
+            Record::Tenant(row) => tenancy::put_tenant(row)?,
         };
         self.steps.push(step);
         Ok(())
@@ -130,6 +132,8 @@ impl Plan {
             Record::Webhook(row) => receiver::delete_webhook(row),
             Record::Delivery(row) => delivery::delete(row),
             Record::Key(row) => keyring::delete(row),
+            Record::Partner(row) => tenancy::delete_partner(row),
+            Record::Tenant(row) => tenancy::delete_tenant(row),
         };
         self.steps.push(step);
     }

@@ -63,6 +63,7 @@ pub(crate) const CLAIM: &str = "
         SELECT tenant, id FROM rotation
         WHERE wake_at <= $1 AND target_id IS NULL
           AND (claimed_until IS NULL OR claimed_until <= $1)
+          AND rotation.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
         ORDER BY wake_at LIMIT $3 FOR UPDATE SKIP LOCKED),
     claimed AS (
         UPDATE rotation r SET revision = r.revision + 1, claimed_until = $2
@@ -77,6 +78,7 @@ pub(crate) const CLAIM_AT_TARGETS: &str = "
         SELECT DISTINCT ON (target_id) tenant, id FROM rotation
         WHERE wake_at <= $1 AND target_id IS NOT NULL
           AND (claimed_until IS NULL OR claimed_until <= $1)
+          AND rotation.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
           AND target_id <> ALL($4::text[])
           AND target_id NOT IN (
             SELECT target_id FROM rotation

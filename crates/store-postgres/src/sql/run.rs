@@ -127,7 +127,9 @@ impl RunReads for PostgresStore {
 
     async fn campaign_due(&self, now: Timestamp, rows: usize) -> Read<Vec<Campaign>> {
         let sql = "SELECT tenant, id, doc FROM campaign
-                   WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2";
+                   WHERE wake_at <= $1
+                     AND campaign.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                   ORDER BY wake_at LIMIT $2";
         self.docs("campaign", sql, &[&now.as_micros(), &limit(rows)])
             .await
     }
@@ -183,7 +185,9 @@ impl RunReads for PostgresStore {
 
     async fn debt_due(&self, now: Timestamp, rows: usize) -> Read<Vec<Debt>> {
         let sql = "SELECT tenant, id, doc FROM debt
-                   WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2";
+                   WHERE wake_at <= $1
+                     AND debt.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                   ORDER BY wake_at LIMIT $2";
         self.docs("debt", sql, &[&now.as_micros(), &limit(rows)])
             .await
     }

@@ -302,7 +302,9 @@ impl SecretReads for PostgresStore {
     /// Longest overdue first.
     async fn secret_purgeable(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
         let sql = "SELECT tenant, path, doc FROM secret
-                   WHERE recoverable_until <= $1 ORDER BY recoverable_until LIMIT $2";
+                   WHERE recoverable_until <= $1
+                     AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                   ORDER BY recoverable_until LIMIT $2";
         self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await
     }
@@ -310,7 +312,9 @@ impl SecretReads for PostgresStore {
     /// Longest overdue first.
     async fn secret_notice_due(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
         let sql = "SELECT tenant, path, doc FROM secret
-                   WHERE notice_at <= $1 ORDER BY notice_at LIMIT $2";
+                   WHERE notice_at <= $1
+                     AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                   ORDER BY notice_at LIMIT $2";
         self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await
     }

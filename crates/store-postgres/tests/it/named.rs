@@ -19,6 +19,8 @@ async fn fill(store: &PostgresStore) {
 fn age(database: &Database) {
     database.sql(
         "DROP TABLE secret_policy;
+         DROP TABLE partner;
+         DROP TABLE tenant;
          ALTER TABLE secret DROP COLUMN secret_policy_id, DROP COLUMN notice_at;
          ALTER TABLE rotation_policy DROP COLUMN secret_policy_id;
          ALTER TABLE store_head DROP COLUMN moved_by;

@@ -177,12 +177,12 @@ fn a_store_that_needs_a_newer_program_is_not_opened() {
         let entropy = SeededEntropy::new(1);
         let open = || PostgresStore::open(options.clone(), &entropy);
         // The neighbouring release only added to it.
-        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (6, 5)");
-        drop(open().await.unwrap());
         database.sql("INSERT INTO schema_revision (revision, needs) VALUES (7, 6)");
+        drop(open().await.unwrap());
+        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (8, 7)");
         let refused = open().await;
         assert!(
-            matches!(refused, Err(OpenError::Newer { found: 7, known: 5 })),
+            matches!(refused, Err(OpenError::Newer { found: 8, known: 6 })),
             "{refused:?}"
         );
     });

@@ -74,6 +74,8 @@ async fn fill(store: &dyn Store) {
         let run = rotation(&rotation_policy, id, &at_path, Some(at(1)));
         unit = unit
             .put(Record::Key(key(id)))
+            .put(Record::Partner(partner(id)))
+            .put(Record::Tenant(tenant_row(&partner(id).id, id)))
             .put(Record::Secret(tagged))
             .op(Op::VersionInsert(sealed(&a, &at_path, 1)))
             .op(Op::VersionInsert(sealed(&a, &at_path, 2)))

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, meta,
-    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, token, version,
-    webhook,
+    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy, token,
+    version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -38,6 +38,8 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Subscription(row) => encode(row),
             Record::Delivery(row) => encode(row),
             Record::Key(row) => encode(row),
+            Record::Partner(row) => encode(row),
+            Record::Tenant(row) => encode(row),
         },
         Op::VersionInsert(sealed) => encode(&sealed.version),
         Op::Emit(event) => encode(event),
@@ -110,6 +112,8 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Subscription(row) => subscription::put(conn, row, json),
         Record::Delivery(row) => delivery::put(conn, row, json),
         Record::Key(row) => keyring::put(conn, row, json),
+        Record::Partner(row) => tenancy::put_partner(conn, row, json),
+        Record::Tenant(row) => tenancy::put_tenant(conn, row, json),
     }
 }
 
@@ -132,5 +136,7 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Subscription(row) => subscription::delete(conn, row),
         Record::Delivery(row) => delivery::delete(conn, row),
         Record::Key(row) => keyring::delete(conn, row),
+        Record::Partner(row) => tenancy::delete_partner(conn, row),
+        Record::Tenant(row) => tenancy::delete_tenant(conn, row),
     }
 }

@@ -88,6 +88,7 @@ pub(crate) fn claim(
 ) -> Result<Vec<Assignment>, Refusal> {
     let sql = "SELECT rowid, doc FROM assignment INDEXED BY assignment_wake
                WHERE wake_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                ORDER BY wake_at LIMIT ?2";
     let found = due_rows(conn, sql, (now.as_micros(), limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
@@ -107,6 +108,7 @@ pub(crate) fn claim_probes(
                    SELECT rowid AS row, doc, min(probe_at) AS first, target_id
                    FROM assignment INDEXED BY assignment_probe
                    WHERE probe_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
+                     AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                    GROUP BY target_id)
                WHERE target_id NOT IN (SELECT value FROM json_each(?2))
                  AND target_id NOT IN (

@@ -62,6 +62,8 @@ pub(crate) fn list(
 /// Longest overdue first.
 pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<Campaign>> {
     let sql = "SELECT tenant, id, doc FROM campaign INDEXED BY campaign_wake
-               WHERE wake_at <= ?1 ORDER BY wake_at LIMIT ?2";
+               WHERE wake_at <= ?1
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+               ORDER BY wake_at LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }

@@ -111,7 +111,9 @@ fn claim_oldest(
             .prepare_cached(
                 "SELECT r.row_id, r.event_position, d.doc
                  FROM delivery_ready r JOIN delivery d ON d.row_id = r.row_id
-                 WHERE r.receiver = ?1 AND r.free_at <= ?2 ORDER BY r.event_position LIMIT 1",
+                 WHERE r.receiver = ?1 AND r.free_at <= ?2
+                   AND d.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                 ORDER BY r.event_position LIMIT 1",
             )?
             .query_row((receiver, now.as_micros()), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))

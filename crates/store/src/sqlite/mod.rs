@@ -34,6 +34,7 @@ pub(crate) mod secret;
 pub(crate) mod secret_policy;
 pub(crate) mod subscription;
 pub(crate) mod target;
+pub(crate) mod tenancy;
 pub(crate) mod token;
 pub(crate) mod transfer;
 pub(crate) mod version;

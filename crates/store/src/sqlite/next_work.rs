@@ -45,22 +45,28 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
     let assignment_at = earliest(
         conn,
         "SELECT wake_at FROM assignment INDEXED BY assignment_wake
-         WHERE wake_at IS NOT NULL AND claimed_until IS NULL ORDER BY wake_at LIMIT 1",
+         WHERE wake_at IS NOT NULL AND claimed_until IS NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+         ORDER BY wake_at LIMIT 1",
         "SELECT min(max(wake_at, claimed_until)) FROM assignment INDEXED BY assignment_held
-         WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL",
+         WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)",
     )?;
     let rotation_at = earliest(
         conn,
         "SELECT wake_at FROM rotation INDEXED BY rotation_wake
          WHERE wake_at IS NOT NULL AND target_id IS NULL AND claimed_until IS NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
          ORDER BY wake_at LIMIT 1",
         "SELECT min(max(wake_at, claimed_until)) FROM rotation INDEXED BY rotation_held
-         WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL",
+         WHERE claimed_until IS NOT NULL AND wake_at IS NOT NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)",
     )?;
     let at_target = number(
         conn,
         "SELECT wake_at FROM rotation INDEXED BY rotation_wake_at_target
          WHERE wake_at IS NOT NULL AND target_id IS NOT NULL AND claimed_until IS NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
          ORDER BY wake_at LIMIT 1",
         [],
     )?;
@@ -68,28 +74,38 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
     let probe_at = earliest(
         conn,
         "SELECT probe_at FROM assignment INDEXED BY assignment_probe
-         WHERE probe_at IS NOT NULL AND claimed_until IS NULL ORDER BY probe_at LIMIT 1",
+         WHERE probe_at IS NOT NULL AND claimed_until IS NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+         ORDER BY probe_at LIMIT 1",
         "SELECT min(max(probe_at, claimed_until)) FROM assignment INDEXED BY assignment_probe_held
-         WHERE claimed_until IS NOT NULL AND probe_at IS NOT NULL",
+         WHERE claimed_until IS NOT NULL AND probe_at IS NOT NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)",
     )?;
     let first = |table: &str| {
         let sql = format!(
             "SELECT wake_at FROM {table} INDEXED BY {table}_wake
-             WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
+             WHERE wake_at IS NOT NULL
+               AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+             ORDER BY wake_at LIMIT 1"
         );
         Ok::<_, ReadError>(number(conn, &sql, [])?.map(Timestamp::from_micros))
     };
     let delivery_at = earliest(
         conn,
         "SELECT due_at FROM delivery INDEXED BY delivery_wake
-         WHERE due_at IS NOT NULL AND claimed_until IS NULL ORDER BY due_at LIMIT 1",
+         WHERE due_at IS NOT NULL AND claimed_until IS NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+         ORDER BY due_at LIMIT 1",
         "SELECT min(max(due_at, claimed_until)) FROM delivery INDEXED BY delivery_held
-         WHERE claimed_until IS NOT NULL AND due_at IS NOT NULL",
+         WHERE claimed_until IS NOT NULL AND due_at IS NOT NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)",
     )?;
     let notice_at = number(
         conn,
         "SELECT notice_at FROM secret INDEXED BY secret_notice
-         WHERE notice_at IS NOT NULL ORDER BY notice_at LIMIT 1",
+         WHERE notice_at IS NOT NULL
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+         ORDER BY notice_at LIMIT 1",
         [],
     )?;
     Ok(NextWork {

@@ -68,6 +68,7 @@ pub(crate) fn claim(
     let sql = "SELECT rowid, doc FROM rotation INDEXED BY rotation_wake
                WHERE wake_at <= ?1 AND target_id IS NULL
                  AND (claimed_until IS NULL OR claimed_until <= ?1)
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                ORDER BY wake_at LIMIT ?2";
     let found = due(conn, sql, (now.as_micros(), limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
@@ -88,6 +89,7 @@ pub(crate) fn claim_at_targets(
                    FROM rotation INDEXED BY rotation_wake_at_target
                    WHERE wake_at <= ?1 AND target_id IS NOT NULL
                      AND (claimed_until IS NULL OR claimed_until <= ?1)
+                     AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                    GROUP BY target_id)
                WHERE target_id NOT IN (SELECT value FROM json_each(?2))
                  AND target_id NOT IN (

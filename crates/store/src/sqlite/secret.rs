@@ -232,14 +232,18 @@ pub(crate) fn list(
 /// Longest overdue first.
 pub(crate) fn purgeable(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_deleted
-               WHERE recoverable_until <= ?1 ORDER BY recoverable_until LIMIT ?2";
+               WHERE recoverable_until <= ?1
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+               ORDER BY recoverable_until LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }
 
 /// Longest overdue first.
 pub(crate) fn notice_due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_notice
-               WHERE notice_at <= ?1 ORDER BY notice_at LIMIT ?2";
+               WHERE notice_at <= ?1
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+               ORDER BY notice_at LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }
 

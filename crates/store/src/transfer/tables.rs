@@ -47,6 +47,12 @@ const fn unique(mut table: Table, columns: &'static [&'static str]) -> Table {
 #[rustfmt::skip]
 pub const TABLES: &[Table] = &[
     table("keyring", 1, &[("id", T), ("revision", I), ("doc", T)]),
+    unique(table("partner", 1, &[
+        ("id", T), ("revision", I), ("slug", T), ("status", T), ("doc", T),
+    ]), &["slug"]),
+    unique(table("tenant", 1, &[
+        ("id", T), ("revision", I), ("partner", T), ("slug", T), ("is_suspended", F), ("doc", T),
+    ]), &["partner", "slug"]),
     table("secret", 2, &[
         ("tenant", T), ("path", T), ("revision", I), ("secret_type", T), ("current_version", I),
         ("expires_at", I), ("recoverable_until", I), ("secret_policy_id", T), ("doc", T),

@@ -52,7 +52,7 @@ const PARTS: [&str; 8] = ["", "", "a", "a", "b", "b-b", "ssl", "1"];
 const PERMISSIONS: [&str; 6] = ["read", "write", "delete", "list", "rotate", "admin"];
 const IDENTITIES: [&str; 4] = ["sa:one", "sa:two", "user:one", "user:two"];
 const GROUPS: [&str; 3] = ["group:one", "group:sre", "group:two"];
-const TENANTS: [&str; 2] = ["tnt_a", "tnt_b"];
+const TENANTS: [&str; 3] = ["tnt_a", "tnt_a_2", "tnt_b"];
 const AGES_S: [i64; 4] = [30, 900, 3_600, 28_800];
 
 /// A world and the point in time its questions are around.
@@ -73,7 +73,7 @@ impl Scene {
             world.policies.push(Policy {
                 tenant: TENANTS[usize::from(dice.percent(10))].to_owned(),
                 is_active: !dice.percent(7),
-                is_partner_wide: dice.percent(10),
+                is_partner_wide: dice.percent(25),
                 rules,
             });
             for _ in 0..dice.between(2, 6) {

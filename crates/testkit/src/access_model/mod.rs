@@ -29,7 +29,7 @@ pub struct Policy {
     pub tenant: String,
     /// Inactive ones allow nothing.
     pub is_active: bool,
-    /// Whether its reach is the partner; decides nothing in the tenant that owns it.
+    /// Whether its reach is every tenant of the partner that the tenant named here belongs to.
     pub is_partner_wide: bool,
     /// Its rules.
     pub rules: Vec<Rule>,

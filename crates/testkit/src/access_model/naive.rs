@@ -49,13 +49,23 @@ fn rules_of(world: &World, asker: &Asker, ask: &Ask) -> Vec<(usize, usize)> {
             Some(end) => ask.now >= end,
             None => false,
         };
-        if policy.tenant == asker.tenant && policy.is_active && is_me && !has_ended {
+        let reaches = match policy.is_partner_wide {
+            true => partner_of(&policy.tenant) == partner_of(&asker.tenant),
+            false => policy.tenant == asker.tenant,
+        };
+        if reaches && policy.is_active && is_me && !has_ended {
             for rule in 0..policy.rules.len() {
                 reached.push((binding.policy, rule));
             }
         }
     }
     reached
+}
+
+/// The tenants of the model are named by their partner: `tnt_<partner>` and `tnt_<partner>_…`.
+pub fn partner_of(tenant: &str) -> &str {
+    let name = tenant.strip_prefix("tnt_").unwrap();
+    name.split('_').next().unwrap()
 }
 
 fn rule_says(rule: &Rule, ask: &Ask) -> Answer {

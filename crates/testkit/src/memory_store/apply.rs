@@ -100,6 +100,12 @@ impl State {
             Record::Subscription(row) => self.subscriptions.put(row),
             Record::Delivery(row) => self.deliveries.put(row),
             Record::Key(row) => self.keys.put(row),
+            Record::Partner(row) => self
+                .partners
+                .put_unique(row, "slug", |row| row.slug.clone()),
+            Record::Tenant(row) => self
+                .tenants
+                .put_unique(row, "slug", |row| (row.partner.clone(), row.slug.clone())),
         }
     }
 
@@ -130,6 +136,8 @@ impl State {
             }
             Record::Delivery(row) => self.deliveries.delete(row),
             Record::Key(row) => self.keys.delete(row),
+            Record::Partner(row) => self.partners.delete(row),
+            Record::Tenant(row) => self.tenants.delete(row),
         }
     }
 

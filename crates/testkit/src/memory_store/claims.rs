@@ -16,6 +16,7 @@ use super::{MemoryStore, State};
 
 /// A row a worker can hold.
 trait Held: Row {
+    fn owner(&self) -> &TenantId;
     /// When it is due, and until when it is held.
     fn times(&self) -> (Option<Timestamp>, Option<Timestamp>);
     fn hold(&mut self, until: Timestamp);
@@ -29,6 +30,10 @@ trait Held: Row {
 macro_rules! held {
     ($($row:ident due $due:expr;)*) => {$(
         impl Held for $row {
+            fn owner(&self) -> &TenantId {
+                &self.tenant
+            }
+
             fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
                 let due: fn(&Self) -> Option<Timestamp> = $due;
                 (due(self), self.claimed_until)
@@ -70,8 +75,11 @@ fn take<R: Held>(row: &mut R, now: Timestamp, hold: Duration) -> R {
     row.clone()
 }
 
-fn next<R: Held>(table: &Table<R>) -> Option<Timestamp> {
+fn next<R: Held>(table: &Table<R>, suspended: &BTreeSet<TenantId>) -> Option<Timestamp> {
     let free = |row: &R| {
+        if suspended.contains(row.owner()) {
+            return None;
+        }
         let (due, held) = row.times();
         due.map(|due| held.map_or(due, |until| until.max(due)))
     };
@@ -94,8 +102,9 @@ impl State {
                     && row.claimed_until.is_some_and(|until| until > now)
             })
         };
+        let suspended = self.suspended();
         let due: BTreeSet<String> = rows()
-            .filter(|row| row.is_claimable(now))
+            .filter(|row| row.is_claimable(now) && !suspended.contains(&row.tenant))
             .map(|row| row.receiver.as_str().to_owned())
             .filter(|receiver| !busy.contains(receiver) && !in_hands(receiver))
             .collect();
@@ -122,13 +131,10 @@ impl Claims for MemoryStore {
         hold: Duration,
         limit: usize,
     ) -> Result<Vec<Assignment>, CommitError> {
-        Ok(claim(
-            &mut self.0.lock().assignments,
-            |_| true,
-            now,
-            hold,
-            limit,
-        ))
+        let mut state = self.0.lock();
+        let suspended = state.suspended();
+        let served = |row: &Assignment| !suspended.contains(&row.tenant);
+        Ok(claim(&mut state.assignments, served, now, hold, limit))
     }
 
     async fn rotation_claim(
@@ -138,7 +144,8 @@ impl Claims for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Rotation>, CommitError> {
         let mut state = self.0.lock();
-        let local = |row: &Rotation| row.target_id().is_none();
+        let suspended = state.suspended();
+        let local = |row: &Rotation| row.target_id().is_none() && !suspended.contains(&row.tenant);
         Ok(claim(&mut state.rotations, local, now, hold, limit))
     }
 
@@ -160,8 +167,9 @@ impl Claims for MemoryStore {
                 .filter(held)
                 .filter_map(|row| row.target_id().cloned()),
         );
+        let suspended = state.suspended();
         let mut firsts: Vec<Rotation> = rows()
-            .filter(|row| row.is_claimable(now))
+            .filter(|row| row.is_claimable(now) && !suspended.contains(&row.tenant))
             .cloned()
             .collect();
         firsts.sort_by_key(|row| row.wake_at);
@@ -183,12 +191,15 @@ impl Claims for MemoryStore {
     ) -> Result<Vec<Assignment>, CommitError> {
         let mut state = self.0.lock();
         let target = |row: &Assignment| row.attached.as_ref().map(|at| at.target_id.clone());
+        let suspended = state.suspended();
         let mut due = Vec::new();
         let mut taken: BTreeSet<TargetId> = busy.iter().cloned().collect();
         for row in state.assignments.0.values() {
             match probe_times(row) {
                 (Some(_), Some(until)) if until > now => taken.extend(target(row)),
-                (Some(at), _) if at <= now => due.push((at, row.key())),
+                (Some(at), _) if at <= now && !suspended.contains(&row.tenant) => {
+                    due.push((at, row.key()))
+                }
                 _ => {}
             }
         }
@@ -239,30 +250,41 @@ impl Claims for MemoryStore {
 
     async fn next_work(&self) -> Result<NextWork, ReadError> {
         let state = self.0.lock();
+        let suspended = state.suspended();
         Ok(NextWork {
-            assignment_at: next(&state.assignments),
-            rotation_at: next(&state.rotations),
+            assignment_at: next(&state.assignments, &suspended),
+            rotation_at: next(&state.rotations, &suspended),
             probe_at: {
                 let rows = state.assignments.0.values();
                 let free = |(due, held): (Option<Timestamp>, Option<Timestamp>)| {
                     due.map(|due| held.map_or(due, |until| until.max(due)))
                 };
-                rows.filter_map(|row| free(probe_times(row))).min()
+                rows.filter(|row| !suspended.contains(&row.tenant))
+                    .filter_map(|row| free(probe_times(row)))
+                    .min()
             },
             campaign_at: state
                 .campaigns
                 .0
                 .values()
+                .filter(|row| !suspended.contains(&row.tenant))
                 .filter_map(|row| row.wake_at)
                 .min(),
-            debt_at: state.debts.0.values().filter_map(|row| row.wake_at).min(),
+            debt_at: state
+                .debts
+                .0
+                .values()
+                .filter(|row| !suspended.contains(&row.tenant))
+                .filter_map(|row| row.wake_at)
+                .min(),
             notice_at: state
                 .secrets
                 .0
                 .values()
+                .filter(|row| !suspended.contains(&row.tenant))
                 .filter_map(SecretHead::notice_at)
                 .min(),
-            delivery_at: next(&state.deliveries),
+            delivery_at: next(&state.deliveries, &suspended),
         })
     }
 }

@@ -8,6 +8,7 @@ mod reads;
 mod run_reads;
 mod shared;
 mod table;
+mod tenancy;
 mod trail_reads;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::{KeyRecord, Sealed};
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
+use scaivault_core::tenancy::{Partner, Tenant};
 
 use shared::Shared;
 use table::Table;
@@ -58,6 +60,8 @@ struct State {
     subscriptions: Shared<Table<Subscription>>,
     deliveries: Shared<Table<Delivery>>,
     keys: Shared<Table<KeyRecord>>,
+    partners: Shared<Table<Partner>>,
+    tenants: Shared<Table<Tenant>>,
     /// By place.
     events: Shared<BTreeMap<u64, StoredEvent>>,
     last_position: u64,

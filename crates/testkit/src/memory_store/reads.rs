@@ -89,7 +89,11 @@ impl SecretReads for MemoryStore {
 
     async fn secret_purgeable(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>> {
         let state = self.0.lock();
-        let ended = |head: &&SecretHead| head.recoverable_until.is_some_and(|end| end <= now);
+        let suspended = state.suspended();
+        let ended = |head: &&SecretHead| {
+            head.recoverable_until.is_some_and(|end| end <= now)
+                && !suspended.contains(&head.tenant)
+        };
         let mut found: Vec<_> = state.secrets.0.values().filter(ended).cloned().collect();
         found.sort_by_key(|head| head.recoverable_until);
         found.truncate(limit);
@@ -98,7 +102,10 @@ impl SecretReads for MemoryStore {
 
     async fn secret_notice_due(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretHead>> {
         let state = self.0.lock();
-        let due = |head: &&SecretHead| head.notice_at().is_some_and(|at| at <= now);
+        let suspended = state.suspended();
+        let due = |head: &&SecretHead| {
+            head.notice_at().is_some_and(|at| at <= now) && !suspended.contains(&head.tenant)
+        };
         let mut found: Vec<_> = state.secrets.0.values().filter(due).cloned().collect();
         found.sort_by_key(SecretHead::notice_at);
         found.truncate(limit);

@@ -34,7 +34,10 @@ impl RunReads for MemoryStore {
     }
 
     async fn campaign_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Campaign>> {
-        Ok(due(&self.0.lock().campaigns, |row| row.wake_at, now, limit))
+        let state = self.0.lock();
+        let suspended = state.suspended();
+        let wake_at = |row: &Campaign| row.wake_at.filter(|_| !suspended.contains(&row.tenant));
+        Ok(due(&state.campaigns, wake_at, now, limit))
     }
 
     async fn debt_find(&self, tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>> {
@@ -77,7 +80,10 @@ impl RunReads for MemoryStore {
     }
 
     async fn debt_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Debt>> {
-        Ok(due(&self.0.lock().debts, |row| row.wake_at, now, limit))
+        let state = self.0.lock();
+        let suspended = state.suspended();
+        let wake_at = |row: &Debt| row.wake_at.filter(|_| !suspended.contains(&row.tenant));
+        Ok(due(&state.debts, wake_at, now, limit))
     }
 }
 

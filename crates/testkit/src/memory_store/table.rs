@@ -15,6 +15,7 @@ use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
 use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
+use scaivault_core::tenancy::{Partner, Tenant};
 
 /// What a table needs to know of its rows.
 pub(super) trait Row: Clone {
@@ -142,4 +143,6 @@ rows! {
     Subscription = Subscription by |row| row.tenant, row.id;
     Delivery = Delivery by |row| row.tenant, row.id;
     KeyRecord = Key by |row| "", row.id;
+    Partner = Partner by |row| "", row.id;
+    Tenant = Tenant by |row| "", row.id;
 }

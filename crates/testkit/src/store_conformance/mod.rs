@@ -27,6 +27,7 @@ pub mod revisions;
 pub mod samples;
 pub mod secret_lists;
 pub mod secrets;
+pub mod tenancy;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions secret_policy_revisions group_turn_revisions campaign_revisions debt_revisions
+                target_revisions secret_policy_revisions partner_and_tenant_revisions group_turn_revisions campaign_revisions debt_revisions
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
@@ -99,6 +100,8 @@ macro_rules! store_conformance {
                 a_claim_holds_until_it_lapses a_stale_worker_conflicts
                 targets_are_served_one_rotation_at_a_time one_rotation_is_claimed_if_free_and_due waking_frees_and_fences
                 the_next_work_is_known claims_race_without_overlap;
+            tenancy: partners_by_id tenants_by_id slugs_are_unique
+                suspended_tenants_are_left_alone;
             probes: looks_are_claimed_one_per_target what_has_not_ended_is_counted;
             deliveries: each_receiver_gets_its_oldest_due_delivery busy_receivers_are_passed_over
                 a_receiver_with_a_held_delivery_is_passed_over a_retry_does_not_hold_back_newer_ones

@@ -4,9 +4,9 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, binding, campaign, debt, delivery, group_turn, key, path, policy, rotation,
-    rotation_policy, sealed, secret, secret_policy, subscription, target, tenant, token, version,
-    webhook,
+    T0, assignment, at, binding, campaign, debt, delivery, group_turn, key, partner, path, policy,
+    rotation, rotation_policy, sealed, secret, secret_policy, subscription, target, tenant,
+    tenant_row, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -30,6 +30,8 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::Subscription(row) => &mut row.revision,
         Record::Delivery(row) => &mut row.revision,
         Record::Key(row) => &mut row.revision,
+        Record::Partner(row) => &mut row.revision,
+        Record::Tenant(row) => &mut row.revision,
     };
     *field = revision;
     record
@@ -119,6 +121,16 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Delivery),
+        Record::Partner(row) => store
+            .partner_find(&row.id)
+            .await
+            .unwrap()
+            .map(Record::Partner),
+        Record::Tenant(row) => store
+            .tenant_find(&row.id)
+            .await
+            .unwrap()
+            .map(Record::Tenant),
         Record::Key(row) => {
             let rows = store.key_list().await.unwrap();
             rows.into_iter()
@@ -221,6 +233,12 @@ pub async fn rotation_revisions(store: Subject) {
 
 pub async fn target_revisions(store: Subject) {
     check_put(store, Record::Target(target(&tenant("a"), "1"))).await;
+}
+
+pub async fn partner_and_tenant_revisions(store: Subject) {
+    let of = partner("1");
+    check_put(store.clone(), Record::Partner(of.clone())).await;
+    check_put(store, Record::Tenant(tenant_row(&of.id, "1"))).await;
 }
 
 pub async fn secret_policy_revisions(store: Subject) {

@@ -10,7 +10,7 @@ use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PolicyId, RotationId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PartnerId, PolicyId, RotationId,
     RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
@@ -24,6 +24,7 @@ use scaivault_core::secret::{
     Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
 };
 use scaivault_core::target::{Overlap, Target};
+use scaivault_core::tenancy::{Partner, Role, Status, Tenant};
 use scaivault_core::time::{Span, Timestamp};
 
 /// The time of the samples.
@@ -135,6 +136,36 @@ pub fn binding(policy: &AccessPolicy, id: &str, who: &str) -> Binding {
     }
 }
 
+/// A partner with a slug made of its id.
+pub fn partner(id: &str) -> Partner {
+    Partner {
+        id: PartnerId::parse(&format!("ptn_{id}")).expect("an id"),
+        name: format!("Partner {id}"),
+        slug: format!("partner-{id}"),
+        region: Some("eu-1".into()),
+        status: Status::Active,
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A tenant of a partner with a slug made of its id.
+pub fn tenant_row(of: &PartnerId, id: &str) -> Tenant {
+    Tenant {
+        id: tenant(id),
+        partner: of.clone(),
+        name: format!("Tenant {id}"),
+        slug: format!("tenant-{id}"),
+        region: None,
+        own_status: Status::Active,
+        partner_status: Status::Active,
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
 /// A token whose hash is made of its id.
 pub fn token(owner: &TenantId, id: &str) -> Token {
     let mut hash = [0; 32];
@@ -148,6 +179,7 @@ pub fn token(owner: &TenantId, id: &str) -> Token {
         identity: identity("sa:ci"),
         scopes: [Scope::SecretsRead].into_iter().collect(),
         is_root: false,
+        roles: [Role::PartnerAdmin].into_iter().collect(),
         description: Some("for the build".into()),
         ttl_s: Some(3_600),
         expires_at: Some(at(3_600)),

@@ -22,6 +22,9 @@ pub(crate) struct Create {
         default_value = "secrets:read"
     )]
     scopes: Vec<String>,
+    /// Role, such as partner_admin; may be repeated or separated by commas
+    #[arg(long = "role", value_name = "ROLE", value_delimiter = ',')]
+    roles: Vec<String>,
     /// Lifetime [default: 90d]
     #[arg(long, value_name = "DURATION")]
     ttl: Option<String>,
@@ -49,6 +52,7 @@ impl Create {
             identity_type: identity_type.to_owned(),
             identity_id: identity_id.to_owned(),
             scopes: self.scopes,
+            roles: self.roles,
             ttl: self.ttl,
             description: self.description,
         })
@@ -61,6 +65,9 @@ fn render(token: &NewToken) -> String {
     table.row(["id", &token.id]);
     table.row(["identity", &token.identity_id]);
     table.row(["scopes", &token.scopes.join(",")]);
+    if !token.roles.is_empty() {
+        table.row(["roles", &token.roles.join(",")]);
+    }
     table.row(["expires", or_dash(token.expires_at.as_deref())]);
     table.render()
 }

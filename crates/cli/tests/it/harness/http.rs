@@ -12,6 +12,8 @@ pub(crate) struct Api {
     http: Client,
     url: String,
     token: Option<String>,
+    /// For the header that names a tenant.
+    tenant: Option<String>,
 }
 
 impl Api {
@@ -27,6 +29,15 @@ impl Api {
             http,
             url: url.to_owned(),
             token: Some(token.to_owned()),
+            tenant: None,
+        }
+    }
+
+    /// The same server, asked to act in another tenant.
+    pub(crate) fn in_tenant(&self, tenant: &str) -> Self {
+        Self {
+            tenant: Some(tenant.to_owned()),
+            ..self.clone()
         }
     }
 
@@ -99,6 +110,9 @@ impl Api {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Tenant-ID", tenant);
         }
         if let Some(body) = body {
             request = request.json(&body);

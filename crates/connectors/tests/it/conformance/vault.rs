@@ -13,6 +13,7 @@ use scaivault_core::ports::{
 };
 use scaivault_core::seal::KeyPurpose;
 use scaivault_core::target::Target;
+use scaivault_core::tenancy::Seat;
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::{Keyring, RootKey};
 use scaivault_engine::{Caller, SecretWrite, Vault, VaultPorts, default_tenant};
@@ -48,6 +49,7 @@ fn root() -> Caller {
     Caller {
         principal: Arc::new(Principal {
             tenant: default_tenant(),
+            seat: Seat::default(),
             identity: Identity::parse("user:root").expect("an identity"),
             scopes: ScopeSet::all(),
             groups: Vec::new(),

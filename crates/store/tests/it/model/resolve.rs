@@ -4,10 +4,11 @@ use scaivault_core::delivery::DeliveryState;
 use scaivault_core::ports::{Op, Record, RecordKind, Store};
 use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
+use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, path,
-    policy, rotation, rotation_policy, sealed, secret, secret_policy, subscription, target, tenant,
-    token, version, webhook,
+    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, partner,
+    path, policy, rotation, rotation_policy, sealed, secret, secret_policy, subscription, target,
+    tenant, tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -167,6 +168,36 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Key(row)
         }
+        RecordKind::Partner => {
+            let mut row = partner(&name);
+            row.slug = format!("slug-{}", tweak % 4);
+            row.status = if tweak % 2 == 0 {
+                Status::Active
+            } else {
+                Status::Suspended
+            };
+            let stored = model.partner_find(&row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Partner(row)
+        }
+        // Of the tenants that own the other rows, too: their work is left alone.
+        RecordKind::Tenant => {
+            let mut row = tenant_row(&partner("1").id, &name);
+            row.id = if tweak % 3 == 0 {
+                owner.clone()
+            } else {
+                row.id
+            };
+            row.slug = format!("slug-{}", tweak % 4);
+            row.own_status = if tweak % 2 == 0 {
+                Status::Active
+            } else {
+                Status::Suspended
+            };
+            let stored = model.tenant_find(&row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Tenant(row)
+        }
     };
     match change.what {
         What::Put(_) => Op::Put(record),
@@ -228,6 +259,8 @@ fn stored_like(mut record: Record) -> Record {
         Record::Subscription(row) => back(&mut row.revision),
         Record::Delivery(row) => back(&mut row.revision),
         Record::Key(row) => back(&mut row.revision),
+        Record::Partner(row) => back(&mut row.revision),
+        Record::Tenant(row) => back(&mut row.revision),
     }
     record
 }

@@ -83,9 +83,11 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Subscription,
             Kind::Delivery,
             Kind::Key,
+            Kind::Partner,
+            Kind::Tenant,
         ]),
         Matter::Secrets => of(&[Kind::Secret, Kind::Version]),
-        Matter::Schedules => of(&[Kind::Assignment, Kind::Rotation]),
+        Matter::Schedules => of(&[Kind::Assignment, Kind::Rotation, Kind::Tenant]),
         Matter::Outbox => of(&[Kind::Subscription, Kind::Delivery, Kind::Delivery]),
     };
     let secrets = [What::VersionInsert, What::VersionDelete, What::SecretErase];
