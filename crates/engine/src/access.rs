@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scaivault_core::access::{Attempt, DenialReason, Grant, Grants, Permission, decide};
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::EventType;
-use scaivault_core::identity::{Identity, Principal, Scope};
+use scaivault_core::identity::{Foreign, Identity, Principal, Scope};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{PolicyReads, TokenReads, Unit};
 use scaivault_core::time::Timestamp;
@@ -94,11 +94,12 @@ impl Vault {
             tenant: token.tenant.clone(),
             identity: token.identity.clone(),
             scopes: token.scopes,
-            groups: Vec::new(),
+            groups: token.groups.clone(),
             token_id: Some(token.id.clone()),
             is_root: token.is_root,
             mfa_at: None,
             expires_at: token.expires_at,
+            foreign: token.issuer.as_deref().map(vouched_by),
         });
         let known = Arc::new(KnownToken { token, principal });
         if let Some(ticket) = ticket {
@@ -266,6 +267,13 @@ impl Vault {
         }
         Ok(unit)
     }
+}
+
+fn vouched_by(issuer: &str) -> Arc<Foreign> {
+    Arc::new(Foreign {
+        issuer: issuer.into(),
+        ..Foreign::default()
+    })
 }
 
 fn is_mistyped(text: &str) -> bool {

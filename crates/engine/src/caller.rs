@@ -40,6 +40,7 @@ impl Caller {
                 is_root: true,
                 mfa_at: None,
                 expires_at: None,
+                foreign: None,
             }),
             request_id: None,
             source_ip: None,
@@ -64,9 +65,12 @@ impl Caller {
         action: Action,
         path: Option<&SecretPath>,
         now: Timestamp,
-        extra: AuditExtra,
+        mut extra: AuditExtra,
     ) -> AuditRow {
         let identity = self.identity();
+        if let Some(foreign) = &self.principal.foreign {
+            extra.issuer = Some(foreign.issuer.to_string());
+        }
         AuditRow {
             timestamp: now,
             tenant_id: self.tenant().clone(),

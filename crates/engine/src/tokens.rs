@@ -73,6 +73,8 @@ impl Vault {
             created_at: now,
             created_by: caller.identity().clone(),
             revoked_at: None,
+            issuer: None,
+            groups: Vec::new(),
             revision: 1,
         };
         let extra = AuditExtra {
@@ -117,6 +119,8 @@ impl Vault {
             created_at: now,
             created_by: caller.identity().clone(),
             revoked_at: None,
+            issuer: None,
+            groups: Vec::new(),
             revision: 1,
         };
         let extra = AuditExtra {

@@ -45,6 +45,7 @@ impl Vault {
             is_root: false,
             mfa_at: None,
             expires_at: None,
+            foreign: None,
         };
         if let Some(id) = &subscription.root_token {
             let token = TokenReads::token_find(&*self.store, &subscription.tenant, id).await?;
