@@ -53,7 +53,7 @@ pub(crate) fn decided(
 }
 
 impl Vault {
-    /// The principal a local token speaks for.
+    /// The principal a token speaks for: a local one, or one that a configured issuer signed.
     ///
     /// # Errors
     /// [`AuthError`]; when the store cannot be asked, the token is refused.
@@ -62,6 +62,9 @@ impl Vault {
         token: &str,
         now: Timestamp,
     ) -> Result<Arc<Principal>, AuthError> {
+        if let Some(issuers) = self.issuers_of(token) {
+            return self.authenticate_foreign(issuers, token, now).await;
+        }
         let hash = self.keyring.token_hash(token);
         let settled = self.caches_settled();
         let known = match self.caches.tokens.get(&hash) {

@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod expiry;
 mod housekeeping;
+mod issuers;
 mod neighbours;
 mod policies;
 mod receivers;
@@ -38,6 +39,7 @@ pub use caller::{Caller, clean_user_agent};
 pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
+pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRequest, Issuers};
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{
@@ -58,5 +60,5 @@ pub use secrets::{
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
-pub use tokens::{MintedToken, TokenDraft};
+pub use tokens::{Introspected, MintedToken, TokenDraft};
 pub use vault::{DEFAULT_PARTNER, Vault, VaultPorts, default_tenant};

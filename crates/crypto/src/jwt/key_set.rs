@@ -33,15 +33,13 @@ pub enum KeySetError {
     Form,
     #[error("it holds more than {KEYS_MAX} keys")]
     Many,
-    #[error("it holds no public key for signatures that could be used")]
-    Empty,
 }
 
 impl KeySet {
-    /// Reads a key set.
+    /// Reads a key set. One without a key that could be used is an answer too: nobody is trusted.
     ///
     /// # Errors
-    /// [`KeySetError`] when nothing of it can be used.
+    /// [`KeySetError`] when it is none.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeySetError> {
         let document = strict::object(bytes).ok_or(KeySetError::Form)?;
         let listed = document
@@ -51,14 +49,8 @@ impl KeySet {
         if listed.len() > KEYS_MAX {
             return Err(KeySetError::Many);
         }
-        let keys: Vec<Key> = listed
-            .iter()
-            .filter_map(|key| Key::read(key.as_object()?))
-            .collect();
-        match keys.is_empty() {
-            true => Err(KeySetError::Empty),
-            false => Ok(Self(keys)),
-        }
+        let usable = listed.iter().filter_map(|key| Key::read(key.as_object()?));
+        Ok(Self(usable.collect()))
     }
 
     /// How many keys there are.

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -103,7 +105,8 @@ fn header(algorithm: &str, id: &str) -> String {
     format!(r#"{{"alg":"{algorithm}","kid":"{id}","typ":"JWT"}}"#)
 }
 
-fn signers() -> Vec<(&'static [&'static str], Signer)> {
+/// Made once: a key of RSA takes its time.
+static SIGNERS: LazyLock<Vec<(&[&str], Signer)>> = LazyLock::new(|| {
     vec![
         (
             &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
@@ -114,7 +117,7 @@ fn signers() -> Vec<(&'static [&'static str], Signer)> {
         (&["ES512"], Signer::ec(&ECDSA_P521_SHA512_FIXED_SIGNING)),
         (&["EdDSA"], Signer::ed()),
     ]
-}
+});
 
 fn verified(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Unverified> {
     Token::parse(token)
@@ -125,11 +128,11 @@ fn verified(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Unv
 
 #[test]
 fn every_algorithm_is_verified_by_its_own_kind_of_key_alone() {
-    let signers = signers();
+    let signers = &*SIGNERS;
     let jwks: Vec<Value> = signers.iter().map(|(_, signer)| signer.jwk("k")).collect();
     let keys = set(&jwks);
     assert_eq!(keys.len(), 5);
-    for (names, signer) in &signers {
+    for (names, signer) in signers {
         for name in *names {
             let token = signer.sign(&header(name, "k"), CLAIMS);
             let only = [Algorithm::parse(name).unwrap()];
@@ -227,9 +230,10 @@ fn a_public_key_is_no_shared_secret() {
     let renamed = format!("{}.{rest}", b64(header("RS256", "k")));
     assert_eq!(verified(&renamed, &keys, ALL), Err(Unverified::Signature));
     let secret = json!({ "keys": [{ "kty": "oct", "kid": "k", "k": b64("secret") }] });
-    assert_eq!(
-        KeySet::parse(secret.to_string().as_bytes()),
-        Err(KeySetError::Empty)
+    assert!(
+        KeySet::parse(secret.to_string().as_bytes())
+            .unwrap()
+            .is_empty()
     );
 }
 
@@ -298,24 +302,18 @@ fn key_sets_are_read_with_care() {
         ("e", json!(b64([3; 9]))),
         ("e", json!("")),
     ] {
-        assert_eq!(
-            with(name, value.clone()),
-            Err(KeySetError::Empty),
-            "{name} {value}"
-        );
+        assert_eq!(with(name, value.clone()), Ok(0), "{name} {value}");
     }
     for (text, why) in [
         ("", KeySetError::Form),
         ("[]", KeySetError::Form),
         (r#"{"keys":{}}"#, KeySetError::Form),
         (r#"{"keys":[],"keys":[]}"#, KeySetError::Form),
-        (
-            r#"{"keys":[7, {}, {"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#,
-            KeySetError::Empty,
-        ),
     ] {
         assert_eq!(KeySet::parse(text.as_bytes()), Err(why), "{text}");
     }
+    let strange = br#"{"keys":[7, {}, {"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#;
+    assert!(KeySet::parse(strange).unwrap().is_empty());
     let many = json!({ "keys": vec![good; 129] });
     assert_eq!(
         KeySet::parse(many.to_string().as_bytes()),
@@ -356,14 +354,14 @@ fn changed(text: &str, kind: u8, at: usize, other: usize, byte: u8) -> Option<St
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
     /// Whatever is changed in a good token, on the wire or in the bytes behind it, no key verifies it.
     #[test]
     fn no_mutation_of_a_good_token_verifies(
         changes in prop::collection::vec((0u8..6, 0usize..4_096, 0usize..4_096, 0x20u8..0x7f), 1..3),
         part in 0usize..4,
     ) {
-        for (names, signer) in signers() {
+        for (names, signer) in SIGNERS.iter() {
             let token = signer.sign(&header(names[0], "k"), CLAIMS);
             let keys = set(&[signer.jwk("k")]);
             let mut parts: Vec<String> = token.split('.').map(str::to_owned).collect();

@@ -7,6 +7,7 @@ mod audit;
 mod campaign_view;
 mod campaigns;
 mod debts;
+mod exchange;
 mod policies;
 mod reconcile;
 mod rehearse;
@@ -40,6 +41,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(secrets::routes())
         .merge(policies::routes())
         .merge(tokens::routes())
+        .merge(exchange::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
@@ -63,6 +65,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(secret_batch::operations());
     all.extend(policies::operations());
     all.extend(tokens::operations());
+    all.extend(exchange::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());
