@@ -56,7 +56,7 @@ class Auth(Group[ModeT]):
         """A token for a foreign workload's own, by the operator's rules (RFC 8693)."""
         body = given(
             subject_token=subject_token,
-            scope=None if scopes is None else " ".join(as_list(scopes)),
+            scope=" ".join(as_list(scopes) or []) or None,
             rule=rule,
         )
         return act("POST", "/v1/auth/exchange", ExchangedToken, Repeat.HARMFUL, body)
