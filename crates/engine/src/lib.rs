@@ -39,7 +39,7 @@ pub use caller::{Caller, clean_user_agent};
 pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
-pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRequest, Issuers};
+pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::harness::issuer::{Signer, b64, now_s};
 use crate::harness::{Api, Issuer, Reply, SOON, Server, eventually};
 
-/// A server that believes this issuer, with further settings of it and what follows them.
-async fn believing(issuer: &Issuer, more: &str) -> (Server, tempfile::TempDir) {
+/// The file of this issuer, with further settings of it and what follows them.
+fn issuers_file(issuer: &Issuer, more: &str) -> (String, tempfile::TempDir) {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("issuers.toml");
     let text = format!(
@@ -20,8 +20,13 @@ async fn believing(issuer: &Issuer, more: &str) -> (Server, tempfile::TempDir) {
         issuer.url()
     );
     std::fs::write(&file, text).expect("a file");
-    let name = file.to_str().expect("a plain name");
-    let server = Server::dev().env("SCAIVAULT_IDENTITY_ISSUERS_FILE", name);
+    (file.to_str().expect("a plain name").to_owned(), home)
+}
+
+/// A server that believes this issuer.
+async fn believing(issuer: &Issuer, more: &str) -> (Server, tempfile::TempDir) {
+    let (file, home) = issuers_file(issuer, more);
+    let server = Server::dev().env("SCAIVAULT_IDENTITY_ISSUERS_FILE", &file);
     (server.start().await, home)
 }
 
@@ -676,6 +681,42 @@ async fn an_exchange_is_refused_in_the_words_of_oauth() {
         rows.iter()
             .all(|row| row["identity_id"] == "system:token-exchange")
     );
+}
+
+/// Anybody has an account at a public issuer, and as many subjects as he likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_without_a_rule_do_not_write_the_trail_full() {
+    let issuer = Issuer::start().await;
+    let (file, _home) = issuers_file(&issuer, RULES);
+    let server = Server::dev().rate_limited();
+    let server = server.env("SCAIVAULT_IDENTITY_ISSUERS_FILE", &file);
+    let server = server.env("SCAIVAULT_RATE_LIMITS_AUTH", "5").start().await;
+    let root = server.root();
+    let mut limited = 0;
+    for number in 0..30 {
+        let claims = json!({ "sub": format!("repo:evil-{number}/x:ref:refs/heads/main") });
+        let answer = exchange(root, &[("subject_token", &issuer.token(&claims))]).await;
+        match answer.status {
+            429 => limited += 1,
+            _ => assert_eq!(answer.body["code"], "access_denied", "{}", answer.text),
+        }
+    }
+    // Who has a rule has a limit of his own.
+    let job = json!({
+        "sub": "system:serviceaccount:prod:checkout",
+        "kubernetes.io": { "serviceaccount": { "name": "checkout" } },
+    });
+    let job = exchange(root, &[("subject_token", &issuer.token(&job))]).await;
+    job.ok(200);
+    let rows = root.get("/v1/audit/logs?action=token_exchange&success=false");
+    let rows = rows.await.ok(200);
+    let rows = rows["logs"].as_array().map(Vec::len);
+    assert_eq!(
+        rows,
+        Some(30 - limited),
+        "{limited} were refused by the limit"
+    );
+    assert!(limited >= 15, "{limited}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,15 +59,31 @@ impl ExchangeOffer {
     }
 }
 
+/// A good token without a rule: whoever has an account at an issuer can show one. So this, too, has a
+/// limit before it is on the trail, one for all of them together.
+#[derive(Debug)]
+pub struct ExchangeRefused {
+    caller: Caller,
+    subject: Option<String>,
+}
+
+impl ExchangeRefused {
+    /// Whose limit it is taken from: our own exchanger's.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 /// Why nothing is given.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// The foreign token was not accepted.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// It is a good one, but no rule gives it anything.
+    /// It is a good one, but no rule gives it anything. That goes to the trail by
+    /// [`Vault::exchange_refused`].
     #[error("no rule of exchange fits this token")]
-    NoRule,
+    NoRule(Box<ExchangeRefused>),
     /// More scopes than the rule gives.
     #[error("the rule does not give all of these scopes")]
     Scope,
@@ -77,8 +93,8 @@ pub enum ExchangeError {
 }
 
 impl Vault {
-    /// What a foreign token would be given. A good token without a rule is on the trail; one that
-    /// cannot be verified is nobody's, and only in the log.
+    /// What a foreign token would be given. One that cannot be verified is nobody's, and only in the
+    /// log.
     ///
     /// # Errors
     /// [`ExchangeError`].
@@ -139,17 +155,10 @@ impl Vault {
                     .first()
                     .cloned()
                     .unwrap_or_else(default_tenant);
-                let nobody = caller(tenant, Identity::system(EXCHANGER));
-                let extra = AuditExtra {
+                return Err(ExchangeError::NoRule(Box::new(ExchangeRefused {
+                    caller: caller(tenant, Identity::system(EXCHANGER)),
                     subject: claims.get("sub").and_then(|sub| sub.as_str()).map(kept),
-                    ..AuditExtra::default()
-                };
-                let row =
-                    nobody.failed_row(Action::TokenExchange, None, now, "access_denied", extra);
-                self.commit(Unit::audit_only(row))
-                    .await
-                    .map_err(VaultError::from)?;
-                return Err(ExchangeError::NoRule);
+                })));
             }
         };
         let scopes = request.scopes.unwrap_or(given.rule.scopes);
@@ -162,6 +171,23 @@ impl Vault {
             scopes,
             subject: kept(given.subject),
         })
+    }
+
+    /// Puts on the trail that a good token got nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn exchange_refused(&self, refused: ExchangeRefused) -> Result<(), VaultError> {
+        let extra = AuditExtra {
+            subject: refused.subject,
+            ..AuditExtra::default()
+        };
+        let (action, now) = (Action::TokenExchange, self.now());
+        let row = refused
+            .caller
+            .failed_row(action, None, now, "access_denied", extra);
+        self.commit(Unit::audit_only(row)).await?;
+        Ok(())
     }
 
     /// Gives it.

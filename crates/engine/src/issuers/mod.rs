@@ -26,7 +26,7 @@ use crate::vault::Vault;
 use grumble::Grumble;
 use keys::{Keys, Refresh};
 
-pub use exchange::{ExchangeError, ExchangeOffer, ExchangeRequest};
+pub use exchange::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest};
 
 /// Bytes of verified tokens' principals kept, as estimated.
 const VERIFIED_BYTES_MAX: usize = 16 * 1024 * 1024;

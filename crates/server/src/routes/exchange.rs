@@ -61,12 +61,7 @@ impl From<ExchangeError> for Refusal {
         match error {
             ExchangeError::Auth(error) => Problem::from(error).into(),
             ExchangeError::Vault(error) => Problem::from(error).into(),
-            ExchangeError::NoRule => Self::OAuth(
-                "invalid_request",
-                ErrorCode::AccessDenied,
-                "the subject token is valid, but no rule of exchange fits its subject and claims"
-                    .to_owned(),
-            ),
+            ExchangeError::NoRule(_) => no_rule(),
             ExchangeError::Scope => Self::OAuth(
                 "invalid_scope",
                 ErrorCode::InsufficientScope,
@@ -74,6 +69,11 @@ impl From<ExchangeError> for Refusal {
             ),
         }
     }
+}
+
+fn no_rule() -> Refusal {
+    let text = "the subject token is valid, but no rule of exchange fits its subject and claims";
+    Refusal::OAuth("invalid_request", ErrorCode::AccessDenied, text.to_owned())
 }
 
 async fn exchange(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
@@ -99,7 +99,7 @@ async fn exchanged(app: &App, call: &Call, body: Body) -> Result<Response, Refus
         false => parse::<wire::ExchangeBody>(&bytes)?,
     };
     let scopes = checked(&body)?;
-    let offer = app
+    let offered = app
         .vault
         .exchange_offer(ExchangeRequest {
             subject_token: body.subject_token,
@@ -110,7 +110,16 @@ async fn exchanged(app: &App, call: &Call, body: Body) -> Result<Response, Refus
             user_agent: call.user_agent(),
             started_at: call.passage.started_at,
         })
-        .await?;
+        .await;
+    let offer = match offered {
+        Err(ExchangeError::NoRule(refused)) => {
+            call.spend(app, refused.caller(), Category::Auth, 1)?;
+            let trail = app.vault.exchange_refused(*refused).await;
+            trail.map_err(Problem::from)?;
+            return Err(no_rule());
+        }
+        offered => offered?,
+    };
     call.spend(app, offer.caller(), Category::Auth, 1)?;
     let minted = app
         .vault
