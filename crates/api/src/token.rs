@@ -96,6 +96,9 @@ pub struct WhoAmI {
     pub roles: Vec<String>,
     pub mfa_verified_at: Option<String>,
     pub token_expires_at: Option<String>,
+    /// Who vouched for the identity, when it was somebody outside: an issuer's URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// Body of `POST /v1/auth/introspect`.
@@ -126,4 +129,68 @@ pub struct Introspection {
     pub expires_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<String>,
+    /// Who vouched for the identity, when it was somebody outside: an issuer's URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+}
+
+/// Body of `POST /v1/auth/exchange` (RFC 8693), as JSON or as a form. Fields that are not here are
+/// passed over.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ExchangeBody {
+    /// `urn:ietf:params:oauth:grant-type:token-exchange`, or left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_type: Option<String>,
+    /// The foreign token: a JWT of an issuer that the operator configured.
+    pub subject_token: String,
+    /// `urn:ietf:params:oauth:token-type:jwt`, `…:id_token` or `…:access_token`, or left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_token_type: Option<String>,
+    /// `urn:ietf:params:oauth:token-type:access_token`, or left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_token_type: Option<String>,
+    /// No more than these scopes, between spaces. Left out: all that the rule gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Only by the rule of this name. Left out: by the first that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Nobody acts for another here: refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_token: Option<String>,
+}
+
+/// Answer of `POST /v1/auth/exchange`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct ExchangedToken {
+    /// `skt_…`
+    pub access_token: String,
+    /// `urn:ietf:params:oauth:token-type:access_token`
+    pub issued_token_type: String,
+    /// `Bearer`
+    pub token_type: String,
+    /// Seconds it lives.
+    pub expires_in: u64,
+    /// What it may ask for, between spaces.
+    pub scope: String,
+    /// Its record, to revoke it by.
+    pub token_id: String,
+    /// Who it speaks for.
+    pub identity_id: String,
+    /// Its end.
+    pub expires_at: Option<String>,
+}
+
+/// A refusal of `POST /v1/auth/exchange`, in the form of OAuth (RFC 6749, 5.2).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ExchangeRefusal {
+    /// `invalid_request`, `unsupported_grant_type` or `invalid_scope`.
+    pub error: String,
+    /// For people: what happened and what to try.
+    pub error_description: String,
+    /// The word that other operations answer with: `token_invalid`, `token_expired`, `access_denied`,
+    /// `invalid_request`, `validation_error`.
+    pub code: String,
+    /// Equal to the `X-Request-ID` header.
+    pub request_id: String,
 }

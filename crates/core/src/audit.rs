@@ -76,6 +76,7 @@ actions! {
     TokenRenew = "token_renew";
     TokenRevoke = "token_revoke";
     TokenIntrospect = "token_introspect";
+    TokenExchange = "token_exchange";
     WebhookCreate = "webhook_create";
     WebhookUpdate = "webhook_update";
     WebhookDelete = "webhook_delete";
@@ -177,6 +178,9 @@ pub struct AuditExtra {
     pub binding_id: Option<BindingId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+    /// Who vouched for the identity: an issuer's URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_policy_id: Option<RotationPolicyId>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -313,6 +313,19 @@ pub struct Principal {
     pub mfa_at: Option<Timestamp>,
     /// When the token ends.
     pub expires_at: Option<Timestamp>,
+    /// Who vouched for the identity, if it was somebody outside.
+    pub foreign: Option<Arc<Foreign>>,
+}
+
+/// What somebody outside says of an identity, beside its name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Foreign {
+    /// The issuer's URL.
+    pub issuer: Box<str>,
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// When the token was issued.
+    pub issued_at: Option<Timestamp>,
 }
 
 impl Principal {
@@ -358,6 +371,13 @@ pub struct Token {
     pub created_by: Identity,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// The issuer's URL, when it was given for a foreign token. Such a token is not renewed: its
+    /// bearer shows a fresh foreign one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The groups it speaks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Identity>,
     /// The number this write makes.
     pub revision: u64,
 }

@@ -17,6 +17,7 @@ pub mod expiry;
 pub mod glob;
 pub mod identity;
 pub mod ids;
+pub mod issuer;
 pub mod path;
 pub mod plaintext;
 pub mod ports;

@@ -50,6 +50,7 @@ mod derive;
 pub mod entropy;
 mod envelope;
 pub mod generate;
+pub mod jwt;
 mod key_record;
 pub mod keyring;
 mod mac;

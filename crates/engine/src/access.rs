@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scaivault_core::access::{Attempt, DenialReason, Grant, Grants, Permission, decide};
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::EventType;
-use scaivault_core::identity::{Identity, Principal, Scope};
+use scaivault_core::identity::{Foreign, Identity, Principal, Scope};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{PolicyReads, TokenReads, Unit};
 use scaivault_core::tenancy::{Role, Roles, Seat, space_of};
@@ -78,7 +78,7 @@ pub(crate) fn decided(
 }
 
 impl Vault {
-    /// The principal a local token speaks for.
+    /// The principal a token speaks for: a local one, or one that a configured issuer signed.
     ///
     /// # Errors
     /// [`AuthError`]; when the store cannot be asked, the token is refused.
@@ -87,6 +87,9 @@ impl Vault {
         token: &str,
         now: Timestamp,
     ) -> Result<Arc<Principal>, AuthError> {
+        if let Some(issuers) = self.issuers_of(token) {
+            return self.authenticate_foreign(issuers, token, now).await;
+        }
         let hash = self.keyring.token_hash(token);
         let settled = self.caches_settled();
         let known = match self.caches.tokens.get(&hash) {
@@ -131,11 +134,12 @@ impl Vault {
             seat: Seat { roles, ..seat },
             identity: token.identity.clone(),
             scopes: token.scopes,
-            groups: Vec::new(),
+            groups: token.groups.clone(),
             token_id: Some(token.id.clone()),
             is_root: token.is_root,
             mfa_at: None,
             expires_at: token.expires_at,
+            foreign: token.issuer.as_deref().map(vouched_by),
         });
         let known = Arc::new(KnownToken {
             token,
@@ -321,6 +325,13 @@ fn may_touch(principal: &Principal, permission: Permission) -> bool {
     principal.seat.asking.is_none()
         || matches!(permission, Permission::Read | Permission::List)
         || principal.seat.roles.may_as(Role::PartnerAdmin)
+}
+
+fn vouched_by(issuer: &str) -> Arc<Foreign> {
+    Arc::new(Foreign {
+        issuer: issuer.into(),
+        ..Foreign::default()
+    })
 }
 
 fn is_mistyped(text: &str) -> bool {

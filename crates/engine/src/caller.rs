@@ -42,6 +42,7 @@ impl Caller {
                 is_root: true,
                 mfa_at: None,
                 expires_at: None,
+                foreign: None,
             }),
             request_id: None,
             source_ip: None,
@@ -72,6 +73,9 @@ impl Caller {
         extra.home_tenant_id.clone_from(&seat.home);
         if seat.asking.is_some() {
             extra.partner_id = Some(seat.partner.clone());
+        }
+        if let Some(foreign) = &self.principal.foreign {
+            extra.issuer = Some(foreign.issuer.to_string());
         }
         AuditRow {
             timestamp: now,

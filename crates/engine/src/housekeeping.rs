@@ -14,13 +14,14 @@ const EVENTS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 const PURGE_MAX: usize = 100;
 
 impl Vault {
-    /// Purges soft-deleted secrets past their retention and old events. Answers how many secrets
+    /// Purges soft-deleted secrets past their retention, exchanged tokens long ended and old events. Answers how many secrets
     /// were purged; call again soon when it is not 0.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn housekeeping_run_once(&self) -> Result<usize, VaultError> {
         let purged = self.secrets_purge(PURGE_MAX).await?;
+        self.exchanged_tokens_prune().await?;
         let before = self.now().minus(EVENTS_KEPT);
         let unit = Unit::new(UnitName::Housekeeping).op(Op::EventsPrune { before });
         self.commit(unit).await?;

@@ -411,6 +411,7 @@ impl Vault {
             is_root: false,
             mfa_at: query.mfa_verified.then_some(now),
             expires_at: None,
+            foreign: None,
         };
         let attempt = Attempt {
             permission: query.permission,

@@ -1,13 +1,14 @@
 //! Local tokens: mint, list, revoke, renew. Only a keyed hash is stored.
 
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::identity::{Identity, Scope, ScopeSet, Token};
-use scaivault_core::ids::TokenId;
+use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet, Token};
+use scaivault_core::ids::{TenantId, TokenId};
 use scaivault_core::ports::{CommitError, Record, TokenReads, Unit, UnitName};
 use scaivault_core::tenancy::Roles;
-use scaivault_core::time::Span;
+use scaivault_core::time::{Span, Timestamp};
 use scaivault_crypto::token::TokenText;
 
+use crate::access::AuthError;
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::{Vault, default_tenant};
@@ -36,6 +37,52 @@ pub struct MintedToken {
     pub token: Token,
     /// The token itself.
     pub text: TokenText,
+}
+
+/// What a token stands for.
+#[derive(Debug, Clone)]
+pub struct Introspected {
+    /// Its record, for a local one.
+    pub token_id: Option<TokenId>,
+    /// Tenant it acts in.
+    pub tenant: TenantId,
+    /// Who it speaks for.
+    pub identity: Identity,
+    /// What it may ask for.
+    pub scopes: ScopeSet,
+    /// Its end, if any.
+    pub expires_at: Option<Timestamp>,
+    /// When it was made, if it says so.
+    pub issued_at: Option<Timestamp>,
+    /// Who vouched for the identity, if it was somebody outside.
+    pub issuer: Option<String>,
+}
+
+impl Introspected {
+    fn of_local(token: Token) -> Self {
+        Self {
+            token_id: Some(token.id),
+            tenant: token.tenant,
+            identity: token.identity,
+            scopes: token.scopes,
+            expires_at: token.expires_at,
+            issued_at: Some(token.created_at),
+            issuer: token.issuer,
+        }
+    }
+
+    fn of_foreign(principal: &Principal) -> Self {
+        let foreign = principal.foreign.as_deref();
+        Self {
+            token_id: None,
+            tenant: principal.tenant.clone(),
+            identity: principal.identity.clone(),
+            scopes: principal.scopes,
+            expires_at: principal.expires_at,
+            issued_at: foreign.and_then(|foreign| foreign.issued_at),
+            issuer: foreign.map(|foreign| foreign.issuer.to_string()),
+        }
+    }
 }
 
 impl Vault {
@@ -83,6 +130,8 @@ impl Vault {
             created_at: now,
             created_by: caller.identity().clone(),
             revoked_at: None,
+            issuer: None,
+            groups: Vec::new(),
             revision: 1,
         };
         let extra = AuditExtra {
@@ -128,6 +177,8 @@ impl Vault {
             created_at: now,
             created_by: caller.identity().clone(),
             revoked_at: None,
+            issuer: None,
+            groups: Vec::new(),
             revision: 1,
         };
         let extra = AuditExtra {
@@ -214,6 +265,11 @@ impl Vault {
             if token.revoked_at.is_some() {
                 return Err(VaultError::Forbidden("the token was revoked"));
             }
+            if token.issuer.is_some() {
+                return Err(VaultError::Forbidden(
+                    "the token was given for a foreign one: exchange a fresh one instead",
+                ));
+            }
             let now = self.now();
             token.revision += 1;
             token.expires_at = Some(now.plus(std::time::Duration::from_secs(ttl_s)));
@@ -244,22 +300,37 @@ impl Vault {
         &self,
         caller: &Caller,
         text: &str,
-    ) -> Result<Option<Token>, VaultError> {
+    ) -> Result<Option<Introspected>, VaultError> {
         self.require(caller, Scope::Admin, Action::TokenIntrospect)
             .await?;
-        let hash = self.keyring.token_hash(text);
         let now = self.now();
-        let token = TokenReads::token_by_hash(&*self.store, &hash)
-            .await?
-            .filter(|token| token.tenant == *caller.tenant() && token.revoked_at.is_none())
-            .filter(|token| token.expires_at.is_none_or(|end| end > now));
+        let found = match self.issuers_of(text) {
+            Some(issuers) => match self.authenticate_foreign(issuers, text, now).await {
+                Ok(principal) => Some(Introspected::of_foreign(&principal)),
+                Err(AuthError::Unavailable(why)) => return Err(VaultError::Unavailable(why)),
+                Err(_) => None,
+            },
+            None => {
+                let hash = self.keyring.token_hash(text);
+                let token = TokenReads::token_by_hash(&*self.store, &hash).await?;
+                let counts = |token: &Token| {
+                    token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)
+                };
+                token.filter(counts).map(Introspected::of_local)
+            }
+        };
+        let found = found.filter(|found| found.tenant == *caller.tenant());
         let extra = AuditExtra {
-            token_id: token.as_ref().map(|token| token.id.clone()),
+            token_id: found.as_ref().and_then(|found| found.token_id.clone()),
+            subject: found
+                .as_ref()
+                .filter(|found| found.token_id.is_none())
+                .map(|found| found.identity.as_str().to_owned()),
             ..AuditExtra::default()
         };
         let row = caller.row(Action::TokenIntrospect, None, now, extra);
         self.commit(Unit::audit_only(row)).await?;
-        Ok(token)
+        Ok(found)
     }
 
     async fn token_of(&self, caller: &Caller, id: &TokenId) -> Result<Token, VaultError> {

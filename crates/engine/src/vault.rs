@@ -13,6 +13,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::{Caches, SECRET_BYTES_MAX};
+use crate::issuers::Issuers;
 use crate::neighbours::Neighbours;
 use crate::recipes::RecipeSlots;
 use crate::rotation::LastLook;
@@ -58,6 +59,7 @@ pub struct Vault {
     pub(crate) neighbours: Neighbours,
     pub(crate) last_look: LastLook,
     pub(crate) recipe_slots: RecipeSlots,
+    pub(crate) issuers: Option<Arc<Issuers>>,
 }
 
 impl Vault {
@@ -77,6 +79,7 @@ impl Vault {
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),
             recipe_slots: RecipeSlots::default(),
+            issuers: None,
         }
     }
 

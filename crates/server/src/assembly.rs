@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
 use scaivault_core::ports::{
-    CommitError, Entropy, Reach, Record, RecordKind, Store, Unit, UnitName,
+    CommitError, Documents, Entropy, Reach, Record, RecordKind, Store, Unit, UnitName,
 };
 use scaivault_core::seal::KeyPurpose;
 use scaivault_crypto::keyring::Keyring;
 use scaivault_crypto::{RootKey, SystemEntropy};
-use scaivault_engine::{Vault, VaultPorts, default_tenant};
+use scaivault_engine::{Issuers, Vault, VaultPorts, default_tenant};
 use scaivault_store::ChainMac;
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, COUNTS_AGE_MAX, HttpSettings, PROBE_AGE_MAX, Shared};
-use crate::egress::{EgressPolicy, GuardedCourier, GuardedReach, TargetPolicy};
+use crate::config::{IdentitySection, Outside};
+use crate::egress::{EgressPolicy, GuardedCourier, GuardedDocuments, GuardedReach, TargetPolicy};
 use crate::entrance::Entrance;
 use crate::metrics::Metrics;
 use crate::openapi;
@@ -52,6 +53,7 @@ pub(crate) async fn open_vault(
     root: &RootKey,
     egress: EgressPolicy,
     targets: TargetPolicy,
+    issuers: Issuers,
     cache_bytes: usize,
 ) -> Result<Opened> {
     let (clock, entropy) = (storage.clock(), Arc::new(SystemEntropy));
@@ -91,10 +93,23 @@ pub(crate) async fn open_vault(
         connectors: Arc::new(Registry::built_in(&reach)),
         feed: storage.feed(),
     });
-    let vault = Arc::new(vault.with_cache_bytes(cache_bytes));
+    let vault = Arc::new(vault.with_cache_bytes(cache_bytes).with_issuers(issuers));
     vault.tenancy_begin().await?;
     vault.server_started().await?;
     Ok(Opened { vault, storage })
+}
+
+/// The issuers an operator configured, to be reached by this rule.
+pub(crate) fn issuers(identity: &IdentitySection, egress: EgressPolicy) -> Result<Issuers> {
+    let outside = match &identity.issuers_file {
+        Some(file) => Outside::load(file, &egress)?,
+        None => Outside::default(),
+    };
+    let documents = GuardedDocuments::new(egress, outside.authorities)
+        .context("a ca_file of an issuer holds no certificate in PEM")?;
+    let documents: Arc<dyn Documents> = Arc::new(documents);
+    Issuers::new(outside.issuers, outside.rules, &documents)
+        .map_err(|(name, error)| anyhow!("the jwks_file of the issuer {name}: {error}"))
 }
 
 /// Stores first keys, unless another node was faster: then those are the store's.
@@ -141,7 +156,6 @@ mod tests {
     use scaivault_store::SqliteOptions;
 
     use super::*;
-
     /// Two nodes find the same store empty: both end up with the keys of one of them.
     #[tokio::test(flavor = "multi_thread")]
     async fn who_begins_at_the_same_time_has_the_same_keys() {
@@ -159,6 +173,7 @@ mod tests {
                 &root,
                 EgressPolicy::dev(),
                 targets,
+                Issuers::default(),
                 1 << 20,
             )
         };

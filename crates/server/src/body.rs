@@ -34,7 +34,7 @@ pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
     }
 }
 
-async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
+pub(crate) async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
     let limit = app.settings.max_body_bytes;
     let too_large = || {
         let text = format!("the body is larger than {limit} bytes");
@@ -54,7 +54,7 @@ async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if depth(bytes) > DEPTH_MAX {
         let text = format!("the body is nested deeper than {DEPTH_MAX} levels");
         return Err(Problem::new(ErrorCode::InvalidRequest, text));

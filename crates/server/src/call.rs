@@ -18,6 +18,8 @@ use crate::rate_limit::{Category, Verdict};
 
 /// Names the tenant a request acts in.
 const TENANT_HEADER: &str = "x-tenant-id";
+/// Longest token read. Ours are short; foreign ones carry lists of groups.
+const TOKEN_BYTES_MAX: usize = 16 * 1_024;
 
 /// Put into the request by the outermost layer; read by it again on the way out.
 pub(crate) struct Passage {
@@ -142,13 +144,15 @@ impl Call {
             principal,
             request_id: Some(self.passage.request_id.clone()),
             source_ip: self.source_ip(&app.settings.trusted_proxies),
-            user_agent: self
-                .headers
-                .get(header::USER_AGENT)
-                .and_then(|value| value.to_str().ok())
-                .map(clean_user_agent),
+            user_agent: self.user_agent(),
             started_at: self.passage.started_at,
         })
+    }
+
+    /// What the client calls itself.
+    pub(crate) fn user_agent(&self) -> Option<String> {
+        let header = self.headers.get(header::USER_AGENT)?;
+        header.to_str().ok().map(clean_user_agent)
     }
 
     fn bearer(&self) -> Result<&str, Problem> {
@@ -166,14 +170,17 @@ impl Call {
         let text = value.to_str().map_err(|_| missing())?;
         let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
         let token = token.trim_matches(' ');
-        if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > 4_096 {
+        if !scheme.eq_ignore_ascii_case("bearer")
+            || token.is_empty()
+            || token.len() > TOKEN_BYTES_MAX
+        {
             return Err(missing());
         }
         Ok(token)
     }
 
     /// The peer, or behind trusted proxies the nearest address they vouch for.
-    fn source_ip(&self, trusted: &[Cidr]) -> Option<IpAddr> {
+    pub(crate) fn source_ip(&self, trusted: &[Cidr]) -> Option<IpAddr> {
         let mut address = self.passage.peer?.ip().to_canonical();
         if trusted.is_empty() {
             return Some(address);

@@ -70,7 +70,7 @@ mod tests {
     use scaivault_core::ids::TenantId;
     use scaivault_crypto::root::key_file;
     use scaivault_crypto::{RootKey, SystemEntropy};
-    use scaivault_engine::default_tenant;
+    use scaivault_engine::{Issuers, default_tenant};
     use scaivault_store::SqliteOptions;
 
     use super::*;
@@ -82,9 +82,16 @@ mod tests {
         let file = SqliteOptions::file(home.join("scaivault.db"));
         let storage = Storage::open_file(file).unwrap();
         let targets = TargetPolicy::default();
-        open_vault(storage, root, EgressPolicy::dev(), targets, 1 << 20)
-            .await
-            .unwrap()
+        open_vault(
+            storage,
+            root,
+            EgressPolicy::dev(),
+            targets,
+            Issuers::default(),
+            1 << 20,
+        )
+        .await
+        .unwrap()
     }
 
     fn at<'a>(vault: &'a Vault, caller: &'a Caller, list: &'static str) -> Cursors<'a> {

@@ -51,6 +51,9 @@ pub(crate) fn start(
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), stop.clone()));
+    if vault.has_issuers() {
+        loops.spawn(issuers(vault.clone(), stop.clone()));
+    }
     if vault.has_neighbours() {
         loops.spawn(neighbours(vault.clone(), stop.clone()));
     }
@@ -300,6 +303,20 @@ async fn neighbours(vault: Arc<Vault>, mut stop: Stop) {
         tokio::select! {
             () = vault.neighbours_news() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Keeps the keys of issuers fresh.
+async fn issuers(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let look = async {
+            let nap = vault.issuers_run_once().await.unwrap_or(NAP_MAX);
+            tokio::time::sleep(nap.max(NAP_BUSY)).await;
+        };
+        tokio::select! {
+            () = look => {}
             _ = stop.changed() => {}
         }
     }

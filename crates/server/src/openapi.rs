@@ -19,6 +19,7 @@ pub(crate) struct Operation {
     deprecated: bool,
     query: Vec<(&'static str, &'static str, &'static str)>,
     body: Option<(Value, bool)>,
+    takes_form: bool,
     answers: BTreeMap<u16, Option<(&'static str, Value)>>,
     errors: Vec<&'static str>,
     schemas: BTreeMap<String, Value>,
@@ -58,6 +59,7 @@ impl Operation {
             deprecated: false,
             query: Vec::new(),
             body: None,
+            takes_form: false,
             answers: BTreeMap::new(),
             errors: Vec::new(),
             schemas: BTreeMap::new(),
@@ -102,6 +104,12 @@ impl Operation {
 
     pub(crate) fn takes_optional<T: ToSchema>(mut self) -> Self {
         self.body = Some((self.schema::<T>(), false));
+        self
+    }
+
+    /// The body may also be a form of the same fields.
+    pub(crate) fn or_form(mut self) -> Self {
+        self.takes_form = true;
         self
     }
 
@@ -211,6 +219,10 @@ impl Operation {
                 "required": required,
                 "content": { "application/json": { "schema": schema } },
             });
+            if self.takes_form {
+                described["requestBody"]["content"]["application/x-www-form-urlencoded"] =
+                    json!({ "schema": schema });
+            }
         }
         if self.deprecated {
             described["deprecated"] = true.into();

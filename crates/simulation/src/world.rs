@@ -82,6 +82,7 @@ pub(crate) fn caller(who: Identity) -> Caller {
             is_root: true,
             mfa_at: None,
             expires_at: None,
+            foreign: None,
         }),
         request_id: None,
         source_ip: None,

@@ -189,6 +189,25 @@ def test_clients_do_not_show_their_token(client: SyncScaiVaultClient) -> None:
         assert "skt_test" not in repr(shown)
 
 
+def test_an_exchange_is_refused_in_the_form_of_oauth(
+    scripted: Scripted, client: SyncScaiVaultClient
+) -> None:
+    refusal = {
+        "error": "invalid_request",
+        "error_description": "no rule fits",
+        "code": "access_denied",
+        "request_id": "req_1",
+    }
+    scripted.says(Says(400, refusal))
+    with pytest.raises(errors.ScaiVaultError) as caught:
+        client.auth.exchange("eyJ.eyJ.x", scopes=["secrets:read"], rule="deploy")
+    made = caught.value
+    assert (made.code, made.message, made.request_id) == ("access_denied", "no rule fits", "req_1")
+    sent = scripted.seen[-1]
+    assert sent.path == "/v1/auth/exchange"
+    assert b"secrets:read" in sent.body and b"deploy" in sent.body
+
+
 def test_errors_can_be_copied() -> None:
     made = errors.error_from(404, {"error": {"code": "secret_not_found", "message": "m"}})
     copied = pickle.loads(pickle.dumps(made))

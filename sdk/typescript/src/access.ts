@@ -2,9 +2,10 @@
 
 import { type CallOptions, segment } from "./core.js";
 import { Group, type ListOptions, type Pages } from "./group.js";
-import { decodeNewToken, given } from "./json.js";
+import { decodeExchangedToken, decodeNewToken, given } from "./json.js";
 import type {
   Binding,
+  ExchangedToken,
   Identity,
   Introspection,
   NewToken,
@@ -26,6 +27,17 @@ export class Auth extends Group {
   /** What another token is; one that is not valid is `active: false`. */
   async introspect(token: string, options?: CallOptions): Promise<Introspection> {
     return this.act("POST", "/v1/auth/introspect", "read", { token }, options);
+  }
+
+  /** A token for a foreign workload's own, by the operator's rules (RFC 8693). */
+  async exchange(
+    subjectToken: string,
+    how: { scopes?: readonly string[] | undefined; rule?: string | undefined } = {},
+    options?: CallOptions,
+  ): Promise<ExchangedToken> {
+    const body = given({ subjectToken, scope: how.scopes?.join(" "), rule: how.rule });
+    const call = { method: "POST", route: "/v1/auth/exchange", body, decode: decodeExchangedToken };
+    return this.send({ ...call, repeat: "harmful" }, options);
   }
 }
 

@@ -174,7 +174,11 @@ export function errorFrom(
   body: unknown,
   more: { requestId?: string | undefined; retryAfter?: number | undefined } = {},
 ): ScaiVaultError {
-  const inner = isRecord(body) ? body["error"] : undefined;
+  let inner = isRecord(body) ? body["error"] : undefined;
+  if (isRecord(body) && typeof inner === "string" && typeof body["code"] === "string") {
+    // An exchange is refused in OAuth's form, with the code beside it.
+    inner = { ...body, message: body["error_description"] };
+  }
   if (isRecord(inner) && typeof inner["code"] === "string") {
     const code = inner["code"];
     const known = Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined;

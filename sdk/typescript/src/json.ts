@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 
 import { isRecord } from "./errors.js";
-import type { Batch, NewToken, Secret, SecretPolicyPreview } from "./types.js";
+import type { Batch, ExchangedToken, NewToken, Secret, SecretPolicyPreview } from "./types.js";
 
 // What users or connectors name themselves is left as it is.
 const OPAQUE = new Set([
@@ -81,6 +81,11 @@ function hideData<T extends { readonly data: unknown }>(secret: T): T {
 export function decodeNewToken(value: unknown): NewToken {
   const token = decode<NewToken>(value);
   return hide(token, "token", token.token);
+}
+
+export function decodeExchangedToken(value: unknown): ExchangedToken {
+  const token = decode<ExchangedToken>(value);
+  return hide(token, "accessToken", token.accessToken);
 }
 
 function hide<T extends object>(object: T, key: keyof T, value: unknown): T {

@@ -116,6 +116,8 @@ export interface Identity {
   readonly roles: string[];
   readonly mfaVerifiedAt: Date | null;
   readonly tokenExpiresAt: Date | null;
+  /** Who vouched for the identity, when it was somebody outside. */
+  readonly issuer?: string;
 }
 
 /** What the server knows of a token. */
@@ -127,6 +129,19 @@ export interface Introspection {
   readonly scopes?: string[];
   readonly expiresAt?: Date | null;
   readonly issuedAt?: Date | null;
+  readonly issuer?: string;
+}
+
+/** A token given for a foreign one. `accessToken` is not enumerable. */
+export interface ExchangedToken {
+  readonly accessToken: string;
+  readonly tokenType: string;
+  readonly issuedTokenType: string;
+  readonly expiresIn: number;
+  readonly scope: string;
+  readonly tokenId: string;
+  readonly identityId: string;
+  readonly expiresAt: Date | null;
 }
 
 /** A new token: the only time it is shown. `token` is not enumerable. */

@@ -19,6 +19,9 @@ const OPEN: [&str; 5] = [
 /// Routes for whoever has any token.
 const ANY_TOKEN: [&str; 2] = ["/v1/auth/whoami", "/v1/auth/tokens/self/renew"];
 
+/// Asks for no token but the one in its body.
+const TOKEN_IN_BODY: &str = "/v1/auth/exchange";
+
 /// Every operation of the served document, its path filled with something that is not there.
 async fn operations(api: &Api) -> Vec<(Method, String)> {
     let document = api.get("/v1/openapi.json").await.ok(200);
@@ -75,6 +78,10 @@ async fn every_route_refuses_strangers() {
             .await;
         if OPEN.contains(&path.as_str()) {
             assert_eq!(stranger.status, 200, "{what}");
+            continue;
+        }
+        if path == TOKEN_IN_BODY {
+            assert_eq!(stranger.status, 400, "{what}: {}", stranger.text);
             continue;
         }
         stranger.refused(401, "authentication_required");

@@ -13,6 +13,7 @@ mod disk;
 mod ends;
 mod first_integration;
 mod harness;
+mod identities;
 mod introspection;
 mod lifecycle;
 mod memory;

@@ -20,6 +20,7 @@ fn principal(is_root: bool) -> Principal {
         is_root,
         mfa_at: None,
         expires_at: None,
+        foreign: None,
     }
 }
 

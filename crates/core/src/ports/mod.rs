@@ -5,6 +5,7 @@ mod changes;
 mod clock;
 mod connector;
 mod courier;
+mod documents;
 mod entropy;
 mod marks;
 mod store;
@@ -17,6 +18,7 @@ pub use connector::{
     Missing, NewField, Reach, Refusal, Residue, Sessions,
 };
 pub use courier::{Courier, Parcel};
+pub use documents::{Documents, FetchError};
 pub use entropy::Entropy;
 pub use marks::{MarkReads, StoreMarks};
 pub use store::{

@@ -47,6 +47,7 @@ impl Vault {
             is_root: false,
             mfa_at: None,
             expires_at: None,
+            foreign: None,
         };
         if let Some(id) = &subscription.root_token {
             // Root tokens are the default tenant's, wherever they act.

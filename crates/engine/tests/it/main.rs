@@ -15,6 +15,7 @@ mod expiry;
 mod faults;
 mod groups;
 mod guards;
+mod issuers;
 mod listing;
 mod neighbours;
 mod ninety_days;

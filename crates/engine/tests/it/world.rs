@@ -139,6 +139,7 @@ fn caller_with(name: &str, scopes: ScopeSet, is_root: bool) -> Caller {
             is_root,
             mfa_at: None,
             expires_at: None,
+            foreign: None,
         }),
         request_id: None,
         source_ip: None,

@@ -81,6 +81,7 @@ pub(crate) fn caller(name: &str) -> Caller {
             is_root: true,
             mfa_at: None,
             expires_at: None,
+            foreign: None,
         }),
         request_id: None,
         source_ip: None,

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use super::root_key::private_dir;
 use super::serve::{Serving, run};
 use crate::app::HttpSettings;
-use crate::assembly::{open_vault, surface};
+use crate::assembly::{issuers, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::egress::EgressPolicy;
@@ -102,6 +102,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
         &root,
         EgressPolicy::dev(),
         config.targets.policy().with_loopback(),
+        issuers(&config.identity, EgressPolicy::dev())?,
         config.store.cache_bytes,
     )
     .await?;

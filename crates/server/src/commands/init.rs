@@ -10,7 +10,7 @@ use scaivault_core::ports::{Clock, CommitError, Record, RecordKind, Unit, UnitNa
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_crypto::root::{key_file, passphrase};
 use scaivault_crypto::{RootKey, SystemEntropy};
-use scaivault_engine::default_tenant;
+use scaivault_engine::{Issuers, default_tenant};
 
 use super::dev::environment;
 use super::root_key;
@@ -75,6 +75,7 @@ async fn initialise(args: InitArgs, out: &mut (dyn Write + Send)) -> Result<()> 
         &made.root,
         config.webhooks.egress_policy(),
         config.targets.policy(),
+        Issuers::default(),
         config.store.cache_bytes,
     )
     .await?;

@@ -11,7 +11,7 @@ use super::dev::environment;
 use super::root_key;
 use super::serve::{Serving, run};
 use crate::app::HttpSettings;
-use crate::assembly::{is_initialised, open_vault, surface};
+use crate::assembly::{is_initialised, issuers, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::listener::load_tls;
@@ -67,6 +67,7 @@ async fn serve(config: Config) -> Result<()> {
         &root,
         config.webhooks.egress_policy(),
         config.targets.policy(),
+        issuers(&config.identity, config.identity.egress_policy())?,
         config.store.cache_bytes,
     )
     .await?;

@@ -12,6 +12,8 @@
 //! a line in its `read`. The tests compare the two.
 
 mod environment;
+mod identity;
+mod issuers;
 mod layers;
 mod log;
 mod memory;
@@ -28,6 +30,8 @@ mod webhooks;
 use std::path::Path;
 
 pub(crate) use environment::Environment;
+pub(crate) use identity::IdentitySection;
+pub(crate) use issuers::Outside;
 pub(crate) use layers::ConfigError;
 pub(crate) use log::LogSection;
 pub(crate) use metrics::MetricsSection;
@@ -56,6 +60,8 @@ pub(crate) struct Config {
     pub log: LogSection,
     /// `[webhooks]`
     pub webhooks: WebhooksSection,
+    /// `[identity]`
+    pub identity: IdentitySection,
     /// `[targets]`
     pub targets: TargetsSection,
     /// `[rate_limits]`
@@ -106,6 +112,7 @@ impl Config {
             seal: SealSection::read(&layers.section("seal"))?,
             log: LogSection::read(&layers.section("log"))?,
             webhooks: WebhooksSection::read(&layers.section("webhooks"))?,
+            identity: IdentitySection::read(&layers.section("identity"))?,
             targets: TargetsSection::read(&layers.section("targets"))?,
             rate_limits: rate_limits::read(&layers.section("rate_limits"))?,
             metrics: MetricsSection::read(&layers.section("metrics"))?,

@@ -95,7 +95,12 @@ fn every_field_is_set_by_its_long_name() {
             Ok(_) => assert!(
                 matches!(
                     field.as_str(),
-                    "key_file" | "passphrase_file" | "password_file" | "database_url" | "node_name"
+                    "key_file"
+                        | "passphrase_file"
+                        | "password_file"
+                        | "issuers_file"
+                        | "database_url"
+                        | "node_name"
                 ),
                 "{field}"
             ),

@@ -169,7 +169,7 @@ fn headers(parcel: &Parcel) -> Option<HeaderMap> {
     Some(headers)
 }
 
-fn why(error: &reqwest::Error) -> AttemptError {
+pub(super) fn why(error: &reqwest::Error) -> AttemptError {
     let mut cause = error.source();
     while let Some(inner) = cause {
         match inner.downcast_ref::<Unresolved>() {

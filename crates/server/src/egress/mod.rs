@@ -12,6 +12,7 @@
 
 mod address;
 mod courier;
+mod documents;
 mod policy;
 mod reach;
 mod resolve;
@@ -20,6 +21,7 @@ mod target_policy;
 mod tests;
 
 pub(crate) use courier::GuardedCourier;
+pub(crate) use documents::GuardedDocuments;
 pub(crate) use policy::EgressPolicy;
 pub(crate) use reach::GuardedReach;
 pub(crate) use target_policy::TargetPolicy;

@@ -7,6 +7,7 @@ mod audit;
 mod campaign_view;
 mod campaigns;
 mod debts;
+mod exchange;
 mod partner_secrets;
 mod policies;
 mod reconcile;
@@ -43,6 +44,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(policies::routes())
         .merge(tokens::routes())
         .merge(tenancy::routes())
+        .merge(exchange::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
@@ -68,6 +70,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(tenancy::operations());
+    all.extend(exchange::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());

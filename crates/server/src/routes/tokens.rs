@@ -7,7 +7,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use scaivault_api::token as wire;
-use scaivault_core::identity::Token;
+use scaivault_core::identity::{ScopeSet, Token};
 use scaivault_core::ids::TokenId;
 use scaivault_core::tenancy::{Role, Roles};
 use scaivault_core::time::Timestamp;
@@ -39,14 +39,17 @@ pub(super) fn routes() -> Router<Shared> {
 async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Auth).await?;
     let principal = &caller.principal;
+    let foreign = principal.foreign.as_deref();
     let view = wire::WhoAmI {
         identity_id: principal.identity.as_str().to_owned(),
         identity_type: principal.identity.kind().as_str().to_owned(),
-        display_name: principal
-            .identity
-            .as_str()
-            .trim_start_matches(principal.identity.kind().prefix())
-            .to_owned(),
+        display_name: foreign
+            .and_then(|foreign| foreign.display_name.clone())
+            .unwrap_or_else(|| {
+                let name = principal.identity.as_str();
+                name.trim_start_matches(principal.identity.kind().prefix())
+                    .to_owned()
+            }),
         tenant_id: principal.tenant.as_str().to_owned(),
         partner_id: principal.seat.partner.as_str().to_owned(),
         scopes: principal
@@ -60,6 +63,7 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             .map(|group| group.as_str().to_owned())
             .collect(),
         roles: role_words(principal.seat.roles),
+        issuer: foreign.map(|foreign| foreign.issuer.to_string()),
         mfa_verified_at: principal.mfa_at.map(Timestamp::to_rfc3339),
         token_expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
     };
@@ -142,15 +146,16 @@ async fn introspect(
     let caller = call.enter(&app, Category::Auth).await?;
     let body: wire::IntrospectBody = read(&app, body).await?;
     let found = app.vault.token_introspect(&caller, &body.token).await?;
-    let view = found.map_or_else(wire::Introspection::default, |token| wire::Introspection {
+    let view = found.map_or_else(wire::Introspection::default, |found| wire::Introspection {
         active: true,
-        token_id: Some(token.id.as_str().to_owned()),
-        identity_id: Some(token.identity.as_str().to_owned()),
-        identity_type: Some(token.identity.kind().as_str().to_owned()),
-        tenant_id: Some(token.tenant.as_str().to_owned()),
-        scopes: Some(scope_words(&token)),
-        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
-        issued_at: Some(token.created_at.to_rfc3339()),
+        token_id: found.token_id.map(|id| id.as_str().to_owned()),
+        identity_id: Some(found.identity.as_str().to_owned()),
+        identity_type: Some(found.identity.kind().as_str().to_owned()),
+        tenant_id: Some(found.tenant.as_str().to_owned()),
+        scopes: Some(words_of(found.scopes)),
+        expires_at: found.expires_at.map(Timestamp::to_rfc3339),
+        issued_at: found.issued_at.map(Timestamp::to_rfc3339),
+        issuer: found.issuer,
     });
     Ok(json_response(StatusCode::OK, &view))
 }
@@ -171,8 +176,11 @@ fn role_words(roles: Roles) -> Vec<String> {
 }
 
 fn scope_words(token: &Token) -> Vec<String> {
-    token
-        .scopes
+    words_of(token.scopes)
+}
+
+fn words_of(scopes: ScopeSet) -> Vec<String> {
+    scopes
         .iter()
         .map(|scope| scope.as_str().to_owned())
         .collect()

@@ -137,6 +137,7 @@ pub fn principal(asker: &Asker, scopes: ScopeSet) -> Principal {
         is_root: asker.is_root,
         mfa_at: None,
         expires_at: None,
+        foreign: None,
     }
 }
 

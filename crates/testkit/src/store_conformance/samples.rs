@@ -186,6 +186,8 @@ pub fn token(owner: &TenantId, id: &str) -> Token {
         created_at: T0,
         created_by: identity("user:alice"),
         revoked_at: None,
+        issuer: Some("https://issuer.example".into()),
+        groups: vec![identity("group:builders")],
         revision: 1,
     }
 }

@@ -259,6 +259,9 @@ def error_from(
 ) -> ScaiVaultError:
     """The error that an answer stands for; an answer of a proxy in front has no code."""
     inner = body.get("error") if isinstance(body, Mapping) else None
+    if isinstance(body, Mapping) and isinstance(inner, str) and isinstance(body.get("code"), str):
+        # An exchange is refused in OAuth's form, with the code beside it.
+        inner = {**body, "message": body.get("error_description", "")}
     if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
         code = str(inner["code"])
         details = inner.get("details")

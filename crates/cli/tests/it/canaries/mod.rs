@@ -22,7 +22,8 @@ fn without_echo(text: &str) -> String {
     let Ok(mut body) = serde_json::from_str::<Value>(text) else {
         return text.to_owned();
     };
-    if let Some(details) = body["error"]["details"].as_object_mut() {
+    let details = body.pointer_mut("/error/details");
+    if let Some(details) = details.and_then(Value::as_object_mut) {
         details.retain(|name, _| name != "path" && name != "pattern");
     }
     body.to_string()

@@ -2,6 +2,7 @@
 //! receiver of webhooks, and waiting for conditions with a deadline.
 
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
@@ -9,6 +10,7 @@ pub(crate) mod server;
 pub(crate) mod wait;
 
 pub(crate) use http::{Api, Reply};
+pub(crate) use issuer::Issuer;
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
 pub(crate) use server::{SCAIVAULT, Server};

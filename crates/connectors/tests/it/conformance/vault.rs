@@ -57,6 +57,7 @@ fn root() -> Caller {
             is_root: true,
             mfa_at: None,
             expires_at: None,
+            foreign: None,
         }),
         request_id: None,
         source_ip: None,

@@ -4,6 +4,7 @@ from ._base import Answer, Done, Items, Model
 from .access import (
     Binding,
     EvaluatedPolicy,
+    ExchangedToken,
     Identity,
     Introspection,
     MatchedRule,
@@ -99,6 +100,7 @@ __all__ = [
     "DueRotation",
     "EvaluatedPolicy",
     "Event",
+    "ExchangedToken",
     "Filters",
     "Group",
     "Health",

@@ -25,6 +25,8 @@ class Identity(Model):
     roles: tuple[str, ...] = ()
     mfa_verified_at: datetime | None = None
     token_expires_at: datetime | None = None
+    #: Who vouched for the identity, when it was somebody outside.
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,21 @@ class Introspection(Model):
     scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     issued_at: datetime | None = None
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangedToken(Model):
+    """A token given for a foreign one. It is in no ``repr``."""
+
+    access_token: str = field(default="", repr=False)
+    token_type: str = ""
+    issued_token_type: str = ""
+    expires_in: int = 0
+    scope: str = ""
+    token_id: str = ""
+    identity_id: str = ""
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

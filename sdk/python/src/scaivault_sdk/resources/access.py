@@ -24,6 +24,7 @@ from .._time import format_duration, format_time
 from ..models import (
     Binding,
     Done,
+    ExchangedToken,
     Identity,
     Introspection,
     Items,
@@ -47,6 +48,18 @@ class Auth(Group[ModeT]):
     def introspect(self, token: str) -> Call[Introspection]:
         """What another token is; one that is not valid is ``active=False``."""
         return act("POST", "/v1/auth/introspect", Introspection, Repeat.READ, {"token": token})
+
+    @operation
+    def exchange(
+        self, subject_token: str, *, scopes: Sequence[str] | None = None, rule: str | None = None
+    ) -> Call[ExchangedToken]:
+        """A token for a foreign workload's own, by the operator's rules (RFC 8693)."""
+        body = given(
+            subject_token=subject_token,
+            scope=" ".join(as_list(scopes) or []) or None,
+            rule=rule,
+        )
+        return act("POST", "/v1/auth/exchange", ExchangedToken, Repeat.HARMFUL, body)
 
 
 class Tokens(Group[ModeT]):
