@@ -24,5 +24,6 @@ mod rotation_rules;
 mod secret_policies;
 mod secrets;
 mod store;
+mod streams;
 mod targets;
 mod tutorials;

@@ -116,6 +116,18 @@ impl Vault {
         ))
     }
 
+    /// Whether the caller may poll this subscription.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] unless the caller owns a polling subscription with this id.
+    pub async fn subscription_polled(
+        &self,
+        caller: &Caller,
+        id: &SubscriptionId,
+    ) -> Result<(), VaultError> {
+        self.polled(caller, id).await.map(|_| ())
+    }
+
     async fn polled(
         &self,
         caller: &Caller,

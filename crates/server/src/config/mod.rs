@@ -19,6 +19,7 @@ mod rate_limits;
 mod seal;
 mod server;
 mod store;
+mod subscriptions;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub(crate) use metrics::MetricsSection;
 pub(crate) use seal::{KmsProvider, SealSection};
 pub(crate) use server::ServerSection;
 pub(crate) use store::StoreSection;
+pub(crate) use subscriptions::SubscriptionsSection;
 pub(crate) use targets::TargetsSection;
 pub(crate) use webhooks::WebhooksSection;
 
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub log: LogSection,
     /// `[webhooks]`
     pub webhooks: WebhooksSection,
+    /// `[subscriptions]`
+    pub subscriptions: SubscriptionsSection,
     /// `[targets]`
     pub targets: TargetsSection,
     /// `[rate_limits]`
@@ -105,6 +109,7 @@ impl Config {
             seal: SealSection::read(&layers.section("seal"))?,
             log: LogSection::read(&layers.section("log"))?,
             webhooks: WebhooksSection::read(&layers.section("webhooks"))?,
+            subscriptions: SubscriptionsSection::read(&layers.section("subscriptions"))?,
             targets: TargetsSection::read(&layers.section("targets"))?,
             rate_limits: rate_limits::read(&layers.section("rate_limits"))?,
             metrics: MetricsSection::read(&layers.section("metrics"))?,

@@ -21,6 +21,7 @@ mod secret_value;
 mod secret_view;
 mod secret_write;
 pub(crate) mod secrets;
+mod subscription_stream;
 mod subscriptions;
 mod system;
 mod targets;
@@ -51,6 +52,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(reconcile::routes())
         .merge(webhooks::routes())
         .merge(subscriptions::routes())
+        .merge(subscription_stream::routes())
         .merge(audit::routes())
         .merge(system::routes())
         .fallback(no_such_route)
@@ -74,6 +76,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(reconcile::operations());
     all.extend(webhooks::operations());
     all.extend(subscriptions::operations());
+    all.extend(subscription_stream::operations());
     all.extend(audit::operations());
     all.extend(system::operations());
     all

@@ -279,7 +279,7 @@ fn view(subscription: &Subscription) -> wire::Subscription {
     }
 }
 
-fn polled_view(event: Event) -> wire::PolledEvent {
+pub(super) fn polled_view(event: Event) -> wire::PolledEvent {
     wire::PolledEvent {
         event_id: event.id.as_str().to_owned(),
         event_type: event.event_type.as_str().to_owned(),
