@@ -19,6 +19,7 @@ mod memory;
 mod no_failed_login;
 mod operating;
 mod polling;
+mod replay;
 mod rotate_oauth;
 mod rotation_rules;
 mod secret_policies;

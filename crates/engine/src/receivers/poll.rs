@@ -30,6 +30,7 @@ impl Vault {
         limit: usize,
     ) -> Result<(Vec<Event>, bool), VaultError> {
         let subscription = self.polled(caller, id).await?;
+        self.subscription_read_noted(&subscription).await?;
         let after = match since {
             Some(event) => EventReads::event_find(&*self.store, caller.tenant(), event)
                 .await?

@@ -26,6 +26,7 @@ mod subscriptions;
 mod system;
 mod targets;
 mod tokens;
+mod webhook_replay;
 mod webhooks;
 
 use axum::Router;
@@ -51,6 +52,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(debts::routes())
         .merge(reconcile::routes())
         .merge(webhooks::routes())
+        .merge(webhook_replay::routes())
         .merge(subscriptions::routes())
         .merge(subscription_stream::routes())
         .merge(audit::routes())
@@ -75,6 +77,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(debts::operations());
     all.extend(reconcile::operations());
     all.extend(webhooks::operations());
+    all.extend(webhook_replay::operations());
     all.extend(subscriptions::operations());
     all.extend(subscription_stream::operations());
     all.extend(audit::operations());

@@ -37,6 +37,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0005_secret_policies.sql"),
         needs: 5,
     },
+    // A node that does not know lanes would send out of order, and drop them from rows it rewrites.
+    Migration {
+        sql: include_str!("migrations/0008_lanes.sql"),
+        needs: 6,
+    },
 ];
 
 /// The newest revision known.

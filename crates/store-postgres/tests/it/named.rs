@@ -18,7 +18,9 @@ async fn fill(store: &PostgresStore) {
 /// As if it had been made by the release before.
 fn age(database: &Database) {
     database.sql(
-        "DROP TABLE secret_policy;
+        "ALTER TABLE delivery DROP COLUMN lane;
+         DROP INDEX delivery_dead;
+         DROP TABLE secret_policy;
          ALTER TABLE secret DROP COLUMN secret_policy_id, DROP COLUMN notice_at;
          ALTER TABLE rotation_policy DROP COLUMN secret_policy_id;
          ALTER TABLE store_head DROP COLUMN moved_by;

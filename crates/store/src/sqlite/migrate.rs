@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_past_chains.sql"),
     include_str!("migrations/0008_notices.sql"),
     include_str!("migrations/0009_secret_policies.sql"),
+    include_str!("migrations/0012_lanes.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.
