@@ -1,6 +1,7 @@
 //! The product from the outside: the real binary, real sockets, only documented behaviour.
 //! One file per capability; `harness` is what they stand on.
 
+mod audit_export;
 mod authorization;
 mod bad_input;
 mod batch;

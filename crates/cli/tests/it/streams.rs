@@ -329,7 +329,30 @@ async fn a_slow_reader_holds_a_page_and_misses_nothing() {
     }
 }
 
-async fn node(home: &Path, store: &str, key: &Path, name: &str) -> (Process, String) {
+/// A store in this database, and the token of root.
+pub(crate) fn initialised(home: &Path, peer: &Postgresql, key: &Path) -> (String, String) {
+    let store = format!(
+        "postgresql://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/postgres",
+        peer.port()
+    );
+    let made = scaivault(home)
+        .args(["init", "--json"])
+        .env("DATABASE_URL", &store)
+        .env("SCAIVAULT_SEAL_KEY_FILE", key)
+        .env("SCAIVAULT_NODE_NAME", "node-1")
+        .output()
+        .expect("the command runs");
+    let out = String::from_utf8_lossy(&made.stdout);
+    let end = |c: char| c.is_whitespace() || c == '"';
+    let token = out.find("skt_").and_then(|at| out[at..].split(end).next());
+    let token = token
+        .unwrap_or_else(|| panic!("a token in {out}"))
+        .to_owned();
+    (store, token)
+}
+
+/// A node over this store, ready.
+pub(crate) async fn node(home: &Path, store: &str, key: &Path, name: &str) -> (Process, String) {
     let mut command = scaivault(home);
     command
         .arg("server")
@@ -356,23 +379,7 @@ async fn events_of_another_node_appear() {
     let places = tempfile::tempdir().expect("a directory");
     let (home, key) = (places.path(), places.path().join("root.key"));
     let peer = Postgresql::start();
-    let store = format!(
-        "postgresql://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/postgres",
-        peer.port()
-    );
-    let made = scaivault(home)
-        .args(["init", "--json"])
-        .env("DATABASE_URL", &store)
-        .env("SCAIVAULT_SEAL_KEY_FILE", &key)
-        .env("SCAIVAULT_NODE_NAME", "node-1")
-        .output()
-        .expect("the command runs");
-    let out = String::from_utf8_lossy(&made.stdout);
-    let end = |c: char| c.is_whitespace() || c == '"';
-    let token = out.find("skt_").and_then(|at| out[at..].split(end).next());
-    let token = token
-        .unwrap_or_else(|| panic!("a token in {out}"))
-        .to_owned();
+    let (store, token) = initialised(home, &peer, &key);
     let (_one, one) = node(home, &store, &key, "node-1").await;
     let (_two, two) = node(home, &store, &key, "node-2").await;
     let (here, there) = (Api::new(&one, &token), Api::new(&two, &token));

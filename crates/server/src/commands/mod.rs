@@ -1,5 +1,6 @@
 //! What the binary does on the server's side.
 
+mod audit_export;
 mod dev;
 mod init;
 mod root_key;
@@ -9,6 +10,7 @@ pub mod store;
 mod verify;
 
 pub use crate::place::Place;
+pub use audit_export::{ExportArgs, ExportReport, Exported, export, verify_export};
 pub use dev::{DevArgs, dev};
 pub use init::{InitArgs, init};
 pub use server::{ServerArgs, server};

@@ -1,6 +1,8 @@
 //! `scaivault audit …`
 
+mod export;
 mod logs;
+mod tail;
 mod verify;
 
 use clap::Subcommand;
@@ -13,6 +15,10 @@ pub(crate) enum Audit {
     Verify(verify::Verify),
     /// List rows, newest first
     Logs(logs::Logs),
+    /// Show the newest rows, and those that follow
+    Tail(tail::Tail),
+    Export(export::Export),
+    VerifyExport(export::VerifyExport),
 }
 
 impl Audit {
@@ -20,6 +26,8 @@ impl Audit {
         match self {
             Self::Verify(command) => command.run(session).await,
             Self::Logs(command) => command.run(session).await,
+            Self::Tail(command) => command.run(session).await,
+            Self::Export(_) | Self::VerifyExport(_) => anyhow::bail!("asks no server"),
         }
     }
 }
