@@ -236,13 +236,16 @@ async fn a_store_put_back_does_not_continue_what_was_exported() {
     std::fs::copy(&older, &store).expect("put back");
     refused(
         &places.export(&out, &[]),
-        "does not continue what was exported",
+        "does not continue what was taken of it",
     );
     // Also when it has grown past that since: another past.
     let server = Server::dev().data(&data).start().await;
     write(server.root(), 5, 30).await;
     let (_, _home) = server.stop().await;
-    refused(&places.export(&out, &[]), "is broken behind row");
+    refused(
+        &places.export(&out, &[]),
+        "does not continue what was taken of it",
+    );
     printed(&places.run(&["verify-export", &out]));
 }
 

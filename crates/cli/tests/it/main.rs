@@ -2,6 +2,7 @@
 //! One file per capability; `harness` is what they stand on.
 
 mod audit_export;
+mod audit_forward;
 mod authorization;
 mod bad_input;
 mod batch;

@@ -10,6 +10,7 @@ pub mod store;
 mod verify;
 
 pub use crate::place::Place;
+pub use audit_export::{Destination, ForwardArgs, MessageFormat, forward};
 pub use audit_export::{ExportArgs, ExportReport, Exported, export, verify_export};
 pub use dev::{DevArgs, dev};
 pub use init::{InitArgs, init};

@@ -1,6 +1,7 @@
 //! `scaivault audit …`
 
 mod export;
+mod forward;
 mod logs;
 mod tail;
 mod verify;
@@ -19,6 +20,7 @@ pub(crate) enum Audit {
     Tail(tail::Tail),
     Export(export::Export),
     VerifyExport(export::VerifyExport),
+    Forward(forward::Forward),
 }
 
 impl Audit {
@@ -27,7 +29,9 @@ impl Audit {
             Self::Verify(command) => command.run(session).await,
             Self::Logs(command) => command.run(session).await,
             Self::Tail(command) => command.run(session).await,
-            Self::Export(_) | Self::VerifyExport(_) => anyhow::bail!("asks no server"),
+            Self::Export(_) | Self::VerifyExport(_) | Self::Forward(_) => {
+                anyhow::bail!("asks no server")
+            }
         }
     }
 }

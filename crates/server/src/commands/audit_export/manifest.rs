@@ -153,7 +153,7 @@ fn pem(der: &[u8]) -> String {
 }
 
 /// Replaces a file whole: another name first, on disk, then the name.
-fn put(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub(super) fn put(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let part = part(directory, name);
     let mut file = create(&part)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());

@@ -5,27 +5,29 @@
 //! further export into the same directory goes on behind what is there, and refuses when the store
 //! no longer continues it: then the store was cut, put back to an older copy, or rewritten.
 
+mod forward;
 mod manifest;
+mod source;
+mod syslog;
 mod verify;
 mod write;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use scaivault_core::ports::{Clock, ReadError};
+use anyhow::{Result, bail};
+use scaivault_core::ports::Clock;
 use scaivault_crypto::Keyring;
 use scaivault_crypto::detached::SigningKey;
-use scaivault_store::OfflineStore;
 use scaivault_store::audit::{ChainHead, Hash, TakenSegment, genesis};
-use scaivault_store_postgres::OfflinePostgres;
 
-use super::root_key;
 use crate::clock::SystemClock;
-use crate::config::KmsProvider;
 use crate::place::Place;
 use manifest::Manifest;
+use source::Source;
 use write::RowsFile;
 
+pub use forward::{Destination, ForwardArgs, forward};
+pub use syslog::MessageFormat;
 pub use verify::{ExportReport, verify_export};
 
 /// What the seed of the signing key is made of, by the key of the chain: who can make codes of the
@@ -70,44 +72,6 @@ pub fn export(args: &ExportArgs) -> Result<Exported> {
         .enable_all()
         .build()?;
     runtime.block_on(run(args))
-}
-
-/// The store, whichever it is.
-enum Source {
-    File(OfflineStore),
-    Postgresql(OfflinePostgres),
-}
-
-impl Source {
-    async fn open(place: &Place) -> Result<Self> {
-        Ok(match place {
-            Place::File(path) => Self::File(OfflineStore::open(path)?),
-            Place::Postgresql(url) => Self::Postgresql(OfflinePostgres::open(url.expose()).await?),
-        })
-    }
-
-    async fn keyring(&self, key_file: PathBuf) -> Result<Keyring> {
-        let records = match self {
-            Self::File(store) => store.keys()?,
-            Self::Postgresql(store) => store.keys().await?,
-        };
-        let root = root_key::of_records(&KmsProvider::Local { key_file }, &records)?;
-        Keyring::unlock(&root, &records).context("the key does not fit this store")
-    }
-
-    async fn heads(&self) -> Result<Vec<ChainHead>, ReadError> {
-        match self {
-            Self::File(store) => store.audit_heads(),
-            Self::Postgresql(store) => store.audit_heads().await,
-        }
-    }
-
-    async fn segments(&self, chain: &str, after: u64) -> Result<Vec<TakenSegment>, ReadError> {
-        match self {
-            Self::File(store) => store.audit_segments(chain, after),
-            Self::Postgresql(store) => store.audit_segments(chain, after).await,
-        }
-    }
 }
 
 /// One run.
@@ -168,12 +132,8 @@ impl Run<'_> {
     async fn chain(&mut self, head: &ChainHead) -> Result<()> {
         let name = head.chain.as_str();
         let (mut seq, mut hash) = self.where_it_ends(name)?;
-        if head.last_seq < seq || (head.last_seq == seq && head.head != hash) {
-            bail!(
-                "the chain {name} does not continue what was exported up to row {seq}: it was cut, \
-                 rewritten or put back to an older copy"
-            );
-        }
+        source::check_continues(head, seq, &hash)?;
+        let first = seq;
         let mut file: Option<RowsFile> = None;
         while seq < head.last_seq {
             let segments = self.source.segments(name, seq).await?;
@@ -184,12 +144,7 @@ impl Run<'_> {
                 .iter()
                 .take_while(|s| s.last_seq() <= head.last_seq)
             {
-                let Some(next) = segment.follows(seq, &hash) else {
-                    bail!(
-                        "the chain {name} is broken behind row {seq}: 'scaivault audit verify' \
-                         names the row"
-                    );
-                };
+                let next = source::follow(segment, name, seq, &hash, seq == first)?;
                 self.check_code(name, segment, &next)?;
                 let rows = match &mut file {
                     Some(file) => file,
