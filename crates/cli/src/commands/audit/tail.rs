@@ -64,8 +64,11 @@ impl Tail {
         let mut fresh = shown.fresh(rows, skip);
         fresh.drain(..fresh.len().saturating_sub(self.rows));
         show(session, &fresh)?;
+        if !self.follow {
+            return Ok(());
+        }
         let mut last = began;
-        while self.follow {
+        loop {
             tokio::time::sleep(Duration::from_secs(self.every)).await;
             let query = AuditQuery {
                 from: Some(last.saturating_sub(LATE)?.to_string()),
@@ -76,7 +79,6 @@ impl Tail {
             show(session, &fresh)?;
             last = now;
         }
-        Ok(())
     }
 }
 

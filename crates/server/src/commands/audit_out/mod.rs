@@ -1,12 +1,14 @@
-//! `scaivault audit export` and `audit verify-export`: the audit chains as files that are verified
-//! without the store.
+//! The audit chains taken out of a store: `scaivault audit export` and `audit verify-export`, files
+//! that are verified without the store; and `audit forward`, rows to a collector of logs.
 //!
 //! An export is verbatim: the lines the chain is made of, cut into files at the ends of segments. A
 //! further export into the same directory goes on behind what is there, and refuses when the store
 //! no longer continues it: then the store was cut, put back to an older copy, or rewritten.
 
+mod collector;
 mod forward;
 mod manifest;
+mod mark;
 mod source;
 mod syslog;
 mod verify;
@@ -26,7 +28,8 @@ use manifest::Manifest;
 use source::Source;
 use write::RowsFile;
 
-pub use forward::{Destination, ForwardArgs, forward};
+pub use collector::Destination;
+pub use forward::{ForwardArgs, forward};
 pub use syslog::MessageFormat;
 pub use verify::{ExportReport, verify_export};
 
