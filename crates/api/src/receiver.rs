@@ -38,6 +38,10 @@ pub struct WebhookBody {
     /// incoming webhooks take them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// `path`: a delivery waits for the earlier ones of its path; `all`: for all earlier ones.
+    /// Default `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<String>,
     /// Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -65,6 +69,8 @@ pub struct WebhookPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
@@ -83,6 +89,8 @@ pub struct Webhook {
     pub filters: Filters,
     /// `scaivault` or `slack`.
     pub format: String,
+    /// `none`, `path` or `all`.
+    pub ordered: String,
     /// Whether it gets events.
     pub enabled: bool,
     /// `healthy`, `failing` (its last delivery failed) or `disabled`.
@@ -168,6 +176,52 @@ pub struct Delivery {
     pub last_attempt_at: Option<String>,
     /// The next attempt.
     pub next_attempt_at: Option<String>,
+    /// It waits for an earlier one of its order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+}
+
+/// Body of `POST /v1/webhooks/{id}/replay`. Without a field: all dead letters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayBody {
+    /// Deliveries made from then on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Deliveries made before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Of these event types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// `dead` (default): every attempt failed. `success`: accepted; `all`: both. Those two need
+    /// `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Deliveries of one call, 1 to 10000. Default 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Where the call before ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// Answer of `POST /v1/webhooks/{id}/replay`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Replay {
+    /// Deliveries of the range that this call found.
+    pub matched: u64,
+    /// Those it put on their way: all of them, or none with `dry_run`.
+    pub replayed: u64,
+    /// Whether it only counted.
+    pub dry_run: bool,
+    /// Goes on behind the last one, with the same fields.
+    pub cursor: Option<String>,
+    /// Whether there may be more.
+    pub has_more: bool,
 }
 
 /// `GET /v1/webhooks/{id}/deliveries`.
@@ -212,6 +266,9 @@ pub struct SubscriptionBody {
     /// Narrowing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Filters>,
+    /// For `polling`: it ends when nobody read it for so long, at least `1h`. Default: the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
 }
 
 /// Body of `PATCH /v1/subscriptions/{id}`: only given fields change.
@@ -229,6 +286,8 @@ pub struct SubscriptionPatch {
     pub delivery: Option<DeliveryBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Filters>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
 }
 
 /// A subscription.
@@ -245,6 +304,14 @@ pub struct Subscription {
     pub events: Vec<String>,
     pub filters: Filters,
     pub delivery: DeliveryView,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// When it was last read, to 10 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_read_at: Option<String>,
+    /// When it ends unless it is read before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_unread_at: Option<String>,
     pub created_at: String,
     /// Events dropped because the buffer was full; in the answer to a single read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

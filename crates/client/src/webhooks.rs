@@ -2,7 +2,9 @@
 
 use reqwest::Method;
 
-use scaivault_api::receiver::{Webhook, WebhookBody, WebhookList, WebhookPatch, WebhookTest};
+use scaivault_api::receiver::{
+    Replay, ReplayBody, Webhook, WebhookBody, WebhookList, WebhookPatch, WebhookTest,
+};
 
 use crate::call::{Call, Done};
 use crate::client::Client;
@@ -56,6 +58,14 @@ impl<'a> Webhooks<'a> {
         let route = webhooks().id(id).map(|route| route.then("/test"));
         Call::new(self.client, Method::POST, route, Repeat::Harmless)
     }
+
+    /// Sends dead letters, or a range of what ended, again: one call of perhaps several, see
+    /// [`Replay::cursor`].
+    pub fn replay(&self, id: &str, body: &ReplayBody) -> Call<Replay> {
+        let route = webhooks().id(id).map(|route| route.then("/replay"));
+        // What a lost answer put on its way is pending: the same call again passes it over.
+        Call::new(self.client, Method::POST, route, Repeat::Harmless).body(body)
+    }
 }
 
 fn webhooks() -> Route {
@@ -69,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn routes() {
-        let server = Responder::start(vec![Script::json(200, "{}"); 5]).await;
+        let server = Responder::start(vec![Script::json(200, "{}"); 6]).await;
         let client = server.client();
         let webhooks = client.webhooks();
         drop(webhooks.list().json().await);
@@ -80,6 +90,8 @@ mod tests {
         };
         drop(webhooks.update("wh_1", &patch).json().await);
         drop(webhooks.test("wh_1").json().await);
+        let dead = ReplayBody::default();
+        drop(webhooks.replay("wh_1", &dead).json().await);
         drop(webhooks.delete("wh_1").json().await);
         assert_eq!(
             server.lines(),
@@ -88,6 +100,7 @@ mod tests {
                 "GET /v1/webhooks/wh_1",
                 "PATCH /v1/webhooks/wh_1",
                 "POST /v1/webhooks/wh_1/test",
+                "POST /v1/webhooks/wh_1/replay",
                 "DELETE /v1/webhooks/wh_1",
             ]
         );

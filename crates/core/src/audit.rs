@@ -81,6 +81,7 @@ actions! {
     WebhookUpdate = "webhook_update";
     WebhookDelete = "webhook_delete";
     WebhookDelivery = "webhook_delivery";
+    WebhookReplay = "webhook_replay";
     SubscriptionCreate = "subscription_create";
     SubscriptionUpdate = "subscription_update";
     SubscriptionDelete = "subscription_delete";

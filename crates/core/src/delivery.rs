@@ -118,6 +118,13 @@ pub struct Delivery {
     pub error: Option<AttemptError>,
     /// How long it took.
     pub duration_ms: Option<u64>,
+    /// The lane its receiver gets in order: a path, or `""` for all there is; `None`: in no order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// It was its turn by time, but an earlier one of its lane is still pending. Whoever ends that
+    /// one lets it go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Held by a worker until then; see [`crate::ports::Claims`].
     pub claimed_until: Option<Timestamp>,
     /// The number this write makes. A claim counts as a write, so a worker that outlived its
@@ -136,13 +143,45 @@ pub struct Attempted {
     pub duration: Duration,
 }
 
+/// How long one that is held back waits before it looks for itself whether it may go. Only if
+/// whoever ended the one before it could not let it go.
+pub const HELD_FOR: Duration = Duration::from_secs(3_600);
+
 impl Delivery {
+    /// The row held back behind an earlier one of its lane. No attempt was made.
+    #[must_use]
+    pub fn held_back(&self, now: Timestamp) -> Self {
+        Self {
+            held: true,
+            next_attempt_at: Some(now.plus(HELD_FOR)),
+            claimed_until: None,
+            revision: self.revision + 1,
+            ..self.clone()
+        }
+    }
+
+    /// The row let go at `now`, also one that has ended: with all its attempts.
+    #[must_use]
+    pub fn sent_again(&self, now: Timestamp) -> Self {
+        Self {
+            state: DeliveryState::Pending,
+            attempts: 0,
+            next_attempt_at: Some(now),
+            error: None,
+            held: false,
+            claimed_until: None,
+            revision: self.revision + 1,
+            ..self.clone()
+        }
+    }
+
     /// The row after one attempt: done, or waiting for the next.
     #[must_use]
     pub fn after(&self, attempted: Attempted, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.revision += 1;
         next.claimed_until = None;
+        next.held = false;
         next.last_attempt_at = Some(now);
         next.response_code = attempted.response_code;
         next.error = attempted.error;
@@ -180,6 +219,8 @@ mod tests {
             response_code: None,
             error: None,
             duration_ms: None,
+            lane: None,
+            held: false,
             claimed_until: None,
             revision: 1,
         };

@@ -1,5 +1,7 @@
 //! Who gets events: webhooks and subscriptions, and which event each of them wants.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, EventType};
@@ -7,12 +9,17 @@ use crate::glob::PathPattern;
 use crate::identity::Identity;
 use crate::ids::{SubscriptionId, TenantId, TokenId, WebhookId};
 use crate::seal::Sealed;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// Events a polling subscription keeps when its owner does not say.
 pub const BUFFER_DEFAULT: u32 = 1_000;
 /// The most events a polling subscription may keep.
 pub const BUFFER_MAX: u32 = 100_000;
+
+/// Reads of a subscription nearer to each other than this are noted as one.
+pub const READ_NOTED_EVERY: Duration = Duration::from_secs(600);
+/// The shortest time a subscription may ask to live unread.
+pub const SUBSCRIPTION_TTL_MIN: Duration = Duration::from_secs(3_600);
 
 /// Narrowing of a receiver's events. Every given part must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -80,6 +87,52 @@ impl Format {
     }
 }
 
+/// Which deliveries of a receiver wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryOrder {
+    /// None: one that failed lets later ones pass.
+    #[default]
+    None,
+    /// Those of one path.
+    Path,
+    /// All.
+    All,
+}
+
+impl DeliveryOrder {
+    /// Every order.
+    pub const ALL: [Self; 3] = [Self::None, Self::Path, Self::All];
+
+    /// The wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Path => "path",
+            Self::All => "all",
+        }
+    }
+
+    /// Reads the wire word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|order| order.as_str() == text)
+    }
+
+    /// The lane an event goes in. Events without a path share one.
+    pub fn lane(self, event: &Event) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::All => Some(String::new()),
+            Self::Path => Some(
+                event
+                    .path
+                    .as_ref()
+                    .map_or_else(String::new, |path| path.as_str().to_owned()),
+            ),
+        }
+    }
+}
+
 /// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
@@ -102,6 +155,9 @@ pub struct Webhook {
     /// What its requests look like.
     #[serde(default)]
     pub format: Format,
+    /// Which of its deliveries wait for each other.
+    #[serde(default)]
+    pub ordered: DeliveryOrder,
     /// Off: events pass it by.
     pub enabled: bool,
     /// Creation.
@@ -164,6 +220,12 @@ pub struct Subscription {
     pub filters: Filters,
     /// How.
     pub delivery: DeliveryMode,
+    /// A polling one ends when nobody read it for so long; `None`: the server's default.
+    #[serde(default)]
+    pub ttl: Option<Span>,
+    /// When it was last read, within [`READ_NOTED_EVERY`].
+    #[serde(default)]
+    pub last_read_at: Option<Timestamp>,
     /// Creation.
     pub created_at: Timestamp,
     /// The number this write makes.
@@ -171,6 +233,21 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// When it ends unless somebody reads it before. Only polling ones are read.
+    pub fn ends_unread_at(&self, default: Option<Duration>) -> Option<Timestamp> {
+        let DeliveryMode::Polling { .. } = self.delivery else {
+            return None;
+        };
+        let ttl = self.ttl.as_ref().map(Span::duration).or(default)?;
+        Some(self.last_read_at.unwrap_or(self.created_at).plus(ttl))
+    }
+
+    /// Whether a read now is to be noted.
+    pub fn notes_read(&self, now: Timestamp) -> bool {
+        self.last_read_at
+            .is_none_or(|last| now >= last.plus(READ_NOTED_EVERY))
+    }
+
     /// Whether this event goes to this subscription. Events without a path never do. Of earlier
     /// events the same holds as for webhooks.
     pub fn wants(&self, event: &Event) -> bool {

@@ -47,6 +47,7 @@
 mod aead;
 mod binding;
 mod derive;
+pub mod detached;
 pub mod entropy;
 mod envelope;
 pub mod generate;

@@ -44,8 +44,8 @@ pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{
-    DeliveryDraft, SubscriptionChange, SubscriptionDraft, WebhookChange, WebhookDraft,
-    WebhookTestOutcome,
+    DeliveryDraft, ReplayRange, Replayed, SubscriptionChange, SubscriptionDraft, WebhookChange,
+    WebhookDraft, WebhookTestOutcome,
 };
 pub use recipes::{Preview, PreviewField, SecretPolicyChange, SecretPolicyDraft};
 pub use rotation::{

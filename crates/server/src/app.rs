@@ -13,11 +13,12 @@ use scaivault_engine::{DebtFigures, TallyReading, Vault};
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::config::Config;
+use crate::config::{Config, SubscriptionsSection};
 use crate::metrics::Metrics;
 use crate::rate_limit::RateLimiter;
 use crate::recent::Recent;
 use crate::storage::Storage;
+use crate::streams::Streams;
 
 /// Settings of the HTTP surface.
 pub(crate) struct HttpSettings {
@@ -33,6 +34,8 @@ pub(crate) struct HttpSettings {
     pub(crate) poll_max: Duration,
     /// Targets looked at once.
     pub(crate) targets_max: usize,
+    /// Bounds of streams of events.
+    pub(crate) streams: SubscriptionsSection,
 }
 
 /// How old a probe of the store may be that is told as news.
@@ -54,6 +57,7 @@ impl HttpSettings {
             metrics_enabled: config.metrics.enabled,
             poll_max: POLL_MAX,
             targets_max: config.targets.max_concurrent,
+            streams: config.subscriptions.clone(),
         }
     }
 }
@@ -64,6 +68,8 @@ pub(crate) struct App {
     /// For its figures.
     pub(crate) storage: Storage,
     pub(crate) limiter: RateLimiter,
+    /// Who has streams of events open.
+    pub(crate) streams: Streams,
     /// Room for looks at targets.
     pub(crate) target_slots: Semaphore,
     pub(crate) metrics: Arc<Metrics>,

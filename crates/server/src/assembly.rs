@@ -25,6 +25,7 @@ use crate::openapi;
 use crate::rate_limit::{Limits, RateLimiter};
 use crate::recent::Recent;
 use crate::storage::Storage;
+use crate::streams::Streams;
 
 /// The audit chain's heads are authenticated by a key of the keyring.
 struct KeyringMac(Arc<Keyring>);
@@ -137,6 +138,7 @@ pub(crate) fn surface(
         vault: opened.vault.clone(),
         storage: opened.storage.clone(),
         limiter: RateLimiter::new(limits),
+        streams: Streams::default(),
         target_slots: Semaphore::new(settings.targets_max),
         metrics: Arc::new(Metrics::new()),
         settings,

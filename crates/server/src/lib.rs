@@ -29,6 +29,7 @@ mod recent;
 mod reconciling;
 mod routes;
 mod storage;
+mod streams;
 
 pub use clock::SystemClock;
 pub use memory::keep_private;

@@ -38,6 +38,7 @@ pub(crate) fn start(
     vault: &Arc<Vault>,
     deliveries_max: usize,
     targets_max: usize,
+    unread_ttl: Option<Duration>,
     stop: &Stop,
 ) -> JoinSet<()> {
     let mut loops = JoinSet::new();
@@ -50,7 +51,7 @@ pub(crate) fn start(
     loops.spawn(notices(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
-    loops.spawn(housekeeping(vault.clone(), stop.clone()));
+    loops.spawn(housekeeping(vault.clone(), unread_ttl, stop.clone()));
     if vault.has_issuers() {
         loops.spawn(issuers(vault.clone(), stop.clone()));
     }
@@ -322,8 +323,11 @@ async fn issuers(vault: Arc<Vault>, mut stop: Stop) {
     }
 }
 
-async fn housekeeping(vault: Arc<Vault>, mut stop: Stop) {
+async fn housekeeping(vault: Arc<Vault>, unread_ttl: Option<Duration>, mut stop: Stop) {
     while !*stop.borrow() {
+        if let Err(error) = vault.subscriptions_expire(unread_ttl).await {
+            trouble("unread subscriptions", &error);
+        }
         let nap = match vault.housekeeping_run_once().await {
             Ok(0) => HOUSEKEEPING,
             Ok(_) => continue,

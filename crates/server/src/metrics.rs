@@ -62,6 +62,8 @@ pub(crate) struct Metrics {
     pub debts: Gauge,
     /// The age of the oldest of them, in seconds.
     pub debt_oldest: Gauge,
+    /// Streams of events open.
+    pub streams: Gauge,
     /// Rotations that have not ended.
     pub open_rotations: OpenRotations,
 }
@@ -139,6 +141,7 @@ impl Metrics {
             store_bytes: Gauge::default(),
             debts: Gauge::default(),
             debt_oldest: Gauge::default(),
+            streams: Gauge::default(),
             open_rotations: OpenRotations::default(),
         };
         metrics.register();
@@ -167,6 +170,11 @@ impl Metrics {
             failed,
         );
         registry.register("connections_open", "Open connections", open.open.clone());
+        registry.register(
+            "subscription_streams",
+            "Streams of events open",
+            self.streams.clone(),
+        );
         registry.register(
             "audit_rows",
             "Rows written to the audit chain",

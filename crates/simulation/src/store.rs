@@ -315,6 +315,8 @@ forward! {
         fn webhook_list(tenant: &TenantId) -> Read<Vec<Webhook>>;
         fn subscription_find(tenant: &TenantId, id: &SubscriptionId) -> Read<Option<Subscription>>;
         fn subscription_list(tenant: &TenantId) -> Read<Vec<Subscription>>;
+        fn subscription_page(after: Option<(&str, &str)>, limit: usize)
+            -> Read<Vec<Subscription>>;
     }
     EventReads {
         fn event_find(tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>>;
@@ -326,6 +328,12 @@ forward! {
             tenant: &TenantId, receiver: &str, state: Option<DeliveryState>, after: Option<&str>,
             limit: usize
         ) -> Read<Vec<Delivery>>;
+        fn delivery_ended(
+            tenant: &TenantId, receiver: &str, state: Option<DeliveryState>,
+            made: (Option<Timestamp>, Option<Timestamp>), after: Option<&str>, limit: usize
+        ) -> Read<Vec<Delivery>>;
+        fn delivery_behind(tenant: &TenantId, receiver: &str, lane: &str, after: u64)
+            -> Read<Option<Delivery>>;
         fn delivery_stats(tenant: &TenantId, receiver: &str, since: Timestamp)
             -> Read<DeliveryStats>;
         fn delivery_unacked(tenant: &TenantId, receiver: &SubscriptionId, after: u64, limit: usize)

@@ -8,6 +8,7 @@ use scaivault_core::audit::AuditReport;
 use scaivault_core::ports::ReadError;
 use scaivault_core::seal::KeyRecord;
 use scaivault_store::ChainMac;
+use scaivault_store::audit::{ChainHead, TakenSegment};
 use tokio::runtime::Handle;
 
 use crate::conn::{Connector, Purpose};
@@ -51,5 +52,25 @@ impl OfflinePostgres {
     /// [`ReadError`]; a chain that does not hold is a report, not an error.
     pub async fn audit_verify(&self, mac: Option<&dyn ChainMac>) -> Result<AuditReport, ReadError> {
         audit_verify::verify(&self.0, mac).await
+    }
+
+    /// The ends of its chains, by name.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn audit_heads(&self) -> Result<Vec<ChainHead>, ReadError> {
+        audit_verify::ends(&self.0).await
+    }
+
+    /// The next segments of a chain behind the row at `after`; none at its end.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn audit_segments(
+        &self,
+        chain: &str,
+        after: u64,
+    ) -> Result<Vec<TakenSegment>, ReadError> {
+        audit_verify::taken(&self.0, chain, after).await
     }
 }

@@ -8,6 +8,7 @@ use scaivault_core::audit::AuditReport;
 use scaivault_core::ports::ReadError;
 use scaivault_core::seal::KeyRecord;
 
+use crate::audit::{ChainHead, TakenSegment};
 use crate::chain_mac::ChainMac;
 use crate::files::beside;
 use crate::options::OpenError;
@@ -49,6 +50,22 @@ impl OfflineStore {
     /// [`ReadError`]; a chain that does not hold is a report, not an error.
     pub fn audit_verify(&self, mac: Option<&dyn ChainMac>) -> Result<AuditReport, ReadError> {
         audit_verify::verify(&self.0, mac)
+    }
+
+    /// The ends of its chains, by name.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn audit_heads(&self) -> Result<Vec<ChainHead>, ReadError> {
+        audit_verify::heads(&self.0)
+    }
+
+    /// The next segments of a chain behind the row at `after`; none at its end.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn audit_segments(&self, chain: &str, after: u64) -> Result<Vec<TakenSegment>, ReadError> {
+        audit_verify::taken(&self.0, chain, after)
     }
 }
 

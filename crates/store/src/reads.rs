@@ -199,6 +199,10 @@ reads! {
             -> Option<Subscription> = read |conn| subscription::find(conn, &tenant, &id);
         fn subscription_list(tenant: &TenantId = tenant.clone()) -> Vec<Subscription>
             = read |conn| subscription::list(conn, &tenant);
+        fn subscription_page(after: Option<(&str, &str)>
+                = after.map_or_else(Default::default, |(t, id)| (t.to_owned(), id.to_owned())),
+            limit: usize) -> Vec<Subscription>
+            = read |conn| subscription::page(conn, (&after.0, &after.1), limit);
     }
     EventReads {
         fn event_find(tenant: &TenantId = tenant.clone(), id: &EventId = id.clone())
@@ -213,6 +217,14 @@ reads! {
             state: Option<DeliveryState>, after: Option<&str> = after.map(str::to_owned),
             limit: usize) -> Vec<Delivery>
             = read |conn| delivery::list(conn, &tenant, &receiver, state, after.as_deref(), limit);
+        fn delivery_ended(tenant: &TenantId = tenant.clone(), receiver: &str = receiver.to_owned(),
+            state: Option<DeliveryState>, made: (Option<Timestamp>, Option<Timestamp>),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Delivery>
+            = read |conn| delivery::ended(conn, (&tenant, &receiver), state, made,
+                after.as_deref(), limit);
+        fn delivery_behind(tenant: &TenantId = tenant.clone(), receiver: &str = receiver.to_owned(),
+            lane: &str = lane.to_owned(), after: u64) -> Option<Delivery>
+            = read |conn| delivery::behind(conn, &tenant, &receiver, &lane, after);
         fn delivery_stats(tenant: &TenantId = tenant.clone(), receiver: &str = receiver.to_owned(),
             since: Timestamp) -> DeliveryStats
             = read_snapshot |conn| delivery::stats(conn, &tenant, &receiver, since);

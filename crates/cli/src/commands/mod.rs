@@ -63,6 +63,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {
             verify.run_offline(flags.json)
         }
+        Command::Audit(audit::Audit::Export(export)) => export.run_offline(flags.json),
+        Command::Audit(audit::Audit::Forward(forward)) => forward.run_offline(flags.json),
+        Command::Audit(audit::Audit::VerifyExport(verify)) => verify.run_offline(flags.json),
         Command::Audit(command) => in_session(&flags, async |session| command.run(session).await),
     }
 }

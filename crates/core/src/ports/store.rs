@@ -373,6 +373,12 @@ pub trait ReceiverReads {
     ) -> Read<Option<Subscription>>;
     /// Every subscription of a tenant, by id.
     async fn subscription_list(&self, tenant: &TenantId) -> Read<Vec<Subscription>>;
+    /// Subscriptions of all tenants by tenant and id, after both of `after`.
+    async fn subscription_page(
+        &self,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Read<Vec<Subscription>>;
 }
 
 /// The outbox.
@@ -411,6 +417,26 @@ pub trait DeliveryReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Delivery>>;
+    /// Ended deliveries of a receiver by id, oldest first: in one state or in both, made from
+    /// `from` on and before `to`; `after` is the id to go on behind.
+    async fn delivery_ended(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        state: Option<DeliveryState>,
+        made: (Option<Timestamp>, Option<Timestamp>),
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Delivery>>;
+    /// The first pending delivery of a receiver's lane behind the event at position `after`, by
+    /// event.
+    async fn delivery_behind(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        lane: &str,
+        after: u64,
+    ) -> Read<Option<Delivery>>;
     /// Figures of a receiver's deliveries created since `since`.
     async fn delivery_stats(
         &self,

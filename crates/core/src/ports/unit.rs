@@ -112,8 +112,12 @@ unit_names! {
     SubscriptionWrite = "subscription_write";
     SubscriptionDelete = "subscription_delete";
     SubscriptionAck = "subscription_ack";
+    SubscriptionRead = "subscription_read";
+    SubscriptionExpire = "subscription_expire";
     FanOut = "fan_out";
     DeliveryDone = "delivery_done";
+    DeliveryHold = "delivery_hold";
+    DeliveryReplay = "delivery_replay";
     Housekeeping = "housekeeping";
     KeyringWrite = "keyring_write";
     PartnerWrite = "partner_write";
@@ -265,7 +269,8 @@ pub enum Op {
         keep: u32,
     },
     /// Remove events fanned out before `before` with no pending delivery, and their deliveries.
-    /// One that waits to be fetched by a subscription which is gone is not pending.
+    /// One that waits to be fetched by a subscription which is gone is not pending. So are ended
+    /// deliveries made before then that have no event: those of tests.
     EventsPrune {
         /// Older ones go.
         before: Timestamp,

@@ -58,7 +58,11 @@ impl Vault {
             known.insert(tenant, receivers.clone());
             for webhook in receivers.webhooks.iter().filter(|w| w.wants(&stored.event)) {
                 let receiver = Receiver::Webhook(webhook.id.clone());
-                unit = unit.put(Record::Delivery(delivery(stored, receiver, Some(now), now)));
+                let put = Delivery {
+                    lane: webhook.ordered.lane(&stored.event),
+                    ..delivery(stored, receiver, Some(now), now)
+                };
+                unit = unit.put(Record::Delivery(put));
             }
             for subscription in receivers
                 .subscriptions
@@ -123,6 +127,8 @@ fn delivery(
         response_code: None,
         error: None,
         duration_ms: None,
+        lane: None,
+        held: false,
         claimed_until: None,
         revision: 1,
     }

@@ -57,6 +57,10 @@ impl Vault {
     /// When the store cannot be read or written: the claim lapses and it is tried again.
     pub async fn delivery_attempt(&self, claimed: ClaimedDelivery) -> Result<bool, VaultError> {
         let delivery = claimed.0;
+        if self.is_out_of_turn(&delivery).await? {
+            self.delivery_hold(&delivery).await?;
+            return Ok(true);
+        }
         let stored =
             EventReads::event_find(&*self.store, &delivery.tenant, &delivery.event_id).await?;
         let parcel = match &stored {
@@ -180,6 +184,9 @@ impl Vault {
             let mut unit = Unit::new(UnitName::DeliveryDone)
                 .put(Record::Delivery(after.clone()))
                 .audited(attempt_row(&caller, after, stored, now));
+            if let Some(next) = self.next_in_lane(after).await? {
+                unit = unit.put(Record::Delivery(next.sent_again(now)));
+            }
             if after.state == DeliveryState::Failed
                 && let Some((rotation, event)) = self.rotation_untold(&caller, stored, now).await?
             {
@@ -188,6 +195,9 @@ impl Vault {
             match self.commit(unit).await {
                 // The rotation went on meanwhile; the attempt was made all the same.
                 Err(CommitError::Conflict(RecordKind::Rotation)) => {}
+                // Somebody else let the next one of the lane go; if it was this one, the race is lost.
+                Err(CommitError::Conflict(RecordKind::Delivery))
+                    if self.is_still_ours(after).await? => {}
                 outcome => return ignore_lost_race(outcome.map(|_| ())),
             }
         }

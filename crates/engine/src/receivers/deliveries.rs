@@ -53,15 +53,7 @@ impl Vault {
                 .await?
                 .ok_or(VaultError::NotFound(Missing::Delivery))?;
             let now = self.now();
-            let again = Delivery {
-                state: DeliveryState::Pending,
-                attempts: 0,
-                next_attempt_at: Some(now),
-                error: None,
-                claimed_until: None,
-                revision: delivery.revision + 1,
-                ..delivery
-            };
+            let again = delivery.sent_again(now);
             let extra = AuditExtra {
                 webhook_id: Some(webhook.clone()),
                 delivery_id: Some(id.clone()),

@@ -2,7 +2,9 @@
 
 mod deliveries;
 mod poll;
+mod replay;
 mod subscriptions;
+mod unread;
 mod webhooks;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use scaivault_core::ports::{ReceiverReads, TokenReads};
 use scaivault_core::receiver::Subscription;
 use scaivault_core::seal::{Place, Sealed, Sealer};
 
+pub use replay::{ReplayRange, Replayed};
 pub use subscriptions::{DeliveryDraft, SubscriptionChange, SubscriptionDraft};
 pub use webhooks::{WebhookChange, WebhookDraft, WebhookTestOutcome};
 

@@ -30,6 +30,7 @@ impl Vault {
         limit: usize,
     ) -> Result<(Vec<Event>, bool), VaultError> {
         let subscription = self.polled(caller, id).await?;
+        self.subscription_read_noted(&subscription).await?;
         let after = match since {
             Some(event) => EventReads::event_find(&*self.store, caller.tenant(), event)
                 .await?
@@ -114,6 +115,18 @@ impl Vault {
         Err(VaultError::Unavailable(
             "the subscription changes too quickly: try again".into(),
         ))
+    }
+
+    /// Whether the caller may poll this subscription.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] unless the caller owns a polling subscription with this id.
+    pub async fn subscription_polled(
+        &self,
+        caller: &Caller,
+        id: &SubscriptionId,
+    ) -> Result<(), VaultError> {
+        self.polled(caller, id).await.map(|_| ())
     }
 
     async fn polled(

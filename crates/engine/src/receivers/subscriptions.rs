@@ -11,7 +11,7 @@ use scaivault_core::ports::{
     CommitError, DeliveryReads, DeliveryStats, Op, ReceiverReads, Record, Unit, UnitName,
 };
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription};
-use scaivault_core::time::Timestamp;
+use scaivault_core::time::{Span, Timestamp};
 
 use super::{SIGNING_SECRET, check_room};
 use crate::caller::Caller;
@@ -46,6 +46,8 @@ pub struct SubscriptionDraft {
     pub events: Vec<EventType>,
     pub filters: Filters,
     pub delivery: DeliveryDraft,
+    /// How long it lives unread; `None`: as the server says.
+    pub ttl: Option<Span>,
 }
 
 /// A change. Absent parts stay.
@@ -57,6 +59,7 @@ pub struct SubscriptionChange {
     pub events: Option<Vec<EventType>>,
     pub filters: Option<Filters>,
     pub delivery: Option<DeliveryDraft>,
+    pub ttl: Option<Span>,
 }
 
 impl Vault {
@@ -97,6 +100,8 @@ impl Vault {
             events: draft.events,
             filters: draft.filters,
             delivery,
+            ttl: draft.ttl,
+            last_read_at: None,
             created_at: now,
             revision: 1,
         };
@@ -132,6 +137,7 @@ impl Vault {
         subscription.name = change.name.unwrap_or(subscription.name);
         subscription.paths = change.paths.unwrap_or(subscription.paths);
         subscription.events = change.events.unwrap_or(subscription.events);
+        subscription.ttl = change.ttl.or(subscription.ttl);
         subscription.filters = change.filters.unwrap_or(subscription.filters);
         let action = Action::SubscriptionUpdate;
         self.subscription_commit(caller, &subscription, action, self.now())

@@ -9,7 +9,7 @@ use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     CommitError, DeliveryReads, DeliveryStats, Op, ReceiverReads, Record, Unit, UnitName,
 };
-use scaivault_core::receiver::{Filters, Format, Webhook};
+use scaivault_core::receiver::{DeliveryOrder, Filters, Format, Webhook};
 use scaivault_core::time::Span;
 
 use super::{PREVIOUS_SECRET, SIGNING_SECRET, check_room};
@@ -29,6 +29,7 @@ pub struct WebhookDraft {
     pub events: Vec<EventType>,
     pub filters: Filters,
     pub format: Format,
+    pub ordered: DeliveryOrder,
     pub enabled: bool,
 }
 
@@ -43,6 +44,7 @@ pub struct WebhookChange {
     pub events: Option<Vec<EventType>>,
     pub filters: Option<Filters>,
     pub format: Option<Format>,
+    pub ordered: Option<DeliveryOrder>,
     pub enabled: Option<bool>,
 }
 
@@ -87,6 +89,7 @@ impl Vault {
             events: draft.events,
             filters: draft.filters,
             format: draft.format,
+            ordered: draft.ordered,
             enabled: draft.enabled,
             created_at: now,
             created_by: caller.identity().clone(),
@@ -124,6 +127,7 @@ impl Vault {
             webhook.events = change.events.clone().unwrap_or(webhook.events);
             webhook.filters = change.filters.clone().unwrap_or(webhook.filters);
             webhook.format = change.format.unwrap_or(webhook.format);
+            webhook.ordered = change.ordered.unwrap_or(webhook.ordered);
             webhook.enabled = change.enabled.unwrap_or(webhook.enabled);
             match self
                 .webhook_commit(caller, &webhook, Action::WebhookUpdate)
@@ -293,6 +297,8 @@ impl Vault {
             response_code: attempted.response_code,
             error: attempted.error,
             duration_ms: u64::try_from(attempted.duration.as_millis()).ok(),
+            lane: None,
+            held: false,
             claimed_until: None,
             revision: 1,
         };

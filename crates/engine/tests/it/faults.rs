@@ -49,6 +49,9 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::SecretPolicyWrite, "see recipes.rs"),
     (UnitName::SecretPolicyDelete, "see recipes.rs"),
     (UnitName::StoreResume, "see restored.rs"),
+    (UnitName::DeliveryHold, "see redelivery.rs"),
+    (UnitName::DeliveryReplay, "see redelivery.rs"),
+    (UnitName::SubscriptionExpire, "see redelivery.rs"),
     (
         UnitName::KeyringWrite,
         "made by whoever opens the store, before there is a vault",
@@ -679,6 +682,7 @@ fn feeds_and_policies(life: &mut Life) -> Story<'_> {
             events: EventType::ALL.to_vec(),
             filters: Filters::default(),
             format: scaivault_core::receiver::Format::Scaivault,
+            ordered: scaivault_core::receiver::DeliveryOrder::None,
             enabled: true,
         };
         let hooks = async |w: &World| {
@@ -695,6 +699,7 @@ fn feeds_and_policies(life: &mut Life) -> Story<'_> {
         .await;
         let hook = hooks(&life.w).await.unwrap();
         let feed = || SubscriptionDraft {
+            ttl: None,
             name: "feed".to_owned(),
             paths: vec![PathPattern::parse("app/**").unwrap()],
             events: EventType::ALL.to_vec(),
@@ -1097,7 +1102,7 @@ crash_matrix! {
 }
 
 /// Commits that change no state, or leave their trace elsewhere, and so have no audit row.
-const WITHOUT_AUDIT_ROW: [(UnitName, &str); 7] = [
+const WITHOUT_AUDIT_ROW: [(UnitName, &str); 8] = [
     (
         UnitName::SecretNotice,
         "what it tells is its trace: an event in the outbox",
@@ -1118,6 +1123,10 @@ const WITHOUT_AUDIT_ROW: [(UnitName, &str); 7] = [
     (
         UnitName::SubscriptionAck,
         "the poll that handed the events out is audited",
+    ),
+    (
+        UnitName::SubscriptionRead,
+        "notes when it was read; what was handed out is audited",
     ),
     (
         UnitName::Housekeeping,

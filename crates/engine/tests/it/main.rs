@@ -24,6 +24,7 @@ mod owed;
 mod races;
 mod receivers;
 mod recipes;
+mod redelivery;
 mod rehearsals;
 mod restored;
 mod revocation;

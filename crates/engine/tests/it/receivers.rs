@@ -47,6 +47,7 @@ async fn subscribe(
     delivery: DeliveryDraft,
 ) -> Result<Subscription, VaultError> {
     let draft = SubscriptionDraft {
+        ttl: None,
         name: "feed".to_owned(),
         paths: vec![PathPattern::parse(paths).unwrap()],
         events: EventType::ALL.to_vec(),

@@ -97,6 +97,7 @@ async fn no_value_is_anywhere_but_in_a_granted_answer() {
 
     // Receivers of both kinds.
     let draft = WebhookDraft {
+        ordered: scaivault_core::receiver::DeliveryOrder::None,
         name: "canary".to_owned(),
         url: RECEIVER.to_owned(),
         secret: Plaintext::new(SIGNING.into()),
@@ -108,6 +109,7 @@ async fn no_value_is_anywhere_but_in_a_granted_answer() {
     let hook = w.vault.webhook_create(&root(), draft).await.unwrap();
     said.push(format!("{hook:?}"));
     let draft = SubscriptionDraft {
+        ttl: None,
         name: "canary".to_owned(),
         paths: vec![PathPattern::parse("**").unwrap()],
         events: EventType::ALL.to_vec(),

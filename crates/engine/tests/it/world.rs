@@ -341,6 +341,7 @@ impl World {
             events: events.to_vec(),
             filters,
             format: scaivault_core::receiver::Format::Scaivault,
+            ordered: scaivault_core::receiver::DeliveryOrder::None,
             enabled: true,
         };
         self.vault.webhook_create(&root(), draft).await.unwrap()

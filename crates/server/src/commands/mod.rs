@@ -1,5 +1,6 @@
 //! What the binary does on the server's side.
 
+mod audit_out;
 mod dev;
 mod init;
 mod root_key;
@@ -9,6 +10,8 @@ pub mod store;
 mod verify;
 
 pub use crate::place::Place;
+pub use audit_out::{Destination, ForwardArgs, MessageFormat, forward};
+pub use audit_out::{ExportArgs, ExportReport, Exported, export, verify_export};
 pub use dev::{DevArgs, dev};
 pub use init::{InitArgs, init};
 pub use server::{ServerArgs, server};

@@ -35,6 +35,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         &serving.opened.vault,
         serving.deliveries_max,
         serving.app.settings.targets_max,
+        serving.app.settings.streams.unread_ttl,
         &stopped,
     );
     let (acceptor, reload) = match serving.tls {

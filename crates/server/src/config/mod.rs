@@ -22,6 +22,7 @@ mod rate_limits;
 mod seal;
 mod server;
 mod store;
+mod subscriptions;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub(crate) use metrics::MetricsSection;
 pub(crate) use seal::{KmsProvider, SealSection};
 pub(crate) use server::ServerSection;
 pub(crate) use store::StoreSection;
+pub(crate) use subscriptions::SubscriptionsSection;
 pub(crate) use targets::TargetsSection;
 pub(crate) use webhooks::WebhooksSection;
 
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub webhooks: WebhooksSection,
     /// `[identity]`
     pub identity: IdentitySection,
+    /// `[subscriptions]`
+    pub subscriptions: SubscriptionsSection,
     /// `[targets]`
     pub targets: TargetsSection,
     /// `[rate_limits]`
@@ -113,6 +117,7 @@ impl Config {
             log: LogSection::read(&layers.section("log"))?,
             webhooks: WebhooksSection::read(&layers.section("webhooks"))?,
             identity: IdentitySection::read(&layers.section("identity"))?,
+            subscriptions: SubscriptionsSection::read(&layers.section("subscriptions"))?,
             targets: TargetsSection::read(&layers.section("targets"))?,
             rate_limits: rate_limits::read(&layers.section("rate_limits"))?,
             metrics: MetricsSection::read(&layers.section("metrics"))?,

@@ -104,7 +104,9 @@ impl PathCategory {
             "secret-policies" => Self::SecretPolicies,
             "rotation" | "rotations" => Self::Rotation,
             "webhooks" => Self::Webhooks,
-            "subscriptions" if rest.ends_with("/poll") => Self::SubscriptionsPoll,
+            "subscriptions" if rest.ends_with("/poll") || rest.ends_with("/stream") => {
+                Self::SubscriptionsPoll
+            }
             "subscriptions" => Self::Subscriptions,
             "audit" => Self::Audit,
             "auth" => Self::Auth,

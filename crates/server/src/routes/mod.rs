@@ -23,11 +23,13 @@ mod secret_value;
 mod secret_view;
 mod secret_write;
 pub(crate) mod secrets;
+mod subscription_stream;
 mod subscriptions;
 mod system;
 mod targets;
 mod tenancy;
 mod tokens;
+mod webhook_replay;
 mod webhooks;
 
 use axum::Router;
@@ -55,7 +57,9 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(debts::routes())
         .merge(reconcile::routes())
         .merge(webhooks::routes())
+        .merge(webhook_replay::routes())
         .merge(subscriptions::routes())
+        .merge(subscription_stream::routes())
         .merge(audit::routes())
         .merge(system::routes())
         .fallback(no_such_route)
@@ -81,7 +85,9 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(debts::operations());
     all.extend(reconcile::operations());
     all.extend(webhooks::operations());
+    all.extend(webhook_replay::operations());
     all.extend(subscriptions::operations());
+    all.extend(subscription_stream::operations());
     all.extend(audit::operations());
     all.extend(system::operations());
     all

@@ -12,12 +12,15 @@ use scaivault_api::ErrorCode;
 use scaivault_api::receiver as wire;
 use scaivault_core::event::Event;
 use scaivault_core::ids::{EventId, SubscriptionId};
-use scaivault_core::receiver::{BUFFER_DEFAULT, BUFFER_MAX, DeliveryMode, Subscription};
+use scaivault_core::receiver::{
+    BUFFER_DEFAULT, BUFFER_MAX, DeliveryMode, SUBSCRIPTION_TTL_MIN, Subscription,
+};
+use scaivault_core::time::{Span, Timestamp};
 use scaivault_engine::{DeliveryDraft, SubscriptionChange, SubscriptionDraft};
 
 use super::id_in_path;
 use super::webhooks::filters_view;
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
 use crate::fields;
@@ -45,7 +48,7 @@ pub(super) fn routes() -> Router<Shared> {
 async fn list(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Subscription).await?;
     let rows = app.vault.subscription_list(&caller).await?;
-    let subscriptions = rows.iter().map(view).collect();
+    let subscriptions = rows.iter().map(|row| view(&app, row)).collect();
     Ok(json_response(
         StatusCode::OK,
         &wire::SubscriptionList { subscriptions },
@@ -61,9 +64,13 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
         paths: fields::patterns(&body.paths, "paths")?,
         events: fields::events(&body.events)?,
         filters: fields::filters(body.filters)?,
+        ttl: body.ttl.as_deref().map(ttl).transpose()?,
     };
     let subscription = app.vault.subscription_create(&caller, draft).await?;
-    Ok(json_response(StatusCode::CREATED, &view(&subscription)))
+    Ok(json_response(
+        StatusCode::CREATED,
+        &view(&app, &subscription),
+    ))
 }
 
 async fn show(
@@ -76,7 +83,7 @@ async fn show(
     let (subscription, stats) = app.vault.subscription_details(&caller, &id).await?;
     let view = wire::Subscription {
         dropped_events: Some(stats.dropped),
-        ..view(&subscription)
+        ..view(&app, &subscription)
     };
     Ok(json_response(StatusCode::OK, &view))
 }
@@ -108,9 +115,10 @@ async fn change(
             .filters
             .map(|filters| fields::filters(Some(filters)))
             .transpose()?,
+        ttl: body.ttl.as_deref().map(ttl).transpose()?,
     };
     let subscription = app.vault.subscription_change(&caller, &id, change).await?;
-    Ok(json_response(StatusCode::OK, &view(&subscription)))
+    Ok(json_response(StatusCode::OK, &view(&app, &subscription)))
 }
 
 async fn remove(
@@ -207,6 +215,14 @@ async fn ack(
     Ok(json_response(StatusCode::OK, &wire::Acked { acknowledged }))
 }
 
+fn ttl(text: &str) -> Result<Span, Problem> {
+    let span = fields::span(text, "ttl")?;
+    match span.duration() >= SUBSCRIPTION_TTL_MIN {
+        true => Ok(span),
+        false => Err(Problem::field("ttl", "is at least 1h")),
+    }
+}
+
 fn delivery_draft(body: wire::DeliveryBody) -> Result<DeliveryDraft, Problem> {
     match body.kind.as_str() {
         "webhook" => {
@@ -244,7 +260,7 @@ fn delivery_draft(body: wire::DeliveryBody) -> Result<DeliveryDraft, Problem> {
     }
 }
 
-fn view(subscription: &Subscription) -> wire::Subscription {
+fn view(app: &App, subscription: &Subscription) -> wire::Subscription {
     let delivery = match &subscription.delivery {
         DeliveryMode::Webhook { url, .. } => wire::DeliveryView {
             kind: "webhook".to_owned(),
@@ -274,12 +290,17 @@ fn view(subscription: &Subscription) -> wire::Subscription {
             .collect(),
         filters: filters_view(&subscription.filters),
         delivery,
+        ttl: subscription.ttl.as_ref().map(|ttl| ttl.as_str().to_owned()),
+        last_read_at: subscription.last_read_at.map(Timestamp::to_rfc3339),
+        ends_unread_at: subscription
+            .ends_unread_at(app.settings.streams.unread_ttl)
+            .map(Timestamp::to_rfc3339),
         created_at: subscription.created_at.to_rfc3339(),
         dropped_events: None,
     }
 }
 
-fn polled_view(event: Event) -> wire::PolledEvent {
+pub(super) fn polled_view(event: Event) -> wire::PolledEvent {
     wire::PolledEvent {
         event_id: event.id.as_str().to_owned(),
         event_type: event.event_type.as_str().to_owned(),

@@ -8,14 +8,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use scaivault_api::ErrorCode;
 use scaivault_api::receiver as wire;
-use scaivault_core::delivery::{AttemptError, Delivery, DeliveryState};
+use scaivault_core::delivery::{AttemptError, Delivery};
 use scaivault_core::ids::{DeliveryId, WebhookId};
 use scaivault_core::ports::DeliveryStats;
-use scaivault_core::receiver::{Filters, Format, Webhook};
+use scaivault_core::receiver::{DeliveryOrder, Filters, Format, Webhook};
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{WebhookChange, WebhookDraft};
 
-use super::id_in_path;
+use super::{id_in_path, webhook_replay};
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read};
 use crate::call::Call;
@@ -67,6 +67,10 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
             .format
             .as_deref()
             .map_or(Ok(Format::Scaivault), format)?,
+        ordered: body
+            .ordered
+            .as_deref()
+            .map_or(Ok(DeliveryOrder::None), order)?,
         enabled: body.enabled.unwrap_or(true),
     };
     let webhook = app.vault.webhook_create(&caller, draft).await?;
@@ -123,6 +127,7 @@ async fn change(
             .map(|filters| fields::filters(Some(filters)))
             .transpose()?,
         format: body.format.as_deref().map(format).transpose()?,
+        ordered: body.ordered.as_deref().map(order).transpose()?,
         enabled: body.enabled,
     };
     let webhook = app.vault.webhook_change(&caller, &id, change).await?;
@@ -173,10 +178,10 @@ async fn deliveries(
     let state = query
         .text("status")
         .map(|text| {
-            DeliveryState::parse(text).ok_or_else(|| {
+            webhook_replay::state(text).ok_or_else(|| {
                 Problem::new(
                     ErrorCode::InvalidRequest,
-                    "query parameter 'status' is success, failed or pending",
+                    "query parameter 'status' is success, failed (or dead) or pending",
                 )
             })
         })
@@ -228,6 +233,10 @@ fn format(word: &str) -> Result<Format, Problem> {
     Format::parse(word).ok_or_else(|| Problem::field("format", "is scaivault or slack"))
 }
 
+fn order(word: &str) -> Result<DeliveryOrder, Problem> {
+    DeliveryOrder::parse(word).ok_or_else(|| Problem::field("ordered", "is none, path or all"))
+}
+
 fn view(webhook: &Webhook, last: Option<&Delivery>) -> wire::Webhook {
     let failing = last.is_some_and(|delivery| delivery.error.is_some());
     wire::Webhook {
@@ -241,6 +250,7 @@ fn view(webhook: &Webhook, last: Option<&Delivery>) -> wire::Webhook {
             .collect(),
         filters: filters_view(&webhook.filters),
         format: webhook.format.as_str().to_owned(),
+        ordered: webhook.ordered.as_str().to_owned(),
         enabled: webhook.enabled,
         status: match (webhook.enabled, failing) {
             (false, _) => "disabled",
@@ -304,6 +314,7 @@ fn delivery_view(delivery: &Delivery) -> wire::Delivery {
         error: delivery.error.map(|error| error_word(error).to_owned()),
         last_attempt_at: delivery.last_attempt_at.map(Timestamp::to_rfc3339),
         next_attempt_at: delivery.next_attempt_at.map(Timestamp::to_rfc3339),
+        held: delivery.held,
     }
 }
 
@@ -366,7 +377,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Deliveries, newest first",
         )
         .scope("admin")
-        .query("status", "string", "success, failed or pending")
+        .query("status", "string", "success, failed (or dead) or pending")
         .paged()
         .answers::<wire::DeliveryList>(200)
         .fails(&["webhook_not_found", "invalid_cursor"]),

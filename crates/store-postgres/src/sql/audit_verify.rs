@@ -7,7 +7,9 @@ use std::sync::Arc;
 use scaivault_core::audit::AuditReport;
 use scaivault_core::ports::ReadError;
 use scaivault_store::ChainMac;
-use scaivault_store::audit::{Hash, Segment, Verifier, Walk, genesis, link};
+use scaivault_store::audit::{
+    ChainHead, Hash, Segment, TakenSegment, Verifier, Walk, genesis, link,
+};
 use tokio_postgres::Row;
 
 use super::head::{COLUMNS, Head, from_row};
@@ -137,4 +139,35 @@ fn segment(row: &Row) -> Read<Segment<'_>> {
         links: get(row, 7)?,
         body: get(row, 8)?,
     })
+}
+
+/// The ends of all chains, by name.
+pub(crate) async fn ends(pool: &Arc<Pool>) -> Read<Vec<ChainHead>> {
+    let taken = heads(pool).await?.into_iter().map(|head| ChainHead {
+        chain: head.chain,
+        last_seq: head.last_seq,
+        head: head.head,
+    });
+    Ok(taken.collect())
+}
+
+/// Segments of a chain that begin behind the row at `after`, some at a time.
+pub(crate) async fn taken(pool: &Arc<Pool>, chain: &str, after: u64) -> Read<Vec<TakenSegment>> {
+    let rows = pool
+        .query(SEGMENTS, &[&chain, &int(after), &i64::MAX])
+        .await?;
+    let taken = rows.iter().map(|row| {
+        let segment = segment(row)?;
+        Ok(TakenSegment {
+            first_seq: segment.first_seq,
+            rows: segment.rows,
+            first_at: segment.first_at,
+            last_at: segment.last_at,
+            prev: segment.prev.to_vec(),
+            head: segment.head.to_vec(),
+            mac: segment.mac.to_vec(),
+            body: segment.body.to_vec(),
+        })
+    });
+    taken.collect()
 }

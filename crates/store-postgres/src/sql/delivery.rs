@@ -28,11 +28,11 @@ pub(crate) fn put(delivery: &Delivery) -> Result<Step, CommitError> {
         write(
             delivery.revision,
             "INSERT INTO delivery (tenant, id, revision, receiver, event_position, state, due_at,
-                                   claimed_until, created_at, duration_ms, doc)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                   claimed_until, created_at, duration_ms, doc, lane)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             "UPDATE delivery SET revision = $3, receiver = $4, event_position = $5, state = $6,
                                  due_at = $7, claimed_until = $8, created_at = $9,
-                                 duration_ms = $10, doc = $11
+                                 duration_ms = $10, doc = $11, lane = $12
              WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
         ),
         delivery.tenant.as_str().to_owned(),
@@ -46,6 +46,7 @@ pub(crate) fn put(delivery: &Delivery) -> Result<Step, CommitError> {
         delivery.created_at.as_micros(),
         delivery.duration_ms.map(int),
         encode(delivery)?,
+        delivery.lane.clone(),
     ))
 }
 
@@ -109,6 +110,55 @@ impl DeliveryReads for PostgresStore {
             &[&tenant, &receiver, &after, &state, &limit(rows)],
         )
         .await
+    }
+
+    /// Oldest first, behind `after`.
+    async fn delivery_ended(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        state: Option<DeliveryState>,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+        after: Option<&str>,
+        rows: usize,
+    ) -> Read<Vec<Delivery>> {
+        let states = match state {
+            Some(DeliveryState::Failed) => "state = 'failed'",
+            Some(DeliveryState::Success) => "state = 'success'",
+            Some(DeliveryState::Pending) => return Ok(Vec::new()),
+            None => "state <> 'pending'",
+        };
+        let sql = format!(
+            "SELECT tenant, id, doc, revision, claimed_until FROM delivery
+             WHERE tenant = $1 AND receiver = $2 AND id > $3 AND {states}
+               AND created_at >= $4 AND created_at < $5
+             ORDER BY id LIMIT $6"
+        );
+        let from = from.map_or(i64::MIN, Timestamp::as_micros);
+        let to = to.map_or(i64::MAX, Timestamp::as_micros);
+        let (tenant, after) = (tenant.as_str(), after.unwrap_or(""));
+        self.held(
+            TABLE,
+            &sql,
+            &[&tenant, &receiver, &after, &from, &to, &limit(rows)],
+        )
+        .await
+    }
+
+    async fn delivery_behind(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        lane: &str,
+        after: u64,
+    ) -> Read<Option<Delivery>> {
+        let sql = "SELECT tenant, id, doc, revision, claimed_until FROM delivery
+                   WHERE receiver = $2 AND lane = $3 AND event_position > $4
+                     AND state = 'pending' AND tenant = $1
+                   ORDER BY event_position LIMIT 1";
+        let key = (tenant.as_str(), int(after));
+        self.held_one(TABLE, sql, &[&key.0, &receiver, &lane, &key.1])
+            .await
     }
 
     async fn delivery_stats(

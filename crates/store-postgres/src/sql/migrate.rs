@@ -39,8 +39,13 @@ const MIGRATIONS: &[Migration] = &[
     },
     // A node that does not know tenants would serve suspended ones, and their work.
     Migration {
-        sql: include_str!("migrations/0007_tenancy.sql"),
+        sql: include_str!("migrations/0006_tenancy.sql"),
         needs: 6,
+    },
+    // A node that does not know lanes would send out of order, and drop them from rows it rewrites.
+    Migration {
+        sql: include_str!("migrations/0007_lanes.sql"),
+        needs: 7,
     },
 ];
 

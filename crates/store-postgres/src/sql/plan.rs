@@ -72,7 +72,10 @@ impl Plan {
                 at,
             } => self.steps.push(assignment::wake(tenant, policy_id, *at)),
             Op::BufferTrim { receiver, keep } => self.steps.push(delivery::trim(receiver, *keep)),
-            Op::EventsPrune { before } => self.steps.push(event::prune(*before)),
+            Op::EventsPrune { before } => {
+                self.steps.push(event::prune(*before));
+                self.steps.push(event::prune_tests(*before));
+            }
             Op::Mark(marks) => self.steps.extend(marks::put(marks)),
         }
         Ok(())

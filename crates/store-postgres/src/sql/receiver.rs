@@ -6,7 +6,7 @@ use scaivault_core::ports::{CommitError, ReceiverReads, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
 
 use super::plan::{encode, write};
-use super::row::{Read, int};
+use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
 
@@ -95,5 +95,17 @@ impl ReceiverReads for PostgresStore {
     async fn subscription_list(&self, tenant: &TenantId) -> Read<Vec<Subscription>> {
         let sql = "SELECT tenant, id, doc FROM subscription WHERE tenant = $1 ORDER BY id";
         self.docs("subscription", sql, &[&tenant.as_str()]).await
+    }
+
+    async fn subscription_page(
+        &self,
+        after: Option<(&str, &str)>,
+        rows: usize,
+    ) -> Read<Vec<Subscription>> {
+        let sql = "SELECT tenant, id, doc FROM subscription WHERE (tenant, id) > ($1, $2)
+                   ORDER BY tenant, id LIMIT $3";
+        let (tenant, id) = after.unwrap_or_default();
+        self.docs("subscription", sql, &[&tenant, &id, &limit(rows)])
+            .await
     }
 }

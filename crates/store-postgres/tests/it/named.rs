@@ -18,7 +18,9 @@ async fn fill(store: &PostgresStore) {
 /// As if it had been made by the release before.
 fn age(database: &Database) {
     database.sql(
-        "DROP TABLE secret_policy;
+        "ALTER TABLE delivery DROP COLUMN lane;
+         DROP INDEX delivery_dead;
+         DROP TABLE secret_policy;
          DROP TABLE partner;
          DROP TABLE tenant;
          ALTER TABLE secret DROP COLUMN secret_policy_id, DROP COLUMN notice_at;

@@ -177,12 +177,21 @@ fn a_store_that_needs_a_newer_program_is_not_opened() {
         let entropy = SeededEntropy::new(1);
         let open = || PostgresStore::open(options.clone(), &entropy);
         // The neighbouring release only added to it.
-        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (7, 6)");
+        let newest = database.sql("SELECT max(revision) FROM schema_revision");
+        let newest: i64 = newest.parse().unwrap();
+        let add = |revision: i64| {
+            let needs = revision - 1;
+            database.sql(&format!(
+                "INSERT INTO schema_revision (revision, needs) VALUES ({revision}, {needs})"
+            ));
+        };
+        add(newest + 1);
         drop(open().await.unwrap());
-        database.sql("INSERT INTO schema_revision (revision, needs) VALUES (8, 7)");
+        add(newest + 2);
         let refused = open().await;
         assert!(
-            matches!(refused, Err(OpenError::Newer { found: 8, known: 6 })),
+            matches!(refused, Err(OpenError::Newer { found, known })
+                if (found, known) == (newest + 2, newest)),
             "{refused:?}"
         );
     });

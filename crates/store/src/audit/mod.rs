@@ -6,6 +6,7 @@ mod keys;
 mod line;
 mod segment;
 mod sieve;
+mod taken;
 mod verify;
 
 pub use chain::{Hash, genesis, link, mac_message};
@@ -13,4 +14,5 @@ pub use keys::{filter_key, row_keys};
 pub use line::{AuditLines, CHAIN_CHARS, mint_chain, row_id};
 pub use segment::{Segment, SegmentBuilder};
 pub use sieve::{Sieve, Undecodable};
+pub use taken::{ChainHead, TakenSegment};
 pub use verify::{Verifier, Walk};

@@ -11,8 +11,8 @@ use scaivault_core::ports::ReadError;
 use super::audit_past;
 use super::audit_segment::{COLUMNS, first_after, foreign, segment};
 use super::head::{self, Head};
-use super::row::{Read, int, unreadable};
-use crate::audit::{Hash, Verifier, Walk, genesis, link};
+use super::row::{Read, int, rows, unreadable};
+use crate::audit::{ChainHead, Hash, TakenSegment, Verifier, Walk, genesis, link};
 use crate::chain_mac::ChainMac;
 
 /// Segments read at a time.
@@ -124,4 +124,38 @@ fn walk_to(conn: &Connection, head: &Head, verifier: &mut Verifier<'_>) -> Read<
             return Ok(Walk::Continue(()));
         }
     }
+}
+
+/// The ends of all chains, by name.
+pub(crate) fn heads(conn: &Connection) -> Read<Vec<ChainHead>> {
+    let Some(start) = start(conn)? else {
+        return Ok(Vec::new());
+    };
+    let taken = start.heads.into_iter().map(|(head, _)| ChainHead {
+        chain: head.chain,
+        last_seq: head.last_seq,
+        head: head.head,
+    });
+    Ok(taken.collect())
+}
+
+/// Segments of a chain that begin behind the row at `after`, some at a time.
+pub(crate) fn taken(conn: &Connection, chain: &str, after: u64) -> Read<Vec<TakenSegment>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM audit_segment WHERE chain = ?1 AND first_seq > ?2
+         ORDER BY first_seq LIMIT {SLICE}"
+    );
+    rows(conn, &sql, (chain, int(after)), |row| {
+        let segment = segment(row)?;
+        Ok(TakenSegment {
+            first_seq: segment.first_seq,
+            rows: segment.rows,
+            first_at: segment.first_at,
+            last_at: segment.last_at,
+            prev: segment.prev.to_vec(),
+            head: segment.head.to_vec(),
+            mac: segment.mac.to_vec(),
+            body: segment.body.to_vec(),
+        })
+    })
 }

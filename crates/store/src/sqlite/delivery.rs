@@ -43,11 +43,11 @@ pub(crate) fn put(conn: &Connection, delivery: &Delivery, json: &str) -> Result<
         conn,
         delivery.revision,
         "INSERT INTO delivery (tenant, id, revision, receiver, event_position, state, due_at,
-                               claimed_until, created_at, duration_ms, doc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                               claimed_until, created_at, duration_ms, doc, lane)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         "UPDATE delivery SET revision = ?3, receiver = ?4, event_position = ?5, state = ?6,
                              due_at = ?7, claimed_until = ?8, created_at = ?9, duration_ms = ?10,
-                             doc = ?11
+                             doc = ?11, lane = ?12
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
         (
             tenant,
@@ -61,6 +61,7 @@ pub(crate) fn put(conn: &Connection, delivery: &Delivery, json: &str) -> Result<
             delivery.created_at.as_micros(),
             delivery.duration_ms.map(int),
             json,
+            delivery.lane.as_deref(),
         ),
     )?
     .or_conflict(RecordKind::Delivery)?;
@@ -194,6 +195,54 @@ pub(crate) fn list(
         sql,
         (tenant.as_str(), receiver, after, state, limit(rows)),
     )
+}
+
+/// Oldest first, behind `after`. The text of the state is no parameter where the index of the dead
+/// is to be used.
+pub(crate) fn ended(
+    conn: &Connection,
+    (tenant, receiver): (&TenantId, &str),
+    state: Option<DeliveryState>,
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Delivery>> {
+    let (index, states) = match state {
+        Some(DeliveryState::Failed) => ("delivery_dead", "state = 'failed'"),
+        Some(DeliveryState::Success) => ("delivery_list", "state = 'success'"),
+        Some(DeliveryState::Pending) => return Ok(Vec::new()),
+        None => ("delivery_list", "state <> 'pending'"),
+    };
+    let sql = format!(
+        "SELECT tenant, id, doc FROM delivery INDEXED BY {index}
+         WHERE tenant = ?1 AND receiver = ?2 AND id > ?3 AND {states}
+           AND created_at >= ?4 AND created_at < ?5
+         ORDER BY id LIMIT ?6"
+    );
+    let from = from.map_or(i64::MIN, Timestamp::as_micros);
+    let to = to.map_or(i64::MAX, Timestamp::as_micros);
+    let after = after.unwrap_or("");
+    docs(
+        conn,
+        TABLE,
+        &sql,
+        (tenant.as_str(), receiver, after, from, to, limit(rows)),
+    )
+}
+
+pub(crate) fn behind(
+    conn: &Connection,
+    tenant: &TenantId,
+    receiver: &str,
+    lane: &str,
+    after: u64,
+) -> Read<Option<Delivery>> {
+    let sql = "SELECT tenant, id, doc FROM delivery INDEXED BY delivery_lane
+               WHERE receiver = ?2 AND lane = ?3 AND event_position > ?4
+                 AND state = 'pending' AND tenant = ?1
+               ORDER BY event_position LIMIT 1";
+    let key = (tenant.as_str(), receiver, lane, int(after));
+    doc(conn, TABLE, sql, key)
 }
 
 /// To be called inside one read transaction.

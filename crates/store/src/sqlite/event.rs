@@ -112,6 +112,13 @@ pub(crate) fn prune(
         }
     }
     drop(found);
+    // Deliveries of tests: they have no event that takes them along.
+    conn.prepare_cached(
+        "DELETE FROM delivery WHERE row_id IN (
+             SELECT row_id FROM delivery INDEXED BY delivery_event
+             WHERE event_position = 0 AND state <> 'pending' AND created_at < ?1 LIMIT ?2)",
+    )?
+    .execute((before.as_micros(), limit(PRUNE_MAX)))?;
     for position in &gone {
         conn.prepare_cached("DELETE FROM delivery WHERE event_position = ?1")?
             .execute([position])?;

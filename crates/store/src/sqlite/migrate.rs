@@ -21,7 +21,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_past_chains.sql"),
     include_str!("migrations/0008_notices.sql"),
     include_str!("migrations/0009_secret_policies.sql"),
-    include_str!("migrations/0011_tenancy.sql"),
+    include_str!("migrations/0010_tenancy.sql"),
+    include_str!("migrations/0011_lanes.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

@@ -5,7 +5,7 @@ use scaivault_core::ids::{SubscriptionId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::receiver::Subscription;
 
-use super::row::{Read, delete_one, doc, docs, int, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "subscription";
@@ -60,4 +60,11 @@ pub(crate) fn find(
 pub(crate) fn list(conn: &Connection, tenant: &TenantId) -> Read<Vec<Subscription>> {
     let sql = "SELECT tenant, id, doc FROM subscription WHERE tenant = ?1 ORDER BY id";
     docs(conn, TABLE, sql, [tenant.as_str()])
+}
+
+/// Of all tenants, behind `after`.
+pub(crate) fn page(conn: &Connection, after: (&str, &str), rows: usize) -> Read<Vec<Subscription>> {
+    let sql = "SELECT tenant, id, doc FROM subscription WHERE (tenant, id) > (?1, ?2)
+               ORDER BY tenant, id LIMIT ?3";
+    docs(conn, TABLE, sql, (after.0, after.1, limit(rows)))
 }

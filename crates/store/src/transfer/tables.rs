@@ -109,7 +109,7 @@ pub const TABLES: &[Table] = &[
     table("delivery", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("receiver", T), ("event_position", I),
         ("state", T), ("due_at", I), ("claimed_until", I), ("created_at", I),
-        ("duration_ms", I), ("doc", T),
+        ("duration_ms", I), ("doc", T), ("lane", T),
     ]),
     table("receiver_dropped", 1, &[("receiver", T), ("dropped", I)]),
     table("consumer", 4, &[

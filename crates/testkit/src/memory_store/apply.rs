@@ -221,9 +221,12 @@ impl State {
             .filter(|position| !pending(*position))
             .collect();
         self.events.retain(|position, _| !gone.contains(position));
-        self.deliveries
-            .0
-            .retain(|_, row| !gone.contains(&row.event_position));
+        self.deliveries.0.retain(|_, row| {
+            let of_test = row.event_position == 0
+                && row.state != DeliveryState::Pending
+                && row.created_at < before;
+            !of_test && !gone.contains(&row.event_position)
+        });
     }
 
     fn report(&mut self, report: &ConsumerReport) {

@@ -43,6 +43,21 @@ impl ReceiverReads for MemoryStore {
     async fn subscription_list(&self, tenant: &TenantId) -> Read<Vec<Subscription>> {
         Ok(self.0.lock().subscriptions.of(tenant).cloned().collect())
     }
+
+    async fn subscription_page(
+        &self,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Read<Vec<Subscription>> {
+        let state = self.0.lock();
+        let mut all: Vec<Subscription> = state.subscriptions.0.values().cloned().collect();
+        all.sort_by(|a, b| {
+            (a.tenant.as_str(), a.id.as_str()).cmp(&(b.tenant.as_str(), b.id.as_str()))
+        });
+        all.retain(|row| after.is_none_or(|after| (row.tenant.as_str(), row.id.as_str()) > after));
+        all.truncate(limit);
+        Ok(all)
+    }
 }
 
 #[async_trait]
@@ -84,6 +99,47 @@ impl DeliveryReads for MemoryStore {
             row.receiver.as_str() == receiver && state.is_none_or(|state| row.state == state)
         });
         Ok(page_down(wanted, after, limit))
+    }
+
+    async fn delivery_ended(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        state: Option<DeliveryState>,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Delivery>> {
+        let stored = self.0.lock();
+        let wanted = stored.deliveries.of(tenant).filter(|row| {
+            row.receiver.as_str() == receiver
+                && row.state != DeliveryState::Pending
+                && state.is_none_or(|state| row.state == state)
+                && from.is_none_or(|from| row.created_at >= from)
+                && to.is_none_or(|to| row.created_at < to)
+                && after.is_none_or(|after| row.id.as_str() > after)
+        });
+        let mut found: Vec<Delivery> = wanted.cloned().collect();
+        found.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn delivery_behind(
+        &self,
+        tenant: &TenantId,
+        receiver: &str,
+        lane: &str,
+        after: u64,
+    ) -> Read<Option<Delivery>> {
+        let state = self.0.lock();
+        let waiting = state.deliveries.of(tenant).filter(|row| {
+            row.receiver.as_str() == receiver
+                && row.lane.as_deref() == Some(lane)
+                && row.event_position > after
+                && row.state == DeliveryState::Pending
+        });
+        Ok(waiting.min_by_key(|row| row.event_position).cloned())
     }
 
     async fn delivery_stats(

@@ -399,3 +399,89 @@ pub async fn a_dead_receiver_costs_the_others_nothing(store: Subject) {
     );
     assert_eq!(who(&claim(&store, 0, &[], 9).await), set(&[("wh_dead", 1)]));
 }
+
+pub async fn ended_deliveries_are_found_oldest_first(store: Subject) {
+    let ended = |position: u64, state, made: i64| Delivery {
+        state,
+        next_attempt_at: None,
+        created_at: at(made),
+        ..due("wh_1", position, 0)
+    };
+    let (failed, success) = (DeliveryState::Failed, DeliveryState::Success);
+    let rows = [
+        ended(4, failed, 40),
+        ended(1, failed, 10),
+        ended(2, success, 20),
+        ended(3, failed, 30),
+        due("wh_1", 5, 0),
+        Delivery {
+            receiver: due("wh_2", 1, 0).receiver,
+            ..ended(6, failed, 20)
+        },
+    ];
+    put_all(&store, &rows).await;
+    let found = async |state, made, after: Option<&str>, limit| {
+        let rows = store
+            .delivery_ended(&tenant("a"), "wh_1", state, made, after, limit)
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| row.event_position)
+            .collect::<Vec<_>>()
+    };
+    let always = (None, None);
+    assert_eq!(found(Some(failed), always, None, 9).await, [1, 3, 4]);
+    assert_eq!(found(Some(success), always, None, 9).await, [2]);
+    assert_eq!(found(None, always, None, 9).await, [1, 2, 3, 4]);
+    assert_eq!(found(None, always, None, 2).await, [1, 2]);
+    assert_eq!(found(None, always, Some("del_wh-1-0002"), 9).await, [3, 4]);
+    let from = (Some(at(20)), Some(at(40)));
+    assert_eq!(found(None, from, None, 9).await, [2, 3], "from, and before");
+    assert!(
+        found(Some(DeliveryState::Pending), always, None, 9)
+            .await
+            .is_empty()
+    );
+    let other = store
+        .delivery_ended(&tenant("b"), "wh_1", None, always, None, 9)
+        .await;
+    assert!(other.unwrap().is_empty(), "another tenant's");
+}
+
+pub async fn the_first_of_a_lane_is_found(store: Subject) {
+    let in_lane = |receiver, position, lane: &str| Delivery {
+        lane: Some(lane.to_owned()),
+        ..due(receiver, position, 0)
+    };
+    let rows = [
+        in_lane("wh_1", 7, "app/a"),
+        in_lane("wh_1", 3, "app/a"),
+        in_lane("wh_1", 2, "app/b"),
+        in_lane("wh_1", 5, ""),
+        in_lane("wh_2", 1, "app/a"),
+        due("wh_1", 1, 0),
+    ];
+    put_all(&store, &rows).await;
+    let first = async |owner, lane| {
+        let found = store.delivery_behind(&tenant(owner), "wh_1", lane, 0).await;
+        found.unwrap()
+    };
+    assert_eq!(first("a", "app/a").await.as_ref(), Some(&rows[1]));
+    assert_eq!(first("a", "").await.as_ref(), Some(&rows[3]));
+    assert_eq!(first("b", "app/a").await, None);
+    let behind = store
+        .delivery_behind(&tenant("a"), "wh_1", "app/a", 3)
+        .await;
+    assert_eq!(behind.unwrap().as_ref(), Some(&rows[0]));
+    // Claimed, it is still the first, as it stands; ended, the next one is.
+    let claimed = claim(&store, 10, &["wh_2"], 1).await;
+    assert_eq!(claimed[0].event_position, 1, "no lane is no order");
+    put_all(&store, &[claimed[0].after(accepted(), at(10))]).await;
+    let claimed = claim(&store, 10, &["wh_2"], 1).await;
+    assert_eq!(first("a", "app/b").await.as_ref(), claimed.first());
+    put_all(&store, &[claimed[0].after(accepted(), at(10))]).await;
+    assert_eq!(first("a", "app/b").await, None);
+    put_all(&store, &[rows[1].held_back(at(10))]).await;
+    let held = first("a", "app/a").await.unwrap();
+    assert!(held.held && held.event_position == 3);
+}

@@ -1,6 +1,6 @@
 //! The outbox: places, sequences, the fan-out mark, pruning.
 
-use scaivault_core::delivery::DeliveryState;
+use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{at, delivery, event, key, subscription, tenant};
@@ -289,4 +289,23 @@ pub async fn pruning_takes_deliveries_along(store: Subject) {
     commit(&store, [emit("a", "3", Some("x"))]).await;
     let (_, events) = store.fan_out_pending(9).await.unwrap();
     assert_eq!(events.last().unwrap().sequence, 3);
+}
+
+pub async fn deliveries_of_tests_are_pruned(store: Subject) {
+    let of_test = |id: &str, made: i64, state| Delivery {
+        state,
+        created_at: at(made),
+        ..delivery(&tenant("a"), id, "wh_1", 0, None)
+    };
+    let rows = [
+        of_test("1", 10, DeliveryState::Success),
+        of_test("2", 20, DeliveryState::Failed),
+        of_test("3", 99, DeliveryState::Failed),
+    ];
+    put(&store, rows.iter().cloned().map(Record::Delivery)).await;
+    commit(&store, [Op::EventsPrune { before: at(50) }]).await;
+    let left = store
+        .delivery_list(&tenant("a"), "wh_1", None, None, 9)
+        .await;
+    assert_eq!(left.unwrap(), rows[2..]);
 }

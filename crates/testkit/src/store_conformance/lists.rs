@@ -546,6 +546,18 @@ pub async fn webhooks_and_subscriptions_by_id(store: Subject) {
         store.subscription_list(&a).await.unwrap(),
         [subs[1].clone(), subs[0].clone()]
     );
+    let page = async |after, limit| store.subscription_page(after, limit).await.unwrap();
+    put(
+        &store,
+        [Record::Subscription(subscription(&tenant("b"), "0"))],
+    )
+    .await;
+    let all = page(None, 9).await;
+    assert_eq!(all.len(), 3, "those of other tenants too");
+    assert!(all.is_sorted_by_key(|row| (row.tenant.clone(), row.id.clone())));
+    assert_eq!(page(None, 1).await, all[..1]);
+    let first = (all[0].tenant.as_str(), all[0].id.as_str());
+    assert_eq!(page(Some(first), 9).await, all[1..]);
     assert_eq!(
         store.webhook_find(&a, &hooks[0].id).await.unwrap(),
         Some(hooks[0].clone())

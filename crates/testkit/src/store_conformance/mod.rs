@@ -109,12 +109,13 @@ macro_rules! store_conformance {
                 an_attempted_delivery_comes_again_when_due done_deliveries_leave_the_queue
                 deliveries_are_listed_newest_first deliveries_are_counted
                 unacked_events_come_oldest_first buffers_are_trimmed_and_counted
-                a_dead_receiver_costs_the_others_nothing;
+                a_dead_receiver_costs_the_others_nothing ended_deliveries_are_found_oldest_first
+                the_first_of_a_lane_is_found;
             events: sequences_have_no_gap sequences_survive_failed_units
                 events_without_path_have_no_sequence positions_increase
                 the_mark_moves_by_compare_and_swap pruning_spares_pending_and_new
                 nothing_is_kept_for_a_subscription_that_is_gone
-                pruning_takes_deliveries_along;
+                pruning_takes_deliveries_along deliveries_of_tests_are_pruned;
             ledger: first_reads_are_stored_at_once later_reads_follow_by_resolution
                 later_reads_of_a_settled_version_follow_more_rarely
                 times_never_go_back reads_of_failed_units_are_not_kept

@@ -369,6 +369,7 @@ pub fn webhook(owner: &TenantId, id: &str) -> Webhook {
         events: vec![EventType::SecretRotated],
         filters: Filters::default(),
         format: scaivault_core::receiver::Format::Scaivault,
+        ordered: scaivault_core::receiver::DeliveryOrder::None,
         enabled: true,
         created_at: T0,
         created_by: identity("user:alice"),
@@ -388,6 +389,8 @@ pub fn subscription(owner: &TenantId, id: &str) -> Subscription {
         events: vec![EventType::SecretRotated],
         filters: Filters::default(),
         delivery: DeliveryMode::Polling { buffer_size: 100 },
+        ttl: None,
+        last_read_at: None,
         created_at: T0,
         revision: 1,
     }
@@ -437,6 +440,8 @@ pub fn delivery(
         response_code: None,
         error: None,
         duration_ms: None,
+        lane: None,
+        held: false,
         claimed_until: None,
         revision: 1,
     }

@@ -1,6 +1,9 @@
 //! `scaivault audit …`
 
+mod export;
+mod forward;
 mod logs;
+mod tail;
 mod verify;
 
 use clap::Subcommand;
@@ -13,6 +16,11 @@ pub(crate) enum Audit {
     Verify(verify::Verify),
     /// List rows, newest first
     Logs(logs::Logs),
+    /// Show the newest rows, and those that follow
+    Tail(tail::Tail),
+    Export(export::Export),
+    VerifyExport(export::VerifyExport),
+    Forward(forward::Forward),
 }
 
 impl Audit {
@@ -20,6 +28,10 @@ impl Audit {
         match self {
             Self::Verify(command) => command.run(session).await,
             Self::Logs(command) => command.run(session).await,
+            Self::Tail(command) => command.run(session).await,
+            Self::Export(_) | Self::VerifyExport(_) | Self::Forward(_) => {
+                anyhow::bail!("asks no server")
+            }
         }
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Create {
     /// scaivault: the event as signed JSON; slack: Slack's incoming webhooks
     #[arg(long, value_name = "FORMAT", value_parser = ["scaivault", "slack"])]
     format: Option<String>,
+    /// Deliveries wait for the earlier ones of their path, or for all earlier ones
+    #[arg(long, value_name = "WHAT", value_parser = ["none", "path", "all"])]
+    ordered: Option<String>,
     /// Only events of paths that begin so
     #[arg(long, value_name = "PREFIX")]
     path_prefix: Option<String>,
@@ -50,6 +53,7 @@ impl Create {
                 ..Filters::default()
             }),
             format: self.format,
+            ordered: self.ordered,
             enabled: None,
         };
         let call = session.client.webhooks().create(&body);

@@ -3,6 +3,7 @@
 mod act;
 mod create;
 mod list;
+mod replay;
 
 use clap::Subcommand;
 use scaivault_api::receiver::Webhook;
@@ -20,6 +21,8 @@ pub(crate) enum Webhooks {
     Format(act::Format),
     /// Send a test event and show what came back
     Test(act::Test),
+    /// Send dead letters, or a range of what was accepted, again
+    Replay(replay::Replay),
     /// Delete a webhook; what is on its way to it is given up
     Delete(act::Delete),
 }
@@ -31,6 +34,7 @@ impl Webhooks {
             Self::List(command) => command.run(session).await,
             Self::Format(command) => command.run(session).await,
             Self::Test(command) => command.run(session).await,
+            Self::Replay(command) => command.run(session).await,
             Self::Delete(command) => command.run(session).await,
         }
     }
@@ -43,6 +47,7 @@ fn details(webhook: &Webhook) -> String {
     table.row(["url", &webhook.url]);
     table.row(["events", &webhook.events.join(",")]);
     table.row(["format", &webhook.format]);
+    table.row(["ordered", &webhook.ordered]);
     table.row(["status", &webhook.status]);
     table.render()
 }

@@ -1,0 +1,63 @@
+//! The mark: how far each chain was handed over, on disk.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use scaivault_store::audit::{Hash, genesis};
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{put, shown};
+use super::write::{hex, unhex};
+
+/// How far each chain was handed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mark {
+    chains: Vec<MarkedChain>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarkedChain {
+    chain: String,
+    last_seq: u64,
+    head: String,
+}
+
+impl Mark {
+    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+        match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .with_context(|| format!("{}: not a mark", shown(path))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| shown(path)),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("{}: not a file's name", shown(path)))?;
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        put(directory, name, &serde_json::to_vec(self)?)
+    }
+
+    pub(super) fn of(&self, chain: &str) -> Result<(u64, Hash)> {
+        match self.chains.iter().find(|marked| marked.chain == chain) {
+            Some(marked) => Ok((marked.last_seq, unhex(&marked.head)?)),
+            None => Ok((0, genesis(chain))),
+        }
+    }
+
+    pub(super) fn set(&mut self, chain: &str, last_seq: u64, head: &Hash) {
+        self.chains.retain(|marked| marked.chain != chain);
+        self.chains.push(MarkedChain {
+            chain: chain.to_owned(),
+            last_seq,
+            head: hex(head),
+        });
+    }
+}

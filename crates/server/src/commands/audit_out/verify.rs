@@ -1,0 +1,119 @@
+//! An export verified by itself: no store, no key but the public one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use scaivault_store::audit::{Hash, genesis, link};
+use sha2::{Digest, Sha256};
+
+use super::manifest::{self, Manifest, PUBLIC_KEY, SIGNATURE, is_signed, public_key, shown};
+use super::write::{hex, unhex};
+
+/// The longest line accepted: rows have no long fields.
+const LINE_MAX: usize = 1 << 20;
+
+/// What a whole export holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportReport {
+    /// Rows.
+    pub rows: u64,
+    /// Files.
+    pub files: usize,
+    /// The head of each chain, with the place of its last row.
+    pub heads: BTreeMap<String, (u64, String)>,
+    /// SHA-256 of the key that signed the manifest, if one did.
+    pub signed_by: Option<String>,
+}
+
+/// Verifies every file against the manifest, every line against the chain, and the manifest against
+/// its signature: by `key` if it is given, else by the key beside it, which shows only that whoever
+/// wrote the one wrote the other.
+///
+/// # Errors
+/// The first thing that does not fit, by file.
+pub fn verify_export(directory: &Path, key: Option<&Path>) -> Result<ExportReport> {
+    let (manifest, bytes) = Manifest::read(directory)?
+        .with_context(|| format!("{}: has no {}", shown(directory), manifest::MANIFEST))?;
+    let beside = directory.join(PUBLIC_KEY);
+    let signed_by = match key {
+        None if !beside.exists() && !directory.join(SIGNATURE).exists() => None,
+        key => {
+            let key = public_key(key.unwrap_or(&beside))?;
+            if !is_signed(directory, &bytes, &key)? {
+                bail!("the manifest is not the one that was signed with this key");
+            }
+            Some(hex(&Sha256::digest(&key)))
+        }
+    };
+    let mut ends: BTreeMap<String, (u64, Hash)> = BTreeMap::new();
+    let mut rows = 0;
+    for file in &manifest.files {
+        let begin = || (0, genesis(&file.chain));
+        let (seq, hash) = ends.get(&file.chain).copied().unwrap_or_else(begin);
+        if file.first_seq != seq + 1 || unhex(&file.prev)? != hash {
+            bail!("{}: does not follow row {seq} of its chain", file.name);
+        }
+        let hash = lines(directory, file, hash)?;
+        rows += file.rows;
+        ends.insert(file.chain.clone(), (file.last_seq, hash));
+    }
+    let heads: BTreeMap<_, _> = ends
+        .into_iter()
+        .map(|(chain, (seq, hash))| (chain, (seq, hex(&hash))))
+        .collect();
+    let listed: BTreeMap<_, _> = manifest
+        .chains
+        .iter()
+        .map(|end| (end.chain.clone(), (end.last_seq, end.head.clone())))
+        .collect();
+    if heads != listed || rows != manifest.rows {
+        bail!("the manifest's chains are not those of its files");
+    }
+    Ok(ExportReport {
+        rows,
+        files: manifest.files.len(),
+        heads,
+        signed_by,
+    })
+}
+
+/// The hash after a file's last line, if the file is what the manifest says.
+fn lines(directory: &Path, entry: &manifest::File, mut hash: Hash) -> Result<Hash> {
+    // A name that leads elsewhere is none of ours.
+    if entry.name.contains(['/', '\\']) || entry.name.starts_with('.') {
+        bail!("the manifest names a file that is none of an export");
+    }
+    let path = directory.join(&entry.name);
+    let mut from = BufReader::new(File::open(&path).with_context(|| shown(&path))?);
+    let (mut sum, mut rows, mut bytes) = (Sha256::new(), 0u64, 0u64);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = std::io::Read::take(&mut from, LINE_MAX as u64);
+        let read = bounded.read_until(b'\n', &mut line);
+        if read.with_context(|| shown(&path))? == 0 {
+            break;
+        }
+        let Some(text) = line.strip_suffix(b"\n") else {
+            bail!("{}: line {} has no end", entry.name, rows + 1);
+        };
+        hash = link(&hash, text);
+        sum.update(&line);
+        rows += 1;
+        bytes += u64::try_from(line.len()).unwrap_or(u64::MAX);
+    }
+    let whole = rows == entry.rows
+        && bytes == entry.bytes
+        && entry.last_seq == entry.first_seq + rows - 1
+        && hex(&sum.finalize()) == entry.sha256;
+    if !whole {
+        bail!("{}: is not the file that was exported", entry.name);
+    }
+    if hex(&hash) != entry.head {
+        bail!("{}: its rows are not those of the chain", entry.name);
+    }
+    Ok(hash)
+}

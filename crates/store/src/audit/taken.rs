@@ -1,0 +1,56 @@
+//! What is taken out of a store to be kept elsewhere: the ends of its chains, and their segments.
+
+use super::chain::{Hash, link, mac_message};
+
+/// The end of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainHead {
+    /// The chain's name.
+    pub chain: String,
+    /// Place of its last row; 0 before the first.
+    pub last_seq: u64,
+    /// Hash after that.
+    pub head: Hash,
+}
+
+/// A stored segment, out of its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in Segment")]
+pub struct TakenSegment {
+    pub first_seq: u64,
+    pub rows: u64,
+    pub first_at: i64,
+    pub last_at: i64,
+    pub prev: Vec<u8>,
+    pub head: Vec<u8>,
+    pub mac: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
+impl TakenSegment {
+    /// The hash after its rows, if it is whole and follows the row at `seq`, whose hash is `prev`.
+    pub fn follows(&self, seq: u64, prev: &Hash) -> Option<Hash> {
+        let mut head = *prev;
+        let mut rows = 0;
+        for line in self.body.split_inclusive(|byte| *byte == b'\n') {
+            head = link(&head, line.strip_suffix(b"\n")?);
+            rows += 1;
+        }
+        let fits = self.first_seq == seq + 1
+            && self.prev == prev
+            && self.rows == rows
+            && rows > 0
+            && self.head == head;
+        fits.then_some(head)
+    }
+
+    /// What its code is made over.
+    pub fn mac_message(&self, chain: &str, head: &Hash) -> Vec<u8> {
+        mac_message(chain, self.first_seq, self.last_seq(), head)
+    }
+
+    /// Place of the last row.
+    pub fn last_seq(&self) -> u64 {
+        (self.first_seq + self.rows).saturating_sub(1)
+    }
+}
