@@ -47,7 +47,7 @@ async fn policy(root: &Api, group: &str, rule: Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_an_issuer_is_a_login() {
     let issuer = Issuer::start().await;
-    let (server, _home) = believing(&issuer, "").await;
+    let (server, _home) = believing(&issuer, "roles_allowed = [\"tenant_admin\"]\n").await;
     let root = server.root();
     root.put("/v1/secrets/app/db", json!({ "data": { "password": "x" } }))
         .await
@@ -60,7 +60,7 @@ async fn a_token_of_an_issuer_is_a_login() {
 
     let ends = now_s() + 600;
     let claims = json!({
-        "groups": ["sre", "oncall"], "roles": ["tenant_admin"], "name": "Alice",
+        "groups": ["sre", "oncall"], "roles": ["partner_admin", "tenant_admin"], "name": "Alice",
         "amr": ["pwd", "otp"], "auth_time": now_s() - 60, "exp": ends,
         "scope": "openid secrets:read secrets:list admin",
         "tenant_id": "tnt_default", "partner_id": "ptn_default",

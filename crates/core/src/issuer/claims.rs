@@ -134,7 +134,7 @@ impl Issuer {
             issued_at: window.issued_at,
         };
         let roles = words(claim_at(claims, &names.roles));
-        let roles = roles.filter_map(|word| Role::parse(word));
+        let roles = roles.filter_map(Role::parse);
         let roles = roles.filter(|role| self.roles_allowed.contains(*role));
         let seat = Seat {
             roles: roles.collect(),

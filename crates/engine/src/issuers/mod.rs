@@ -170,7 +170,10 @@ impl Vault {
         let ticket = match issuers.verified.get(&hash) {
             Ok(seen) if self.still_holds(issuers, &seen) => {
                 return match seen.window.ends_at > now {
-                    true => self.seated(issuers, seen.issuer, seen.principal.clone()).await,
+                    true => {
+                        self.seated(issuers, seen.issuer, seen.principal.clone())
+                            .await
+                    }
                     false => Err(AuthError::Expired),
                 };
             }

@@ -153,7 +153,7 @@ impl Outside {
             status: Some(status),
             ..TenantChange::default()
         };
-        let changed = self.vault.tenant_change(&root(), tenant, change).await;
+        let changed = self.vault.tenant_change(&root(), tenant, &change).await;
         changed.unwrap();
     }
 
@@ -331,6 +331,7 @@ async fn records_of_exchanged_tokens_go_a_week_after_their_end() {
     let first = exchange().await;
     assert_eq!(first.token.issuer.as_deref(), Some(URL));
     let own = scaivault_engine::TokenDraft {
+        roles: Roles::NONE,
         identity: crate::world::identity("sa:own"),
         scopes: [Scope::SecretsRead].into_iter().collect(),
         ttl: span("1h"),
