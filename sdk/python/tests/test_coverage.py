@@ -13,9 +13,11 @@ from scaivault_sdk import SyncScaiVaultClient
 from scaivault_sdk._modes import Group, feed, listing, operation
 
 #: Not for applications: the restored store is looked after by its operator, with the command line.
+#: A subscription's events come by polling here; the stream has the same ones.
 WITHOUT = {
     "GET /v1/metrics",
     "GET /v1/openapi.json",
+    "GET /v1/subscriptions/{id}/stream",
     "GET /v1/rotation/pending",  # another name of due
     "POST /v1/rotation/campaign",  # other names of campaigns
     "POST /v1/rotations/campaign",

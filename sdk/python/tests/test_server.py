@@ -489,3 +489,47 @@ def test_recipes(root: SyncScaiVaultClient) -> None:
     root.secret_policies.delete(recipe.id)
     with pytest.raises(NotFoundError):
         root.secret_policies.read(recipe.id)
+
+
+def test_partners_tenants_and_what_they_share(root: SyncScaiVaultClient) -> None:
+    partner = root.partners.create("Acme", region="eu")
+    assert partner.status == "ACTIVE" and partner.extra == {}
+    one, two = (root.tenants.create(name, partner_id=partner.id) for name in ("One", "Two"))
+    assert one.partner_id == partner.id and one.extra == {}
+    assert root.tenants.read(two.id) == two and root.partners.read(partner.id) == partner
+    assert {t.id for t in root.tenants.list(partner_id=partner.id)} == {one.id, two.id}
+    assert partner.id in {p.id for p in root.partners.list()}
+
+    here, there = (root.with_options(tenant_id=tenant.id) for tenant in (one, two))
+    here.secrets.write("app/db", {"password": "one"})
+    with pytest.raises(SecretNotFoundError):
+        there.secrets.read("app/db")
+
+    shared = here.partner_secrets.write("shared/ca", {"pem": "x"}, metadata={"tags": ["ca"]})
+    assert there.partner_secrets.read("shared/ca").data == {"pem": "x"}
+    assert [s.path for s in there.partner_secrets.list("shared/")] == [shared.path]
+    assert there.partner_secrets.read_metadata("shared/ca").metadata.tags == ("ca",)
+    here.partner_secrets.update_metadata("shared/ca", tags=["pki"])
+    here.partner_secrets.write("shared/ca", {"pem": "y"}, cas=1)
+    assert [v.version for v in there.partner_secrets.versions("shared/ca")] == [2, 1]
+    here.partner_secrets.delete("shared/ca")
+    with pytest.raises(SecretNotFoundError):
+        there.partner_secrets.read("shared/ca")
+    here.partner_secrets.undelete("shared/ca")
+    assert there.partner_secrets.read("shared/ca").data == {"pem": "y"}
+
+    root.tenants.update(two.id, status="SUSPENDED")
+    with pytest.raises(PermissionDeniedError) as refused:
+        list(there.secrets.list())
+    assert refused.value.code == "tenant_suspended"
+    assert root.partners.update(partner.id, name="Acme Inc.").name == "Acme Inc."
+
+
+def test_replay_of_what_never_failed_finds_nothing(root: SyncScaiVaultClient) -> None:
+    hook = root.webhooks.create(
+        "replayed", "https://receiver.example/x", "s" * 32, ["secret.updated"], ordered="path"
+    )
+    assert hook.ordered == "path"
+    replay = root.webhooks.replay(hook.id, dry_run=True)
+    assert (replay.matched, replay.replayed, replay.dry_run, replay.extra) == (0, 0, True, {})
+    root.webhooks.delete(hook.id)

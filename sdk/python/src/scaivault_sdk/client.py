@@ -27,6 +27,7 @@ from .resources.events import Subscriptions, Webhooks
 from .resources.generation import SecretPolicies
 from .resources.rotation import Campaigns, Debts, RotationPolicies, Rotations, Targets
 from .resources.secrets import Secrets
+from .resources.tenancy import Partners, PartnerSecrets, Tenants
 
 ClientT = TypeVar("ClientT", bound="_Client[Any]")
 
@@ -109,6 +110,9 @@ class _Client(Group[ModeT]):
         self.tokens: Tokens[ModeT] = Tokens(core)
         self.webhooks: Webhooks[ModeT] = Webhooks(core)
         self.subscriptions: Subscriptions[ModeT] = Subscriptions(core)
+        self.partners: Partners[ModeT] = Partners(core)
+        self.tenants: Tenants[ModeT] = Tenants(core)
+        self.partner_secrets: PartnerSecrets[ModeT] = PartnerSecrets(core)
         self.audit: Audit[ModeT] = Audit(core)
         self.system: System[ModeT] = System(core)
 

@@ -31,6 +31,7 @@ from .events import (
     Filters,
     LastDelivery,
     PolledEvents,
+    Replay,
     Subscription,
     SubscriptionDelivery,
     Webhook,
@@ -73,6 +74,7 @@ from .secrets import (
     SecretInfo,
     Version,
 )
+from .tenancy import Partner, Tenant
 
 __all__ = [
     "AcknowledgedEvents",
@@ -114,6 +116,7 @@ __all__ = [
     "Model",
     "NamedTarget",
     "NewToken",
+    "Partner",
     "Policy",
     "PolicyDecision",
     "PolledEvents",
@@ -121,6 +124,7 @@ __all__ = [
     "Rehearsal",
     "RehearsalStep",
     "RenewedToken",
+    "Replay",
     "Rotation",
     "RotationPolicy",
     "RotationStatus",
@@ -136,6 +140,7 @@ __all__ = [
     "SubscriptionDelivery",
     "Target",
     "TargetCheck",
+    "Tenant",
     "Token",
     "Trouble",
     "Version",

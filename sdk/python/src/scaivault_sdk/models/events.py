@@ -65,6 +65,7 @@ class Webhook(Model):
     events: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
     format: str = "scaivault"
+    ordered: str = "none"
     enabled: bool = True
     status: str = ""
     created_at: datetime = UNKNOWN_TIME
@@ -139,3 +140,14 @@ class AcknowledgedEvents(Model):
     """How many of the acknowledged events had been waiting."""
 
     acknowledged: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay(Model):
+    """What a replay found and put on its way; ``cursor`` goes on while ``has_more``."""
+
+    matched: int = 0
+    replayed: int = 0
+    dry_run: bool = False
+    cursor: str | None = None
+    has_more: bool = False

@@ -74,12 +74,15 @@ class Tokens(Group[ModeT]):
         *,
         ttl: timedelta | str | None = None,
         description: str | None = None,
+        roles: Sequence[str] | None = None,
     ) -> Call[NewToken]:
-        """A new token: the only time it is shown."""
+        """A new token: the only time it is shown. ``roles``: ``tenant_admin``,
+        ``partner_admin``, ``super_admin``."""
         body = given(
             identity_type=identity_type,
             identity_id=identity_id,
             scopes=as_list(scopes),
+            roles=as_list(roles),
             ttl=None if ttl is None else format_duration(ttl),
             description=description,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from .._call import (
@@ -22,13 +22,14 @@ from .._call import (
     slow,
 )
 from .._modes import Feed, Group, ModeT, feed, listing, operation
-from .._time import format_duration
+from .._time import format_duration, format_time
 from ..models import (
     AcknowledgedEvents,
     Delivery,
     Done,
     Items,
     PolledEvents,
+    Replay,
     Subscription,
     Webhook,
     WebhookTest,
@@ -55,9 +56,10 @@ class Webhooks(Group[ModeT]):
         filters: Mapping[str, Any] | None = None,
         format: str | None = None,
         enabled: bool | None = None,
+        ordered: str | None = None,
     ) -> Call[Webhook]:
         """A new webhook, signed with ``secret``. ``filters`` may have ``path_prefix``,
-        ``secret_type`` and ``tags``."""
+        ``secret_type`` and ``tags``; ``ordered`` is ``none``, ``path`` or ``all``."""
         body = given(
             name=name,
             url=url,
@@ -66,6 +68,7 @@ class Webhooks(Group[ModeT]):
             filters=filters,
             format=format,
             enabled=enabled,
+            ordered=ordered,
         )
         return act("POST", "/v1/webhooks", Webhook, Repeat.HARMFUL, body)
 
@@ -87,6 +90,7 @@ class Webhooks(Group[ModeT]):
         filters: Mapping[str, Any] | None = None,
         format: str | None = None,
         enabled: bool | None = None,
+        ordered: str | None = None,
     ) -> Call[Webhook]:
         """Changes what is given. A new ``secret`` signs at once; for ``previous_secret_ttl``
         (24h) the standard signature is also made with the old one."""
@@ -101,6 +105,7 @@ class Webhooks(Group[ModeT]):
             filters=filters,
             format=format,
             enabled=enabled,
+            ordered=ordered,
         )
         return act("PATCH", _webhook(webhook_id), Webhook, Repeat.HARMLESS, body)
 
@@ -118,7 +123,7 @@ class Webhooks(Group[ModeT]):
     def deliveries(
         self, webhook_id: str, *, status: str | None = None, limit: int | None = None
     ) -> Listing[Delivery]:
-        """Its deliveries, newest first; ``status``: ``success``, ``failed``, ``pending``."""
+        """Its deliveries, newest first; ``status``: ``success``, ``dead``, ``pending``."""
         route = _webhook(webhook_id, "/deliveries")
         return paged(route, "deliveries", Delivery, status=status, limit=limit)
 
@@ -127,6 +132,34 @@ class Webhooks(Group[ModeT]):
         """Sends one again now, with all its attempts."""
         route = _webhook(webhook_id, f"/deliveries/{segment(delivery_id)}/redeliver")
         return act("POST", route, Delivery, Repeat.HARMFUL)
+
+    @operation
+    def replay(
+        self,
+        webhook_id: str,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        events: Sequence[str] | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        dry_run: bool | None = None,
+    ) -> Call[Replay]:
+        """Sends what could not be delivered again, oldest first; with ``status`` ``success`` or
+        ``all`` (and ``since``) the others, too. ``cursor`` goes on behind an answer with
+        ``has_more``; ``dry_run`` only counts."""
+        body = given(
+            to=None if until is None else format_time(until),
+            events=as_list(events),
+            status=status,
+            limit=limit,
+            cursor=cursor,
+            dry_run=dry_run,
+        )
+        if since is not None:
+            body["from"] = format_time(since)
+        return act("POST", _webhook(webhook_id, "/replay"), Replay, Repeat.HARMFUL, body)
 
 
 class Subscriptions(Group[ModeT]):
