@@ -233,13 +233,15 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// When it ends unless somebody reads it before. Only polling ones are read.
-    pub fn ends_unread_at(&self, default: Option<Duration>) -> Option<Timestamp> {
+    /// When it ends unless somebody reads it before. Only polling ones are read. Time before
+    /// `since` does not count: nobody could read it then.
+    pub fn ends_unread_at(&self, default: Option<Duration>, since: Timestamp) -> Option<Timestamp> {
         let DeliveryMode::Polling { .. } = self.delivery else {
             return None;
         };
         let ttl = self.ttl.as_ref().map(Span::duration).or(default)?;
-        Some(self.last_read_at.unwrap_or(self.created_at).plus(ttl))
+        let read = self.last_read_at.unwrap_or(self.created_at);
+        Some(read.max(since).plus(ttl))
     }
 
     /// Whether a read now is to be noted.

@@ -76,6 +76,12 @@ impl EventDraft {
 impl Vault {
     /// The event of a draft.
     pub(crate) fn event(&self, caller: &Caller, draft: EventDraft, now: Timestamp) -> Event {
+        let mut draft = draft;
+        // The same path may be a secret of the tenant's own.
+        let seat = &caller.principal.seat;
+        if seat.asking.is_some() && draft.path.is_some() {
+            draft.data["partner_id"] = seat.partner.as_str().into();
+        }
         Event {
             id: EventId::mint(now, &*self.entropy),
             event_type: draft.kind,

@@ -114,6 +114,17 @@ impl Vault {
                 "a token cannot carry a role above those of the token creating it",
             ));
         }
+        // A token of the default tenant is an operator's (`is_operator`): who only acts there makes
+        // none.
+        if *caller.tenant() == default_tenant()
+            && draft.scopes.contains(Scope::Admin)
+            && !self.is_operator(caller)
+        {
+            return Err(VaultError::Forbidden(
+                "tokens of the default tenant with the scope admin operate the server: only its \
+                 operators make them",
+            ));
+        }
         let now = self.now();
         let text = scaivault_crypto::token::mint(&*self.entropy);
         let token = Token {
@@ -218,6 +229,13 @@ impl Vault {
             let mut token = self.token_of(caller, id).await?;
             if token.revoked_at.is_some() {
                 return Ok(());
+            }
+            let seat = &caller.principal.seat;
+            let is_above = !token.roles.iter().all(|role| seat.roles.may_as(role));
+            if is_above || (token.is_root && !self.is_operator(caller)) {
+                return Err(VaultError::Forbidden(
+                    "a token cannot be revoked by one whose roles are below its own",
+                ));
             }
             let now = self.now();
             token.revision += 1;

@@ -60,12 +60,16 @@ pub struct Vault {
     pub(crate) last_look: LastLook,
     pub(crate) recipe_slots: RecipeSlots,
     pub(crate) issuers: Option<Arc<Issuers>>,
+    /// When this vault was opened.
+    pub(crate) opened_at: Timestamp,
 }
 
 impl Vault {
     /// A vault over the given ports.
     pub fn new(ports: VaultPorts) -> Self {
+        let opened_at = ports.clock.now();
         Self {
+            opened_at,
             store: ports.store,
             keyring: ports.keyring,
             clock: ports.clock,

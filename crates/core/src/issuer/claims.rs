@@ -166,12 +166,30 @@ impl Issuer {
         }
     }
 
-    fn tenant(&self, claims: &Claims) -> Result<TenantId, Refused> {
-        match claim_at(claims, &self.claims.partner) {
-            None => {}
-            Some(Value::String(partner)) if partner == self.partner.as_str() => {}
-            Some(_) => return Err(Refused::Partner),
+    /// Whether what a token says of tenant and partner, if anything, does not speak against being
+    /// served in this tenant.
+    ///
+    /// # Errors
+    /// Which of the two does.
+    pub fn agrees(&self, claims: &Claims, tenant: &TenantId) -> Result<(), Refused> {
+        self.agrees_on_partner(claims)?;
+        match claim_at(claims, &self.claims.tenant) {
+            Some(claimed) if claimed.as_str() != Some(tenant.as_str()) => Err(Refused::Tenant),
+            _ => Ok(()),
         }
+    }
+
+    fn agrees_on_partner(&self, claims: &Claims) -> Result<(), Refused> {
+        match claim_at(claims, &self.claims.partner) {
+            Some(claimed) if claimed.as_str() != Some(self.partner.as_str()) => {
+                Err(Refused::Partner)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tenant(&self, claims: &Claims) -> Result<TenantId, Refused> {
+        self.agrees_on_partner(claims)?;
         let found = match claim_at(claims, &self.claims.tenant) {
             None => self.tenants.first(),
             Some(claimed) => self

@@ -163,6 +163,16 @@ impl Vault {
                 })));
             }
         };
+        let tenant = &given.rule.tenant;
+        let (seat, served) = self.seat_in(tenant).await?;
+        if !served {
+            return Err(AuthError::Suspended.into());
+        }
+        let speaks = match seat.partner == issuer.partner {
+            true => issuer.agrees(&claims, tenant),
+            false => Err(Refused::Partner),
+        };
+        speaks.map_err(|why| self.grumbled(issuers, Some(at), Why::Refused(why)))?;
         let scopes = request.scopes.unwrap_or(given.rule.scopes);
         if !given.rule.scopes.covers(scopes) {
             return Err(ExchangeError::Scope);

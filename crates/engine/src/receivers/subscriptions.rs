@@ -130,6 +130,8 @@ impl Vault {
         .await?;
         let mut subscription = self.subscription_owned(caller, id).await?;
         subscription.revision += 1;
+        // Who changes it has not forgotten it.
+        subscription.last_read_at = Some(self.now());
         if let Some(delivery) = change.delivery {
             let old = Some(&subscription.delivery);
             subscription.delivery = self.delivery_mode(caller, id, delivery, old)?;

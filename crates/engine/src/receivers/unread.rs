@@ -5,6 +5,7 @@ use std::time::Duration;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::ports::{CommitError, Op, ReceiverReads, Record, Unit, UnitName};
 use scaivault_core::receiver::Subscription;
+use scaivault_core::time::Timestamp;
 
 use crate::caller::Caller;
 use crate::error::VaultError;
@@ -59,7 +60,13 @@ impl Vault {
             after = Some((last.tenant.as_str().to_owned(), last.id.as_str().to_owned()));
             for subscription in page {
                 let now = self.now();
-                let ends = subscription.ends_unread_at(default);
+                // In a suspended tenant nobody can read; afterwards the time begins anew.
+                let tenant = self.tenant_known(&subscription.tenant).await?;
+                let Some(tenant) = tenant.filter(|tenant| !tenant.is_suspended()) else {
+                    continue;
+                };
+                let since = self.opened_at.max(tenant.updated_at);
+                let ends = subscription.ends_unread_at(default, since);
                 if ends.is_some_and(|ends| ends <= now)
                     && self.subscription_end(subscription).await?
                 {
@@ -67,6 +74,15 @@ impl Vault {
                 }
             }
         }
+    }
+
+    /// When a subscription ends unless somebody reads it, as far as this node knows.
+    pub fn subscription_ends_unread_at(
+        &self,
+        subscription: &Subscription,
+        default: Option<Duration>,
+    ) -> Option<Timestamp> {
+        subscription.ends_unread_at(default, self.opened_at)
     }
 
     async fn subscription_end(&self, subscription: Subscription) -> Result<bool, VaultError> {

@@ -45,11 +45,13 @@ pub(super) struct Walk {
 
 impl Walk {
     pub(super) async fn new(vault: &Vault) -> Result<Self, VaultError> {
-        let tenants = SecretReads::secret_counts(&*vault.store).await?;
-        Ok(Self {
-            tenants: tenants.into_keys().collect(),
-            ..Self::default()
-        })
+        let mut walk = Self::default();
+        for tenant in SecretReads::secret_counts(&*vault.store).await?.into_keys() {
+            if vault.seat_in(&tenant).await?.1 {
+                walk.tenants.push(tenant);
+            }
+        }
+        Ok(walk)
     }
 
     /// Some more of one target; nothing at the end.

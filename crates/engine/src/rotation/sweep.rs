@@ -57,6 +57,9 @@ impl Vault {
             return Ok(0);
         }
         for tenant in SecretReads::secret_counts(&*self.store).await?.into_keys() {
+            if !self.seat_in(&tenant).await?.1 {
+                continue;
+            }
             let caller = Caller::system(tenant.clone(), WORKER, self.now());
             let rows = TargetReads::target_list(&*self.store, &tenant, None, ROWS_MAX).await?;
             for target in rows {

@@ -96,13 +96,12 @@ impl Vault {
 
     /// Where a principal of this tenant stands, and whether it is served.
     pub(crate) async fn seat_in(&self, tenant: &TenantId) -> Result<(Seat, bool), VaultError> {
-        let known = self.tenant_known(tenant).await?;
+        // Of a tenant that is gone: nobody is served there.
+        let Some(known) = self.tenant_known(tenant).await? else {
+            return Ok((Seat::default(), false));
+        };
         self.key_ready(tenant).await?;
-        Ok(match known {
-            Some(known) => (Seat::of(known.partner.clone()), !known.is_suspended()),
-            // Of a tenant that is gone: nobody is served there.
-            None => (Seat::default(), false),
-        })
+        Ok((Seat::of(known.partner.clone()), !known.is_suspended()))
     }
 }
 

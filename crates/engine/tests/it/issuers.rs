@@ -15,7 +15,8 @@ use scaivault_core::issuer::{Algorithm, ClaimNames, ExchangeRule, Issuer, KeysFr
 use scaivault_core::ports::{Documents, FetchError, TokenReads};
 use scaivault_core::tenancy::{Roles, Status, default_partner};
 use scaivault_engine::{
-    AuthError, ExchangeRequest, Issuers, TenantChange, TenantDraft, Vault, default_tenant,
+    AuthError, ExchangeError, ExchangeOffer, ExchangeRequest, Issuers, TenantChange, TenantDraft,
+    Vault, default_tenant,
 };
 use serde_json::json;
 
@@ -105,7 +106,7 @@ impl Outside {
             require: Vec::new(),
             scopes_allowed: [Scope::SecretsRead].into_iter().collect(),
             scopes_default: [Scope::SecretsRead].into_iter().collect(),
-            tenants: vec![tenant],
+            tenants: vec![tenant.clone()],
             partner,
             roles_allowed: Roles::NONE,
             mfa_methods: Vec::new(),
@@ -123,7 +124,7 @@ impl Outside {
             groups: Vec::new(),
             scopes: [Scope::SecretsRead].into_iter().collect(),
             ttl: span("1h"),
-            tenant: default_tenant(),
+            tenant: tenant.clone(),
         };
         let issuers = Issuers::new(vec![settings], vec![rule], &documents).unwrap();
         let vault = Arc::into_inner(world.another_vault()).unwrap();
@@ -155,6 +156,20 @@ impl Outside {
         };
         let changed = self.vault.tenant_change(&root(), tenant, &change).await;
         changed.unwrap();
+    }
+
+    async fn offered(&self, token: &str) -> Result<ExchangeOffer, ExchangeError> {
+        self.vault
+            .exchange_offer(ExchangeRequest {
+                subject_token: token.to_owned(),
+                scopes: None,
+                rule: None,
+                request_id: self.vault.mint_request_id(),
+                source_ip: None,
+                user_agent: None,
+                started_at: self.world.now(),
+            })
+            .await
     }
 
     async fn login(&self, token: &str) -> Result<String, AuthError> {
@@ -203,9 +218,11 @@ async fn a_tenant_that_is_suspended_serves_no_foreign_token_either() {
     assert_eq!(outside.login(&token).await, Err(AuthError::Suspended));
     let fresh = outside.token("sa:b");
     assert_eq!(outside.login(&fresh).await, Err(AuthError::Suspended));
+    assert!(outside.offered(&fresh).await.is_err());
     outside.standing(&tenant, Status::Active).await;
     outside.login(&token).await.unwrap();
     outside.login(&fresh).await.unwrap();
+    outside.offered(&fresh).await.unwrap();
 }
 
 #[tokio::test]
@@ -214,6 +231,7 @@ async fn an_issuer_speaks_for_tenants_of_its_partner_alone_and_for_those_that_ar
     let outside = Outside::of(World::new().await, default_tenant(), other);
     let token = outside.token("sa:a");
     assert_eq!(outside.login(&token).await, Err(AuthError::Invalid));
+    assert!(outside.offered(&token).await.is_err());
     let nobodys = TenantId::parse("tnt_nobodys").unwrap();
     let outside = Outside::of(World::new().await, nobodys, default_partner());
     let token = outside.token("sa:a");
@@ -313,20 +331,8 @@ async fn a_dead_token_shown_again_costs_no_look() {
 async fn records_of_exchanged_tokens_go_a_week_after_their_end() {
     let outside = Outside::new().await;
     let exchange = async || {
-        let offer = outside.vault.exchange_offer(ExchangeRequest {
-            subject_token: outside.token("sa:job"),
-            scopes: None,
-            rule: None,
-            request_id: outside.vault.mint_request_id(),
-            source_ip: None,
-            user_agent: None,
-            started_at: outside.world.now(),
-        });
-        outside
-            .vault
-            .exchange_take(offer.await.unwrap())
-            .await
-            .unwrap()
+        let offer = outside.offered(&outside.token("sa:job")).await.unwrap();
+        outside.vault.exchange_take(offer).await.unwrap()
     };
     let first = exchange().await;
     assert_eq!(first.token.issuer.as_deref(), Some(URL));

@@ -297,6 +297,13 @@ async fn subscriptions_that_nobody_reads_end() {
     });
     let who: Vec<_> = ended.map(|row| row.identity_id).collect();
     assert_eq!(who, ["system:retention"; 3]);
+    // While no server ran nobody could read: the time begins when one starts.
+    made("slept", Some("2d"), polling()).await;
+    w.clock.advance(9 * DAY);
+    let started = w.another_vault();
+    assert_eq!(started.subscriptions_expire(None).await.unwrap(), 0);
+    w.clock.advance(2 * DAY);
+    assert_eq!(started.subscriptions_expire(None).await.unwrap(), 1);
     let late = w.vault.subscription_poll(&owner, &read.id, None, 9).await;
     assert!(matches!(late, Err(VaultError::NotFound(_))));
 }

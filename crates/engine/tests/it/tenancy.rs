@@ -8,19 +8,21 @@ use std::time::Duration;
 use scaivault_core::access::Permission;
 use scaivault_core::audit::AuditFilter;
 use scaivault_core::event::EventType;
-use scaivault_core::identity::ScopeSet;
+use scaivault_core::glob::PathPattern;
+use scaivault_core::identity::{Scope, ScopeSet};
 use scaivault_core::ids::TenantId;
 use scaivault_core::ports::{
     AuditReads, ConsumerReads, EventReads, RotationFilter, RotationReads, SecretReads,
 };
+use scaivault_core::receiver::Filters;
 use scaivault_core::rotation::Phase;
-use scaivault_core::tenancy::{Roles, Status};
+use scaivault_core::tenancy::{Role, Roles, Status, default_partner};
 use scaivault_engine::{
-    AuthError, BindingDraft, Caller, PartnerDraft, PolicyDraft, TenantChange, TenantDraft,
-    TokenDraft, Vault, VaultError, default_tenant,
+    AuthError, BindingDraft, Caller, DeliveryDraft, PartnerDraft, PolicyDraft, SubscriptionDraft,
+    TenantChange, TenantDraft, TokenDraft, Vault, VaultError, default_tenant,
 };
 
-use crate::world::{World, identity, ninety_days, password, path, root, rule, span, write_of};
+use crate::world::{DAY, World, identity, ninety_days, password, path, root, rule, span, write_of};
 
 async fn partner(vault: &Vault, name: &str) -> scaivault_core::ids::PartnerId {
     let draft = PartnerDraft {
@@ -406,4 +408,82 @@ async fn a_store_without_tenants_gets_the_default_ones() {
         .unwrap();
     assert_eq!((listed.len(), total), (1, 1));
     assert_eq!(read(&w.vault, &root(), "app/db").await.unwrap(), "one");
+}
+
+/// Who is an admin of the partner acts in the default tenant, too; the server he does not operate.
+#[tokio::test]
+async fn acting_in_the_default_tenant_makes_no_operator() {
+    let w = World::new().await;
+    let vault = &w.vault;
+    vault.token_root("skt_the-root-of-this-test").await.unwrap();
+    let id = tenant(vault, &default_partner(), "A").await;
+    let there = acting(vault, &root(), &id).await;
+    let draft = |roles: &[Role]| TokenDraft {
+        roles: roles.iter().copied().collect(),
+        identity: identity("sa:admin"),
+        scopes: ScopeSet::all(),
+        ttl: span("30d"),
+        description: None,
+    };
+    let minted = vault.token_create(&there, draft(&[Role::PartnerAdmin]));
+    let minted = minted.await.unwrap();
+    let principal = vault.authenticate(minted.text.expose(), vault.now()).await;
+    let admin = Caller {
+        principal: principal.unwrap(),
+        ..root()
+    };
+    let home = acting(vault, &admin, &default_tenant()).await;
+    let made = vault.token_create(&home, draft(&[])).await;
+    assert!(matches!(made, Err(VaultError::Forbidden(_))));
+    let lesser = TokenDraft {
+        scopes: [Scope::SecretsRead].into_iter().collect(),
+        ..draft(&[])
+    };
+    vault.token_create(&home, lesser).await.unwrap();
+    let operator = root();
+    let above = vault.token_create(&operator, draft(&[Role::SuperAdmin]));
+    let above = above.await.unwrap().token.id;
+    let tokens = vault.token_list(&root(), None, 99).await.unwrap();
+    let of_root = tokens.iter().find(|token| token.is_root).unwrap();
+    for id in [&of_root.id, &above] {
+        let refused = vault.token_revoke(&home, id).await;
+        assert!(
+            matches!(refused, Err(VaultError::Forbidden(_))),
+            "{refused:?}"
+        );
+        vault.token_revoke(&root(), id).await.unwrap();
+    }
+}
+
+/// Nobody can read in a suspended tenant: what nobody reads does not end there.
+#[tokio::test]
+async fn a_suspended_tenants_subscriptions_stay() {
+    let w = World::new().await;
+    let vault = &w.vault;
+    let id = tenant(vault, &default_partner(), "A").await;
+    let operator = acting(vault, &root(), &id).await;
+    let draft = SubscriptionDraft {
+        name: "brief".to_owned(),
+        paths: vec![PathPattern::parse("app/**").unwrap()],
+        events: EventType::ALL.to_vec(),
+        filters: Filters::default(),
+        delivery: DeliveryDraft::Polling { buffer_size: 10 },
+        ttl: Some(span("2d")),
+    };
+    vault.subscription_create(&operator, draft).await.unwrap();
+    let switch = async |status: Status| {
+        let change = TenantChange {
+            status: Some(status),
+            ..TenantChange::default()
+        };
+        vault.tenant_change(&root(), &id, &change).await.unwrap();
+    };
+    let expire = async || vault.subscriptions_expire(None).await.unwrap();
+    switch(Status::Suspended).await;
+    w.clock.advance(9 * DAY);
+    assert_eq!(expire().await, 0);
+    switch(Status::Active).await;
+    assert_eq!(expire().await, 0, "its time begins anew");
+    w.clock.advance(2 * DAY);
+    assert_eq!(expire().await, 1);
 }

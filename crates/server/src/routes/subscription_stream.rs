@@ -114,7 +114,8 @@ fn since(call: &Call, query: &Query) -> Result<Option<EventId>, Problem> {
 
 fn place(app: &Shared, caller: &Caller) -> Result<Place, Problem> {
     let bounds = &app.settings.streams;
-    let owner = (caller.tenant().as_str(), caller.identity().as_str());
+    let home = caller.principal.home();
+    let owner = (home.as_str(), caller.identity().as_str());
     let (own, all) = (bounds.streams_per_identity, bounds.max_streams);
     let opened = app.streams.open(owner, own, all, &app.metrics.streams);
     opened.map_err(|full| {

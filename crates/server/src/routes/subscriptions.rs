@@ -292,8 +292,9 @@ fn view(app: &App, subscription: &Subscription) -> wire::Subscription {
         delivery,
         ttl: subscription.ttl.as_ref().map(|ttl| ttl.as_str().to_owned()),
         last_read_at: subscription.last_read_at.map(Timestamp::to_rfc3339),
-        ends_unread_at: subscription
-            .ends_unread_at(app.settings.streams.unread_ttl)
+        ends_unread_at: app
+            .vault
+            .subscription_ends_unread_at(subscription, app.settings.streams.unread_ttl)
             .map(Timestamp::to_rfc3339),
         created_at: subscription.created_at.to_rfc3339(),
         dropped_events: None,

@@ -33,7 +33,9 @@ const NEXT: &str = "SELECT
     (SELECT min(wake_at) FROM debt WHERE wake_at IS NOT NULL
              AND debt.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
     (SELECT min(notice_at) FROM secret WHERE notice_at IS NOT NULL
-             AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
+             AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
+                 UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
+                           WHERE status = 'SUSPENDED')),
     least((SELECT min(due_at) FROM delivery
            WHERE due_at IS NOT NULL AND claimed_until IS NULL
              AND delivery.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),

@@ -303,7 +303,9 @@ impl SecretReads for PostgresStore {
     async fn secret_purgeable(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
         let sql = "SELECT tenant, path, doc FROM secret
                    WHERE recoverable_until <= $1
-                     AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                     AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
+                         UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
+                                   WHERE status = 'SUSPENDED')
                    ORDER BY recoverable_until LIMIT $2";
         self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await
@@ -313,7 +315,9 @@ impl SecretReads for PostgresStore {
     async fn secret_notice_due(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
         let sql = "SELECT tenant, path, doc FROM secret
                    WHERE notice_at <= $1
-                     AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                     AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
+                         UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
+                                   WHERE status = 'SUSPENDED')
                    ORDER BY notice_at LIMIT $2";
         self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await

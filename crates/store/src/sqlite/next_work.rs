@@ -104,7 +104,9 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
         conn,
         "SELECT notice_at FROM secret INDEXED BY secret_notice
          WHERE notice_at IS NOT NULL
-           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+           AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
+               UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
+                         WHERE status = 'SUSPENDED')
          ORDER BY notice_at LIMIT 1",
         [],
     )?;

@@ -233,7 +233,9 @@ pub(crate) fn list(
 pub(crate) fn purgeable(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_deleted
                WHERE recoverable_until <= ?1
-                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
+                     UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
+                               WHERE status = 'SUSPENDED')
                ORDER BY recoverable_until LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }
@@ -242,7 +244,9 @@ pub(crate) fn purgeable(conn: &Connection, now: Timestamp, rows: usize) -> Read<
 pub(crate) fn notice_due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_notice
                WHERE notice_at <= ?1
-                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
+                     UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
+                               WHERE status = 'SUSPENDED')
                ORDER BY notice_at LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }

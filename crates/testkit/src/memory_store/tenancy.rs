@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use scaivault_core::ids::{PartnerId, TenantId};
 use scaivault_core::ports::{ReadError, TenancyReads, TenantFilter};
-use scaivault_core::tenancy::{Partner, Status, Tenant};
+use scaivault_core::tenancy::{Partner, Status, Tenant, space_of};
 
 use super::{MemoryStore, State};
 
@@ -15,7 +15,11 @@ impl State {
     /// Tenants that are not served.
     pub(super) fn suspended(&self) -> BTreeSet<TenantId> {
         let rows = self.tenants.0.values().filter(|row| row.is_suspended());
-        rows.map(|row| row.id.clone()).collect()
+        let partners = self.partners.0.values();
+        let partners = partners.filter(|row| row.status == Status::Suspended);
+        rows.map(|row| row.id.clone())
+            .chain(partners.map(|row| space_of(&row.id)))
+            .collect()
     }
 }
 

@@ -101,7 +101,8 @@ macro_rules! store_conformance {
                 targets_are_served_one_rotation_at_a_time one_rotation_is_claimed_if_free_and_due waking_frees_and_fences
                 the_next_work_is_known claims_race_without_overlap;
             tenancy: partners_by_id tenants_by_id slugs_are_unique
-                suspended_tenants_are_left_alone;
+                suspended_tenants_are_left_alone
+                what_a_suspended_partner_owns_is_left_alone;
             probes: looks_are_claimed_one_per_target what_has_not_ended_is_counted;
             deliveries: each_receiver_gets_its_oldest_due_delivery busy_receivers_are_passed_over
                 a_receiver_with_a_held_delivery_is_passed_over a_retry_does_not_hold_back_newer_ones

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use scaivault_core::ids::{PartnerId, TargetId, TenantId};
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, TenantFilter, Unit, UnitName};
-use scaivault_core::tenancy::{Status, Tenant};
+use scaivault_core::tenancy::{Status, Tenant, space_of};
 
 use super::samples::{
     assignment, at, at_target, campaign, debt, delivery, event, partner, rotation, rotation_policy,
@@ -177,4 +177,32 @@ pub async fn suspended_tenants_are_left_alone(store: Subject) {
         store.delivery_claim(now, hold, &[], 9).await.unwrap().len(),
         2
     );
+}
+
+pub async fn what_a_suspended_partner_owns_is_left_alone(store: Subject) {
+    let mut of = partner("1");
+    put(&store, [Record::Partner(of.clone())]).await;
+    let space = space_of(&of.id);
+    let mut gone = secret(&space, "shared/gone");
+    gone.recoverable_until = Some(at(1));
+    let mut ending = secret(&space, "shared/ending");
+    ending.expires_at = Some(at(60));
+    ending.expiry.begin(ending.expires_at, at(0));
+    let due = ending.notice_at();
+    assert!(due.is_some());
+    put(&store, [Record::Secret(gone), Record::Secret(ending)]).await;
+    let seen = async || {
+        let purged = store.secret_purgeable(at(100), 9).await.unwrap().len();
+        let told = store.secret_notice_due(at(100), 9).await.unwrap().len();
+        (purged, told, store.next_work().await.unwrap().notice_at)
+    };
+    assert_eq!(seen().await, (1, 1, due));
+    for (status, expect) in [
+        (Status::Suspended, (0, 0, None)),
+        (Status::Active, (1, 1, due)),
+    ] {
+        (of.status, of.revision) = (status, of.revision + 1);
+        put(&store, [Record::Partner(of.clone())]).await;
+        assert_eq!(seen().await, expect, "{status:?}");
+    }
 }

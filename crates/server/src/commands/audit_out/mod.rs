@@ -98,7 +98,7 @@ async fn run(args: &ExportArgs) -> Result<Exported> {
         Some(keyring) => Some(SigningKey::of_seed(&keyring.chain_mac(SIGNING))?),
         None => None,
     };
-    let manifest = write::begin(&args.out)?;
+    let (manifest, _lock) = write::begin(&args.out)?;
     let mut run = Run {
         args,
         source,

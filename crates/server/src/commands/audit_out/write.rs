@@ -12,12 +12,17 @@ use sha2::{Digest, Sha256};
 use super::manifest::{self, Manifest, shown};
 
 /// The manifest of the export in this directory, or an empty one for a new or empty directory.
-pub(super) fn begin(directory: &Path) -> Result<Manifest> {
+///
+/// With it the lock on the directory: two at once would write into each other's files.
+pub(super) fn begin(directory: &Path) -> Result<(Manifest, File)> {
     let mut made = std::fs::DirBuilder::new();
     made.recursive(true).mode(0o700);
     made.create(directory).with_context(|| shown(directory))?;
+    let lock = File::open(directory).with_context(|| shown(directory))?;
+    lock.try_lock()
+        .with_context(|| format!("{}: another export writes there", shown(directory)))?;
     if let Some((manifest, _)) = Manifest::read(directory)? {
-        return Ok(manifest);
+        return Ok((manifest, lock));
     }
     let entries = std::fs::read_dir(directory).with_context(|| shown(directory))?;
     for entry in entries {
@@ -36,7 +41,7 @@ pub(super) fn begin(directory: &Path) -> Result<Manifest> {
             );
         }
     }
-    Ok(Manifest::new())
+    Ok((Manifest::new(), lock))
 }
 
 /// A file of rows that is being written.
@@ -51,6 +56,11 @@ pub(super) struct RowsFile {
 impl RowsFile {
     /// For the rows behind the one at `seq`, whose hash is `prev`.
     pub(super) fn begin(directory: &Path, chain: &str, seq: u64, prev: &Hash) -> Result<Self> {
+        // It is part of a file's name, and comes from the database.
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !chain.bytes().all(is_name) {
+            bail!("the store calls a chain what no chain is called: it was changed");
+        }
         let name = format!("{chain}-{:012}.jsonl", seq + 1);
         let into = manifest::create(&manifest::part(directory, &name))?;
         Ok(Self {
