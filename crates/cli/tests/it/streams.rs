@@ -294,8 +294,8 @@ async fn a_slow_reader_holds_a_page_and_misses_nothing() {
             .filter_map(|row| row["extra_data"]["count"].as_u64())
             .sum::<u64>()
     };
-    // The server goes on until the connection takes no more, and stops there: two looks with others'
-    // requests between them find the same.
+    // The server goes on until the connection takes no more, and stops there: two looks some time
+    // apart find the same. Looks too close only find less than there will be.
     let held = eventually("it stops handing out", SOON, async || {
         let before = handed_out().await;
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -107,9 +107,9 @@ class Listing(Generic[T]):
         )
 
 
-def secret_route(path: str, suffix: str = "") -> str:
+def secret_route(path: str, suffix: str = "", root: str = "/v1/secrets") -> str:
     """The route of a secret. What a URL would read as another route never leaves the client."""
-    return f"/v1/secrets/{secret_path(path)}{suffix}"
+    return f"{root}/{secret_path(path)}{suffix}"
 
 
 def secret_path(path: str) -> str:

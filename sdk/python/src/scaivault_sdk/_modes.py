@@ -176,8 +176,9 @@ class operation(Generic[P, T]):
                 return await core.arun(build(group, *args, **kwargs))
 
             # So that Python's own warning about a forgotten await names the operation.
-            later.__qualname__ = build.__qualname__
-            return Pending(later(), build.__qualname__)
+            name = f"{type(group).__name__}.{build.__name__}"
+            later.__qualname__ = name
+            return Pending(later(), name)
 
         return call
 

@@ -37,13 +37,71 @@ from ..models import (
 )
 
 
-class Secrets(Group[ModeT]):
-    """Operations on secrets."""
+class Stored(Group[ModeT]):
+    """What secrets have, whoever they belong to."""
+
+    #: Where they are.
+    _root = "/v1/secrets"
+
+    def _route(self, path: str, suffix: str = "") -> str:
+        return secret_route(path, suffix, self._root)
 
     @operation
     def read(self, path: str, *, version: int | None = None) -> Call[Secret]:
         """The current value, or that of one version."""
-        return get(secret_route(path), Secret, version=version)
+        return get(self._route(path), Secret, version=version)
+
+    @operation
+    def read_metadata(self, path: str) -> Call[SecretInfo]:
+        """All but the value; the test whether a secret is there."""
+        return get(self._route(path, "/metadata"), SecretInfo)
+
+    @operation
+    def update_metadata(
+        self,
+        path: str,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        max_versions: int | None = None,
+        expires_at: datetime | str | None | Unset = UNSET,
+    ) -> Call[SecretInfo]:
+        """Changes what is given, without a new version. ``metadata`` replaces all of it, ``tags``
+        the tags alone; ``expires_at=None`` takes the end away."""
+        body = given(
+            metadata=metadata,
+            tags=as_list(tags),
+            max_versions=max_versions,
+        )
+        if not isinstance(expires_at, Unset):
+            body["expires_at"] = None if expires_at is None else format_time(expires_at)
+        return act("PATCH", self._route(path, "/metadata"), SecretInfo, Repeat.HARMLESS, body)
+
+    @operation
+    def delete(self, path: str, *, permanent: bool = False) -> Call[DeletedSecret]:
+        """Deletes: for 30 days it can be brought back, unless ``permanent``."""
+        return Call(
+            "DELETE",
+            self._route(path),
+            DeletedSecret.from_json,
+            repeat=Repeat.HARMLESS,
+            query=query(permanent=True if permanent else None),
+            gone=lambda: DeletedSecret(path=path, permanent=permanent),
+        )
+
+    @operation
+    def undelete(self, path: str) -> Call[SecretInfo]:
+        """Brings a deleted secret back with all its versions."""
+        return act("POST", self._route(path, "/undelete"), SecretInfo, Repeat.HARMFUL)
+
+    @operation
+    def versions(self, path: str) -> Call[Items[Version]]:
+        """Its versions, newest first."""
+        return get_list(self._route(path, "/versions"), "versions", Version)
+
+
+class Secrets(Stored[ModeT]):
+    """Operations on secrets."""
 
     @operation
     def write(
@@ -113,54 +171,6 @@ class Secrets(Group[ModeT]):
         return paged(
             "/v1/secrets/expiring", "secrets", SecretInfo, days=days, prefix=prefix, limit=limit
         )
-
-    @operation
-    def read_metadata(self, path: str) -> Call[SecretInfo]:
-        """All but the value; the test whether a secret is there."""
-        return get(secret_route(path, "/metadata"), SecretInfo)
-
-    @operation
-    def update_metadata(
-        self,
-        path: str,
-        metadata: Mapping[str, Any] | None = None,
-        *,
-        tags: Sequence[str] | None = None,
-        max_versions: int | None = None,
-        expires_at: datetime | str | None | Unset = UNSET,
-    ) -> Call[SecretInfo]:
-        """Changes what is given, without a new version. ``metadata`` replaces all of it, ``tags``
-        the tags alone; ``expires_at=None`` takes the end away."""
-        body = given(
-            metadata=metadata,
-            tags=as_list(tags),
-            max_versions=max_versions,
-        )
-        if not isinstance(expires_at, Unset):
-            body["expires_at"] = None if expires_at is None else format_time(expires_at)
-        return act("PATCH", secret_route(path, "/metadata"), SecretInfo, Repeat.HARMLESS, body)
-
-    @operation
-    def delete(self, path: str, *, permanent: bool = False) -> Call[DeletedSecret]:
-        """Deletes: for 30 days it can be brought back, unless ``permanent``."""
-        return Call(
-            "DELETE",
-            secret_route(path),
-            DeletedSecret.from_json,
-            repeat=Repeat.HARMLESS,
-            query=query(permanent=True if permanent else None),
-            gone=lambda: DeletedSecret(path=path, permanent=permanent),
-        )
-
-    @operation
-    def undelete(self, path: str) -> Call[SecretInfo]:
-        """Brings a deleted secret back with all its versions."""
-        return act("POST", secret_route(path, "/undelete"), SecretInfo, Repeat.HARMFUL)
-
-    @operation
-    def versions(self, path: str) -> Call[Items[Version]]:
-        """Its versions, newest first."""
-        return get_list(secret_route(path, "/versions"), "versions", Version)
 
     @operation
     def rotate(self, path: str) -> Call[Rotation]:

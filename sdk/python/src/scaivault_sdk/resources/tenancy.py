@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from .._call import (
-    UNSET,
     Call,
     Listing,
     Repeat,
-    Unset,
     act,
-    as_list,
     get,
     get_list,
     given,
     paged,
-    query,
-    secret_route,
     segment,
 )
 from .._modes import Group, ModeT, listing, operation
-from .._time import format_duration, format_time
-from ..models import DeletedSecret, Items, Partner, Secret, SecretInfo, Tenant, Version
+from .._time import format_duration
+from ..models import Items, Partner, SecretInfo, Tenant
+from .secrets import Stored
 
 
 class Partners(Group[ModeT]):
@@ -122,13 +118,10 @@ class Tenants(Group[ModeT]):
         return act("PATCH", _tenant(tenant_id), Tenant, Repeat.HARMLESS, body)
 
 
-class PartnerSecrets(Group[ModeT]):
+class PartnerSecrets(Stored[ModeT]):
     """Secrets of the partner: read by its tenants, written by its admins, not rotated."""
 
-    @operation
-    def read(self, path: str, *, version: int | None = None) -> Call[Secret]:
-        """The current value, or that of one version."""
-        return get(_secret(path), Secret, version=version)
+    _root = "/v1/partner/secrets"
 
     @operation
     def write(
@@ -150,59 +143,14 @@ class PartnerSecrets(Group[ModeT]):
         )
         body = given(secret_type=secret_type, metadata=metadata, options=options or None)
         repeat = Repeat.HARMFUL if cas is None else Repeat.HARMLESS
-        return act("PUT", _secret(path), SecretInfo, repeat, {"data": data, **body})
+        return act("PUT", self._route(path), SecretInfo, repeat, {"data": data, **body})
 
     @listing
     def list(
         self, prefix: str | None = None, *, tag: str | None = None, limit: int | None = None
     ) -> Listing[SecretInfo]:
         """Those that the caller may list, by path, without values."""
-        return paged(
-            "/v1/partner/secrets", "secrets", SecretInfo, prefix=prefix, tag=tag, limit=limit
-        )
-
-    @operation
-    def read_metadata(self, path: str) -> Call[SecretInfo]:
-        """All but the value."""
-        return get(_secret(path, "/metadata"), SecretInfo)
-
-    @operation
-    def update_metadata(
-        self,
-        path: str,
-        metadata: Mapping[str, Any] | None = None,
-        *,
-        tags: Sequence[str] | None = None,
-        max_versions: int | None = None,
-        expires_at: datetime | str | None | Unset = UNSET,
-    ) -> Call[SecretInfo]:
-        """Changes what is given, without a new version."""
-        body = given(metadata=metadata, tags=as_list(tags), max_versions=max_versions)
-        if not isinstance(expires_at, Unset):
-            body["expires_at"] = None if expires_at is None else format_time(expires_at)
-        return act("PATCH", _secret(path, "/metadata"), SecretInfo, Repeat.HARMLESS, body)
-
-    @operation
-    def delete(self, path: str, *, permanent: bool = False) -> Call[DeletedSecret]:
-        """Deletes: for 30 days it can be brought back, unless ``permanent``."""
-        return Call(
-            "DELETE",
-            _secret(path),
-            DeletedSecret.from_json,
-            repeat=Repeat.HARMLESS,
-            query=query(permanent=True if permanent else None),
-            gone=lambda: DeletedSecret(path=path, permanent=permanent),
-        )
-
-    @operation
-    def undelete(self, path: str) -> Call[SecretInfo]:
-        """Brings a deleted one back with all its versions."""
-        return act("POST", _secret(path, "/undelete"), SecretInfo, Repeat.HARMFUL)
-
-    @operation
-    def versions(self, path: str) -> Call[Items[Version]]:
-        """Its versions, newest first."""
-        return get_list(_secret(path, "/versions"), "versions", Version)
+        return paged(self._root, "secrets", SecretInfo, prefix=prefix, tag=tag, limit=limit)
 
 
 def _partner(partner_id: str) -> str:
@@ -211,7 +159,3 @@ def _partner(partner_id: str) -> str:
 
 def _tenant(tenant_id: str) -> str:
     return f"/v1/identity/tenants/{segment(tenant_id)}"
-
-
-def _secret(path: str, suffix: str = "") -> str:
-    return secret_route(path, suffix).replace("/v1/secrets/", "/v1/partner/secrets/", 1)
