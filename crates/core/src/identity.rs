@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::{TenantId, TokenId};
+use crate::ids::{ID_BODY_CHARS_MAX, TenantId, TokenId};
 use crate::tenancy::{Roles, Seat};
 use crate::time::Timestamp;
 
 /// The longest identity name.
 pub const IDENTITY_CHARS_MAX: usize = 256;
+
+/// The longest one in a ledger, where a tenant may stand behind it ([`Identity::of_tenant`]).
+const LEDGER_CHARS_MAX: usize = IDENTITY_CHARS_MAX + 1 + TenantId::PREFIX.len() + ID_BODY_CHARS_MAX;
 
 /// The kind of an identity, fixed by the prefix of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,6 +91,28 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`] names the broken rule.
     pub fn parse(text: &str) -> Result<Self, IdentityError> {
+        Self::parse_within(text, IDENTITY_CHARS_MAX)
+    }
+
+    /// Reads a name of a ledger: [`Identity::parse`], with room for [`Identity::of_tenant`].
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the broken rule.
+    pub fn parse_in_ledger(text: &str) -> Result<Self, IdentityError> {
+        Self::parse_within(text, LEDGER_CHARS_MAX)
+    }
+
+    /// The name it has in the ledger of another tenant than its own. Tenants' ids hold no `@`, so
+    /// that two identities never have one name, whatever they are called at home.
+    #[must_use]
+    pub fn of_tenant(&self, home: &TenantId) -> Self {
+        Self {
+            kind: self.kind,
+            name: format!("{}@{home}", self.name).into(),
+        }
+    }
+
+    fn parse_within(text: &str, chars_max: usize) -> Result<Self, IdentityError> {
         let kinds = [
             IdentityKind::User,
             IdentityKind::ServiceAccount,
@@ -99,7 +124,7 @@ impl Identity {
             .find_map(|kind| text.strip_prefix(kind.prefix()).map(|rest| (kind, rest)))
             .ok_or(IdentityError::Prefix)?;
         let printable = rest.bytes().all(|byte| byte.is_ascii_graphic());
-        if rest.is_empty() || text.len() > IDENTITY_CHARS_MAX || !printable {
+        if rest.is_empty() || text.len() > chars_max || !printable {
             return Err(IdentityError::Name);
         }
         Ok(Self {
@@ -161,7 +186,7 @@ impl Serialize for Identity {
 impl<'de> Deserialize<'de> for Identity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        Self::parse_in_ledger(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -403,6 +428,13 @@ mod tests {
         assert_eq!(Identity::parse("alice"), Err(IdentityError::Prefix));
         assert_eq!(Identity::parse("sa:"), Err(IdentityError::Name));
         assert_eq!(Identity::parse("sa:a b"), Err(IdentityError::Name));
+        let longest = Identity::parse(&format!("sa:{}", "x".repeat(253))).unwrap();
+        let home = TenantId::parse(&format!("tnt_{}", "y".repeat(64))).unwrap();
+        let there = longest.of_tenant(&home);
+        assert_eq!(Identity::parse_in_ledger(there.as_str()), Ok(there.clone()));
+        assert_eq!(Identity::parse(there.as_str()), Err(IdentityError::Name));
+        let stored = serde_json::to_string(&there).unwrap();
+        assert_eq!(serde_json::from_str::<Identity>(&stored).unwrap(), there);
         assert_eq!(
             Identity::parse_as(IdentityKind::User, "sa:x"),
             Err(IdentityError::Mismatch)

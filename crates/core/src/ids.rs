@@ -39,8 +39,11 @@ fn minted(prefix: &str, now: Timestamp, entropy: &dyn Entropy) -> Arc<str> {
         .into()
 }
 
+/// The longest id, without its prefix.
+pub const ID_BODY_CHARS_MAX: usize = 64;
+
 fn is_body(text: &str) -> bool {
-    (1..=64).contains(&text.len())
+    (1..=ID_BODY_CHARS_MAX).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

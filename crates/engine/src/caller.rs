@@ -61,6 +61,17 @@ impl Caller {
         &self.principal.identity
     }
 
+    /// Its name in the ledger of the secrets it reads: its own in its own tenant. Elsewhere (acting
+    /// in another tenant, reading what is the partner's) its tenant stands behind it, so that no
+    /// consumer is taken for another of the same name that has moved on.
+    pub(crate) fn consumer(&self) -> Identity {
+        let (identity, seat) = (self.identity(), &self.principal.seat);
+        match seat.home.as_ref().or(seat.asking.as_ref()) {
+            Some(home) => identity.of_tenant(home),
+            None => identity.clone(),
+        }
+    }
+
     /// An audit row of this caller.
     pub(crate) fn row(
         &self,

@@ -390,3 +390,30 @@ async fn events_of_another_node_appear() {
         assert_eq!(reader.event().await.data["path"], format!("app/n{n}"));
     }
 }
+
+/// An admin's streams are his own, in whichever tenant he reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_in_other_tenants_count_at_home() {
+    let server = brisk()
+        .env("SCAIVAULT_SUBSCRIPTIONS_STREAMS_PER_IDENTITY", "1")
+        .start()
+        .await;
+    let (root, url) = (server.root(), server.url());
+    let mut streams = Vec::new();
+    for (name, status) in [("A", 200), ("B", 429)] {
+        let made = root.post("/v1/identity/tenants", json!({ "name": name }));
+        let tenant = made.await.ok(201)["id"].as_str().expect("an id").to_owned();
+        let subscription = subscribe(&root.in_tenant(&tenant)).await;
+        let http = reqwest::Client::builder().no_proxy().build();
+        let answer = http
+            .expect("a client")
+            .get(format!("{url}{subscription}/stream"))
+            .bearer_auth(server.root_token())
+            .header("X-Tenant-ID", &tenant)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), status, "{name}");
+        streams.push(answer);
+    }
+}

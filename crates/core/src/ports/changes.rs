@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::store::ReadError;
-use super::unit::{Op, Record, Unit};
+use super::unit::{Op, Record, Unit, UnitName};
 use crate::identity::TokenHash;
 use crate::ids::TenantId;
 use crate::path::SecretPath;
@@ -62,6 +62,10 @@ impl Changes {
     /// What a unit changes when it is applied.
     pub fn of(unit: &Unit) -> Self {
         let mut changes = Self::default();
+        // When it was read last is asked of the store, not of what others hold in memory.
+        if unit.name == UnitName::SubscriptionRead {
+            return changes;
+        }
         for op in &unit.ops {
             changes.add(op);
         }

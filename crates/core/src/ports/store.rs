@@ -429,7 +429,8 @@ pub trait DeliveryReads {
         limit: usize,
     ) -> Read<Vec<Delivery>>;
     /// The first pending delivery of a receiver's lane behind the event at position `after`, by
-    /// event.
+    /// event. Rows that do not decode are passed over: nobody can send them, so nobody waits for
+    /// them.
     async fn delivery_behind(
         &self,
         tenant: &TenantId,

@@ -1,6 +1,9 @@
 //! Order: a delivery whose receiver wants order waits for the earlier ones of its lane. The oldest
 //! pending one of a lane is the only one that is tried; whoever ends it lets the next one go, in the
 //! same commit, so that no timer decides when a lane goes on.
+//!
+//! Holding one back and ending the one before it can cross: each looked before the other wrote. So
+//! both look once more after their commit, and whichever comes second lets it go.
 
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::ports::{CommitError, DeliveryReads, ReceiverReads, Record, Unit, UnitName};
@@ -29,9 +32,27 @@ impl Vault {
     /// Puts it back behind the others: no attempt, no row on the trail.
     pub(super) async fn delivery_hold(&self, delivery: &Delivery) -> Result<(), VaultError> {
         let held = delivery.held_back(self.now());
-        let unit = Unit::new(UnitName::DeliveryHold).put(Record::Delivery(held));
+        if self.delivery_put(held.clone()).await? && !self.is_out_of_turn(&held).await? {
+            self.delivery_put(held.sent_again(self.now())).await?;
+        }
+        Ok(())
+    }
+
+    /// To be called after the commit that ended a delivery and let none go: the next one may have
+    /// been held back meanwhile.
+    pub(super) async fn lane_goes_on(&self, after: &Delivery) -> Result<(), VaultError> {
+        if let Some(next) = self.next_in_lane(after).await? {
+            self.delivery_put(next.sent_again(self.now())).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it was written; not when it was changed meanwhile.
+    async fn delivery_put(&self, delivery: Delivery) -> Result<bool, VaultError> {
+        let unit = Unit::new(UnitName::DeliveryHold).put(Record::Delivery(delivery));
         match self.commit(unit).await {
-            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

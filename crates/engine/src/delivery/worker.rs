@@ -184,7 +184,9 @@ impl Vault {
             let mut unit = Unit::new(UnitName::DeliveryDone)
                 .put(Record::Delivery(after.clone()))
                 .audited(attempt_row(&caller, after, stored, now));
-            if let Some(next) = self.next_in_lane(after).await? {
+            let next = self.next_in_lane(after).await?;
+            let lets_go = next.is_some();
+            if let Some(next) = next {
                 unit = unit.put(Record::Delivery(next.sent_again(now)));
             }
             if after.state == DeliveryState::Failed
@@ -198,6 +200,7 @@ impl Vault {
                 // Somebody else let the next one of the lane go; if it was this one, the race is lost.
                 Err(CommitError::Conflict(RecordKind::Delivery))
                     if self.is_still_ours(after).await? => {}
+                Ok(_) if !lets_go => return self.lane_goes_on(after).await,
                 outcome => return ignore_lost_race(outcome.map(|_| ())),
             }
         }

@@ -84,7 +84,7 @@ impl Vault {
                 tenant: tenant.clone(),
                 path: path.clone(),
                 version: said.version,
-                consumer: caller.identity().clone(),
+                consumer: caller.consumer(),
                 at: now,
                 applied: said.applied,
                 detail: said.detail.as_deref().and_then(printable),

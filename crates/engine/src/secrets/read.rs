@@ -148,7 +148,7 @@ impl Vault {
             tenant: entry.tenant().clone(),
             path: entry.path().clone(),
             version: number,
-            consumer: caller.identity().clone(),
+            consumer: caller.consumer(),
             at: now,
             settled: entry.is_current() && now.since(entry.updated_at) >= SETTLED_RESOLUTION,
         });

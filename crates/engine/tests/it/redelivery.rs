@@ -9,7 +9,7 @@ use scaivault_core::event::EventType;
 use scaivault_core::glob::PathPattern;
 use scaivault_core::ids::WebhookId;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{DeliveryReads, ReceiverReads};
+use scaivault_core::ports::{DeliveryReads, ReceiverReads, UnitName};
 use scaivault_core::receiver::{DeliveryOrder, Filters};
 use scaivault_engine::{
     DeliveryDraft, ReplayRange, SubscriptionDraft, VaultError, WebhookChange, default_tenant,
@@ -306,4 +306,34 @@ async fn subscriptions_that_nobody_reads_end() {
     assert_eq!(started.subscriptions_expire(None).await.unwrap(), 1);
     let late = w.vault.subscription_poll(&owner, &read.id, None, 9).await;
     assert!(matches!(late, Err(VaultError::NotFound(_))));
+}
+
+/// One node is about to hold a delivery back when another ends the one before it: whoever comes
+/// second lets it go, and it does not wait for its time.
+#[tokio::test]
+async fn a_delivery_held_back_too_late_goes_at_once() {
+    let w = World::new().await;
+    let id = ordered(&w, DeliveryOrder::Path).await;
+    w.courier.next(RECEIVER, [Reply::Refuse(500)]);
+    w.put("app/a", "1").await;
+    w.work().await;
+    w.put("app/a", "2").await;
+    let (slow, quick) = (w.another_vault(), w.another_vault());
+    let stop = w.watched.stop_at(UnitName::DeliveryHold);
+    let paused = tokio::spawn(async move { crate::world::work(&slow).await });
+    stop.arrived().await;
+    w.clock.advance(crate::world::PAST_ANY_HOLD);
+    let first = quick.deliveries_claim(&[], 1).await.unwrap();
+    for claimed in first {
+        assert!(quick.delivery_attempt(claimed).await.unwrap());
+    }
+    assert_eq!(accepted(&w), ["secret.created app/a"]);
+    stop.go();
+    paused.await.unwrap();
+    w.work().await;
+    assert_eq!(
+        accepted(&w),
+        ["secret.created app/a", "secret.updated app/a"]
+    );
+    assert_eq!(count(&w, &id, DeliveryState::Success).await, 2);
 }

@@ -10,17 +10,20 @@ use scaivault_core::audit::AuditFilter;
 use scaivault_core::event::EventType;
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Scope, ScopeSet};
-use scaivault_core::ids::TenantId;
+use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::ports::{
-    AuditReads, ConsumerReads, EventReads, RotationFilter, RotationReads, SecretReads,
+    AuditReads, ConsumerReads, EventReads, Record, RotationFilter, RotationReads, SecretReads,
+    Store, TargetReads, Unit, UnitName,
 };
 use scaivault_core::receiver::Filters;
 use scaivault_core::rotation::Phase;
+use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Role, Roles, Status, default_partner};
 use scaivault_engine::{
     AuthError, BindingDraft, Caller, DeliveryDraft, PartnerDraft, PolicyDraft, SubscriptionDraft,
     TenantChange, TenantDraft, TokenDraft, Vault, VaultError, default_tenant,
 };
+use scaivault_testkit::SCRIPTED;
 
 use crate::world::{DAY, World, identity, ninety_days, password, path, root, rule, span, write_of};
 
@@ -486,4 +489,115 @@ async fn a_suspended_tenants_subscriptions_stay() {
     assert_eq!(expire().await, 0, "its time begins anew");
     w.clock.advance(2 * DAY);
     assert_eq!(expire().await, 1);
+}
+
+/// Consumers of one name in two tenants are two: that one moved on says nothing of the other. Who
+/// acts in a tenant is none of its own consumers.
+#[tokio::test]
+async fn consumers_of_one_name_in_two_tenants_are_two() {
+    let w = World::new().await;
+    let vault = &w.vault;
+    let of = partner(vault, "One").await;
+    let (a, b) = (tenant(vault, &of, "A").await, tenant(vault, &of, "B").await);
+    let operator = acting(vault, &root(), &a).await;
+    let shared = vault.for_partner(&operator).await.unwrap();
+    vault
+        .secret_write(&shared, write_of("shared", "one"))
+        .await
+        .unwrap();
+    vault
+        .secret_write(&operator, write_of("own", "one"))
+        .await
+        .unwrap();
+    for id in [&a, &b] {
+        let there = acting(vault, &root(), id).await;
+        let guest = service(vault, &there, "sa:app").await;
+        let draft = PolicyDraft {
+            name: Some("all".to_owned()),
+            rules: Some(vec![rule("**", &[Permission::Read])]),
+            ..PolicyDraft::default()
+        };
+        let made = vault.policy_create(&there, draft).await.unwrap();
+        let bound = BindingDraft {
+            identity: identity("sa:app"),
+            expires_at: None,
+        };
+        vault.binding_create(&there, &made.id, bound).await.unwrap();
+        let asking = vault.for_partner(&guest).await.unwrap();
+        assert_eq!(read(vault, &asking, "shared").await.unwrap(), "one");
+        if id == &a {
+            assert_eq!(read(vault, &guest, "own").await.unwrap(), "one");
+        }
+    }
+    assert_eq!(read(vault, &operator, "own").await.unwrap(), "one");
+    let names = async |owner: &TenantId, at: &str| {
+        let rows = ConsumerReads::consumer_list(&*w.sqlite, owner, &path(at)).await;
+        rows.unwrap()
+            .into_iter()
+            .map(|row| row.consumer.to_string())
+            .collect::<BTreeSet<_>>()
+    };
+    let expect = [&a, &b].map(|id| format!("sa:app@{id}"));
+    assert_eq!(names(shared.tenant(), "shared").await, expect.into());
+    let expect = [
+        "sa:app".to_owned(),
+        format!("user:root@{}", default_tenant()),
+    ];
+    assert_eq!(names(&a, "own").await, expect.into());
+
+    // The same path may be a secret of the tenant's own: an event says whose it is.
+    let (_, events) = EventReads::fan_out_pending(&*w.sqlite, 500).await.unwrap();
+    let of_path = |at: &str| {
+        let named = events
+            .iter()
+            .map(|stored| &stored.event)
+            .filter(|event| event.path.as_ref().is_some_and(|path| path.as_str() == at));
+        named
+            .map(|event| event.data["partner_id"].as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let told = of_path("shared");
+    assert!(!told.is_empty() && told.iter().all(|named| *named == Some(of.to_string())));
+    let told = of_path("own");
+    assert!(!told.is_empty() && told.iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn the_targets_of_a_suspended_tenant_are_left_alone() {
+    let w = World::new().await;
+    let vault = &w.vault;
+    let of = partner(vault, "One").await;
+    let id = tenant(vault, &of, "A").await;
+    let operator = acting(vault, &root(), &id).await;
+    vault
+        .secret_write(&operator, write_of("app/db", "one"))
+        .await
+        .unwrap();
+    let target = Target {
+        id: TargetId::mint(w.now(), &*w.entropy),
+        tenant: id.clone(),
+        name: "orders-db".to_owned(),
+        description: None,
+        connector: SCRIPTED.to_owned(),
+        settings: serde_json::Map::new(),
+        manager_path: None,
+        created_at: w.now(),
+        updated_at: w.now(),
+        swept_at: None,
+        revision: 1,
+    };
+    w.target.account("scaivault_rehearsal_lost_a", "x");
+    let unit = Unit::new(UnitName::TargetWrite).put(Record::Target(target));
+    w.sqlite.commit(unit).await.unwrap();
+    for (status, found) in [(Status::Suspended, 0), (Status::Active, 1)] {
+        let change = TenantChange {
+            status: Some(status),
+            ..TenantChange::default()
+        };
+        vault.tenant_change(&root(), &id, &change).await.unwrap();
+        assert_eq!(vault.sweeps_run_once().await.unwrap(), found);
+        let rows = TargetReads::target_list(&*w.sqlite, &id, None, 9).await;
+        let swept = rows.unwrap()[0].swept_at;
+        assert_eq!(swept.is_some(), status == Status::Active);
+    }
 }

@@ -62,7 +62,7 @@ fn draft(body: wire::CampaignBody) -> Result<CampaignDraft, Problem> {
     let keep_token = body.keep_token;
     let mut selectors = Vec::new();
     if let Some(text) = &body.identity {
-        let who = Identity::parse(text)
+        let who = Identity::parse_in_ledger(text)
             .map_err(|error| Problem::field("identity", format!("{error}; as in sa:name")))?;
         selectors.push(Selector::Identity(who));
     }

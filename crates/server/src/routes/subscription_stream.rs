@@ -39,6 +39,8 @@ use crate::streams::{Full, Place};
 const LOOK: Duration = Duration::from_secs(5);
 /// Events of one page: what one stream holds in memory at most.
 const PAGE: usize = 50;
+/// Pages that the owner may not see any more, looked at in one go: then the stream takes a breath.
+const HIDDEN_PAGES_MAX: usize = 20;
 /// What clients are told to wait before they come again.
 const RETRY: &str = "retry: 3000\n\n";
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -126,6 +128,11 @@ fn place(app: &Shared, caller: &Caller) -> Result<Place, Problem> {
                     "this identity has {own} streams open here, the most there may be: close one"
                 ),
             ),
+            Full::Tenant => (
+                ErrorCode::ServiceUnavailable,
+                "this tenant has its share of the streams that this node can have open: poll instead"
+                    .to_owned(),
+            ),
             Full::Node => (
                 ErrorCode::ServiceUnavailable,
                 format!("this node has {all} streams open, the most there may be: poll instead"),
@@ -198,7 +205,7 @@ impl Feed {
 
     async fn page(&self) -> Result<Vec<Event>, Problem> {
         let caller = self.call.enter_again(&self.app).await?;
-        loop {
+        for _ in 0..HIDDEN_PAGES_MAX {
             let (events, has_more) = self
                 .app
                 .vault
@@ -209,6 +216,7 @@ impl Feed {
                 return Ok(events);
             }
         }
+        Ok(Vec::new())
     }
 
     /// The last part says why, so that a client knows whether to come again.

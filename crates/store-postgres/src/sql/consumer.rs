@@ -120,7 +120,8 @@ fn line(row: &Row) -> Read<Consumer> {
     let name: &str = get(row, 1)?;
     let at = |column| get(row, column).map(Timestamp::from_micros);
     Ok(Consumer {
-        consumer: Identity::parse(name).map_err(|_| undecodable(TABLE, "consumer", row, 0))?,
+        consumer: Identity::parse_in_ledger(name)
+            .map_err(|_| undecodable(TABLE, "consumer", row, 0))?,
         version: count(row, 2)?,
         first_read_at: at(3)?,
         last_read_at: at(4)?,

@@ -8,7 +8,7 @@ use scaivault_core::ports::{CommitError, DeliveryReads, DeliveryStats, RecordKin
 use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
-use super::row::{Held, PATHS_END, Read, count, decode, get, int, limit};
+use super::row::{Held, PATHS_END, Read, count, decode, get, held, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
 
@@ -155,10 +155,10 @@ impl DeliveryReads for PostgresStore {
         let sql = "SELECT tenant, id, doc, revision, claimed_until FROM delivery
                    WHERE receiver = $2 AND lane = $3 AND event_position > $4
                      AND state = 'pending' AND tenant = $1
-                   ORDER BY event_position LIMIT 1";
+                   ORDER BY event_position LIMIT 100";
         let key = (tenant.as_str(), int(after));
-        self.held_one(TABLE, sql, &[&key.0, &receiver, &lane, &key.1])
-            .await
+        let rows = self.rows(sql, &[&key.0, &receiver, &lane, &key.1]).await?;
+        Ok(rows.iter().find_map(|row| held(TABLE, row, 0).ok()))
     }
 
     async fn delivery_stats(

@@ -83,7 +83,8 @@ fn line(row: &Row<'_>) -> Read<Consumer> {
             .map_err(unreadable)
     };
     Ok(Consumer {
-        consumer: Identity::parse(&name).map_err(|_| undecodable(TABLE, "consumer", row, 0))?,
+        consumer: Identity::parse_in_ledger(&name)
+            .map_err(|_| undecodable(TABLE, "consumer", row, 0))?,
         version: uint(row.get(2).map_err(unreadable)?),
         first_read_at: time(3)?,
         last_read_at: time(4)?,

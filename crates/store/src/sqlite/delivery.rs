@@ -240,9 +240,16 @@ pub(crate) fn behind(
     let sql = "SELECT tenant, id, doc FROM delivery INDEXED BY delivery_lane
                WHERE receiver = ?2 AND lane = ?3 AND event_position > ?4
                  AND state = 'pending' AND tenant = ?1
-               ORDER BY event_position LIMIT 1";
+               ORDER BY event_position";
     let key = (tenant.as_str(), receiver, lane, int(after));
-    doc(conn, TABLE, sql, key)
+    let mut statement = conn.prepare_cached(sql).map_err(unreadable)?;
+    let mut found = statement.query(key).map_err(unreadable)?;
+    while let Some(row) = found.next().map_err(unreadable)? {
+        if let Ok(delivery) = decode(TABLE, row, 0) {
+            return Ok(Some(delivery));
+        }
+    }
+    Ok(None)
 }
 
 /// To be called inside one read transaction.

@@ -197,7 +197,8 @@ async fn keys_are_written_and_read_before_the_chain_starts() {
 /// A row that does not decode is named, and is in nobody's way.
 #[tokio::test]
 async fn a_damaged_row_is_named() {
-    use scaivault_core::ports::{Claims, ReadError, SecretReads};
+    use scaivault_core::delivery::Delivery;
+    use scaivault_core::ports::{Claims, DeliveryReads, ReadError, SecretReads};
     use scaivault_testkit::store_conformance::samples::{
         T0, assignment, delivery, path, rotation, rotation_policy, secret,
     };
@@ -216,7 +217,10 @@ async fn a_damaged_row_is_named() {
                 Some(T0),
             )))
             .put(Record::Rotation(rotation(&policy, &name, "s", Some(T0))))
-            .put(Record::Delivery(delivery(&a, &name, "wh_1", n, Some(T0))));
+            .put(Record::Delivery(Delivery {
+                lane: Some("lane".to_owned()),
+                ..delivery(&a, &name, "wh_1", n, Some(T0))
+            }));
     }
     store.commit(unit).await.unwrap();
     let conn = Connection::open(&file).unwrap();
@@ -246,6 +250,9 @@ async fn a_damaged_row_is_named() {
         store.delivery_claim(T0, hold, &[], 9).await.unwrap()[0].event_position,
         2
     );
+    // Who wants them in order does not wait for what nobody can send.
+    let behind = store.delivery_behind(&a, "wh_1", "lane", 0).await;
+    assert_eq!(behind.unwrap().unwrap().event_position, 2);
     // The damage is not forgotten: once mended, the row is due again.
     conn.execute("UPDATE assignment SET doc = ?1 WHERE path = 's/1'", [whole])
         .unwrap();
