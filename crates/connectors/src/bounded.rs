@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use scaivault_core::dynamic::Role;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    Call, Candidate, Check, Connector, Descriptor, Effect, Entropy, FieldProblem, Login, Residue,
-    Sessions,
+    AccountCall, Accounts, Call, Candidate, Check, Connector, Descriptor, Effect, Entropy,
+    FieldProblem, Login, NewAccount, OldAccount, Residue, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
+use scaivault_core::time::Timestamp;
 use serde_json::{Map, Value};
 
 /// The decorator.
@@ -107,6 +109,10 @@ impl Connector for Bounded {
         self.within(self.inner.remove(call), Effect::Unknown).await
     }
 
+    fn accounts(&self) -> Option<&dyn Accounts> {
+        self.inner.accounts().map(|_| self as &dyn Accounts)
+    }
+
     fn swept_account(&self, name: &str) -> (Overlap, Map<String, Value>) {
         self.inner.swept_account(name)
     }
@@ -117,5 +123,60 @@ impl Connector for Bounded {
 
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
         self.within(self.inner.sweep(call), Err).await
+    }
+}
+
+impl Bounded {
+    fn makes_accounts(&self) -> Result<&dyn Accounts, Trouble> {
+        self.inner
+            .accounts()
+            .ok_or_else(|| TroubleKind::Unsupported.into())
+    }
+}
+
+#[async_trait]
+impl Accounts for Bounded {
+    fn name_chars_max(&self) -> usize {
+        self.inner.accounts().map_or(0, Accounts::name_chars_max)
+    }
+
+    fn check_role(&self, role: &Role) -> Vec<FieldProblem> {
+        let inner = self.inner.accounts();
+        inner.map_or_else(Vec::new, |inner| inner.check_role(role))
+    }
+
+    async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
+        match self.makes_accounts() {
+            Ok(inner) => self.within(inner.create(call, new), Effect::Unknown).await,
+            Err(trouble) => Effect::NotApplied(trouble),
+        }
+    }
+
+    async fn renew(&self, call: &AccountCall<'_>, of: (&str, &Role), until: Timestamp) -> Effect {
+        match self.makes_accounts() {
+            Ok(inner) => {
+                let made = inner.renew(call, of, until);
+                self.within(made, Effect::Unknown).await
+            }
+            Err(trouble) => Effect::NotApplied(trouble),
+        }
+    }
+
+    async fn remove(&self, call: &AccountCall<'_>, accounts: &[OldAccount<'_>]) -> Vec<Effect> {
+        let all = |effect: fn(Trouble) -> Effect, trouble: &Trouble| {
+            let each = accounts.iter().map(|_| effect(trouble.clone()));
+            each.collect::<Vec<_>>()
+        };
+        match self.makes_accounts() {
+            Ok(inner) => {
+                let cut = |trouble| all(Effect::Unknown, &trouble);
+                self.within(inner.remove(call, accounts), cut).await
+            }
+            Err(trouble) => all(Effect::NotApplied, &trouble),
+        }
+    }
+
+    async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
+        self.within(self.makes_accounts()?.names(call), Err).await
     }
 }

@@ -131,6 +131,10 @@ ids! {
     CampaignId = "cmp_";
     /// Something at a target that is still to be removed.
     DebtId = "dbt_";
+    /// An engine that makes credentials on request.
+    EngineId = "eng_";
+    /// A credential made on request, for as long as it lives.
+    LeaseId = "lse_";
     /// A webhook.
     WebhookId = "wh_";
     /// A subscription.

@@ -12,6 +12,7 @@ pub mod campaign_course;
 pub mod consumer;
 pub mod debt;
 pub mod delivery;
+pub mod dynamic;
 pub mod event;
 pub mod expiry;
 pub mod glob;

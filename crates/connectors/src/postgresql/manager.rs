@@ -18,7 +18,16 @@ pub(super) async fn open(
     settings: &Settings<'_>,
     call: &Call<'_>,
 ) -> Result<Session, Trouble> {
-    let manager = call.manager.ok_or(TroubleKind::ManagerMissing)?;
+    open_of(reach, settings, call.manager).await
+}
+
+/// Logs in as this manager.
+pub(super) async fn open_of(
+    reach: &dyn Reach,
+    settings: &Settings<'_>,
+    manager: Option<&Plaintext>,
+) -> Result<Session, Trouble> {
+    let manager = manager.ok_or(TroubleKind::ManagerMissing)?;
     open_as(reach, settings, manager).await
 }
 

@@ -9,6 +9,7 @@
 //! that is cut after it may have.
 
 mod account;
+mod accounts;
 mod apply;
 mod check;
 mod list;
@@ -32,8 +33,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    Call, Candidate, Check, Connector, Descriptor, Effect, Entropy, FieldProblem, Login, NewField,
-    Reach, Sessions,
+    Accounts, Call, Candidate, Check, Connector, Descriptor, Effect, Entropy, FieldProblem, Login,
+    NewField, Reach, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble};
 use scaivault_crypto::generate::{LENGTH_DEFAULT, random_value};
@@ -48,12 +49,16 @@ const OVERLAPS: &[Overlap] = &[Overlap::TwoUsers, Overlap::None];
 /// The connector.
 pub struct Postgresql {
     reach: Arc<dyn Reach>,
+    pool: accounts::Pool,
 }
 
 impl Postgresql {
     /// One that reaches servers through `reach`.
     pub fn new(reach: Arc<dyn Reach>) -> Self {
-        Self { reach }
+        Self {
+            reach,
+            pool: accounts::Pool::default(),
+        }
     }
 
     /// A session as the manager of the call.
@@ -160,6 +165,10 @@ impl Connector for Postgresql {
             Ok(manager) => effect(rehearsal::remove(manager, &account).await),
             Err(trouble) => Effect::NotApplied(trouble),
         }
+    }
+
+    fn accounts(&self) -> Option<&dyn Accounts> {
+        Some(self)
     }
 
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {

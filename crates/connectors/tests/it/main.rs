@@ -1,6 +1,7 @@
 //! Connectors against real servers, in one binary. Each connector calls the conformance suite once
 //! per overlap and adds what only its own system has.
 
+mod accounts;
 mod conformance;
 
 #[cfg(feature = "http_key")]
@@ -11,5 +12,7 @@ mod http_key;
 mod mysql;
 #[cfg(feature = "postgresql")]
 mod postgresql;
+#[cfg(feature = "postgresql")]
+mod postgresql_accounts;
 #[cfg(feature = "redis")]
 mod redis;

@@ -73,9 +73,9 @@ impl Pair {
     }
 }
 
-struct Held(Client);
+pub(crate) struct Held(pub(crate) Client);
 
-async fn hold(port: u16, user: &str, password: &str) -> Client {
+pub(crate) async fn hold(port: u16, user: &str, password: &str) -> Client {
     let mut config = tokio_postgres::Config::new();
     config
         .host("127.0.0.1")

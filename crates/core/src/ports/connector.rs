@@ -292,6 +292,11 @@ pub trait Connector: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The same connector as one that makes accounts, where it can.
+    fn accounts(&self) -> Option<&dyn super::Accounts> {
+        None
+    }
+
     /// Names of accounts at the target with the rehearsal prefix, for the sweep.
     ///
     /// # Errors

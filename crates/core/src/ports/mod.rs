@@ -1,6 +1,7 @@
 //! Everything the engine needs from outside, as traits: time, randomness, storage, delivery.
 //! Core and engine know nothing else of the world, so the whole of them runs under simulation.
 
+mod accounts;
 mod changes;
 mod clock;
 mod connector;
@@ -11,6 +12,7 @@ mod marks;
 mod store;
 mod unit;
 
+pub use accounts::{AccountCall, Accounts, NewAccount, OldAccount};
 pub use changes::{ChangeFeed, Changes};
 pub use clock::Clock;
 pub use connector::{

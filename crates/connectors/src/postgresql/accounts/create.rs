@@ -1,0 +1,99 @@
+//! Making an account, and telling the server its new end: one transaction in one message.
+
+use scaivault_core::dynamic::{Placeholders, Role, Statement};
+use scaivault_core::ports::{AccountCall, Effect, NewAccount};
+use scaivault_core::target::{Trouble, TroubleKind};
+use scaivault_core::time::Timestamp;
+use scaivault_crypto::SystemEntropy;
+use zeroize::Zeroizing;
+
+use super::super::transaction::not_applied;
+use super::super::verifier::verifier;
+use super::super::{Postgresql, sql, trouble};
+use super::{statements, time};
+
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '15s';\n";
+const COMMIT: &str = "COMMIT";
+
+/// What makes the account.
+pub(super) fn text(new: &NewAccount<'_>) -> Result<Zeroizing<String>, Trouble> {
+    let password = std::str::from_utf8(new.password.expose());
+    let password = password.map_err(|_| TroubleKind::Credential)?;
+    let values = Placeholders {
+        name: new.name,
+        password: &verifier(password, &SystemEntropy)?,
+        expiration: &time(new.expires_at),
+    };
+    transaction(&statements(&new.role.creation_statements)?, &values)
+}
+
+/// What moves its end.
+pub(super) fn renewal(
+    name: &str,
+    role: &Role,
+    until: Timestamp,
+) -> Result<Zeroizing<String>, Trouble> {
+    let until = time(until);
+    if role.renew_statements.is_empty() {
+        let (name, until) = (sql::name(name), sql::text(&until));
+        let text = format!("{BEGIN}ALTER ROLE {name} VALID UNTIL {until};\n{COMMIT}");
+        return Ok(Zeroizing::new(text));
+    }
+    let values = Placeholders {
+        name,
+        password: "",
+        expiration: &until,
+    };
+    transaction(&statements(&role.renew_statements)?, &values)
+}
+
+/// Statements as one transaction.
+pub(super) fn transaction(
+    statements: &[Statement],
+    values: &Placeholders<'_>,
+) -> Result<Zeroizing<String>, Trouble> {
+    let mut texts = Vec::with_capacity(statements.len());
+    for statement in statements {
+        let text = statement.render(values);
+        texts.push(
+            text.map_err(|error| Trouble::new(TroubleKind::Settings).remedy(error.to_string()))?,
+        );
+    }
+    let length: usize = texts.iter().map(|text| text.len() + 2).sum();
+    let mut whole = Zeroizing::new(String::with_capacity(BEGIN.len() + length + COMMIT.len()));
+    whole.push_str(BEGIN);
+    for text in texts {
+        whole.push_str(&text);
+        // On a line of its own: a comment may end the statement.
+        whole.push_str("\n;");
+    }
+    whole.push_str(COMMIT);
+    Ok(whole)
+}
+
+/// Runs it.
+pub(super) async fn run(at: &Postgresql, call: &AccountCall<'_>, text: &str) -> Effect {
+    let manager = match at.pool.take(&*at.reach, call).await {
+        Ok(manager) => manager,
+        Err(trouble) => return not_applied(trouble),
+    };
+    match manager.client.batch_execute(text).await {
+        Ok(()) => {
+            at.pool.give_back(manager);
+            Effect::applied()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// What an error in the middle of a transaction means. The server takes back what it refuses; but
+/// it may be told to stop right after the commit, and one that does not answer may have done it.
+pub(super) fn failed(error: &tokio_postgres::Error) -> Effect {
+    let what = trouble::statement(error);
+    let settled = trouble::code(error)
+        .is_some_and(|code| !code.starts_with("08") && !code.starts_with("57P") && code != "40003");
+    match settled {
+        true => Effect::NotApplied(what),
+        false => Effect::Unknown(what),
+    }
+}

@@ -1,0 +1,239 @@
+//! What every connector that makes accounts has to do, whatever the target: one call per target.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use scaivault_core::dynamic::{NameTemplate, Revocation, Role};
+use scaivault_core::ids::{EngineId, TenantId};
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{
+    AccountCall, Accounts, Connector, Effect, Entropy, NewAccount, OldAccount,
+};
+use scaivault_core::time::Timestamp;
+use scaivault_testkit::SeededEntropy;
+use serde_json::{Map, Value};
+
+use crate::conformance::Session;
+
+/// The end of accounts in these tests: far enough for any clock.
+pub(crate) const END: Timestamp = Timestamp::from_secs(4_000_000_000);
+
+/// A target in which accounts are made.
+#[async_trait]
+pub(crate) trait Home: Sync {
+    fn connector(&self) -> Arc<dyn Connector>;
+    fn settings(&self) -> Map<String, Value>;
+    /// Settings that reach nobody.
+    fn dead_settings(&self) -> Map<String, Value>;
+    /// The manager's secret.
+    fn manager(&self) -> String;
+    /// A manager that is let in and may do nothing.
+    fn weak_manager(&self) -> String;
+    /// What accounts are made by, and may do what [`Home::works`] tries.
+    fn creation(&self) -> Vec<String>;
+    /// Statements of which the last one fails.
+    fn broken_creation(&self) -> Vec<String>;
+    /// A real login, and something that the role may do.
+    async fn works(&self, name: &str, password: &str) -> bool;
+    async fn exists(&self, name: &str) -> bool;
+    async fn open_session(&self, name: &str, password: &str) -> Box<dyn Session>;
+    /// Everything the target wrote to its log.
+    fn log_text(&self) -> String;
+    /// What is in the log when statements are.
+    fn log_holds(&self) -> &'static str;
+}
+
+/// A role with these statements.
+pub(crate) fn role(creation: Vec<String>) -> Role {
+    Role {
+        tenant: TenantId::parse("tnt_a").expect("an id"),
+        engine_id: EngineId::parse("eng_1").expect("an id"),
+        name: "reader".to_owned(),
+        creation_statements: creation,
+        rollback_statements: Vec::new(),
+        renew_statements: Vec::new(),
+        revocation: Revocation::default(),
+        username_template: None,
+        settings: Map::new(),
+        default_ttl: None,
+        max_ttl: None,
+        created_at: END,
+        updated_at: END,
+        revision: 1,
+    }
+}
+
+/// Makes and removes accounts at a home.
+pub(crate) struct Maker {
+    connector: Arc<dyn Connector>,
+    settings: Map<String, Value>,
+    manager: Plaintext,
+    entropy: SeededEntropy,
+}
+
+pub(crate) fn plain(text: &str) -> Plaintext {
+    Plaintext::new(text.as_bytes().to_vec())
+}
+
+impl Maker {
+    pub(crate) fn new(home: &dyn Home) -> Self {
+        Self {
+            connector: home.connector(),
+            settings: home.settings(),
+            manager: plain(&home.manager()),
+            entropy: SeededEntropy::new(7),
+        }
+    }
+
+    pub(crate) fn accounts(&self) -> &dyn Accounts {
+        self.connector.accounts().expect("it makes accounts")
+    }
+
+    pub(crate) fn call(&self) -> AccountCall<'_> {
+        AccountCall {
+            settings: &self.settings,
+            manager: Some(&self.manager),
+        }
+    }
+
+    /// A name and a password as the engine makes them.
+    pub(crate) fn credential(&self) -> (String, String) {
+        let of = scaivault_core::dynamic::AccountName {
+            role: "reader",
+            display_name: "sa:shop",
+            chars_max: self.accounts().name_chars_max(),
+        };
+        let name = NameTemplate::default().make(of, END, &self.entropy, &|_| [1, 2, 3, 4]);
+        let mut random = [0u8; 16];
+        self.entropy.fill(&mut random);
+        (name, hex::encode(random))
+    }
+
+    pub(crate) async fn create(&self, role: &Role) -> (Effect, String, String) {
+        let (name, password) = self.credential();
+        let new = NewAccount {
+            name: &name,
+            password: &plain(&password),
+            expires_at: END,
+            role,
+        };
+        let effect = self.accounts().create(&self.call(), &new).await;
+        (effect, name, password)
+    }
+
+    pub(crate) async fn made(&self, role: &Role) -> (String, String) {
+        let (effect, name, password) = self.create(role).await;
+        assert!(matches!(effect, Effect::Applied(_)), "{effect:?}");
+        (name, password)
+    }
+
+    pub(crate) async fn remove(&self, names: &[&str], revocation: &Revocation) -> Vec<Effect> {
+        let accounts: Vec<_> = names
+            .iter()
+            .map(|name| OldAccount { name, revocation })
+            .collect();
+        self.accounts().remove(&self.call(), &accounts).await
+    }
+}
+
+pub(crate) fn all_applied(effects: &[Effect]) -> bool {
+    effects
+        .iter()
+        .all(|effect| matches!(effect, Effect::Applied(_)))
+}
+
+/// The suite.
+pub(crate) async fn accounts_conform(home: &dyn Home) {
+    let maker = Maker::new(home);
+    let good = role(home.creation());
+    assert_eq!(maker.accounts().check_role(&good), []);
+
+    // Made, used, renewed, removed with its sessions, and removed once more.
+    let (name, password) = maker.made(&good).await;
+    assert!(home.works(&name, &password).await);
+    assert!(!home.works(&name, "wrong").await);
+    let names = maker.accounts().names(&maker.call()).await;
+    assert!(names.expect("names").contains(&name));
+    let until = END.plus(std::time::Duration::from_secs(3_600));
+    let renewed = maker
+        .accounts()
+        .renew(&maker.call(), (&name, &good), until)
+        .await;
+    assert!(matches!(renewed, Effect::Applied(_)), "{renewed:?}");
+    assert!(home.works(&name, &password).await);
+    let mut session = home.open_session(&name, &password).await;
+    assert!(session.works().await);
+    let how = Revocation::default();
+    for round in 0..2 {
+        let gone = maker.remove(&[&name], &how).await;
+        assert!(all_applied(&gone), "{round}: {gone:?}");
+        assert!(!home.works(&name, &password).await);
+        assert!(!home.exists(&name).await);
+        assert!(!session.works().await, "the session goes on");
+    }
+
+    // Half made is not made.
+    let (effect, name, _) = maker.create(&role(home.broken_creation())).await;
+    assert!(matches!(effect, Effect::NotApplied(_)), "{effect:?}");
+    assert!(!home.exists(&name).await);
+
+    // Many at once, and one of them was never there.
+    let mut made = Vec::new();
+    for _ in 0..20 {
+        made.push(maker.made(&good).await);
+    }
+    let (never, _) = maker.credential();
+    let mut names: Vec<&str> = made.iter().map(|(name, _)| name.as_str()).collect();
+    names.push(&never);
+    assert!(all_applied(&maker.remove(&names, &how).await));
+    for (name, password) in &made {
+        assert!(!home.exists(name).await && !home.works(name, password).await);
+    }
+
+    // Who may not, and who cannot be reached, promises that nothing was done.
+    let (name, password) = maker.made(&good).await;
+    let weak = plain(&home.weak_manager());
+    let dead = home.dead_settings();
+    let weak = AccountCall {
+        manager: Some(&weak),
+        ..maker.call()
+    };
+    let nowhere = AccountCall {
+        settings: &dead,
+        ..maker.call()
+    };
+    let nobody = AccountCall {
+        manager: None,
+        ..maker.call()
+    };
+    for call in [weak, nowhere, nobody] {
+        let (other, secret) = maker.credential();
+        let new = NewAccount {
+            name: &other,
+            password: &plain(&secret),
+            expires_at: END,
+            role: &good,
+        };
+        let effect = maker.accounts().create(&call, &new).await;
+        assert!(matches!(effect, Effect::NotApplied(_)), "{effect:?}");
+        assert!(!home.exists(&other).await);
+        let old = OldAccount {
+            name: &name,
+            revocation: &how,
+        };
+        let effects = maker.accounts().remove(&call, &[old]).await;
+        assert!(
+            matches!(&effects[..], [Effect::NotApplied(_) | Effect::Unknown(_)]),
+            "{effects:?}"
+        );
+        assert!(home.works(&name, &password).await);
+    }
+    assert!(all_applied(&maker.remove(&[&name], &how).await));
+
+    let log = home.log_text();
+    assert!(log.contains(home.log_holds()), "statements are not logged");
+    made.push((name, password));
+    for (_, password) in &made {
+        assert!(!log.contains(password), "the target's log holds a password");
+    }
+}

@@ -1,0 +1,76 @@
+//! Accounts made on request: what is asked of connectors that can make them. The engine has
+//! committed a lease with the account's name before it asks, and goes on asking for its removal
+//! until that is done.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use super::connector::{Effect, FieldProblem};
+use crate::dynamic::{Revocation, Role};
+use crate::plaintext::Plaintext;
+use crate::target::Trouble;
+use crate::time::Timestamp;
+
+/// What every call is told.
+#[derive(Clone, Copy)]
+pub struct AccountCall<'a> {
+    /// The target's settings, validated.
+    pub settings: &'a Map<String, Value>,
+    /// The manager secret's value, a JSON object; `None` where the target has no manager.
+    pub manager: Option<&'a Plaintext>,
+}
+
+/// An account to be made.
+#[derive(Clone, Copy)]
+pub struct NewAccount<'a> {
+    /// Its name: only `a-z A-Z 0-9 _ - . @`.
+    pub name: &'a str,
+    /// Its password: only `a-z A-Z 0-9 _ -`.
+    pub password: &'a Plaintext,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// What it may do.
+    pub role: &'a Role,
+}
+
+/// An account to be removed.
+#[derive(Debug, Clone, Copy)]
+pub struct OldAccount<'a> {
+    /// Its name, as it was made.
+    pub name: &'a str,
+    /// How.
+    pub revocation: &'a Revocation,
+}
+
+/// A connector that makes accounts. What holds for [`super::Connector`] holds here: effects may be
+/// cut anywhere and made again, `NotApplied` is a promise, nothing a target says is repeated.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// The longest name an account can have.
+    fn name_chars_max(&self) -> usize;
+
+    /// Checks a role without any I/O.
+    fn check_role(&self, role: &Role) -> Vec<FieldProblem>;
+
+    /// Makes an account. Fields that `Applied` brings are its credential beside or instead of name
+    /// and password.
+    async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect;
+
+    /// Tells the target the new end of an account, where it holds one.
+    async fn renew(
+        &self,
+        call: &AccountCall<'_>,
+        (name, role): (&str, &Role),
+        until: Timestamp,
+    ) -> Effect;
+
+    /// Removes accounts and ends their sessions; an outcome for each. One that is gone already is
+    /// `Applied`.
+    async fn remove(&self, call: &AccountCall<'_>, accounts: &[OldAccount<'_>]) -> Vec<Effect>;
+
+    /// Names of accounts at the target that may be ours, for the sweep.
+    ///
+    /// # Errors
+    /// When the target could not be asked.
+    async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble>;
+}
