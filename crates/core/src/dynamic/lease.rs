@@ -146,10 +146,9 @@ pub struct Lease {
     pub trouble: Option<Trouble>,
     /// That it has been going wrong was told.
     pub alerted: bool,
-    /// When it is looked at next; `None` when it has ended.
+    /// When it is looked at next; `None` when it has ended. While a worker has it in hand, when that
+    /// hold lapses.
     pub wake_at: Option<Timestamp>,
-    /// A worker has it in hand until then.
-    pub claimed_until: Option<Timestamp>,
     /// The number this write makes.
     pub revision: u64,
 }
@@ -159,6 +158,8 @@ pub struct Lease {
 pub enum LeaseStep {
     /// Nothing before this time.
     Wait(Timestamp),
+    /// Look whether its token lives on.
+    Look,
     /// Remove its account, for this reason.
     Remove(Cause),
     /// Nothing ever.
@@ -224,7 +225,6 @@ impl Lease {
             trouble: None,
             alerted: false,
             wake_at: Some(now.plus(CONFIRMED_WITHIN)),
-            claimed_until: None,
             revision: 1,
         }
     }
@@ -237,7 +237,11 @@ impl Lease {
         };
         match self.state {
             LeaseState::Creating => overdue(Cause::Unconfirmed),
-            LeaseState::Active => overdue(Cause::Expired),
+            LeaseState::Active if now >= self.expires_at => LeaseStep::Remove(Cause::Expired),
+            LeaseState::Active => match overdue(Cause::Token) {
+                LeaseStep::Remove(_) => LeaseStep::Look,
+                step => step,
+            },
             LeaseState::Revoking => overdue(self.cause.unwrap_or(Cause::Expired)),
             LeaseState::Revoked => LeaseStep::Ended,
         }
@@ -273,6 +277,15 @@ impl Lease {
         }
     }
 
+    /// Whether its token lives on is looked at, as well as at its end, at this time.
+    #[must_use]
+    pub fn looked_at(&self, again_at: Timestamp) -> Self {
+        Self {
+            wake_at: Some(self.expires_at.min(again_at)),
+            ..self.next()
+        }
+    }
+
     /// The row of one that is to end: its account is removed at the next opportunity. One that is
     /// ending already keeps its first cause. `None` when it has ended.
     #[must_use]
@@ -296,11 +309,11 @@ impl Lease {
     /// Taken in hand until `until`, to be removed. What is taken is ending from then on, so that
     /// nobody renews it while its account goes.
     #[must_use]
-    pub fn claimed(&self, cause: Cause, until: Timestamp) -> Self {
+    pub fn taken(&self, cause: Cause, until: Timestamp) -> Self {
         Self {
             state: LeaseState::Revoking,
             cause: Some(self.cause.unwrap_or(cause)),
-            claimed_until: Some(until),
+            wake_at: Some(until),
             ..self.next()
         }
     }
@@ -338,7 +351,6 @@ impl Lease {
                     attempts: 0,
                     failing_since: None,
                     trouble: None,
-                    claimed_until: None,
                     wake_at: Some(settled_at),
                     ..self.next()
                 })
@@ -353,7 +365,6 @@ impl Lease {
                     attempts: self.attempts.saturating_add(1),
                     failing_since: Some(self.failing_since.unwrap_or(now)),
                     trouble: Some(trouble.clone()),
-                    claimed_until: None,
                     wake_at: Some(now.plus(wait)),
                     ..self.next()
                 })
@@ -378,7 +389,6 @@ impl Lease {
             failing_since: None,
             trouble: None,
             wake_at: None,
-            claimed_until: None,
             ..self.next()
         }
     }

@@ -71,13 +71,13 @@ fn one_that_was_left_behind_is_removed_twice() {
     assert_eq!(made.step(T0), LeaseStep::Wait(T0.plus(CONFIRMED_WITHIN)));
     let now = T0.plus(CONFIRMED_WITHIN);
     assert_eq!(made.step(now), LeaseStep::Remove(Cause::Unconfirmed));
-    let taken = made.claimed(Cause::Unconfirmed, now.plus(HOLD));
+    let taken = made.taken(Cause::Unconfirmed, now.plus(HOLD));
     let RevocationOutcome::Again(once) = taken.removed(&Effect::applied(), JITTER, now) else {
         panic!("what was sent may still arrive");
     };
     assert_eq!(once.step(now), LeaseStep::Wait(T0.plus(LATE)));
     let now = T0.plus(LATE);
-    let taken = once.claimed(Cause::Expired, now.plus(HOLD));
+    let taken = once.taken(Cause::Expired, now.plus(HOLD));
     let RevocationOutcome::Revoked(gone) = taken.removed(&Effect::applied(), JITTER, now) else {
         panic!("nothing can arrive any more");
     };
@@ -94,7 +94,7 @@ fn what_cannot_be_removed_is_tried_for_ever_and_told_once() {
     let mut waits = Vec::new();
     for _ in 0..40 {
         assert_eq!(lease.step(now), LeaseStep::Remove(Cause::Expired));
-        let taken = lease.claimed(Cause::Expired, now.plus(HOLD));
+        let taken = lease.taken(Cause::Expired, now.plus(HOLD));
         let RevocationOutcome::Owed(owed) = taken.removed(&trouble(), JITTER, now) else {
             panic!("nobody knows");
         };
@@ -113,7 +113,7 @@ fn what_cannot_be_removed_is_tried_for_ever_and_told_once() {
         "{waits:?}"
     );
     assert!(lease.is_to_be_told(now) && !lease.is_to_be_told(lease.failing_since.unwrap()));
-    let taken = lease.claimed(Cause::Asked, now.plus(HOLD));
+    let taken = lease.taken(Cause::Asked, now.plus(HOLD));
     let gone = taken
         .removed(&Effect::applied(), JITTER, now)
         .lease()
@@ -211,7 +211,7 @@ proptest! {
                 }
                 Happens::Remove | Happens::Fail | Happens::RemoveUnheard => {
                     let LeaseStep::Remove(cause) = row.step(now) else { continue };
-                    row = row.claimed(cause, now.plus(HOLD));
+                    row = row.taken(cause, now.plus(HOLD));
                     prop_assert!(row.renewable_until(HOUR, now).is_none());
                     let effect = match event {
                         Happens::Fail => trouble(),
@@ -237,11 +237,12 @@ proptest! {
             match row.step(now) {
                 LeaseStep::Ended => break,
                 LeaseStep::Wait(at) => now = at,
+                LeaseStep::Look => row = row.looked_at(row.expires_at),
                 LeaseStep::Remove(cause) => {
                     if now >= T0.plus(LATE) {
                         on_its_way = false;
                     }
-                    row = row.claimed(cause, now.plus(HOLD));
+                    row = row.taken(cause, now.plus(HOLD));
                     is_there = false;
                     row = row.removed(&Effect::applied(), JITTER, now).lease().clone();
                 }
