@@ -12,19 +12,22 @@ use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::{Delivery, DeliveryState};
+use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, LeaseId, PartnerId, PolicyId,
+    RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId,
+    WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
-    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, MarkReads, NextWork,
-    PolicyReads, ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
-    RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth,
-    StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads, Unit, UnitName,
+    ConsumerReads, DeliveryReads, DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures,
+    LeaseFilter, MarkReads, NextWork, PolicyReads, ReadError, ReceiverReads, RotationFigures,
+    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
+    SecretReads, Store, StoreHealth, StoreMarks, TargetReads, TenancyReads, TenantFilter,
+    TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -356,6 +359,29 @@ forward! {
         fn tenant_find(id: &TenantId) -> Read<Option<Tenant>>;
         fn tenant_list(filter: &TenantFilter, skip: usize, limit: usize)
             -> Read<(Vec<Tenant>, u64)>;
+    }
+    DynamicReads {
+        fn engine_find(tenant: &TenantId, id: &EngineId) -> Read<Option<Engine>>;
+        fn engine_named(tenant: &TenantId, name: &str) -> Read<Option<Engine>>;
+        fn engine_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Engine>>;
+        fn role_find(tenant: &TenantId, engine: &EngineId, name: &str) -> Read<Option<Role>>;
+        fn role_list(
+            tenant: &TenantId, engine: &EngineId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Role>>;
+        fn lease_find(tenant: &TenantId, id: &LeaseId) -> Read<Option<Lease>>;
+        fn lease_list(
+            tenant: &TenantId, filter: &LeaseFilter, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Lease>>;
+        fn lease_of_accounts(tenant: &TenantId, engine: &EngineId, accounts: &[String])
+            -> Read<Vec<Lease>>;
+        fn lease_due(now: Timestamp, busy: &[EngineId], of_each: usize, limit: usize)
+            -> Read<Vec<Lease>>;
+        fn lease_tokens(after: Option<(&str, &str)>, limit: usize)
+            -> Read<Vec<(TenantId, TokenId)>>;
+        fn lease_of_token(
+            tenant: &TenantId, token: &TokenId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Lease>>;
+        fn lease_figures() -> Read<LeaseFigures>;
     }
     KeyReads {
         fn key_list() -> Read<Vec<KeyRecord>>;

@@ -9,18 +9,21 @@ use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::{Delivery, DeliveryState};
+use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, LeaseId, PartnerId, PolicyId,
+    RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId,
+    WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, KeyReads, MarkReads, PolicyReads, ReceiverReads, RotationFigures,
-    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
-    SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
+    DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, MarkReads,
+    PolicyReads, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
+    RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, StoreMarks, TargetReads,
+    TenancyReads, TenantFilter, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -33,9 +36,9 @@ use scaivault_core::time::Timestamp;
 
 use crate::sqlite::row::Read;
 use crate::sqlite::{
-    assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
-    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, secret_policy,
-    subscription, target, tenancy, token, version, webhook,
+    assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, dynamic,
+    event, group_turn, keyring, lease, meta, policy, rotation, rotation_policy, secret,
+    secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -251,6 +254,41 @@ reads! {
         fn tenant_list(filter: &TenantFilter = filter.clone(), skip: usize, limit: usize)
             -> (Vec<Tenant>, u64)
             = read_many |conn| tenancy::list_tenants(conn, &filter, skip, limit);
+    }
+    DynamicReads {
+        fn engine_find(tenant: &TenantId = tenant.clone(), id: &EngineId = id.clone())
+            -> Option<Engine> = read |conn| dynamic::find_engine(conn, &tenant, &id);
+        fn engine_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
+            -> Option<Engine> = read |conn| dynamic::engine_named(conn, &tenant, &name);
+        fn engine_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Engine>
+            = read |conn| dynamic::list_engines(conn, &tenant, after.as_deref(), limit);
+        fn role_find(tenant: &TenantId = tenant.clone(), engine: &EngineId = engine.clone(),
+            name: &str = name.to_owned()) -> Option<Role>
+            = read |conn| dynamic::find_role(conn, &tenant, &engine, &name);
+        fn role_list(tenant: &TenantId = tenant.clone(), engine: &EngineId = engine.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Role>
+            = read |conn| dynamic::list_roles(conn, &tenant, &engine, after.as_deref(), limit);
+        fn lease_find(tenant: &TenantId = tenant.clone(), id: &LeaseId = id.clone())
+            -> Option<Lease> = read |conn| lease::find(conn, &tenant, &id);
+        fn lease_list(tenant: &TenantId = tenant.clone(), filter: &LeaseFilter = filter.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Lease>
+            = read_many |conn| lease::list(conn, &tenant, &filter, after.as_deref(), limit);
+        fn lease_of_accounts(tenant: &TenantId = tenant.clone(), engine: &EngineId = engine.clone(),
+            accounts: &[String] = accounts.to_vec()) -> Vec<Lease>
+            = read_many |conn| lease::of_accounts(conn, &tenant, &engine, &accounts);
+        fn lease_due(now: Timestamp, busy: &[EngineId] = busy.to_vec(), of_each: usize,
+            limit: usize) -> Vec<Lease>
+            = read_many |conn| lease::due(conn, now, &busy, of_each, limit);
+        fn lease_tokens(after: Option<(&str, &str)>
+            = after.map(|(tenant, token)| (tenant.to_owned(), token.to_owned())), limit: usize)
+            -> Vec<(TenantId, TokenId)>
+            = read_many |conn| lease::tokens(conn,
+                after.as_ref().map(|(tenant, token)| (&**tenant, &**token)), limit);
+        fn lease_of_token(tenant: &TenantId = tenant.clone(), token: &TokenId = token.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Lease>
+            = read |conn| lease::of_token(conn, &tenant, &token, after.as_deref(), limit);
+        fn lease_figures() -> LeaseFigures = read_snapshot |conn| lease::figures(conn);
     }
     KeyReads {
         fn key_list() -> Vec<KeyRecord> = read |conn| keyring::list(conn);

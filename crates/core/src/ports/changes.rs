@@ -108,7 +108,7 @@ impl Changes {
             Op::Emit(_) => self.outbox = true,
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
-            Op::BufferTrim { .. } | Op::EventsPrune { .. } => {}
+            Op::BufferTrim { .. } | Op::EventsPrune { .. } | Op::LeasesPrune { .. } => {}
             // What was held may go on.
             Op::Mark(_) => self.work = true,
         }
@@ -134,6 +134,8 @@ impl Changes {
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}
+            // Whoever makes a lease looks after its end; other nodes look now and then.
+            Record::Engine(_) | Record::Role(_) | Record::Lease(_) => {}
             Record::Key(_) => self.keys = true,
             Record::Partner(_) => self.tenants = true,
             Record::Tenant(_) => {

@@ -7,6 +7,7 @@ mod clock;
 mod connector;
 mod courier;
 mod documents;
+mod dynamic;
 mod entropy;
 mod marks;
 mod store;
@@ -21,6 +22,7 @@ pub use connector::{
 };
 pub use courier::{Courier, Parcel};
 pub use documents::{Documents, FetchError};
+pub use dynamic::{DynamicReads, LeaseFigures, LeaseFilter};
 pub use entropy::Entropy;
 pub use marks::{MarkReads, StoreMarks};
 pub use store::{

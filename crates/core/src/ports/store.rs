@@ -557,6 +557,7 @@ pub struct NextWork {
     pub probe_at: Option<Timestamp>,
     pub campaign_at: Option<Timestamp>,
     pub debt_at: Option<Timestamp>,
+    pub lease_at: Option<Timestamp>,
     pub notice_at: Option<Timestamp>,
     pub delivery_at: Option<Timestamp>,
 }
@@ -675,6 +676,7 @@ pub trait Store:
     + AuditReads
     + KeyReads
     + TenancyReads
+    + super::DynamicReads
     + MarkReads
     + Claims
     + Send

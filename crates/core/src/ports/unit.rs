@@ -18,6 +18,7 @@ use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::debt::Debt;
 use crate::delivery::Delivery;
+use crate::dynamic::{Engine, Lease, Role};
 use crate::event::Event;
 use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
@@ -123,6 +124,19 @@ unit_names! {
     PartnerWrite = "partner_write";
     TenantWrite = "tenant_write";
     StoreResume = "store_resume";
+    EngineWrite = "engine_write";
+    EngineDelete = "engine_delete";
+    RoleWrite = "role_write";
+    RoleDelete = "role_delete";
+    LeaseIntend = "lease_intend";
+    LeaseMade = "lease_made";
+    LeaseNotMade = "lease_not_made";
+    LeaseRenew = "lease_renew";
+    LeaseEnd = "lease_end";
+    LeaseTake = "lease_take";
+    LeaseRemoved = "lease_removed";
+    LeaseLook = "lease_look";
+    LeaseFound = "lease_found";
 }
 
 /// A row to put.
@@ -166,6 +180,12 @@ pub enum Record {
     Partner(Partner),
     /// A tenant.
     Tenant(Tenant),
+    /// Something that makes credentials on request.
+    Engine(Engine),
+    /// What they may do.
+    Role(Role),
+    /// One of them.
+    Lease(Lease),
 }
 
 /// Which kind of row.
@@ -191,6 +211,9 @@ pub enum RecordKind {
     Key,
     Partner,
     Tenant,
+    Engine,
+    Role,
+    Lease,
 }
 
 impl Record {
@@ -216,6 +239,9 @@ impl Record {
             Self::Key(_) => RecordKind::Key,
             Self::Partner(_) => RecordKind::Partner,
             Self::Tenant(_) => RecordKind::Tenant,
+            Self::Engine(_) => RecordKind::Engine,
+            Self::Role(_) => RecordKind::Role,
+            Self::Lease(_) => RecordKind::Lease,
         }
     }
 }
@@ -274,6 +300,13 @@ pub enum Op {
     EventsPrune {
         /// Older ones go.
         before: Timestamp,
+    },
+    /// Remove leases that ended before `before`, at most so many in one commit.
+    LeasesPrune {
+        /// Older ones go.
+        before: Timestamp,
+        /// At most.
+        limit: usize,
     },
     /// Set the marks of the store as a whole.
     Mark(StoreMarks),

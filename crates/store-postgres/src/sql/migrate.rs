@@ -47,6 +47,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0007_lanes.sql"),
         needs: 7,
     },
+    // A node that does not know leases leaves them alone.
+    Migration {
+        sql: include_str!("migrations/0010_dynamic.sql"),
+        needs: 7,
+    },
 ];
 
 /// The newest revision known.

@@ -9,6 +9,7 @@ pub(crate) mod change;
 pub(crate) mod consumer;
 pub(crate) mod delivery;
 pub(crate) mod delivery_claim;
+pub(crate) mod dynamic;
 pub(crate) mod event;
 pub(crate) mod head;
 pub(crate) mod keyring;

@@ -32,6 +32,8 @@ const NEXT: &str = "SELECT
              AND campaign.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
     (SELECT min(wake_at) FROM debt WHERE wake_at IS NOT NULL
              AND debt.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
+    (SELECT min(wake_at) FROM lease WHERE wake_at IS NOT NULL
+             AND lease.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
     (SELECT min(notice_at) FROM secret WHERE notice_at IS NOT NULL
              AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
                  UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
@@ -54,7 +56,8 @@ pub(crate) async fn next(store: &PostgresStore) -> Read<NextWork> {
         probe_at: time(row, 2)?,
         campaign_at: time(row, 3)?,
         debt_at: time(row, 4)?,
-        notice_at: time(row, 5)?,
-        delivery_at: time(row, 6)?,
+        lease_at: time(row, 5)?,
+        notice_at: time(row, 6)?,
+        delivery_at: time(row, 7)?,
     })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::event::EventRow;
 use super::{
-    access, assignment, consumer, delivery, event, keyring, marks, receiver, rotation,
+    access, assignment, consumer, delivery, dynamic, event, keyring, marks, receiver, rotation,
     rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
 };
 use crate::step::Step;
@@ -76,6 +76,9 @@ impl Plan {
                 self.steps.push(event::prune(*before));
                 self.steps.push(event::prune_tests(*before));
             }
+            Op::LeasesPrune { before, limit } => {
+                self.steps.push(dynamic::prune(*before, *limit));
+            }
             Op::Mark(marks) => self.steps.extend(marks::put(marks)),
         }
         Ok(())
@@ -105,6 +108,9 @@ impl Plan {
             Record::Key(row) => keyring::put(row)?,
             Record::Partner(row) => tenancy::put_partner(row)?,
             Record::Tenant(row) => tenancy::put_tenant(row)?,
+            Record::Engine(row) => dynamic::put_engine(row)?,
+            Record::Role(row) => dynamic::put_role(row)?,
+            Record::Lease(row) => dynamic::put_lease(row)?,
         };
         self.steps.push(step);
         Ok(())
@@ -137,6 +143,9 @@ impl Plan {
             Record::Key(row) => keyring::delete(row),
             Record::Partner(row) => tenancy::delete_partner(row),
             Record::Tenant(row) => tenancy::delete_tenant(row),
+            Record::Engine(row) => dynamic::delete_engine(row),
+            Record::Role(row) => dynamic::delete_role(row),
+            Record::Lease(row) => dynamic::delete_lease(row),
         };
         self.steps.push(step);
     }

@@ -94,6 +94,9 @@ async fn fill(store: &dyn Store) {
             .put(Record::GroupTurn(group_turn(&a, id)))
             .put(Record::Campaign(campaign(&a, id, Some(at(2)))))
             .put(Record::Debt(debt(&a, id, Some(at(3)))))
+            .put(Record::Lease(lease(&engine(&a, id), id, Some(at(4)))))
+            .put(Record::Role(engine_role(&engine(&a, id), id)))
+            .put(Record::Engine(engine(&a, id)))
             .put(Record::Webhook(webhook(&a, id)))
             .put(Record::Subscription(subscription(&a, id)))
             .op(Op::Emit(event(&a, id, Some(&at_path))));

@@ -5,9 +5,9 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, meta,
-    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy, token,
-    version, webhook,
+    assignment, binding, campaign, consumer, debt, delivery, dynamic, event, group_turn, keyring,
+    lease, meta, policy, rotation, rotation_policy, secret, secret_policy, subscription, target,
+    tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -40,6 +40,9 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Key(row) => encode(row),
             Record::Partner(row) => encode(row),
             Record::Tenant(row) => encode(row),
+            Record::Engine(row) => encode(row),
+            Record::Role(row) => encode(row),
+            Record::Lease(row) => encode(row),
         },
         Op::VersionInsert(sealed) => encode(&sealed.version),
         Op::Emit(event) => encode(event),
@@ -51,6 +54,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         | Op::AssignmentsWake { .. }
         | Op::BufferTrim { .. }
         | Op::EventsPrune { .. }
+        | Op::LeasesPrune { .. }
         | Op::Mark(_) => Ok(String::new()),
     }
 }
@@ -89,6 +93,7 @@ pub(crate) fn apply(
             memory.prune = event::prune(conn, *before, memory.prune)?;
             Ok(())
         }
+        Op::LeasesPrune { before, limit } => lease::prune(conn, *before, *limit),
         Op::Mark(marks) => Ok(meta::put_marks(conn, marks)?),
     }
 }
@@ -114,6 +119,9 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Key(row) => keyring::put(conn, row, json),
         Record::Partner(row) => tenancy::put_partner(conn, row, json),
         Record::Tenant(row) => tenancy::put_tenant(conn, row, json),
+        Record::Engine(row) => dynamic::put_engine(conn, row, json),
+        Record::Role(row) => dynamic::put_role(conn, row, json),
+        Record::Lease(row) => lease::put(conn, row, json),
     }
 }
 
@@ -138,5 +146,8 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Key(row) => keyring::delete(conn, row),
         Record::Partner(row) => tenancy::delete_partner(conn, row),
         Record::Tenant(row) => tenancy::delete_tenant(conn, row),
+        Record::Engine(row) => dynamic::delete_engine(conn, row),
+        Record::Role(row) => dynamic::delete_role(conn, row),
+        Record::Lease(row) => lease::delete(conn, row),
     }
 }

@@ -116,6 +116,7 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
         probe_at,
         campaign_at: first("campaign")?,
         debt_at: first("debt")?,
+        lease_at: first("lease")?,
         notice_at: notice_at.map(Timestamp::from_micros),
         delivery_at,
     })

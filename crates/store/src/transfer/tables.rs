@@ -100,6 +100,17 @@ pub const TABLES: &[Table] = &[
         ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("path", T), ("target_id", T),
         ("doc", T),
     ]),
+    unique(table("engine", 2, &[
+        ("tenant", T), ("id", T), ("revision", I), ("name", T), ("doc", T),
+    ]), &["tenant", "name"]),
+    table("engine_role", 3, &[
+        ("tenant", T), ("engine_id", T), ("name", T), ("revision", I), ("doc", T),
+    ]),
+    table("lease", 2, &[
+        ("tenant", T), ("id", T), ("revision", I), ("engine_id", T), ("role", T), ("account", T),
+        ("holder", T), ("token_id", T), ("state", T), ("wake_at", I), ("failing_since", I),
+        ("revoked_at", I), ("doc", T),
+    ]),
     table("webhook", 2, &[("tenant", T), ("id", T), ("revision", I), ("doc", T)]),
     table("subscription", 2, &[("tenant", T), ("id", T), ("revision", I), ("doc", T)]),
     unique(table("event", 1, &[

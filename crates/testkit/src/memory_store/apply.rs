@@ -63,6 +63,10 @@ impl State {
                 self.prune(*before);
                 Ok(())
             }
+            Op::LeasesPrune { before, limit } => {
+                self.prune_leases(*before, *limit);
+                Ok(())
+            }
             Op::Mark(marks) => {
                 self.marks = *marks;
                 Ok(())
@@ -106,6 +110,11 @@ impl State {
             Record::Tenant(row) => self
                 .tenants
                 .put_unique(row, "slug", |row| (row.partner.clone(), row.slug.clone())),
+            Record::Engine(row) => self
+                .engines
+                .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
+            Record::Role(row) => self.roles.put(row),
+            Record::Lease(row) => self.leases.put(row),
         }
     }
 
@@ -138,6 +147,9 @@ impl State {
             Record::Key(row) => self.keys.delete(row),
             Record::Partner(row) => self.partners.delete(row),
             Record::Tenant(row) => self.tenants.delete(row),
+            Record::Engine(row) => self.engines.delete(row),
+            Record::Role(row) => self.roles.delete(row),
+            Record::Lease(row) => self.leases.delete(row),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod apply;
 mod claims;
+mod dynamic_reads;
 mod reads;
 mod run_reads;
 mod shared;
@@ -21,6 +22,7 @@ use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
+use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
 use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, StoreMarks, Unit};
@@ -62,6 +64,9 @@ struct State {
     keys: Shared<Table<KeyRecord>>,
     partners: Shared<Table<Partner>>,
     tenants: Shared<Table<Tenant>>,
+    engines: Shared<Table<Engine>>,
+    roles: Shared<Table<Role>>,
+    leases: Shared<Table<Lease>>,
     /// By place.
     events: Shared<BTreeMap<u64, StoredEvent>>,
     last_position: u64,

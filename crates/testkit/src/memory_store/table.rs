@@ -6,8 +6,9 @@ use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
+use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::identity::Token;
-use scaivault_core::ids::TenantId;
+use scaivault_core::ids::{EngineId, TenantId};
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -108,6 +109,11 @@ pub(super) fn version_key(path: &str, version: u64) -> String {
     format!("{path} {version:020}")
 }
 
+/// The key of a role.
+pub(super) fn role_key(engine: &EngineId, name: &str) -> String {
+    format!("{engine} {name}")
+}
+
 macro_rules! rows {
     ($($row:ident = $kind:ident by |$it:ident| $tenant:expr, $key:expr;)*) => {$(
         impl Row for $row {
@@ -145,4 +151,7 @@ rows! {
     KeyRecord = Key by |row| "", row.id;
     Partner = Partner by |row| "", row.id;
     Tenant = Tenant by |row| "", row.id;
+    Engine = Engine by |row| row.tenant, row.id;
+    Role = Role by |row| row.tenant, role_key(&row.engine_id, &row.name);
+    Lease = Lease by |row| row.tenant, row.id;
 }

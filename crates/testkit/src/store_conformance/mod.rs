@@ -16,6 +16,7 @@ pub mod audit;
 pub mod claims;
 pub mod concurrency;
 pub mod deliveries;
+pub mod dynamic;
 pub mod events;
 pub mod grants;
 pub mod isolation;
@@ -71,7 +72,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions secret_policy_revisions partner_and_tenant_revisions group_turn_revisions campaign_revisions debt_revisions
+                target_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions debt_revisions
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
@@ -103,6 +104,9 @@ macro_rules! store_conformance {
             tenancy: partners_by_id tenants_by_id slugs_are_unique
                 suspended_tenants_are_left_alone
                 what_a_suspended_partner_owns_is_left_alone;
+            dynamic: engines_and_roles_by_name leases_by_filter leases_are_due_engine_by_engine
+                leases_of_accounts_and_tokens ended_leases_are_pruned_oldest_first
+                leases_are_counted;
             probes: looks_are_claimed_one_per_target what_has_not_ended_is_counted;
             deliveries: each_receiver_gets_its_oldest_due_delivery busy_receivers_are_passed_over
                 a_receiver_with_a_held_delivery_is_passed_over a_retry_does_not_hold_back_newer_ones

@@ -4,9 +4,9 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, binding, campaign, debt, delivery, group_turn, key, partner, path, policy,
-    rotation, rotation_policy, sealed, secret, secret_policy, subscription, target, tenant,
-    tenant_row, token, version, webhook,
+    T0, assignment, at, binding, campaign, debt, delivery, engine, engine_role, group_turn, key,
+    lease, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_policy,
+    subscription, target, tenant, tenant_row, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -32,6 +32,9 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::Key(row) => &mut row.revision,
         Record::Partner(row) => &mut row.revision,
         Record::Tenant(row) => &mut row.revision,
+        Record::Engine(row) => &mut row.revision,
+        Record::Role(row) => &mut row.revision,
+        Record::Lease(row) => &mut row.revision,
     };
     *field = revision;
     record
@@ -131,6 +134,21 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Tenant),
+        Record::Engine(row) => store
+            .engine_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Engine),
+        Record::Role(row) => store
+            .role_find(&row.tenant, &row.engine_id, &row.name)
+            .await
+            .unwrap()
+            .map(Record::Role),
+        Record::Lease(row) => store
+            .lease_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::Lease),
         Record::Key(row) => {
             let rows = store.key_list().await.unwrap();
             rows.into_iter()
@@ -249,6 +267,13 @@ pub async fn secret_policy_revisions(store: Subject) {
     .await;
 }
 
+pub async fn engine_role_and_lease_revisions(store: Subject) {
+    let of = engine(&tenant("a"), "1");
+    check_put(store.clone(), Record::Engine(of.clone())).await;
+    check_put(store.clone(), Record::Role(engine_role(&of, "reader"))).await;
+    check_put(store, Record::Lease(lease(&of, "1", Some(T0)))).await;
+}
+
 pub async fn group_turn_revisions(store: Subject) {
     check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
 }
@@ -330,6 +355,15 @@ pub async fn names_and_hashes_are_unique(store: Subject) {
     let mut renamed = r2.clone();
     (renamed.name, renamed.revision) = (r1.name.clone(), 2);
     duplicate(Record::RotationPolicy(renamed), "name").await;
+
+    let (e1, e2) = (engine(&a, "1"), engine(&a, "2"));
+    put(&store, [e1.clone(), e2.clone()].map(Record::Engine)).await;
+    let mut new = engine(&a, "3");
+    new.name.clone_from(&e1.name);
+    duplicate(Record::Engine(new), "name").await;
+    let mut renamed = e2.clone();
+    (renamed.name, renamed.revision) = (e1.name.clone(), 2);
+    duplicate(Record::Engine(renamed), "name").await;
 
     let (s1, s2) = (secret_policy(&a, "1"), secret_policy(&a, "2"));
     put(&store, [s1.clone(), s2.clone()].map(Record::SecretPolicy)).await;

@@ -6,12 +6,14 @@ use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, Ite
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
+use scaivault_core::dynamic::{Engine, EngineKind, Lease, Revocation, Role as EngineRole};
 use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, KeyId, LeaseId, PartnerId,
+    PolicyId, RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
@@ -332,6 +334,75 @@ pub fn debt(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> Debt {
         held_until: None,
         wake_at: wake,
         revision: 1,
+    }
+}
+
+/// An engine at the target of this name.
+pub fn engine(owner: &TenantId, id: &str) -> Engine {
+    Engine {
+        id: EngineId::parse(&format!("eng_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("engine {id}"),
+        description: None,
+        kind: EngineKind::Database,
+        plugin: "scripted".into(),
+        target_id: Some(target(owner, id).id),
+        default_ttl: span("1h"),
+        max_ttl: span("24h"),
+        created_at: T0,
+        updated_at: T0,
+        swept_at: None,
+        revision: 1,
+    }
+}
+
+/// A role of an engine.
+pub fn engine_role(engine: &Engine, name: &str) -> EngineRole {
+    EngineRole {
+        tenant: engine.tenant.clone(),
+        engine_id: engine.id.clone(),
+        name: name.to_owned(),
+        creation_statements: vec!["CREATE USER {{name}}".into()],
+        rollback_statements: Vec::new(),
+        renew_statements: Vec::new(),
+        revocation: Revocation::default(),
+        username_template: None,
+        settings: serde_json::Map::new(),
+        default_ttl: None,
+        max_ttl: Some(span("2h")),
+        created_at: T0,
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A lease of `sa:ci` that is looked at at `wake`; without one it has ended.
+pub fn lease(engine: &Engine, id: &str, wake: Option<Timestamp>) -> Lease {
+    let role = engine_role(engine, "reader");
+    let made = Lease::intended(
+        LeaseId::parse(&format!("lse_{id}")).expect("an id"),
+        engine.tenant.clone(),
+        engine.id.clone(),
+        (role.name.clone(), Revocation::default()),
+        format!("v_reader_{id}"),
+        (identity("sa:ci"), None),
+        (None, role.terms(engine)),
+        T0,
+    );
+    let confirmed = made.confirmed();
+    match wake {
+        Some(_) => Lease {
+            wake_at: wake,
+            revision: 1,
+            ..confirmed
+        },
+        None => Lease {
+            state: scaivault_core::dynamic::LeaseState::Revoked,
+            revoked_at: Some(T0),
+            wake_at: None,
+            revision: 1,
+            ..confirmed
+        },
     }
 }
 

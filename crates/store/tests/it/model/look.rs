@@ -3,11 +3,11 @@
 use scaivault_core::audit::AuditFilter;
 use scaivault_core::delivery::DeliveryState;
 use scaivault_core::ids::TenantId;
-use scaivault_core::ports::{RotationFilter, SecretFilter, Store};
+use scaivault_core::ports::{LeaseFilter, RotationFilter, SecretFilter, Store};
 use scaivault_core::rotation::Phase;
 use scaivault_core::secret::SecretType;
 use scaivault_testkit::store_conformance::samples::{
-    at, identity, path, policy, rotation_policy, subscription, tenant,
+    at, engine, identity, path, policy, rotation_policy, subscription, tenant,
 };
 
 use super::{PATHS, RECEIVERS};
@@ -29,6 +29,8 @@ pub(super) async fn look(store: &dyn Store) -> Vec<String> {
         fan_out_pending(99);
         key_list();
         next_work();
+        lease_due(at(40), &[], 2, 99);
+        lease_figures();
         audit_summary(&AuditFilter::default());
     }
     for hash in 0..5 {
@@ -101,6 +103,17 @@ async fn look_in(store: &dyn Store, owner: &TenantId, seen: &mut Vec<String>) {
         rotation_list(owner, &RotationFilter { phases: vec![Phase::Draining, Phase::Parked], ..RotationFilter::default() }, Some("rtn_2"), 99);
         webhook_list(owner);
         subscription_list(owner);
+        engine_list(owner, None, 99);
+        lease_list(owner, &LeaseFilter::default(), None, 99);
+        lease_list(owner, &LeaseFilter { failing: true, ..LeaseFilter::default() }, Some("lse_2"), 99);
+    }
+    for of in ["0", "1"].map(|id| engine(owner, id)) {
+        let accounts = ["v_reader_0".to_owned(), "v_reader_2".to_owned()];
+        see! {
+            engine_named(owner, &of.name);
+            role_list(owner, &of.id, None, 99);
+            lease_of_accounts(owner, &of.id, &accounts);
+        }
     }
     for (n, receiver) in RECEIVERS.iter().enumerate() {
         let name = n.to_string();

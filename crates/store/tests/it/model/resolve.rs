@@ -6,9 +6,9 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, partner,
-    path, policy, rotation, rotation_policy, sealed, secret, secret_policy, subscription, target,
-    tenant, tenant_row, token, version, webhook,
+    assignment, at, at_target, binding, campaign, debt, delivery, engine, engine_role, event,
+    group_turn, key, lease, partner, path, policy, rotation, rotation_policy, sealed, secret,
+    secret_policy, subscription, target, tenant, tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -133,6 +133,28 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Debt(row)
         }
+        RecordKind::Engine => {
+            let mut row = engine(&owner, &name);
+            row.name = format!("name {}", tweak % 4);
+            let stored = model.engine_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Engine(row)
+        }
+        RecordKind::Role => {
+            let of = engine(&owner, &(tweak % 2).to_string());
+            let mut row = engine_role(&of, &name);
+            let stored = model.role_find(&owner, &of.id, &row.name).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Role(row)
+        }
+        RecordKind::Lease => {
+            let mut row = lease(&engine(&owner, &(slot % 2).to_string()), &name, time);
+            row.failing_since = row.wake_at.filter(|_| tweak % 4 == 0).map(|_| at(unlike));
+            row.revoked_at = row.revoked_at.map(|_| at(tweak * 8 + unlike));
+            let stored = model.lease_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Lease(row)
+        }
         RecordKind::Webhook => {
             let mut row = webhook(&owner, &name);
             let stored = model.webhook_find(&owner, &row.id).await.unwrap();
@@ -235,6 +257,10 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             keep: u32::from(change.tweak) % 3,
         },
         What::EventsPrune => Op::EventsPrune { before: at(tweak) },
+        What::LeasesPrune => Op::LeasesPrune {
+            before: at(tweak * 8),
+            limit: slot,
+        },
     }
 }
 
@@ -261,6 +287,9 @@ fn stored_like(mut record: Record) -> Record {
         Record::Key(row) => back(&mut row.revision),
         Record::Partner(row) => back(&mut row.revision),
         Record::Tenant(row) => back(&mut row.revision),
+        Record::Engine(row) => back(&mut row.revision),
+        Record::Role(row) => back(&mut row.revision),
+        Record::Lease(row) => back(&mut row.revision),
     }
     record
 }

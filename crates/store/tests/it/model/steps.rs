@@ -25,6 +25,7 @@ pub(super) enum What {
     AssignmentsWake,
     BufferTrim,
     EventsPrune,
+    LeasesPrune,
 }
 
 /// Which revision is written, seen from the stored one.
@@ -85,6 +86,10 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Key,
             Kind::Partner,
             Kind::Tenant,
+            Kind::Engine,
+            Kind::Role,
+            Kind::Lease,
+            Kind::Lease,
         ]),
         Matter::Secrets => of(&[Kind::Secret, Kind::Version]),
         Matter::Schedules => of(&[Kind::Assignment, Kind::Rotation, Kind::Tenant]),
@@ -106,6 +111,7 @@ fn whats(matter: Matter) -> Vec<What> {
             whats.extend(secrets);
             whats.extend(outbox);
             whats.push(What::AssignmentsWake);
+            whats.push(What::LeasesPrune);
         }
     }
     whats
