@@ -55,6 +55,7 @@ event_types! {
     RotationDelayed = "rotation.delayed";
     RotationForced = "rotation.forced";
     RotationDrift = "rotation.drift";
+    LeaseRevocationFailed = "lease.revocation_failed";
     CertificateIssued = "certificate.issued";
     CertificateRenewed = "certificate.renewed";
     CertificateRevoked = "certificate.revoked";

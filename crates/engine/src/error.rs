@@ -29,6 +29,9 @@ pub enum Missing {
     Target,
     Campaign,
     Debt,
+    Engine,
+    EngineRole,
+    Lease,
     Partner,
     Tenant,
 }
@@ -150,6 +153,28 @@ pub enum VaultError {
         "the values of one batch have at most {0} bytes together: read this one in another call"
     )]
     BatchFull(usize),
+    /// The engine's target did not do what was asked.
+    #[error("{advice}")]
+    EngineFailed {
+        /// The kind of trouble.
+        trouble: &'static str,
+        /// What to do about it.
+        advice: String,
+    },
+    /// The engine cannot be used as it is configured.
+    #[error("{advice}")]
+    EngineConfig {
+        /// The kind of trouble.
+        trouble: &'static str,
+        /// What to do about it.
+        advice: String,
+    },
+    /// Leases of the engine have not ended.
+    #[error("leases of this engine have not ended: revoke them all first, then delete it")]
+    EngineInUse,
+    /// The lease cannot be renewed any more.
+    #[error("this lease has ended, or is ending: ask for a new credential")]
+    LeaseEnded,
     /// The store cannot serve now.
     #[error("the store cannot serve this now: {0}")]
     Unavailable(String),
@@ -185,6 +210,10 @@ impl VaultError {
             Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
             Self::BatchFull(_) => "payload_too_large",
+            Self::EngineFailed { .. } => "engine_failed",
+            Self::EngineConfig { .. } => "invalid_config",
+            Self::EngineInUse => "engine_in_use",
+            Self::LeaseEnded => "lease_ended",
             Self::Restored | Self::NotLooked => "store_restored",
             Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
             Self::Internal(_) => "internal_error",
@@ -218,6 +247,9 @@ impl Missing {
             Self::Target => "target_not_found",
             Self::Campaign => "campaign_not_found",
             Self::Debt => "debt_not_found",
+            Self::Engine => "engine_not_found",
+            Self::EngineRole => "role_not_found",
+            Self::Lease => "lease_not_found",
             Self::Partner => "partner_not_found",
             Self::Tenant => "tenant_not_found",
         }

@@ -1,6 +1,7 @@
 //! How events are made: the documented `data` of each type, in one place each.
 
 use scaivault_core::debt::Debt;
+use scaivault_core::dynamic::{Cause, Engine, Lease};
 use scaivault_core::event::{Event, EventType, Subject};
 use scaivault_core::expiry::days_remaining;
 use scaivault_core::ids::{EventId, RotationId, WebhookId};
@@ -294,6 +295,24 @@ pub(crate) fn debt(debt: &Debt) -> EventDraft {
         Some(path) => draft.on(path),
         None => draft,
     }
+}
+
+pub(crate) fn lease_owed(engine: Option<&Engine>, lease: &Lease) -> EventDraft {
+    EventDraft::new(
+        EventType::LeaseRevocationFailed,
+        json!({
+            "lease_id": lease.id,
+            "engine_id": lease.engine_id,
+            "engine_name": engine.map(|engine| &engine.name),
+            "role": lease.role,
+            "account": lease.account,
+            "cause": lease.cause.map(Cause::as_str),
+            "since": lease.failing_since.map(Timestamp::to_rfc3339),
+            "attempts": lease.attempts,
+            "error": lease.trouble.as_ref().map(|trouble| trouble.kind.as_str()),
+            "message": lease.trouble.as_ref().map(|trouble| trouble.kind.advice()),
+        }),
+    )
 }
 
 pub(crate) fn failed(rotation: &Rotation, error: &str, detail: &str) -> EventDraft {

@@ -14,6 +14,7 @@ pub struct Signals {
     targets: Arc<Notify>,
     campaigns: Arc<Notify>,
     notices: Arc<Notify>,
+    leases: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
     rotations: Arc<watch::Sender<u64>>,
 }
@@ -26,6 +27,7 @@ impl Default for Signals {
             targets: Arc::default(),
             campaigns: Arc::default(),
             notices: Arc::default(),
+            leases: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
             rotations: Arc::new(watch::Sender::new(0)),
         }
@@ -56,6 +58,16 @@ impl Signals {
     /// Completes after a secret was given another end. One waiter.
     pub async fn notices(&self) {
         self.notices.notified().await;
+    }
+
+    /// Completes after leases were put to their end. One waiter.
+    pub async fn leases(&self) {
+        self.leases.notified().await;
+    }
+
+    /// Leases were put to their end.
+    pub(crate) fn leases_end(&self) {
+        self.leases.notify_one();
     }
 
     /// A secret was given another end.

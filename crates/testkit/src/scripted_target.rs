@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use scaivault_core::dynamic::Role;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    Call, Candidate, Check, Connector, Connectors, Descriptor, Effect, Entropy, FieldProblem,
-    Login, Missing, NewField, Refusal, Sessions,
+    AccountCall, Accounts, Call, Candidate, Check, Connector, Connectors, Descriptor, Effect,
+    Entropy, FieldProblem, Login, Missing, NewAccount, NewField, OldAccount, Refusal, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
+use scaivault_core::time::Timestamp;
 use serde_json::{Map, Value};
 
 /// What names of throw-away accounts begin with.
@@ -373,6 +375,10 @@ impl Connector for ScriptedTarget {
         self.0.lock().effect(call.epoch, Change::Remove(names))
     }
 
+    fn accounts(&self) -> Option<&dyn Accounts> {
+        Some(self)
+    }
+
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
         self.given(call);
         let state = self.0.lock();
@@ -384,6 +390,57 @@ impl Connector for ScriptedTarget {
             .filter(|name| name.starts_with(THROW_AWAY))
             .cloned()
             .collect())
+    }
+}
+
+/// Without a fence: what was sent to make an account and comes after its removal makes it.
+#[async_trait]
+impl Accounts for ScriptedTarget {
+    fn name_chars_max(&self) -> usize {
+        63
+    }
+
+    fn check_role(&self, role: &Role) -> Vec<FieldProblem> {
+        match role.creation_statements.is_empty() {
+            true => vec![("creation_statements".to_owned(), "is required".to_owned())],
+            false => Vec::new(),
+        }
+    }
+
+    async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
+        self.0.lock().manager = call.manager.map(|value| value.expose().to_vec());
+        let Ok(password) = std::str::from_utf8(new.password.expose()) else {
+            return Effect::NotApplied(TroubleKind::Credential.into());
+        };
+        let change = Change::Set(new.name.to_owned(), password.to_owned());
+        self.0.lock().effect(0, change)
+    }
+
+    async fn renew(&self, _: &AccountCall<'_>, _: (&str, &Role), _: Timestamp) -> Effect {
+        let mut state = self.0.lock();
+        if state.unreachable {
+            return Effect::NotApplied(TroubleKind::Unreachable.into());
+        }
+        match state.script.pop_front().unwrap_or(Luck::Good) {
+            Luck::Good => Effect::applied(),
+            Luck::Refused(kind) => Effect::NotApplied(kind.into()),
+            _ => Effect::Unknown(TroubleKind::TimedOut.into()),
+        }
+    }
+
+    async fn remove(&self, _: &AccountCall<'_>, accounts: &[OldAccount<'_>]) -> Vec<Effect> {
+        let mut state = self.0.lock();
+        let each = accounts.iter();
+        each.map(|account| state.effect(0, Change::Remove(vec![account.name.to_owned()])))
+            .collect()
+    }
+
+    async fn names(&self, _: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
+        let state = self.0.lock();
+        match state.unreachable {
+            true => Err(TroubleKind::Unreachable.into()),
+            false => Ok(state.accounts.keys().cloned().collect()),
+        }
     }
 }
 

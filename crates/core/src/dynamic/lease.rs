@@ -257,14 +257,13 @@ impl Lease {
         self.state != LeaseState::Revoked
     }
 
-    /// The row after the target made the account.
+    /// The row after the target made the account, for whoever holds a token that ends then.
     #[must_use]
-    pub fn confirmed(&self) -> Self {
+    pub fn confirmed(&self, token_ends_at: Option<Timestamp>) -> Self {
         Self {
             state: LeaseState::Active,
             confirmed: true,
-            wake_at: Some(self.expires_at),
-            ..self.next()
+            ..self.looked_at(token_ends_at)
         }
     }
 
@@ -277,11 +276,12 @@ impl Lease {
         }
     }
 
-    /// Whether its token lives on is looked at, as well as at its end, at this time.
+    /// Looked at next when it ends, or when its token is to end.
     #[must_use]
-    pub fn looked_at(&self, again_at: Timestamp) -> Self {
+    pub fn looked_at(&self, token_ends_at: Option<Timestamp>) -> Self {
+        let at = token_ends_at.map_or(self.expires_at, |at| at.min(self.expires_at));
         Self {
-            wake_at: Some(self.expires_at.min(again_at)),
+            wake_at: Some(at),
             ..self.next()
         }
     }

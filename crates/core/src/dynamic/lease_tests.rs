@@ -40,7 +40,7 @@ fn trouble() -> Effect {
 fn a_lease_lives_as_long_as_it_was_asked_for_and_no_longer_than_it_may() {
     assert_eq!(lease(None).expires_at, T0.plus(HOUR));
     assert_eq!(lease(Some(HOUR * 2)).expires_at, T0.plus(HOUR * 2));
-    let most = lease(Some(HOUR * 24)).confirmed();
+    let most = lease(Some(HOUR * 24)).confirmed(None);
     assert_eq!(most.expires_at, T0.plus(HOUR * 4));
     assert_eq!(
         most.renewable_until(HOUR, T0.plus(HOUR)),
@@ -89,7 +89,7 @@ fn one_that_was_left_behind_is_removed_twice() {
 
 #[test]
 fn what_cannot_be_removed_is_tried_for_ever_and_told_once() {
-    let mut lease = lease(None).confirmed();
+    let mut lease = lease(None).confirmed(None);
     let mut now = lease.expires_at;
     let mut waits = Vec::new();
     for _ in 0..40 {
@@ -186,7 +186,7 @@ proptest! {
                 Happens::Made | Happens::MadeUnheard if on_its_way && !answered => {
                     (is_there, on_its_way, answered) = (true, false, true);
                     if matches!(event, Happens::Made) && row.state == LeaseState::Creating {
-                        row = row.confirmed();
+                        row = row.confirmed(None);
                     }
                 }
                 Happens::NotMade if on_its_way && !answered => {
@@ -237,7 +237,7 @@ proptest! {
             match row.step(now) {
                 LeaseStep::Ended => break,
                 LeaseStep::Wait(at) => now = at,
-                LeaseStep::Look => row = row.looked_at(row.expires_at),
+                LeaseStep::Look => row = row.looked_at(None),
                 LeaseStep::Remove(cause) => {
                     if now >= T0.plus(LATE) {
                         on_its_way = false;

@@ -55,7 +55,7 @@ impl Session {
 }
 
 impl Vault {
-    pub(super) fn jitter(&self) -> Jitter {
+    pub(crate) fn jitter(&self) -> Jitter {
         let mut bytes = [0; 8];
         self.entropy.fill(&mut bytes);
         Jitter(u64::from_le_bytes(bytes))

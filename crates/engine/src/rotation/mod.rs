@@ -35,6 +35,7 @@ pub use debts::{DebtFigures, Stuck};
 pub use drift::ClaimedProbe;
 pub(crate) use open::Opening;
 pub use policies::{RotationPolicyChange, RotationPolicyDraft};
+pub(crate) use reached::Reached;
 pub(crate) use reconcile::LastLook;
 pub use reconcile::{Reconciled, Reconciliation};
 pub use rehearsal::{Rehearsal, RehearsalStep};

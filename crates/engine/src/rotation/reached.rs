@@ -6,7 +6,7 @@ use std::time::Duration;
 use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{Call, Connector, SecretReads, TargetReads};
+use scaivault_core::ports::{AccountCall, Call, Connector, SecretReads, TargetReads};
 use scaivault_core::seal::Sealer;
 use scaivault_core::target::{Overlap, Target};
 use serde_json::{Map, Value};
@@ -17,9 +17,9 @@ use crate::secrets::data_place;
 use crate::vault::Vault;
 
 /// Everything a connector is told about a target, owned.
-pub(super) struct Reached {
-    pub(super) target: Target,
-    pub(super) connector: Arc<dyn Connector>,
+pub(crate) struct Reached {
+    pub(crate) target: Target,
+    pub(crate) connector: Arc<dyn Connector>,
     manager: Option<Managers>,
 }
 
@@ -34,6 +34,14 @@ pub(super) struct About<'a> {
 }
 
 impl Reached {
+    /// What is told about accounts made on request.
+    pub(crate) fn account_call(&self) -> AccountCall<'_> {
+        AccountCall {
+            settings: &self.target.settings,
+            manager: self.manager.as_ref().map(|manager| &manager.current),
+        }
+    }
+
     pub(super) fn call<'a>(&'a self, about: About<'a>) -> Call<'a> {
         Call {
             settings: &self.target.settings,
@@ -74,7 +82,7 @@ impl Reached {
 impl Vault {
     /// The target, where there is one and its connector is built in. Without a manager's value
     /// the connector says so itself.
-    pub(super) async fn reached(
+    pub(crate) async fn reached(
         &self,
         tenant: &TenantId,
         id: &TargetId,

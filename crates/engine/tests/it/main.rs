@@ -10,6 +10,7 @@ mod campaigns;
 mod debts;
 mod deletion;
 mod drift;
+mod dynamic;
 mod evaluator;
 mod expiry;
 mod faults;

@@ -389,7 +389,7 @@ pub fn lease(engine: &Engine, id: &str, wake: Option<Timestamp>) -> Lease {
         (None, role.terms(engine)),
         T0,
     );
-    let confirmed = made.confirmed();
+    let confirmed = made.confirmed(None);
     match wake {
         Some(_) => Lease {
             wake_at: wake,

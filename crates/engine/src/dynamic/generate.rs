@@ -1,0 +1,260 @@
+//! Making a credential: the lease is committed first, then the account is made under the name that
+//! is stored, then the lease is confirmed, and only then does the credential leave.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::dynamic::{AccountName, Cause, Engine, Lease, NameTemplate, Role};
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::LeaseId;
+use scaivault_core::path::SecretPath;
+use scaivault_core::plaintext::Plaintext;
+use scaivault_core::ports::{
+    Accounts, CommitError, Effect, NewAccount, NewField, Record, Unit, UnitName,
+};
+use scaivault_core::target::Trouble;
+use scaivault_core::time::Span;
+use scaivault_crypto::generate::{LENGTH_DEFAULT, random_value};
+
+use super::{credential_path, extra_of, failed};
+use crate::caller::Caller;
+use crate::error::{Missing, VaultError};
+use crate::rotation::Reached;
+use crate::vault::Vault;
+
+/// What is asked for beside the role.
+#[derive(Debug, Default, Clone)]
+pub struct CredentialRequest {
+    /// How long it is to live; no longer than role and engine allow.
+    pub ttl: Option<Span>,
+}
+
+/// A credential and its lease. The credential is shown this once and stored nowhere.
+#[derive(Debug)]
+pub struct Generated {
+    /// The lease.
+    pub lease: Lease,
+    /// The engine's name.
+    pub engine: String,
+    /// `username` and `password`, or what the target made instead.
+    pub fields: Vec<NewField>,
+}
+
+impl Vault {
+    /// Makes a credential of a role.
+    ///
+    /// # Errors
+    /// [`VaultError::Denied`] without *read* on `dynamic/{engine}/creds/{role}`;
+    /// [`VaultError::NotFound`]; [`VaultError::EngineFailed`] when the target did not make it: what
+    /// it made all the same is removed.
+    pub async fn credential_generate(
+        &self,
+        caller: &Caller,
+        engine: &str,
+        role: &str,
+        request: &CredentialRequest,
+    ) -> Result<Generated, VaultError> {
+        let path = credential_path(engine, role)?;
+        let action = Action::DynamicGenerate;
+        let scope = Scope::DynamicGenerate;
+        self.authorize(caller, scope, Permission::Read, &path, action)
+            .await?;
+        let made = self
+            .lease_made(caller, (engine, role), &path, request)
+            .await;
+        self.on_trail_once(caller, &path, made).await
+    }
+
+    /// What failed before there was a lease has its row here; what failed after has one already.
+    async fn on_trail_once(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+        made: Result<Generated, Told>,
+    ) -> Result<Generated, VaultError> {
+        match made {
+            Ok(made) => Ok(made),
+            Err(Told::Yes(error)) => Err(error),
+            Err(Told::No(error)) => {
+                self.on_trail(caller, Action::DynamicGenerate, path, Err(error))
+                    .await
+            }
+        }
+    }
+
+    async fn lease_made(
+        &self,
+        caller: &Caller,
+        (engine, role): (&str, &str),
+        path: &SecretPath,
+        request: &CredentialRequest,
+    ) -> Result<Generated, Told> {
+        if self.is_reconcile_only().await? {
+            return Err(VaultError::Restored.into());
+        }
+        let engine = self.engine_of(caller, engine).await?;
+        let role = self.role_of(&engine, role).await?;
+        let reached = self.engine_reached(&engine).await?;
+        let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
+        let accounts = makes_accounts(&reached)?;
+        let lease = self.lease_intended(caller, &engine, &role, accounts, request)?;
+        self.commit(self.intent(caller, &lease, &reached)).await?;
+
+        let password = random_value(&*self.entropy, LENGTH_DEFAULT);
+        let new = NewAccount {
+            name: &lease.account,
+            password: &password,
+            expires_at: lease.expires_at,
+            role: &role,
+        };
+        let effect = accounts.create(&reached.account_call(), &new).await;
+        let now = self.now();
+        match effect {
+            Effect::Applied(fields) => {
+                // A foreign token is shown anew with every request: its end says nothing.
+                let principal = &caller.principal;
+                let token_ends_at = principal.token_id.as_ref().and(principal.expires_at);
+                let made = lease.confirmed(token_ends_at);
+                let extra = extra_of(&engine, &made);
+                let unit = Unit::new(UnitName::LeaseMade)
+                    .put(Record::Lease(made.clone()))
+                    .audited(caller.row(Action::DynamicGenerate, Some(path), now, extra));
+                // Without this row nothing leaves; the account is removed by its lease.
+                self.commit(unit).await.map_err(|error| match error {
+                    CommitError::Conflict(_) => VaultError::LeaseEnded,
+                    error => error.into(),
+                })?;
+                Ok(Generated {
+                    fields: credential(fields, &made, password),
+                    engine: engine.name,
+                    lease: made,
+                })
+            }
+            Effect::NotApplied(trouble) => {
+                let ended = Some(lease.not_made(trouble.clone(), now));
+                Err(self
+                    .not_generated(caller, (&engine, path), ended, &trouble)
+                    .await)
+            }
+            Effect::Unknown(trouble) => {
+                let ending = lease.ending(Cause::Unconfirmed, now);
+                Err(self
+                    .not_generated(caller, (&engine, path), ending, &trouble)
+                    .await)
+            }
+        }
+    }
+
+    fn lease_intended(
+        &self,
+        caller: &Caller,
+        engine: &Engine,
+        role: &Role,
+        accounts: &dyn Accounts,
+        request: &CredentialRequest,
+    ) -> Result<Lease, VaultError> {
+        let now = self.now();
+        let template = match &role.username_template {
+            Some(text) => NameTemplate::parse(text)
+                .map_err(|error| VaultError::Internal(error.to_string()))?,
+            None => NameTemplate::default(),
+        };
+        let of = AccountName {
+            role: &role.name,
+            display_name: caller.identity().as_str(),
+            chars_max: accounts.name_chars_max(),
+        };
+        let check = self.tail_check(engine);
+        let account = template.make(of, now, &*self.entropy, &check);
+        Ok(Lease::intended(
+            LeaseId::mint(now, &*self.entropy),
+            caller.tenant().clone(),
+            engine.id.clone(),
+            (role.name.clone(), role.revocation.clone()),
+            account,
+            (caller.identity().clone(), caller.principal.token_id.clone()),
+            (request.ttl.as_ref().map(Span::duration), role.terms(engine)),
+            now,
+        ))
+    }
+
+    /// The lease, and that the manager's credential is used for it.
+    fn intent(&self, caller: &Caller, lease: &Lease, reached: &Reached) -> Unit {
+        let unit = Unit::new(UnitName::LeaseIntend).put(Record::Lease(lease.clone()));
+        match &reached.target.manager_path {
+            Some(manager) => {
+                let extra = AuditExtra {
+                    target_id: Some(reached.target.id.clone()),
+                    subject: Some(lease.id.as_str().to_owned()),
+                    ..AuditExtra::default()
+                };
+                unit.audited(caller.row(Action::Read, Some(manager), self.now(), extra))
+            }
+            None => unit,
+        }
+    }
+
+    /// Writes down that nothing was handed out. If that fails, the lease is found by its time.
+    async fn not_generated(
+        &self,
+        caller: &Caller,
+        (engine, path): (&Engine, &SecretPath),
+        next: Option<Lease>,
+        trouble: &Trouble,
+    ) -> Told {
+        let Some(lease) = next else {
+            return Told::Yes(failed(trouble));
+        };
+        let (now, extra) = (self.now(), extra_of(engine, &lease));
+        let code = trouble.kind.as_str();
+        let row = caller.failed_row(Action::DynamicGenerate, Some(path), now, code, extra);
+        let unit = Unit::new(UnitName::LeaseNotMade)
+            .put(Record::Lease(lease))
+            .audited(row);
+        match self.commit(unit).await {
+            Ok(_) | Err(CommitError::Conflict(_)) => Told::Yes(failed(trouble)),
+            Err(error) => Told::Yes(error.into()),
+        }
+    }
+}
+
+/// A failure, and whether it is on the trail.
+enum Told {
+    Yes(VaultError),
+    No(VaultError),
+}
+
+impl<E: Into<VaultError>> From<E> for Told {
+    fn from(error: E) -> Self {
+        Self::No(error.into())
+    }
+}
+
+pub(super) fn makes_accounts(reached: &Reached) -> Result<&dyn Accounts, VaultError> {
+    reached
+        .connector
+        .accounts()
+        .ok_or_else(|| VaultError::EngineConfig {
+            trouble: "unsupported",
+            advice: format!(
+                "the connector {} makes no accounts on request",
+                reached.target.connector
+            ),
+        })
+}
+
+/// What the holder gets: name and password, and what the target adds or makes instead.
+fn credential(minted: Vec<NewField>, lease: &Lease, password: Plaintext) -> Vec<NewField> {
+    let has = |name: &str| minted.iter().any(|field| field.name == name);
+    let mut fields = Vec::with_capacity(minted.len() + 2);
+    if minted.is_empty() || has("username") || has("password") {
+        if !has("username") {
+            let name = Plaintext::new(lease.account.clone().into_bytes());
+            fields.push(NewField::new("username", name));
+        }
+        if !has("password") {
+            fields.push(NewField::new("password", password));
+        }
+    }
+    fields.extend(minted);
+    fields
+}

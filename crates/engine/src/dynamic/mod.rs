@@ -1,0 +1,90 @@
+//! Credentials made on request. An account is made only after its lease is stored, and a lease
+//! ends only when its account is known to be gone: [`generate`] writes the one before and the
+//! other after the target is told, and [`worker`] removes whatever is over or was left behind.
+
+mod generate;
+mod leases;
+mod worker;
+
+use scaivault_core::dynamic::{Engine, Lease, Role};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::DynamicReads;
+use scaivault_core::target::Trouble;
+
+use crate::caller::Caller;
+use crate::error::{Missing, VaultError};
+use crate::rotation::Reached;
+use crate::vault::Vault;
+
+pub use generate::{CredentialRequest, Generated};
+pub use worker::DueLeases;
+
+/// Under which path policies speak of an engine's credentials.
+const SPACE: &str = "dynamic";
+
+/// The path by which policies decide about a role's credentials.
+pub(crate) fn credential_path(engine: &str, role: &str) -> Result<SecretPath, VaultError> {
+    Ok(SecretPath::parse(&format!(
+        "{SPACE}/{engine}/creds/{role}"
+    ))?)
+}
+
+/// The path by which a lease's audit rows are found.
+fn path_of(engine: &Engine, role: &str) -> Option<SecretPath> {
+    credential_path(&engine.name, role).ok()
+}
+
+fn failed(trouble: &Trouble) -> VaultError {
+    let advice = match trouble.remedy.is_empty() {
+        true => trouble.kind.advice().to_owned(),
+        false => format!("{}: {}", trouble.kind.advice(), trouble.remedy.join("; ")),
+    };
+    VaultError::EngineFailed {
+        trouble: trouble.kind.as_str(),
+        advice,
+    }
+}
+
+impl Vault {
+    /// The engine with this id or name.
+    async fn engine_of(&self, caller: &Caller, name: &str) -> Result<Engine, VaultError> {
+        DynamicReads::engine_named(&*self.store, caller.tenant(), name)
+            .await?
+            .ok_or(VaultError::NotFound(Missing::Engine))
+    }
+
+    async fn role_of(&self, engine: &Engine, name: &str) -> Result<Role, VaultError> {
+        DynamicReads::role_find(&*self.store, &engine.tenant, &engine.id, name)
+            .await?
+            .ok_or(VaultError::NotFound(Missing::EngineRole))
+    }
+
+    /// The engine's target, as it is spoken to.
+    async fn engine_reached(&self, engine: &Engine) -> Result<Option<Reached>, VaultError> {
+        match &engine.target_id {
+            Some(target) => self.reached(&engine.tenant, target).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The code at the end of account names: only this store makes it.
+    fn tail_check(&self, lease_of: &Engine) -> impl Fn(&str) -> [u8; 4] {
+        let key = self.keyring.clone();
+        let tenant = lease_of.tenant.clone();
+        move |made: &str| {
+            let message = format!("scaivault account 1\0{tenant}\0{made}");
+            let code = key.chain_mac(message.as_bytes());
+            [code[0], code[1], code[2], code[3]]
+        }
+    }
+}
+
+/// What an audit row says of a lease.
+fn extra_of(engine: &Engine, lease: &Lease) -> scaivault_core::audit::AuditExtra {
+    scaivault_core::audit::AuditExtra {
+        subject: Some(lease.id.as_str().to_owned()),
+        phase: Some(lease.state.as_str().to_owned()),
+        target_id: engine.target_id.clone(),
+        ..scaivault_core::audit::AuditExtra::default()
+    }
+}

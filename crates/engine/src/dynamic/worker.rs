@@ -1,0 +1,338 @@
+//! The worker of leases: what is over, was asked to end, or was left behind is removed, many at a
+//! time, engine by engine. What cannot be removed comes again, for ever, and is told of.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::dynamic::{Cause, Engine, Lease, LeaseStep, RevocationOutcome};
+use scaivault_core::ids::{EngineId, TenantId, TokenId};
+use scaivault_core::ports::{
+    CommitError, DynamicReads, Effect, OldAccount, Record, TokenReads, Unit, UnitName,
+};
+use scaivault_core::target::{Trouble, TroubleKind};
+use scaivault_core::time::Timestamp;
+
+use super::{extra_of, path_of};
+use crate::caller::Caller;
+use crate::error::VaultError;
+use crate::events;
+use crate::vault::Vault;
+
+/// Whom the audit trail names.
+const WORKER: &str = "lease-worker";
+/// Leases of one engine in hand at a time.
+const OF_EACH: usize = 50;
+/// How long they are held: longer than a call at a target may take.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Leases of one engine that are due.
+pub struct DueLeases {
+    tenant: TenantId,
+    engine_id: EngineId,
+    leases: Vec<Lease>,
+}
+
+impl DueLeases {
+    /// Whose.
+    pub fn engine_id(&self) -> &EngineId {
+        &self.engine_id
+    }
+}
+
+/// Whether a token still speaks for somebody, and until when.
+enum TokenLives {
+    Until(Option<Timestamp>),
+    No,
+}
+
+impl Vault {
+    /// Works on all leases that are due, engine by engine. Answers how many; 0 means nothing is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; they come up again by themselves.
+    pub async fn leases_run_once(&self) -> Result<usize, VaultError> {
+        let mut done = 0;
+        for due in self.leases_due(&[], usize::MAX).await? {
+            done += due.leases.len();
+            self.leases_work(due).await?;
+        }
+        Ok(done)
+    }
+
+    /// Leases that are due, none of engines in `busy`: one that hangs holds back nobody else.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn leases_due(
+        &self,
+        busy: &[EngineId],
+        engines: usize,
+    ) -> Result<Vec<DueLeases>, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Ok(Vec::new());
+        }
+        let limit = OF_EACH.saturating_mul(engines.min(64));
+        let rows = DynamicReads::lease_due(&*self.store, self.now(), busy, OF_EACH, limit).await?;
+        let mut by_engine: BTreeMap<EngineId, DueLeases> = BTreeMap::new();
+        for lease in rows {
+            let due = by_engine
+                .entry(lease.engine_id.clone())
+                .or_insert_with(|| DueLeases {
+                    tenant: lease.tenant.clone(),
+                    engine_id: lease.engine_id.clone(),
+                    leases: Vec::new(),
+                });
+            due.leases.push(lease);
+        }
+        Ok(by_engine.into_values().take(engines).collect())
+    }
+
+    /// Looks after these leases.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; they come up again by themselves.
+    pub async fn leases_work(&self, due: DueLeases) -> Result<(), VaultError> {
+        let found = DynamicReads::engine_find(&*self.store, &due.tenant, &due.engine_id).await?;
+        let (now, mut over) = (self.now(), Vec::new());
+        for lease in due.leases {
+            match lease.step(now) {
+                LeaseStep::Remove(cause) => over.push(lease.taken(cause, now.plus(HOLD))),
+                LeaseStep::Look => match self.token_behind(&lease).await? {
+                    TokenLives::Until(ends_at) => {
+                        self.lease_put(UnitName::LeaseLook, lease.looked_at(ends_at))
+                            .await?;
+                    }
+                    TokenLives::No => over.push(lease.taken(Cause::Token, now.plus(HOLD))),
+                },
+                LeaseStep::Wait(_) | LeaseStep::Ended => {}
+            }
+        }
+        let over = self.take(found.as_ref(), over).await?;
+        if over.is_empty() {
+            return Ok(());
+        }
+        let effects = self.remove_all(found.as_ref(), &over).await?;
+        self.note_all(found.as_ref(), &over, &effects).await
+    }
+
+    /// Takes leases in hand, with the row that says that the manager's credential is used. What
+    /// somebody else changed is left to him.
+    async fn take(
+        &self,
+        engine: Option<&Engine>,
+        leases: Vec<Lease>,
+    ) -> Result<Vec<Lease>, VaultError> {
+        let Some(first) = leases.first() else {
+            return Ok(Vec::new());
+        };
+        let caller = Caller::system(first.tenant.clone(), WORKER, self.now());
+        let reads = match engine {
+            Some(engine) => self.manager_read(&caller, engine, leases.len()).await?,
+            None => Unit::new(UnitName::LeaseTake),
+        };
+        let all = leases.iter().fold(reads.clone(), |unit, lease| {
+            unit.put(Record::Lease(lease.clone()))
+        });
+        match self.commit(all).await {
+            Ok(_) => return Ok(leases),
+            Err(CommitError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut taken = Vec::new();
+        for lease in leases {
+            let one = reads.clone().put(Record::Lease(lease.clone()));
+            match self.commit(one).await {
+                Ok(_) => taken.push(lease),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn manager_read(
+        &self,
+        caller: &Caller,
+        engine: &Engine,
+        count: usize,
+    ) -> Result<Unit, VaultError> {
+        let unit = Unit::new(UnitName::LeaseTake);
+        let reached = self.engine_reached(engine).await?;
+        let Some((target, manager)) = reached.and_then(|reached| {
+            let manager = reached.target.manager_path.clone()?;
+            Some((reached.target.id, manager))
+        }) else {
+            return Ok(unit);
+        };
+        let extra = AuditExtra {
+            target_id: Some(target),
+            count: u64::try_from(count).ok(),
+            ..AuditExtra::default()
+        };
+        Ok(unit.audited(caller.row(Action::Read, Some(&manager), self.now(), extra)))
+    }
+
+    /// An outcome for each.
+    async fn remove_all(
+        &self,
+        engine: Option<&Engine>,
+        leases: &[Lease],
+    ) -> Result<Vec<Effect>, VaultError> {
+        let none = |code: &str| {
+            let trouble = Trouble::new(TroubleKind::Settings).code(code);
+            let each = leases.iter();
+            each.map(|_| Effect::NotApplied(trouble.clone())).collect()
+        };
+        let Some(engine) = engine else {
+            return Ok(none("engine_gone"));
+        };
+        let Some(reached) = self.engine_reached(engine).await? else {
+            return Ok(none("target_gone"));
+        };
+        let Some(accounts) = reached.connector.accounts() else {
+            return Ok(none("no_accounts"));
+        };
+        let old: Vec<_> = leases
+            .iter()
+            .map(|lease| OldAccount {
+                name: &lease.account,
+                revocation: &lease.revocation,
+            })
+            .collect();
+        Ok(accounts.remove(&reached.account_call(), &old).await)
+    }
+
+    /// Writes down what came of it.
+    async fn note_all(
+        &self,
+        engine: Option<&Engine>,
+        leases: &[Lease],
+        effects: &[Effect],
+    ) -> Result<(), VaultError> {
+        let now = self.now();
+        let mut units = Vec::with_capacity(leases.len());
+        for (lease, effect) in leases.iter().zip(effects) {
+            let outcome = lease.removed(effect, self.jitter(), now);
+            units.push(self.noted(engine, outcome, now));
+        }
+        let all = units
+            .iter()
+            .cloned()
+            .fold(Unit::new(UnitName::LeaseRemoved), Unit::and);
+        match self.commit(all).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // One was held too long and is somebody else's by now: his word counts.
+        for unit in units {
+            match self.commit(unit).await {
+                Ok(_) | Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn noted(&self, engine: Option<&Engine>, outcome: RevocationOutcome, now: Timestamp) -> Unit {
+        let mut lease = outcome.lease().clone();
+        let caller = Caller::system(lease.tenant.clone(), WORKER, now);
+        let tells = lease.is_to_be_told(now);
+        lease.alerted |= tells;
+        let extra = match engine {
+            Some(engine) => extra_of(engine, &lease),
+            None => AuditExtra {
+                subject: Some(lease.id.as_str().to_owned()),
+                ..AuditExtra::default()
+            },
+        };
+        let path = engine.and_then(|engine| path_of(engine, &lease.role));
+        let action = Action::DynamicRevoke;
+        let row = match &lease.trouble {
+            Some(trouble) => {
+                caller.failed_row(action, path.as_ref(), now, trouble.kind.as_str(), extra)
+            }
+            None => caller.row(action, path.as_ref(), now, extra),
+        };
+        let mut unit = Unit::new(UnitName::LeaseRemoved).audited(row);
+        if tells {
+            unit = unit.emit(self.event(&caller, events::lease_owed(engine, &lease), now));
+        }
+        unit.put(Record::Lease(lease))
+    }
+
+    async fn lease_put(&self, name: UnitName, lease: Lease) -> Result<(), VaultError> {
+        match self.commit(Unit::new(name).put(Record::Lease(lease))).await {
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn token_behind(&self, lease: &Lease) -> Result<TokenLives, VaultError> {
+        match &lease.token_id {
+            Some(token) => self.token_lives(&lease.tenant, token).await,
+            // Of a foreign token nothing is stored: its end is the lease's.
+            None => Ok(TokenLives::No),
+        }
+    }
+
+    async fn token_lives(
+        &self,
+        tenant: &TenantId,
+        token: &TokenId,
+    ) -> Result<TokenLives, VaultError> {
+        let found = TokenReads::token_find(&*self.store, tenant, token).await?;
+        let now = self.now();
+        Ok(match found {
+            Some(row) if row.revoked_at.is_none() && row.expires_at.is_none_or(|at| now < at) => {
+                TokenLives::Until(row.expires_at)
+            }
+            _ => TokenLives::No,
+        })
+    }
+
+    /// Ends the leases of tokens that were revoked or have ended. Answers how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; what is left is found by the next round.
+    pub async fn leases_of_ended_tokens(&self) -> Result<usize, VaultError> {
+        let (mut ended, mut after) = (0, None::<(TenantId, TokenId)>);
+        loop {
+            let behind = after.as_ref();
+            let behind = behind.map(|(tenant, token)| (tenant.as_str(), token.as_str()));
+            let tokens = DynamicReads::lease_tokens(&*self.store, behind, 500).await?;
+            let Some(last) = tokens.last() else {
+                return Ok(ended);
+            };
+            after = Some(last.clone());
+            for (tenant, token) in tokens {
+                if matches!(self.token_lives(&tenant, &token).await?, TokenLives::No) {
+                    ended += self.end_leases_of(&tenant, &token).await?;
+                }
+            }
+        }
+    }
+
+    async fn end_leases_of(&self, tenant: &TenantId, token: &TokenId) -> Result<usize, VaultError> {
+        let (mut ended, mut after) = (0, None::<String>);
+        loop {
+            let store = &*self.store;
+            let page = DynamicReads::lease_of_token(store, tenant, token, after.as_deref(), 200);
+            let page = page.await?;
+            let Some(last) = page.last() else {
+                return Ok(ended);
+            };
+            after = Some(last.id.as_str().to_owned());
+            for lease in page {
+                // What is ending already keeps its time.
+                if lease.is_live(self.now())
+                    && let Some(next) = lease.ending(Cause::Token, self.now())
+                {
+                    self.lease_put(UnitName::LeaseEnd, next).await?;
+                    ended += 1;
+                }
+            }
+        }
+    }
+}
