@@ -6,6 +6,7 @@
 //! crashes when: what was perhaps made is found under the name that is stored, and removed.
 
 mod account_name;
+mod connection_url;
 mod engine;
 mod lease;
 mod role;
@@ -17,6 +18,7 @@ mod lease_tests;
 pub use account_name::{
     AccountName, NAME_TAIL_CHARS, NameError, NameTemplate, TailCheck, made_at, tail_of,
 };
+pub use connection_url::{ConnectionUrlError, settings_of};
 pub use engine::{Engine, EngineKind};
 pub use lease::{
     CONFIRMED_WITHIN, Cause, LATE, Lease, LeaseState, LeaseStep, RevocationOutcome, TOLD_AFTER,
