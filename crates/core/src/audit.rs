@@ -100,6 +100,12 @@ actions! {
     DynamicGenerate = "dynamic_generate";
     DynamicRenew = "dynamic_renew";
     DynamicRevoke = "dynamic_revoke";
+    DynamicEngineCreate = "dynamic_engine_create";
+    DynamicEngineUpdate = "dynamic_engine_update";
+    DynamicEngineDelete = "dynamic_engine_delete";
+    DynamicRoleWrite = "dynamic_role_write";
+    DynamicRoleDelete = "dynamic_role_delete";
+    DynamicSweep = "dynamic_sweep";
     FederationSync = "federation_sync";
     IdentitySync = "identity_sync";
     ExportCreated = "export_created";

@@ -40,7 +40,10 @@ pub use access::AuthError;
 pub use caller::{Caller, clean_user_agent};
 pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use delivery::ClaimedDelivery;
-pub use dynamic::{CredentialRequest, DueLeases, Generated};
+pub use dynamic::{
+    CredentialRequest, DueLeases, EngineAt, EngineChange, EngineDraft, EngineHealth, Generated,
+    RoleDraft, RoleWrite,
+};
 pub use error::{Missing, VaultError};
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
 pub use neighbours::LOOK_EVERY;

@@ -76,7 +76,7 @@ impl Vault {
     ) -> Result<Target, VaultError> {
         let action = Action::TargetCreate;
         self.require(caller, Scope::Admin, action).await?;
-        let connector = self.connector_of(&draft.connector)?;
+        let connector = self.connector_of(&draft.connector, "connector")?;
         let mut problems = name_problems(&draft.name);
         problems.extend(settings_problems(&*connector, &draft.settings));
         problems.extend(manager_problem(
@@ -127,7 +127,7 @@ impl Vault {
         self.require(caller, Scope::Admin, action).await?;
         for _ in 0..RACES_MAX {
             let stored = self.target_of(caller, id_or_name).await?;
-            let connector = self.connector_of(&stored.connector)?;
+            let connector = self.connector_of(&stored.connector, "connector")?;
             let target = changed(&stored, &change, self.now());
             let mut problems = match target.name == stored.name {
                 true => Vec::new(),
@@ -250,14 +250,18 @@ impl Vault {
         self.commit(unit).await.map(|_| ())
     }
 
-    fn connector_of(&self, name: &str) -> Result<Arc<dyn Connector>, VaultError> {
+    pub(crate) fn connector_of(
+        &self,
+        name: &str,
+        field: &str,
+    ) -> Result<Arc<dyn Connector>, VaultError> {
         self.connectors.get(name).ok_or_else(|| {
             let known: Vec<_> = self.connectors.list().iter().map(|one| one.name).collect();
             let why = match known.is_empty() {
                 true => "this server has none built in".to_owned(),
                 false => format!("is one of: {}", known.join(", ")),
             };
-            VaultError::Validation(vec![("connector".to_owned(), why)])
+            VaultError::Validation(vec![(field.to_owned(), why)])
         })
     }
 

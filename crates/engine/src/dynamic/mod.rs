@@ -2,8 +2,10 @@
 //! ends only when its account is known to be gone: [`generate`] writes the one before and the
 //! other after the target is told, and [`worker`] removes whatever is over or was left behind.
 
+mod engines;
 mod generate;
 mod leases;
+mod roles;
 mod worker;
 
 use scaivault_core::dynamic::{Engine, Lease, Role};
@@ -16,7 +18,9 @@ use crate::error::{Missing, VaultError};
 use crate::rotation::Reached;
 use crate::vault::Vault;
 
+pub use engines::{EngineAt, EngineChange, EngineDraft, EngineHealth};
 pub use generate::{CredentialRequest, Generated};
+pub use roles::{RoleDraft, RoleWrite};
 pub use worker::DueLeases;
 
 /// Under which path policies speak of an engine's credentials.

@@ -70,7 +70,7 @@ impl Vault {
         self.require(caller, Scope::Admin, Action::TargetCheck)
             .await?;
         let target = self.target_of(caller, id_or_name).await?;
-        let connector = self.connector_of(&target.connector)?;
+        let connector = self.connector_of(&target.connector, "connector")?;
         let overlap = check_query(&*connector, &query)?;
         let account = query.account.unwrap_or_default();
         let outcome = match self.manager_value(caller, &target).await? {
@@ -103,6 +103,30 @@ impl Vault {
             overlap: query.overlap,
             outcome,
         })
+    }
+
+    /// Logs in at a target as its manager and looks, with the row that says so.
+    pub(crate) async fn target_looked_at(
+        &self,
+        caller: &Caller,
+        target: &Target,
+    ) -> Result<Result<Check, Trouble>, VaultError> {
+        let connector = self.connector_of(&target.connector, "connector")?;
+        let manager = match self.manager_value(caller, target).await? {
+            Ok(manager) => manager,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let overlaps = connector.descriptor().overlaps;
+        let call = Call {
+            settings: &target.settings,
+            account: &Map::new(),
+            overlap: overlaps.first().copied().unwrap_or(Overlap::None),
+            manager: manager.as_ref(),
+            tag: target.id.as_str(),
+            epoch: 0,
+            promoted_for: None,
+        };
+        Ok(connector.check(&call).await)
     }
 
     /// The manager secret's value, where there is one.

@@ -48,7 +48,7 @@ impl Vault {
     /// The caller may read every secret whose value is sent to the target: a change of where it is
     /// sends them all there. Attachments are read before debts: what leaves the one is in the
     /// other by then.
-    pub(super) async fn may_send_all(
+    pub(crate) async fn may_send_all(
         &self,
         caller: &Caller,
         target: &Target,

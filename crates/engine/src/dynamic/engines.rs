@@ -1,0 +1,466 @@
+//! Engines: made after a look at their target, changed, deleted when nothing of theirs is left.
+
+use scaivault_core::access::Permission;
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::dynamic::{Engine, EngineKind};
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::{EngineId, TargetId};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{
+    CommitError, Connector, DynamicReads, LeaseFilter, Op, Record, RecordKind, Unit, UnitName,
+};
+use scaivault_core::secret::SecretHead;
+use scaivault_core::target::{Target, Trouble};
+use scaivault_core::time::{Span, Timestamp};
+use serde_json::{Map, Value};
+
+use super::credential_path;
+use crate::caller::Caller;
+use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::vault::Vault;
+
+/// Rows of leases looked at to know whether any is left.
+const UNENDED: [scaivault_core::dynamic::LeaseState; 3] = [
+    scaivault_core::dynamic::LeaseState::Creating,
+    scaivault_core::dynamic::LeaseState::Active,
+    scaivault_core::dynamic::LeaseState::Revoking,
+];
+
+/// Where an engine works.
+#[derive(Debug, Clone)]
+pub enum EngineAt {
+    /// At a target that is described already, by id or name.
+    Target(String),
+    /// At one that is described with it.
+    New {
+        /// In the connector's fields.
+        settings: Map<String, Value>,
+        /// The secret with the credential that makes the others.
+        root_path: Option<SecretPath>,
+    },
+}
+
+/// An engine to make.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in the stored engine")]
+pub struct EngineDraft {
+    pub name: String,
+    pub description: Option<String>,
+    pub kind: EngineKind,
+    pub plugin: String,
+    pub at: EngineAt,
+    pub default_ttl: Span,
+    pub max_ttl: Span,
+    /// Whether the target is looked at first.
+    pub verify: bool,
+}
+
+/// A change. Absent parts stay.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "as in the stored engine")]
+pub struct EngineChange {
+    pub description: Option<String>,
+    /// Laid over the target's settings; `null` removes one.
+    pub settings: Map<String, Value>,
+    pub root_path: Option<SecretPath>,
+    pub default_ttl: Option<Span>,
+    pub max_ttl: Option<Span>,
+    /// Whether the target is looked at first.
+    pub verify: bool,
+}
+
+/// How an engine's target answers.
+#[derive(Debug)]
+pub struct EngineHealth {
+    /// The engine.
+    pub engine: Engine,
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// What its target said, or why it could not be asked.
+    pub outcome: Result<scaivault_core::ports::Check, Trouble>,
+    /// Leases that have not ended.
+    pub leases: usize,
+}
+
+impl Vault {
+    /// Makes an engine. Its target is described with it, unless it is there already, and looked at
+    /// with the root credential before anything is stored.
+    ///
+    /// # Errors
+    /// [`VaultError::EngineConfig`] says what the target lacks; [`VaultError::NameExists`];
+    /// [`VaultError::Validation`]; [`VaultError::Denied`] when the caller may not read the root
+    /// credential himself.
+    pub async fn engine_create(
+        &self,
+        caller: &Caller,
+        draft: EngineDraft,
+    ) -> Result<Engine, VaultError> {
+        let action = Action::DynamicEngineCreate;
+        self.require(caller, Scope::DynamicManage, action).await?;
+        check_name("name", &draft.name)?;
+        check_ttls(&draft.default_ttl, &draft.max_ttl)?;
+        let connector = self.connector_of(&draft.plugin, "config.plugin")?;
+        let now = self.now();
+        let (target, is_new) = match &draft.at {
+            EngineAt::Target(name) => (self.target_of(caller, name).await?, false),
+            EngineAt::New {
+                settings,
+                root_path,
+            } => {
+                let target = Target {
+                    id: TargetId::mint(now, &*self.entropy),
+                    tenant: caller.tenant().clone(),
+                    name: draft.name.clone(),
+                    description: draft.description.clone(),
+                    connector: draft.plugin.clone(),
+                    settings: settings.clone(),
+                    manager_path: root_path.clone(),
+                    created_at: now,
+                    updated_at: now,
+                    swept_at: None,
+                    revision: 1,
+                };
+                (target, true)
+            }
+        };
+        check_target(&*connector, &target, &draft.plugin)?;
+        let manager = self.root_head(caller, &target, action).await?;
+        if draft.verify {
+            self.look_or_refuse(caller, &target).await?;
+        }
+        let engine = Engine {
+            id: EngineId::mint(now, &*self.entropy),
+            tenant: caller.tenant().clone(),
+            name: draft.name,
+            description: draft.description,
+            kind: draft.kind,
+            plugin: draft.plugin,
+            target_id: Some(target.id.clone()),
+            default_ttl: draft.default_ttl,
+            max_ttl: draft.max_ttl,
+            created_at: now,
+            updated_at: now,
+            swept_at: None,
+            revision: 1,
+        };
+        let mut unit = Unit::new(UnitName::EngineWrite)
+            .put(Record::Engine(engine.clone()))
+            .audited(caller.row(action, None, now, engine_extra(&engine)));
+        if is_new {
+            let extra = AuditExtra {
+                target_id: Some(target.id.clone()),
+                ..AuditExtra::default()
+            };
+            unit = unit.put(Record::Target(target)).audited(caller.row(
+                Action::TargetCreate,
+                None,
+                now,
+                extra,
+            ));
+        }
+        // Whoever deletes the root credential at the same time conflicts.
+        if let Some(head) = manager {
+            unit = unit.put(Record::Secret(SecretHead {
+                revision: head.revision + 1,
+                ..head
+            }));
+        }
+        match self.commit(unit).await {
+            Ok(_) => Ok(engine),
+            Err(CommitError::Conflict(RecordKind::Secret)) => Err(too_quick()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes an engine, and its target with it. The target is looked at first.
+    ///
+    /// # Errors
+    /// As for [`Self::engine_create`]; [`VaultError::NotFound`].
+    pub async fn engine_change(
+        &self,
+        caller: &Caller,
+        name: &str,
+        change: EngineChange,
+    ) -> Result<Engine, VaultError> {
+        let action = Action::DynamicEngineUpdate;
+        self.require(caller, Scope::DynamicManage, action).await?;
+        for _ in 0..RACES_MAX {
+            let stored = self.engine_of(caller, name).await?;
+            let mut engine = stored.clone();
+            engine.revision += 1;
+            engine.updated_at = self.now();
+            engine.description = change.description.clone().or(engine.description);
+            engine.default_ttl = change.default_ttl.clone().unwrap_or(engine.default_ttl);
+            engine.max_ttl = change.max_ttl.clone().unwrap_or(engine.max_ttl);
+            check_ttls(&engine.default_ttl, &engine.max_ttl)?;
+            let mut unit = Unit::new(UnitName::EngineWrite);
+            if !change.settings.is_empty() || change.root_path.is_some() {
+                let (target, head) = self.moved(caller, &stored, &change).await?;
+                unit = unit.put(Record::Target(target));
+                if let Some(head) = head {
+                    unit = unit.put(Record::Secret(SecretHead {
+                        revision: head.revision + 1,
+                        ..head
+                    }));
+                }
+            }
+            let unit = unit.put(Record::Engine(engine.clone())).audited(caller.row(
+                action,
+                None,
+                self.now(),
+                engine_extra(&engine),
+            ));
+            match self.commit(unit).await {
+                Ok(_) => return Ok(engine),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_quick())
+    }
+
+    /// The engine's target as it is to be.
+    async fn moved(
+        &self,
+        caller: &Caller,
+        engine: &Engine,
+        change: &EngineChange,
+    ) -> Result<(Target, Option<SecretHead>), VaultError> {
+        let id = engine
+            .target_id
+            .as_ref()
+            .ok_or(VaultError::NotFound(Missing::Target))?;
+        let mut target = self.target_of(caller, id.as_str()).await?;
+        let before = target.clone();
+        target.revision += 1;
+        target.updated_at = self.now();
+        for (field, value) in &change.settings {
+            match value {
+                Value::Null => target.settings.remove(field),
+                value => target.settings.insert(field.clone(), value.clone()),
+            };
+        }
+        target.manager_path = change.root_path.clone().or(target.manager_path);
+        let connector = self.connector_of(&engine.plugin, "config.plugin")?;
+        check_target(&*connector, &target, &engine.plugin)?;
+        let action = Action::DynamicEngineUpdate;
+        let head = self.root_head(caller, &target, action).await?;
+        if before.settings != target.settings {
+            self.may_send_all(caller, &before, action).await?;
+        }
+        if change.verify {
+            self.look_or_refuse(caller, &target).await?;
+        }
+        Ok((
+            target.clone(),
+            head.filter(|_| before.manager_path != target.manager_path),
+        ))
+    }
+
+    /// Forgets an engine with its roles. Its target stays.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::EngineInUse`] while a lease has not ended.
+    pub async fn engine_delete(&self, caller: &Caller, name: &str) -> Result<(), VaultError> {
+        let action = Action::DynamicEngineDelete;
+        self.require(caller, Scope::DynamicManage, action).await?;
+        for _ in 0..RACES_MAX {
+            let engine = self.engine_of(caller, name).await?;
+            if self.unended(&engine, 1).await? > 0 {
+                return Err(VaultError::EngineInUse);
+            }
+            let (store, tenant) = (&*self.store, &engine.tenant);
+            let roles = DynamicReads::role_list(store, tenant, &engine.id, None, 10_000).await?;
+            let row = caller.row(action, None, self.now(), engine_extra(&engine));
+            let unit = Unit::new(UnitName::EngineDelete).audited(row);
+            let unit = roles
+                .into_iter()
+                .fold(unit, |unit, role| unit.op(Op::Delete(Record::Role(role))));
+            // A lease that is made meanwhile is found without its engine, and says so.
+            match self
+                .commit(unit.op(Op::Delete(Record::Engine(engine))))
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(too_quick())
+    }
+
+    /// One engine.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::Scope`] without `dynamic:read`.
+    pub async fn engine_show(&self, caller: &Caller, name: &str) -> Result<Engine, VaultError> {
+        self.require(caller, Scope::DynamicRead, Action::List)
+            .await?;
+        self.engine_of(caller, name).await
+    }
+
+    /// Engines by id.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `dynamic:read`.
+    pub async fn engine_list(
+        &self,
+        caller: &Caller,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Engine>, VaultError> {
+        self.require_list(caller, Scope::DynamicRead).await?;
+        let tenant = caller.tenant();
+        Ok(DynamicReads::engine_list(&*self.store, tenant, after, limit).await?)
+    }
+
+    /// Looks at an engine's target with the root credential, and counts its leases.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::Scope`] without `dynamic:read`.
+    pub async fn engine_health(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<EngineHealth, VaultError> {
+        self.require(caller, Scope::DynamicRead, Action::TargetCheck)
+            .await?;
+        let engine = self.engine_of(caller, name).await?;
+        let id = engine
+            .target_id
+            .as_ref()
+            .ok_or(VaultError::NotFound(Missing::Target))?;
+        let target = self.target_of(caller, id.as_str()).await?;
+        let outcome = self.target_looked_at(caller, &target).await?;
+        Ok(EngineHealth {
+            at: self.now(),
+            leases: self.unended(&engine, 100_000).await?,
+            engine,
+            outcome,
+        })
+    }
+
+    async fn unended(&self, engine: &Engine, most: usize) -> Result<usize, VaultError> {
+        let filter = LeaseFilter {
+            engine_id: Some(engine.id.clone()),
+            states: UNENDED.to_vec(),
+            ..LeaseFilter::default()
+        };
+        let (store, tenant) = (&*self.store, &engine.tenant);
+        let rows = DynamicReads::lease_list(store, tenant, &filter, None, most).await?;
+        Ok(rows.len())
+    }
+
+    async fn look_or_refuse(&self, caller: &Caller, target: &Target) -> Result<(), VaultError> {
+        let refused = |trouble: &Trouble| VaultError::EngineConfig {
+            trouble: trouble.kind.as_str(),
+            advice: match trouble.remedy.is_empty() {
+                true => trouble.kind.advice().to_owned(),
+                false => format!("{}: {}", trouble.kind.advice(), trouble.remedy.join("; ")),
+            },
+        };
+        match self.target_looked_at(caller, target).await? {
+            Ok(_) => Ok(()),
+            Err(trouble) => Err(refused(&trouble)),
+        }
+    }
+
+    /// The root credential's secret is there, and the caller may read it.
+    async fn root_head(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        action: Action,
+    ) -> Result<Option<SecretHead>, VaultError> {
+        let Some(path) = &target.manager_path else {
+            return Ok(None);
+        };
+        self.authorize(caller, Scope::SecretsRead, Permission::Read, path, action)
+            .await?;
+        let found = self.root_secret(caller, path).await?;
+        found.map(Some).ok_or_else(|| {
+            let why = "there is no such secret: write it first, with username and password";
+            let field = "config.root_credentials_path".to_owned();
+            VaultError::Validation(vec![(field, why.to_owned())])
+        })
+    }
+
+    async fn root_secret(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+    ) -> Result<Option<SecretHead>, VaultError> {
+        let found =
+            scaivault_core::ports::SecretReads::secret_find(&*self.store, caller.tenant(), path);
+        Ok(found.await?.filter(|head| !head.is_deleted()))
+    }
+}
+
+/// The connector is that of the target, takes its settings, and makes accounts.
+fn check_target(
+    connector: &dyn Connector,
+    target: &Target,
+    plugin: &str,
+) -> Result<(), VaultError> {
+    let wrong =
+        |field: &str, why: String| Err(VaultError::Validation(vec![(field.to_owned(), why)]));
+    if target.connector != plugin {
+        let why = format!("the target's connector is {}", target.connector);
+        return wrong("config.plugin", why);
+    }
+    if connector.accounts().is_none() {
+        let why = "makes no accounts on request".to_owned();
+        return wrong("config.plugin", why);
+    }
+    if connector.descriptor().needs_manager && target.manager_path.is_none() {
+        let why = "is required: the secret with the credential that makes the others".to_owned();
+        return wrong("config.root_credentials_path", why);
+    }
+    let problems = connector.check_settings(&target.settings);
+    let named: Vec<_> = problems
+        .into_iter()
+        .map(|(field, why)| (format!("config.{field}"), why))
+        .collect();
+    match named.is_empty() {
+        true => Ok(()),
+        false => Err(VaultError::Validation(named)),
+    }
+}
+
+/// Names stand in paths and URLs.
+pub(super) fn check_name(field: &str, name: &str) -> Result<(), VaultError> {
+    let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let fits = (1..=64).contains(&name.len()) && name.chars().all(sound);
+    match fits && credential_path(name, name).is_ok() {
+        true => Ok(()),
+        false => {
+            let why = "has 1 to 64 characters of a-z 0-9 - _, and is no reserved word of paths";
+            Err(VaultError::Validation(vec![(
+                field.to_owned(),
+                why.to_owned(),
+            )]))
+        }
+    }
+}
+
+fn check_ttls(default_ttl: &Span, max_ttl: &Span) -> Result<(), VaultError> {
+    match default_ttl.duration() <= max_ttl.duration() {
+        true => Ok(()),
+        false => Err(VaultError::Validation(vec![(
+            "default_ttl".to_owned(),
+            "is no longer than max_ttl".to_owned(),
+        )])),
+    }
+}
+
+pub(super) fn engine_extra(engine: &Engine) -> AuditExtra {
+    AuditExtra {
+        subject: Some(engine.id.as_str().to_owned()),
+        target_id: engine.target_id.clone(),
+        ..AuditExtra::default()
+    }
+}
+
+fn too_quick() -> VaultError {
+    VaultError::Unavailable("the engine changes too quickly: try again".into())
+}
