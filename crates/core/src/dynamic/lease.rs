@@ -34,6 +34,8 @@ pub const LATE: Duration = Duration::from_secs(900);
 const BACKOFF: Duration = Duration::from_secs(10);
 /// The longest wait between attempts, which go on for ever.
 const BACKOFF_MAX: Duration = Duration::from_secs(900);
+/// What was found without a lease lives so long at least, so that somebody may look.
+const FOUND_LIVES: Duration = Duration::from_secs(3_600);
 /// A removal that has been failing for so long is told of, once.
 pub const TOLD_AFTER: Duration = Duration::from_secs(300);
 
@@ -225,6 +227,44 @@ impl Lease {
             trouble: None,
             alerted: false,
             wake_at: Some(now.plus(CONFIRMED_WITHIN)),
+            revision: 1,
+        }
+    }
+
+    /// A lease for an account that was found at the target without one, made then: a restore forgot
+    /// it, or what made it came later than anybody waits. Whoever holds it keeps it for as long as
+    /// any lease of the engine may live, and for an hour at least.
+    pub fn found(
+        id: LeaseId,
+        (tenant, engine_id): (TenantId, EngineId),
+        account: String,
+        holder: Identity,
+        (made_at, max_ttl): (Timestamp, Duration),
+        now: Timestamp,
+    ) -> Self {
+        let expires_at = made_at.plus(max_ttl).max(now.plus(FOUND_LIVES));
+        Self {
+            id,
+            tenant,
+            engine_id,
+            role: String::new(),
+            account,
+            holder,
+            token_id: None,
+            revocation: Revocation::default(),
+            state: LeaseState::Active,
+            cause: Some(Cause::Found),
+            confirmed: true,
+            issued_at: now,
+            expires_at,
+            expires_at_latest: expires_at,
+            renewed_at: None,
+            revoked_at: None,
+            attempts: 0,
+            failing_since: None,
+            trouble: None,
+            alerted: false,
+            wake_at: Some(expires_at),
             revision: 1,
         }
     }

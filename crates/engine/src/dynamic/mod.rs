@@ -6,6 +6,7 @@ mod engines;
 mod generate;
 mod leases;
 mod roles;
+mod sweep;
 mod worker;
 
 use scaivault_core::dynamic::{Engine, Lease, Role};

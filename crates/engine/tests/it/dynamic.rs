@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
-use scaivault_core::dynamic::{Cause, Engine, Lease, LeaseState};
+use scaivault_core::dynamic::{Cause, Engine, EngineKind, Lease, LeaseState};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Scope, ScopeSet};
-use scaivault_core::ports::{DynamicReads, LeaseFilter, Record, Store, Unit, UnitName};
+use scaivault_core::ports::{DynamicReads, LeaseFilter, Op, Record, Store, Unit, UnitName};
 use scaivault_core::target::{Target, TroubleKind};
 use scaivault_core::tenancy::Roles;
 use scaivault_engine::{
-    Caller, CredentialRequest, Generated, TokenDraft, VaultError, default_tenant,
+    Caller, CredentialRequest, EngineAt, EngineDraft, Generated, RoleDraft, RoleWrite, TokenDraft,
+    VaultError, default_tenant,
 };
 use scaivault_testkit::store_conformance::samples::{engine, engine_role, target};
 use scaivault_testkit::{Fault, Luck, SCRIPTED, When};
@@ -433,4 +434,141 @@ async fn ended_leases_are_forgotten() {
     w.clock.advance(keep * 2);
     w.vault.leases_prune(keep).await.unwrap();
     assert_eq!(leases(&w).await.len(), 0);
+}
+
+/// What a restore forgot keeps its holder's access for as long as a lease may live; what others made
+/// is never touched.
+#[tokio::test]
+async fn the_sweep_gives_what_has_no_lease_an_end() {
+    let (w, of) = world().await;
+    let kept = generate(&w, &root(), &of).await.unwrap();
+    let lost = generate(&w, &root(), &of).await.unwrap();
+    let (kept, lost) = (kept.lease, lost.lease);
+    w.target.account("v_reader_of-somebody-else", "x");
+    w.target
+        .account("v-token-app-aaaaaaaaaaaaaaaaaaaa-1795324800", "x");
+    // The store as it was before the second one.
+    let unit = Unit::new(UnitName::LeaseEnd).op(Op::Delete(Record::Lease(lost.clone())));
+    w.sqlite.commit(unit).await.unwrap();
+    assert_eq!(w.vault.engines_sweep_once().await.unwrap(), 1);
+    assert_eq!(w.vault.engines_sweep_once().await.unwrap(), 0, "once a day");
+    let again = w.vault.engine_sweep(&root(), &of.name).await.unwrap();
+    assert_eq!(again, [], "it has a lease now");
+    let found: Vec<Lease> = leases(&w).await;
+    let found = found
+        .iter()
+        .find(|row| row.account == lost.account)
+        .unwrap();
+    assert_eq!(found.cause, Some(Cause::Found));
+    assert_eq!(
+        found.expires_at,
+        w.now().plus(HOUR * 24),
+        "as long as the engine lets any live"
+    );
+    w.clock.advance(HOUR * 23);
+    w.vault.leases_run_once().await.unwrap();
+    assert!(accepted(&w).contains(&lost.account) && !accepted(&w).contains(&kept.account));
+    w.clock.advance(HOUR * 2);
+    w.vault.leases_run_once().await.unwrap();
+    assert_eq!(accepted(&w).len(), 2, "those of somebody else");
+    check_only(
+        &w,
+        &[
+            "v-token-app-aaaaaaaaaaaaaaaaaaaa-1795324800",
+            "v_reader_of-somebody-else",
+        ],
+    );
+}
+
+fn check_only(w: &World, names: &[&str]) {
+    let expect: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(accepted(w), expect);
+}
+
+/// Made, changed and deleted through the vault: what does not fit is told before it is stored.
+#[tokio::test]
+async fn engines_and_roles_are_checked_before_they_are_stored() {
+    let w = World::new().await;
+    let vault = &w.vault;
+    vault
+        .secret_write(&root(), write_of(ROOT_SECRET, "root"))
+        .await
+        .unwrap();
+    let draft = |name: &str| EngineDraft {
+        name: name.to_owned(),
+        description: None,
+        kind: EngineKind::Database,
+        plugin: SCRIPTED.to_owned(),
+        at: EngineAt::New {
+            settings: serde_json::Map::from_iter([("host".to_owned(), "db".into())]),
+            root_path: Some(path(ROOT_SECRET)),
+        },
+        default_ttl: span("1h"),
+        max_ttl: span("24h"),
+        verify: true,
+    };
+    let codes = async |draft: EngineDraft| match vault.engine_create(&root(), draft).await {
+        Ok(_) => "made".to_owned(),
+        Err(error) => error.code().to_owned(),
+    };
+    for name in ["", "Orders", "a b", "versions", "a/b", &"x".repeat(65)] {
+        assert_eq!(codes(draft(name)).await, "validation_error", "{name}");
+    }
+    let longer = EngineDraft {
+        default_ttl: span("2d"),
+        ..draft("orders")
+    };
+    assert_eq!(codes(longer).await, "validation_error");
+    let nowhere = EngineDraft {
+        at: EngineAt::New {
+            settings: serde_json::Map::new(),
+            root_path: Some(path("no/such")),
+        },
+        ..draft("orders")
+    };
+    assert_eq!(codes(nowhere).await, "validation_error");
+    w.target.unreachable(true);
+    assert_eq!(codes(draft("orders")).await, "invalid_config");
+    let engines = async || vault.engine_list(&root(), None, 9).await.unwrap().len();
+    assert_eq!(engines().await, 0, "nothing is stored");
+    w.target.unreachable(false);
+    assert_eq!(codes(draft("orders")).await, "made");
+    assert_eq!(codes(draft("orders")).await, "name_exists");
+    let health = vault.engine_health(&root(), "orders").await.unwrap();
+    assert!(health.outcome.is_ok());
+
+    let write = async |how, statements: &[&str]| {
+        let texts = statements.iter().map(|text| (*text).to_owned()).collect();
+        let draft = RoleDraft {
+            creation_statements: Some(texts),
+            ..RoleDraft::default()
+        };
+        match vault
+            .role_write(&root(), ("orders", "reader"), how, draft)
+            .await
+        {
+            Ok(role) => role.revision.to_string(),
+            Err(error) => error.code().to_owned(),
+        }
+    };
+    assert_eq!(write(RoleWrite::Change, &["x"]).await, "role_not_found");
+    assert_eq!(write(RoleWrite::Create, &[]).await, "validation_error");
+    assert_eq!(write(RoleWrite::Create, &["x"]).await, "1");
+    assert_eq!(write(RoleWrite::Create, &["x"]).await, "name_exists");
+    assert_eq!(write(RoleWrite::Put, &["y"]).await, "2");
+    let made = vault
+        .credential_generate(&root(), "orders", "reader", &CredentialRequest::default())
+        .await
+        .unwrap();
+    let refused = vault.engine_delete(&root(), "orders").await.unwrap_err();
+    assert_eq!(refused.code(), "engine_in_use");
+    vault
+        .role_delete(&root(), "orders", "reader")
+        .await
+        .unwrap();
+    vault.lease_revoke(&root(), &made.lease.id).await.unwrap();
+    vault.leases_run_once().await.unwrap();
+    assert!(accepted(&w).is_empty(), "without its role, too");
+    vault.engine_delete(&root(), "orders").await.unwrap();
+    assert_eq!(engines().await, 0);
 }
