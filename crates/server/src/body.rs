@@ -148,7 +148,7 @@ fn below(parent: &str, name: &str) -> String {
     }
 }
 
-fn is_field_name(text: &str) -> bool {
+pub(crate) fn is_field_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text
             .bytes()

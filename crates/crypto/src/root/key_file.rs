@@ -163,7 +163,8 @@ fn text_of(root: &RootKey) -> Zeroizing<Vec<u8>> {
     text
 }
 
-fn parse(text: &[u8]) -> Option<RootKey> {
+/// Reads the content of a key file.
+pub fn parse(text: &[u8]) -> Option<RootKey> {
     let mut lines = text
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
