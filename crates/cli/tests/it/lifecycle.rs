@@ -359,7 +359,7 @@ async fn a_long_poll_does_not_hold_the_exit() {
 
 /// The production form, in one directory.
 pub(crate) struct Production {
-    home: tempfile::TempDir,
+    pub(crate) home: tempfile::TempDir,
     pub(crate) token: String,
 }
 
@@ -425,7 +425,7 @@ fn init(home: &Path, env: &[(&str, &str)]) -> Output {
 
 /// A started production server and a client of it.
 pub(crate) struct Served {
-    process: Process,
+    pub(crate) process: Process,
     pub(crate) api: Api,
 }
 

@@ -15,6 +15,7 @@ mod disk;
 mod egress;
 mod ends;
 mod first_integration;
+mod flood;
 mod harness;
 mod identities;
 mod introspection;

@@ -18,7 +18,7 @@ use scaivault_core::ports::Entropy;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::RootKey;
-use crate::derive::{KEY_BYTES, KeyBytes};
+use crate::derive::KEY_BYTES;
 
 const MODE: u32 = 0o600;
 /// Permission bits of anyone but the owner.
@@ -178,10 +178,9 @@ pub fn parse(text: &[u8]) -> Option<RootKey> {
     if length != KEY_BYTES {
         return None;
     }
-    let mut key = KeyBytes::default();
-    key.copy_from_slice(&decoded[..KEY_BYTES]);
+    let key = RootKey::filled(|key| key.copy_from_slice(&decoded[..KEY_BYTES]));
     decoded.zeroize();
-    Some(RootKey::from_bytes(key))
+    Some(key)
 }
 
 fn write_new(path: &Path, text: &[u8]) -> Result<(), KeyFileError> {

@@ -473,7 +473,10 @@ async fn no_spelling_of_a_host_lets_a_target_be_on_this_machine() {
                 IpAddr::V4(v4) => v4.is_private() || v4.octets()[..1] == [100],
                 IpAddr::V6(v6) => v6.is_unique_local() && v6.segments()[1] != 0x0ec2,
             };
-            assert!(open && at.ip() != IpAddr::from([100, 100, 100, 200]), "{host}: {at}");
+            assert!(
+                open && at.ip() != IpAddr::from([100, 100, 100, 200]),
+                "{host}: {at}"
+            );
             given += 1;
         }
     }
