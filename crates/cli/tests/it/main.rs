@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod debts;
 mod disk;
+mod doors;
 mod egress;
 mod ends;
 mod first_integration;
