@@ -37,10 +37,6 @@ fn run(data: &[u8]) {
         Ok(count) => {
             let tables = text.matches("issuer").count() + text.matches("exchange").count();
             assert!(count <= tables, "{count} out of nothing");
-            assert!(
-                !text.contains("\"none\"") || !text.contains("algorithms"),
-                "unsigned tokens"
-            );
         }
         Err(told) => assert!(!told.is_empty() && told.len() < 8_192),
     }
