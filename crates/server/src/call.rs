@@ -155,7 +155,7 @@ impl Call {
         header.to_str().ok().map(clean_user_agent)
     }
 
-    fn bearer(&self) -> Result<&str, Problem> {
+    pub(crate) fn bearer(&self) -> Result<&str, Problem> {
         let missing = || {
             Problem::new(
                 ErrorCode::AuthenticationRequired,

@@ -22,6 +22,8 @@ mod metrics;
 mod openapi;
 mod place;
 mod prefix;
+#[doc(hidden)]
+pub mod probes;
 mod problem;
 mod query;
 mod rate_limit;

@@ -28,7 +28,8 @@ impl Query {
         {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if name != repeated && pairs.iter().any(|(seen, _)| *seen == name) {
+            let may_be_again = !repeated.is_empty() && name == repeated;
+            if !may_be_again && pairs.iter().any(|(seen, _)| *seen == name) {
                 return Err(Problem::new(
                     ErrorCode::InvalidRequest,
                     "a query parameter is given twice",
@@ -37,6 +38,11 @@ impl Query {
             pairs.push((name, value));
         }
         Ok(Self(pairs))
+    }
+
+    /// Every parameter, in the order given.
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
     }
 
     /// A parameter; an empty one counts as absent.
@@ -156,6 +162,7 @@ mod tests {
         assert!(Query::parse_with(Some("a=1&a=2"), "b").is_err());
         let tags = Query::parse_with(Some("tag=a&tag=&x=1&tag=b"), "tag").unwrap();
         assert_eq!(tags.texts("tag"), ["a", "b"]);
+        assert!(Query::parse(Some("=1&=2")).is_err());
         assert!(Query::parse(Some("a=%ff")).is_err());
         assert!(
             Query::parse(Some("flag=yes"))

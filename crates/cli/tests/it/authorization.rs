@@ -8,7 +8,7 @@ use crate::first_integration::{grant, service};
 use crate::harness::{Api, SOON, Server, eventually};
 
 /// Routes that need no token, by the documents.
-const OPEN: [&str; 5] = [
+pub(crate) const OPEN: [&str; 5] = [
     "/v1/health",
     "/v1/health/ready",
     "/v1/version",
@@ -23,7 +23,7 @@ const ANY_TOKEN: [&str; 2] = ["/v1/auth/whoami", "/v1/auth/tokens/self/renew"];
 const TOKEN_IN_BODY: &str = "/v1/auth/exchange";
 
 /// Every operation of the served document, its path filled with something that is not there.
-async fn operations(api: &Api) -> Vec<(Method, String)> {
+pub(crate) async fn operations(api: &Api) -> Vec<(Method, String)> {
     let document = api.get("/v1/openapi.json").await.ok(200);
     assert!(
         document["openapi"]

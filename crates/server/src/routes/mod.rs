@@ -32,6 +32,8 @@ mod tokens;
 mod webhook_replay;
 mod webhooks;
 
+pub(crate) use secret_write::if_match;
+
 use axum::Router;
 use scaivault_api::ErrorCode;
 
