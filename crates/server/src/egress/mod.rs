@@ -22,6 +22,6 @@ mod tests;
 
 pub(crate) use courier::GuardedCourier;
 pub(crate) use documents::GuardedDocuments;
-pub(crate) use policy::EgressPolicy;
+pub(crate) use policy::{EgressPolicy, URL_BYTES_MAX};
 pub(crate) use reach::GuardedReach;
 pub(crate) use target_policy::TargetPolicy;
