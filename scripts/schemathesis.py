@@ -84,9 +84,10 @@ def before_call(context, case, kwargs):  # type: ignore[no-untyped-def]
         # Longer than the quiet period, also than one that is stored; nobody listed is ignored.
         rules.pop("deadline", None)
         rules.pop("ignore", None)
-    # Modes are of paths that are selected.
+    # Both are of paths that are selected.
     if "keep_token" in body or "exclude" in body:
         body.pop("modes", None)
+        body.pop("exclude", None)
     # The end of a range is later than its beginning.
     if body.get("from") is not None:
         body.pop("to", None)

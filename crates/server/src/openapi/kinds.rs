@@ -137,7 +137,34 @@ pub(super) fn duration(bounds: &str) -> Value {
         "" => "scaivault-duration".to_owned(),
         bounds => format!("scaivault-duration:{bounds}"),
     };
-    json!({ "pattern": format!("^{DURATION}$"), "format": format })
+    let pattern = match bounds {
+        "" => DURATION.to_owned(),
+        bounds => format!("(?:{})", within(bounds)),
+    };
+    json!({ "pattern": format!("^{pattern}$"), "format": format })
+}
+
+/// Single parts that are within the bounds, whatever their digits.
+fn within(bounds: &str) -> &'static str {
+    match bounds {
+        "1s..1h" => "[1-9][0-9]{0,2}s|[12][0-9]{3}s|(?:[1-9]|[1-5][0-9]|60)(?:m|min)|1h",
+        "1s..7d" => {
+            "[1-9][0-9]{0,4}s|[1-9][0-9]{0,3}(?:m|min)|(?:[1-9][0-9]?|1[0-5][0-9])h|[1-7]d|1w"
+        }
+        "1m..30d" => {
+            "[6-9][0-9]s|[1-9][0-9]{2,5}s|[1-9][0-9]{0,3}(?:m|min)|(?:[1-9][0-9]?|[1-6][0-9]{2})h|\
+             (?:[1-9]|[12][0-9]|30)d|[1-4]w"
+        }
+        "1h.." => {
+            "(?:3[6-9][0-9]{2}|[4-9][0-9]{3}|[1-9][0-9]{4,7})s|(?:[6-9][0-9]|[1-9][0-9]{2,6})(?:m|min)|\
+             [1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d|[1-9][0-9]{0,2}w"
+        }
+        // 1s or 2s to 365d
+        _ => {
+            "[2-9]s|[1-9][0-9]{1,6}s|[1-9][0-9]{0,4}(?:m|min)|[1-9][0-9]{0,2}h|\
+             (?:[1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])d|(?:[1-9]|[1-4][0-9]|5[0-2])w"
+        }
+    }
 }
 
 pub(super) fn time() -> Value {

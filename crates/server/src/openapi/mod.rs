@@ -148,7 +148,12 @@ mod tests {
     fn every_field_of_a_request_has_its_bounds() {
         let document = document(None);
         let mut found = Vec::new();
-        for (name, schema) in asked(&document) {
+        // Those that are written out whole have theirs in them.
+        let written = |name: &str| relations::instead(name).is_some();
+        for (name, schema) in asked(&document)
+            .into_iter()
+            .filter(|(name, _)| !written(name))
+        {
             // The parts that say what fields have to do with each other repeat some.
             let mut plain = schema.clone();
             if schema.get("properties").is_some() {
