@@ -38,6 +38,7 @@ mod vault;
 pub use access::AuthError;
 pub use caller::{Caller, clean_user_agent};
 pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
+pub use cursor::TEXT_CHARS_MAX as CURSOR_CHARS_MAX;
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
@@ -50,7 +51,7 @@ pub use receivers::{
 pub use recipes::{Preview, PreviewField, SecretPolicyChange, SecretPolicyDraft};
 pub use rotation::{
     Act, Attach, AttachTo, Attachment, ClaimedProbe, ClaimedRotation, DebtFigures, DueDebt,
-    Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,
+    REASON_MAX, Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,
     RotationPolicyDraft, RotationView, Stuck,
 };
 pub use secrets::{
@@ -61,6 +62,8 @@ pub use secrets::{
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
-pub use tenancy::{PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery};
+pub use tenancy::{
+    ID_BODY_MAX, PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery,
+};
 pub use tokens::{Introspected, MintedToken, TokenDraft};
 pub use vault::{Vault, VaultPorts, default_tenant};

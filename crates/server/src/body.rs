@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::strict::Strict;
 
 /// Nesting allowed in a body.
 const DEPTH_MAX: usize = 64;
@@ -68,7 +69,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::new(ErrorCode::InvalidRequest, text));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let parsed = serde_path_to_error::deserialize(Strict(&mut deserializer)).map_err(|error| {
         let field = error.path().to_string();
         refusal(&field, error.inner())
     })?;
@@ -264,6 +265,12 @@ mod tests {
         check::<PolicyBody>("", ErrorCode::InvalidRequest, None);
         check::<PolicyBody>("{", ErrorCode::InvalidRequest, None);
         check::<PolicyBody>("[1]", ErrorCode::InvalidRequest, None);
+        check::<PolicyBody>(r#"["n",null,[]]"#, ErrorCode::InvalidRequest, None);
+        check::<PutSecret>(
+            r#"{"data":{},"options":[null]}"#,
+            ErrorCode::InvalidRequest,
+            Some("options"),
+        );
         check::<PolicyBody>("{} x", ErrorCode::ValidationError, Some("name"));
         check::<PolicyBody>(r#"{"rules":[]}"#, ErrorCode::ValidationError, Some("name"));
         check::<PolicyBody>(

@@ -14,14 +14,14 @@ use serde_json::json;
 
 use crate::problem::Problem;
 
-const NAME_CHARS_MAX: usize = 128;
-const TEXT_CHARS_MAX: usize = 2_000;
-const TAGS_MAX: usize = 50;
-const TAG_CHARS_MAX: usize = 128;
-const CUSTOM_KEYS_MAX: usize = 50;
+pub(crate) const NAME_CHARS_MAX: usize = 128;
+pub(crate) const TEXT_CHARS_MAX: usize = 2_000;
+pub(crate) const TAGS_MAX: usize = 50;
+pub(crate) const TAG_CHARS_MAX: usize = 128;
+pub(crate) const CUSTOM_KEYS_MAX: usize = 50;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
-const LIST_MAX: usize = 100;
-const SIGNING_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=512;
+pub(crate) const LIST_MAX: usize = 100;
+pub(crate) const SIGNING_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=512;
 
 pub(crate) fn path(text: &str) -> Result<SecretPath, Problem> {
     SecretPath::parse(text).map_err(|error| {
@@ -207,8 +207,9 @@ pub(crate) fn filters(wire: Option<scaivault_api::receiver::Filters>) -> Result<
 }
 
 pub(crate) fn signing_secret(text: String, field: &str) -> Result<Plaintext, Problem> {
+    let fits = SIGNING_SECRET_CHARS.contains(&text.chars().count());
     let secret = Plaintext::new(text.into_bytes());
-    if SIGNING_SECRET_CHARS.contains(&secret.len()) {
+    if fits {
         Ok(secret)
     } else {
         Err(Problem::field(
@@ -220,7 +221,7 @@ pub(crate) fn signing_secret(text: String, field: &str) -> Result<Plaintext, Pro
 
 /// `"7d,1d"` or `["7d","1d"]`.
 pub(crate) fn warn_before(wire: scaivault_api::rotation::WarnBefore) -> Result<Vec<Span>, Problem> {
-    thresholds(wire, "warn_before", 10)
+    thresholds(wire, "warn_before", NOTIFY_BEFORE_MAX)
 }
 
 /// The same for a secret's end.

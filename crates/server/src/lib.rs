@@ -32,6 +32,7 @@ mod reconciling;
 mod routes;
 mod storage;
 mod streams;
+mod strict;
 
 pub use clock::SystemClock;
 pub use memory::keep_private;

@@ -7,6 +7,8 @@ use scaivault_core::time::Timestamp;
 use crate::problem::Problem;
 
 /// Rows of a page when the client does not say, and at most.
+/// The longest name, address or id that is looked for.
+pub(crate) const SHORT_CHARS_MAX: usize = 256;
 pub(crate) const LIMIT_DEFAULT: usize = 100;
 pub(crate) const LIMIT_MAX: usize = 1_000;
 
@@ -54,6 +56,17 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
+    /// A parameter that is compared with names or ids: none is longer.
+    pub(crate) fn short(&self, name: &str) -> Result<Option<String>, Problem> {
+        match self.text(name) {
+            Some(text) if text.chars().count() > SHORT_CHARS_MAX => Err(bad(
+                name,
+                &format!("has at most {SHORT_CHARS_MAX} characters"),
+            )),
+            text => Ok(text.map(str::to_owned)),
+        }
+    }
+
     /// Every one of a parameter that may be given several times.
     pub(crate) fn texts(&self, name: &str) -> Vec<&str> {
         let given = self.0.iter().filter(|(have, _)| have == name);
@@ -61,8 +74,14 @@ impl Query {
         values.filter(|value| !value.is_empty()).collect()
     }
 
+    /// A parameter, also an empty one: where that is no value.
+    fn given(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(have, _)| have == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
-        match self.text(name) {
+        match self.given(name) {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
             Some("false" | "0") => Ok(Some(false)),
@@ -85,7 +104,7 @@ impl Query {
                 ),
             )
         };
-        match self.text(name) {
+        match self.given(name) {
             None => Ok(None),
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 let number: u64 = text.parse().map_err(|_| why())?;
@@ -155,6 +174,7 @@ mod tests {
             "limit=+5",
             "limit=x",
             "limit=1e3",
+            "limit=",
         ] {
             assert!(Query::parse(Some(bad)).unwrap().limit().is_err(), "{bad}");
         }

@@ -49,6 +49,8 @@ export class Tokens extends Group {
       identityType: "user" | "service_account" | (string & {});
       identityId: string;
       scopes: readonly string[];
+      /** `tenant_admin`, `partner_admin`, `super_admin`. */
+      roles?: readonly string[] | undefined;
       ttl?: string | undefined;
       description?: string | undefined;
     },

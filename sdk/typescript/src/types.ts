@@ -150,6 +150,7 @@ export interface NewToken {
   readonly token: string;
   readonly identityId: string;
   readonly scopes: string[];
+  readonly roles?: string[];
   readonly expiresAt: Date | null;
 }
 
@@ -167,6 +168,7 @@ export interface Token {
   readonly identityId: string;
   readonly identityType: string;
   readonly scopes: string[];
+  readonly roles?: string[];
   readonly status: string;
   readonly isRoot: boolean;
   readonly description?: string | null;
@@ -465,6 +467,26 @@ export interface CampaignItem {
   readonly seconds?: number | null;
 }
 
+/** Whether anybody is served in it. */
+export type TenancyStatus = "ACTIVE" | "SUSPENDED";
+
+/** An owner of tenants. */
+export interface Partner {
+  readonly id: string;
+  readonly name: string;
+  readonly slug: string;
+  readonly region: string | null;
+  readonly status: TenancyStatus;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly lastSyncedAt: Date;
+}
+
+/** An owner of secrets; `SUSPENDED` with its partner, too. */
+export interface Tenant extends Partner {
+  readonly partnerId: string;
+}
+
 /** Something that happened; it never holds a value. Do nothing twice for one `eventId`. */
 export interface Event {
   readonly eventId: string;
@@ -495,6 +517,7 @@ export interface Webhook {
   readonly events: string[];
   readonly filters: Filters;
   readonly format: string;
+  readonly ordered: string;
   readonly enabled: boolean;
   readonly status: string;
   readonly createdAt: Date;
@@ -548,6 +571,18 @@ export interface Subscription {
   readonly filters: Filters;
   readonly createdAt: Date;
   readonly droppedEvents?: number | null;
+  readonly ttl?: string | null;
+  readonly lastReadAt?: Date | null;
+  readonly endsUnreadAt?: Date | null;
+}
+
+/** What a replay found and put on its way; `cursor` goes on while `hasMore`. */
+export interface Replay {
+  readonly matched: number;
+  readonly replayed: number;
+  readonly dryRun: boolean;
+  readonly cursor?: string | null;
+  readonly hasMore: boolean;
 }
 
 /** What was waiting. It comes again until it is acknowledged. */

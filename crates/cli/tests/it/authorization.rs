@@ -8,12 +8,13 @@ use crate::first_integration::{grant, service};
 use crate::harness::{Api, SOON, Server, eventually};
 
 /// Routes that need no token, by the documents.
-pub(crate) const OPEN: [&str; 5] = [
+pub(crate) const OPEN: [&str; 6] = [
     "/v1/health",
     "/v1/health/ready",
     "/v1/version",
     "/v1/metrics",
     "/v1/openapi.json",
+    "/v1/docs",
 ];
 
 /// Routes for whoever has any token.

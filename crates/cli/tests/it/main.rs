@@ -11,6 +11,7 @@ mod canaries;
 mod cli;
 mod crash;
 mod debts;
+mod description;
 mod disk;
 mod doors;
 mod egress;

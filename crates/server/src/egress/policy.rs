@@ -15,7 +15,7 @@ use url::{Host, Url};
 use super::address::{Reach, reach};
 
 /// Longest URL looked at, in bytes.
-const URL_BYTES_MAX: usize = 2_048;
+pub(crate) const URL_BYTES_MAX: usize = 2_048;
 
 /// Names that mean "inside" wherever they are asked. A name is not proof of anything, its
 /// addresses are judged too; refusing these early gives a clear answer at registration.

@@ -21,7 +21,7 @@ use crate::cursor::{self, Cursors};
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, SHORT_CHARS_MAX};
 use crate::rate_limit::Category;
 
 const LIST: &str = "audit";
@@ -74,6 +74,10 @@ async fn of_identity(
     call: Call,
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Audit).await?;
+    if identity_id.chars().count() > SHORT_CHARS_MAX {
+        let text = format!("an identity has at most {SHORT_CHARS_MAX} characters");
+        return Err(Problem::new(ErrorCode::InvalidRequest, text));
+    }
     let query = Query::parse(uri.query())?;
     let filter = AuditFilter {
         identity_id: Some(identity_id),
@@ -171,7 +175,7 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
             None => Vec::new(),
             Some(words) => words.split(',').map(action).collect::<Result<_, _>>()?,
         },
-        identity_id: query.text("identity_id").map(str::to_owned),
+        identity_id: query.short("identity_id")?,
         identity_type: match query.text("identity_type") {
             None => None,
             Some(kind @ ("user" | "service_account" | "group" | "system")) => Some(kind.to_owned()),
@@ -188,8 +192,8 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
             .map(fields::path_prefix)
             .transpose()?,
         success: query.flag("success")?,
-        source_ip: query.text("source_ip").map(str::to_owned),
-        request_id: query.text("request_id").map(str::to_owned),
+        source_ip: query.short("source_ip")?,
+        request_id: query.short("request_id")?,
     })
 }
 

@@ -4,9 +4,11 @@
 mod assignments;
 mod at_target;
 mod audit;
+pub(crate) mod bounds;
 mod campaign_view;
 mod campaigns;
 mod debts;
+mod docs;
 mod exchange;
 mod partner_secrets;
 mod policies;
@@ -64,6 +66,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(subscription_stream::routes())
         .merge(audit::routes())
         .merge(system::routes())
+        .merge(docs::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
 }
@@ -92,6 +95,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(subscription_stream::operations());
     all.extend(audit::operations());
     all.extend(system::operations());
+    all.extend(docs::operations());
     all
 }
 
