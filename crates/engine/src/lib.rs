@@ -62,5 +62,5 @@ pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 pub use tenancy::{PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery};
-pub use tokens::{Introspected, MintedToken, TokenDraft};
+pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits};
 pub use vault::{Vault, VaultPorts, default_tenant};

@@ -20,6 +20,7 @@ use crate::rotation::LastLook;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
+use crate::tokens::UseTurns;
 
 /// The tenant every store has: of root tokens, and of whoever knows no other.
 pub fn default_tenant() -> TenantId {
@@ -60,6 +61,7 @@ pub struct Vault {
     pub(crate) last_look: LastLook,
     pub(crate) recipe_slots: RecipeSlots,
     pub(crate) issuers: Option<Arc<Issuers>>,
+    pub(crate) use_turns: UseTurns,
     /// When this vault was opened.
     pub(crate) opened_at: Timestamp,
 }
@@ -84,6 +86,7 @@ impl Vault {
             last_look: LastLook::default(),
             recipe_slots: RecipeSlots::default(),
             issuers: None,
+            use_turns: UseTurns::default(),
         }
     }
 

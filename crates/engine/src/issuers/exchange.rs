@@ -232,6 +232,9 @@ impl Vault {
             revoked_at: None,
             issuer: foreign.map(|foreign| foreign.issuer.to_string()),
             groups: rule.groups,
+            bounds: None,
+            wake_at: Some(now.plus(rule.ttl.duration())),
+            settled_at: None,
             revision: 1,
         };
         let extra = AuditExtra {
