@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Cidr;
 use crate::identity::{Identity, ScopeSet, TokenHash, Uses, admits};
 use crate::ids::{MachineRoleId, SecretIdAccessor, TenantId};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A role: what a machine becomes that logs in by it, and what it has to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,18 +33,18 @@ pub struct MachineRole {
     /// Whether a secret id has to be shown.
     pub bind_secret_id: bool,
     /// How long secret ids live, unless one is made for less; `None` is for ever.
-    pub secret_id_ttl_s: Option<u64>,
+    pub secret_id_ttl: Option<Span>,
     /// How often one may be used, unless it is made for less; `None` is any number.
     pub secret_id_num_uses: Option<u64>,
     /// Where logins may come from; empty is anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secret_id_bound_cidrs: Vec<Cidr>,
     /// How long its tokens live.
-    pub token_ttl_s: u64,
+    pub token_ttl: Span,
     /// How long renewals may make them live.
-    pub token_max_ttl_s: Option<u64>,
+    pub token_max_ttl: Option<Span>,
     /// Its tokens are renewed for so long each time, without a last end.
-    pub token_period_s: Option<u64>,
+    pub token_period: Option<Span>,
     /// Requests that a token serves.
     pub token_num_uses: Option<u64>,
     /// Where its tokens may be used; empty is anywhere.
@@ -191,12 +191,12 @@ mod tests {
             scopes: [Scope::SecretsRead].into_iter().collect(),
             groups: Vec::new(),
             bind_secret_id: true,
-            secret_id_ttl_s: None,
+            secret_id_ttl: None,
             secret_id_num_uses: None,
             secret_id_bound_cidrs: vec![Cidr::parse("10.0.0.0/8").unwrap()],
-            token_ttl_s: 60,
-            token_max_ttl_s: None,
-            token_period_s: None,
+            token_ttl: Span::parse("1m").unwrap(),
+            token_max_ttl: None,
+            token_period: None,
             token_num_uses: None,
             token_bound_cidrs: Vec::new(),
             is_active: true,

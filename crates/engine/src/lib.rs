@@ -21,6 +21,7 @@ mod events;
 mod expiry;
 mod housekeeping;
 mod issuers;
+mod machines;
 mod neighbours;
 mod policies;
 mod receivers;
@@ -41,6 +42,9 @@ pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
+pub use machines::{
+    LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId, SecretIdDraft,
+};
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{

@@ -14,6 +14,7 @@ use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::{Caches, SECRET_BYTES_MAX};
 use crate::issuers::Issuers;
+use crate::machines::LoginTrail;
 use crate::neighbours::Neighbours;
 use crate::recipes::RecipeSlots;
 use crate::rotation::LastLook;
@@ -62,6 +63,7 @@ pub struct Vault {
     pub(crate) recipe_slots: RecipeSlots,
     pub(crate) issuers: Option<Arc<Issuers>>,
     pub(crate) use_turns: UseTurns,
+    pub(crate) login_trail: LoginTrail,
     /// When this vault was opened.
     pub(crate) opened_at: Timestamp,
 }
@@ -87,6 +89,7 @@ impl Vault {
             recipe_slots: RecipeSlots::default(),
             issuers: None,
             use_turns: UseTurns::default(),
+            login_trail: LoginTrail::default(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! told one of two words; the log says which check failed, and how often it was not said again.
 
 mod exchange;
-mod grumble;
+pub(crate) mod grumble;
 mod keys;
 mod prune;
 

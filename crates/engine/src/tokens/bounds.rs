@@ -40,7 +40,7 @@ const ANCESTORS_MAX: usize = 8;
 pub(crate) struct UseTurns([Mutex<()>; 16]);
 
 impl UseTurns {
-    fn of(&self, hash: &TokenHash) -> &Mutex<()> {
+    pub(crate) fn of(&self, hash: &TokenHash) -> &Mutex<()> {
         &self.0[usize::from(hash.0[0]) % self.0.len()]
     }
 }

@@ -122,31 +122,11 @@ impl Vault {
     ) -> Result<MintedToken, VaultError> {
         self.require(caller, Scope::Admin, Action::TokenCreate)
             .await?;
-        if draft.identity.as_str() == ROOT {
-            return Err(VaultError::Forbidden(
-                "user:root is the root token's own name: no other token may carry it",
-            ));
-        }
-        if !caller.principal.scopes.covers(draft.scopes) {
-            return Err(VaultError::Forbidden(
-                "a token cannot carry scopes that the token creating it does not have",
-            ));
-        }
+        self.may_hand_out(caller, &draft.identity, draft.scopes)?;
         let own = caller.principal.seat.roles;
         if !draft.roles.iter().all(|role| own.may_as(role)) {
             return Err(VaultError::Forbidden(
                 "a token cannot carry a role above those of the token creating it",
-            ));
-        }
-        // A token of the default tenant is an operator's (`is_operator`): who only acts there makes
-        // none.
-        if *caller.tenant() == default_tenant()
-            && draft.scopes.contains(Scope::Admin)
-            && !self.is_operator(caller)
-        {
-            return Err(VaultError::Forbidden(
-                "tokens of the default tenant with the scope admin operate the server: only its \
-                 operators make them",
             ));
         }
         let now = self.now();
@@ -185,6 +165,37 @@ impl Vault {
             .audited(caller.row(Action::TokenCreate, None, now, extra));
         self.commit(unit).await?;
         Ok(MintedToken { token, text })
+    }
+
+    /// Whether the caller may give others the right to speak for this identity with these scopes.
+    pub(crate) fn may_hand_out(
+        &self,
+        caller: &Caller,
+        identity: &Identity,
+        scopes: ScopeSet,
+    ) -> Result<(), VaultError> {
+        if identity.as_str() == ROOT {
+            return Err(VaultError::Forbidden(
+                "user:root is the root token's own name: no other token may carry it",
+            ));
+        }
+        if !caller.principal.scopes.covers(scopes) {
+            return Err(VaultError::Forbidden(
+                "a token cannot carry scopes that the token creating it does not have",
+            ));
+        }
+        // A token of the default tenant is an operator's (`is_operator`): who only acts there makes
+        // none.
+        if *caller.tenant() == default_tenant()
+            && scopes.contains(Scope::Admin)
+            && !self.is_operator(caller)
+        {
+            return Err(VaultError::Forbidden(
+                "tokens of the default tenant with the scope admin operate the server: only its \
+                 operators make them",
+            ));
+        }
+        Ok(())
     }
 
     /// Makes `text` a root token (`user:root`), unless it is one already. For `init` and the

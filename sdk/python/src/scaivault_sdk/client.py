@@ -22,6 +22,7 @@ from .cache import CachedSecret, SecretCache
 from .errors import ConfigurationError
 from .models import Identity
 from .resources.access import Auth, Policies, Tokens
+from .resources.machines import Machines
 from .resources.audit import Audit, System
 from .resources.events import Subscriptions, Webhooks
 from .resources.generation import SecretPolicies
@@ -108,6 +109,7 @@ class _Client(Group[ModeT]):
         self.debts: Debts[ModeT] = Debts(core)
         self.auth: Auth[ModeT] = Auth(core)
         self.tokens: Tokens[ModeT] = Tokens(core)
+        self.machines: Machines[ModeT] = Machines(core)
         self.webhooks: Webhooks[ModeT] = Webhooks(core)
         self.subscriptions: Subscriptions[ModeT] = Subscriptions(core)
         self.partners: Partners[ModeT] = Partners(core)
