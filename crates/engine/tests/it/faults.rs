@@ -1024,6 +1024,7 @@ async fn outcome(w: &World) -> Outcome {
                 | Action::WebhookDelivery
                 | Action::SubscriptionEvent
                 | Action::TokenCreate
+                | Action::SecretIdCreate
                 | Action::PolicyUpdate
         );
         if change {
@@ -1220,7 +1221,15 @@ crash_matrix! {
 }
 
 /// Commits that change no state, or leave their trace elsewhere, and so have no audit row.
-const WITHOUT_AUDIT_ROW: [(UnitName, &str); 8] = [
+const WITHOUT_AUDIT_ROW: [(UnitName, &str); 10] = [
+    (
+        UnitName::TokenUse,
+        "counts a use; the request it was taken for has its own row",
+    ),
+    (
+        UnitName::TokenSettle,
+        "notes that nothing follows any more; what does follow is audited",
+    ),
     (
         UnitName::SecretNotice,
         "what it tells is its trace: an event in the outbox",

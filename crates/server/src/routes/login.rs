@@ -140,6 +140,6 @@ pub(super) fn operations() -> Vec<Operation> {
         .open()
         .takes::<wire::LoginBody>()
         .answers::<wire::Login>(200)
-        .fails(&["login_refused", "rate_limited", "validation_error"]),
+        .fails(&["login_refused", "rate_limited", "invalid_request"]),
     ]
 }
