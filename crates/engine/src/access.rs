@@ -110,7 +110,7 @@ impl Vault {
     /// As [`Self::authenticate`].
     pub async fn enter(&self, token: &str, now: Timestamp) -> Result<Entered, AuthError> {
         if let Some(issuers) = self.issuers_of(token) {
-            let principal = self.authenticate_foreign(issuers, token, now).await?;
+            let principal = self.authenticate_foreign(&issuers, token, now).await?;
             return Ok(Entered {
                 principal,
                 bound: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
     ChangeFeed, Changes, Clock, CommitError, Committed, Connectors, Courier, Entropy, Store, Unit,
@@ -61,7 +62,7 @@ pub struct Vault {
     pub(crate) neighbours: Neighbours,
     pub(crate) last_look: LastLook,
     pub(crate) recipe_slots: RecipeSlots,
-    pub(crate) issuers: Option<Arc<Issuers>>,
+    pub(crate) issuers: RwLock<Option<Arc<Issuers>>>,
     pub(crate) use_turns: UseTurns,
     pub(crate) login_trail: LoginTrail,
     /// When this vault was opened.
@@ -87,7 +88,7 @@ impl Vault {
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),
             recipe_slots: RecipeSlots::default(),
-            issuers: None,
+            issuers: RwLock::default(),
             use_turns: UseTurns::default(),
             login_trail: LoginTrail::default(),
         }

@@ -53,9 +53,7 @@ pub(crate) fn start(
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), unread_ttl, stop.clone()));
-    if vault.has_issuers() {
-        loops.spawn(issuers(vault.clone(), stop.clone()));
-    }
+    loops.spawn(issuers(vault.clone(), stop.clone()));
     if vault.has_neighbours() {
         loops.spawn(neighbours(vault.clone(), stop.clone()));
     }

@@ -103,9 +103,10 @@ impl Vault {
         &self,
         request: ExchangeRequest,
     ) -> Result<ExchangeOffer, ExchangeError> {
-        let Some(issuers) = self.issuers.as_ref() else {
+        let Some(issuers) = self.issuers_now() else {
             return Err(AuthError::Invalid.into());
         };
+        let issuers = &*issuers;
         let now = self.now();
         let hash = self.keyring.token_hash(&request.subject_token);
         let verified = self

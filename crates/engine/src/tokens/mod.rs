@@ -373,7 +373,7 @@ impl Vault {
             .await?;
         let now = self.now();
         let found = match self.issuers_of(text) {
-            Some(issuers) => match self.authenticate_foreign(issuers, text, now).await {
+            Some(issuers) => match self.authenticate_foreign(&issuers, text, now).await {
                 Ok(principal) => Some(Introspected::of_foreign(&principal)),
                 Err(AuthError::Unavailable(why)) => return Err(VaultError::Unavailable(why)),
                 Err(_) => None,

@@ -27,6 +27,8 @@ fn draft(name: &str) -> MachineRoleDraft {
     }
 }
 
+type Change = fn(&mut MachineRole);
+
 fn ranges(texts: &[&str]) -> Vec<Cidr> {
     texts.iter().filter_map(|text| Cidr::parse(text)).collect()
 }
@@ -351,7 +353,7 @@ async fn roles_are_checked_and_their_names_are_kept() {
         taken.await.map(|_| ()).unwrap_err().code(),
         "validation_error"
     );
-    let wrong: [(&str, fn(&mut MachineRole)); 4] = [
+    let wrong: [(&str, Change); 4] = [
         ("secret_id_bound_cidrs", |role| role.bind_secret_id = false),
         ("token_max_ttl", |role| {
             role.token_max_ttl = Some(span("1m"))
