@@ -22,10 +22,10 @@ from .cache import CachedSecret, SecretCache
 from .errors import ConfigurationError
 from .models import Identity
 from .resources.access import Auth, Policies, Tokens
-from .resources.machines import Machines
 from .resources.audit import Audit, System
 from .resources.events import Subscriptions, Webhooks
 from .resources.generation import SecretPolicies
+from .resources.machines import Machines
 from .resources.rotation import Campaigns, Debts, RotationPolicies, Rotations, Targets
 from .resources.secrets import Secrets
 from .resources.tenancy import Partners, PartnerSecrets, Tenants
