@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{
     BindingId, CampaignId, DeliveryId, PartnerId, PolicyId, RequestId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -77,6 +78,14 @@ actions! {
     TokenRevoke = "token_revoke";
     TokenIntrospect = "token_introspect";
     TokenExchange = "token_exchange";
+    TokenUse = "token_use";
+    MachineLogin = "machine_login";
+    MachineRoleCreate = "machine_role_create";
+    MachineRoleUpdate = "machine_role_update";
+    MachineRoleDelete = "machine_role_delete";
+    SecretIdCreate = "secret_id_create";
+    SecretIdLookup = "secret_id_lookup";
+    SecretIdRevoke = "secret_id_revoke";
     WebhookCreate = "webhook_create";
     WebhookUpdate = "webhook_update";
     WebhookDelete = "webhook_delete";
@@ -179,6 +188,12 @@ pub struct AuditExtra {
     pub binding_id: Option<BindingId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+    /// The role a machine logged in by, or that was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_role: Option<String>,
+    /// Which secret id, by its record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_id_accessor: Option<SecretIdAccessor>,
     /// Who vouched for the identity: an issuer's URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,

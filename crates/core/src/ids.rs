@@ -119,6 +119,10 @@ ids! {
     BindingId = "bnd_";
     /// A local token's record (never the token itself).
     TokenId = "tok_";
+    /// A role that machines log in by.
+    MachineRoleId = "rol_";
+    /// A secret id's record (never the secret id itself).
+    SecretIdAccessor = "sia_";
     /// A rotation policy.
     RotationPolicyId = "rot_";
     /// A secret policy: a recipe for values.

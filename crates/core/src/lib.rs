@@ -18,6 +18,7 @@ pub mod glob;
 pub mod identity;
 pub mod ids;
 pub mod issuer;
+pub mod machine;
 pub mod path;
 pub mod plaintext;
 pub mod ports;

@@ -21,6 +21,7 @@ mod events;
 mod expiry;
 mod housekeeping;
 mod issuers;
+mod machines;
 mod neighbours;
 mod policies;
 mod receivers;
@@ -42,6 +43,9 @@ pub use cursor::TEXT_CHARS_MAX as CURSOR_CHARS_MAX;
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
+pub use machines::{
+    LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId, SecretIdDraft,
+};
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{
@@ -65,5 +69,5 @@ pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 pub use tenancy::{
     ID_BODY_MAX, PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery,
 };
-pub use tokens::{Introspected, MintedToken, TokenDraft};
+pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits};
 pub use vault::{Vault, VaultPorts, default_tenant};

@@ -14,6 +14,7 @@ pub struct Signals {
     targets: Arc<Notify>,
     campaigns: Arc<Notify>,
     notices: Arc<Notify>,
+    tokens: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
     rotations: Arc<watch::Sender<u64>>,
 }
@@ -26,6 +27,7 @@ impl Default for Signals {
             targets: Arc::default(),
             campaigns: Arc::default(),
             notices: Arc::default(),
+            tokens: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
             rotations: Arc::new(watch::Sender::new(0)),
         }
@@ -56,6 +58,16 @@ impl Signals {
     /// Completes after a secret was given another end. One waiter.
     pub async fn notices(&self) {
         self.notices.notified().await;
+    }
+
+    /// Completes after a token ended before its time. One waiter.
+    pub async fn tokens(&self) {
+        self.tokens.notified().await;
+    }
+
+    /// A token ended before its time.
+    pub(crate) fn token_ended(&self) {
+        self.tokens.notify_one();
     }
 
     /// A secret was given another end.

@@ -1,6 +1,7 @@
 //! From wire fields to domain values; each refusal names its field.
 
 use scaivault_api::ErrorCode;
+use scaivault_core::access::Cidr;
 use scaivault_core::event::EventType;
 use scaivault_core::expiry::NOTIFY_BEFORE_MAX;
 use scaivault_core::glob::PathPattern;
@@ -21,6 +22,7 @@ pub(crate) const TAG_CHARS_MAX: usize = 128;
 pub(crate) const CUSTOM_KEYS_MAX: usize = 50;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const LIST_MAX: usize = 100;
+pub(crate) const USES_MAX: u64 = 1_000_000_001;
 pub(crate) const SIGNING_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=512;
 
 pub(crate) fn path(text: &str) -> Result<SecretPath, Problem> {
@@ -163,6 +165,31 @@ pub(crate) fn scopes(words: &[String]) -> Result<ScopeSet, Problem> {
             })
         })
         .collect()
+}
+
+/// How often something may be used, where that is counted.
+pub(crate) fn uses(uses: Option<u64>, field: &str) -> Result<Option<u64>, Problem> {
+    match uses {
+        Some(0) => Err(Problem::field(field, "is 1 or more; left out, any number")),
+        Some(USES_MAX..) => Err(Problem::field(field, "is at most 1000000000")),
+        uses => Ok(uses),
+    }
+}
+
+/// Address ranges.
+pub(crate) fn addresses(texts: &[String], field: &str) -> Result<Vec<Cidr>, Problem> {
+    if texts.len() > LIST_MAX {
+        let why = format!("has at most {LIST_MAX} ranges");
+        return Err(Problem::field(field, why));
+    }
+    let range = |text: &String| {
+        Cidr::parse(text).ok_or_else(|| {
+            let why = "are addresses and ranges such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32, \
+                       with no bit set behind the prefix";
+            Problem::field(field, why)
+        })
+    };
+    texts.iter().map(range).collect()
 }
 
 pub(crate) fn events(words: &[String]) -> Result<Vec<EventType>, Problem> {

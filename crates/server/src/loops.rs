@@ -49,12 +49,11 @@ pub(crate) fn start(
     loops.spawn(debts(vault.clone(), targets_max, stop.clone()));
     loops.spawn(sweeps(vault.clone(), stop.clone()));
     loops.spawn(notices(vault.clone(), stop.clone()));
+    loops.spawn(tokens(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), unread_ttl, stop.clone()));
-    if vault.has_issuers() {
-        loops.spawn(issuers(vault.clone(), stop.clone()));
-    }
+    loops.spawn(issuers(vault.clone(), stop.clone()));
     if vault.has_neighbours() {
         loops.spawn(neighbours(vault.clone(), stop.clone()));
     }
@@ -226,6 +225,22 @@ async fn notices(vault: Arc<Vault>, mut stop: Stop) {
 
 async fn next_notice(vault: &Vault) -> Option<Timestamp> {
     vault.store().next_work().await.ok()?.notice_at
+}
+
+/// Sees to what follows from the end of tokens. Ends by the clock are looked for every few seconds.
+async fn tokens(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.tokens_ended_run_once().await {
+            Ok(0) => NAP_MAX,
+            Ok(_) => continue,
+            Err(error) => trouble("tokens", &error),
+        };
+        tokio::select! {
+            () = vault.signals().tokens() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
 }
 
 async fn fan_out(vault: Arc<Vault>, mut stop: Stop) {

@@ -167,6 +167,8 @@ impl From<AuthError> for Problem {
             AuthError::Invalid => ErrorCode::TokenInvalid,
             AuthError::Expired => ErrorCode::TokenExpired,
             AuthError::Revoked => ErrorCode::TokenRevoked,
+            AuthError::UsedUp => ErrorCode::TokenExpired,
+            AuthError::Address => ErrorCode::IpNotAllowed,
             AuthError::OtherTenant => ErrorCode::TenantAccessDenied,
             AuthError::NoTenant => ErrorCode::TenantNotFound,
             AuthError::Suspended => ErrorCode::TenantSuspended,

@@ -13,14 +13,17 @@ use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, KeyReads, MarkReads, PolicyReads, ReceiverReads, RotationFigures,
-    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
-    SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
+    DeliveryStats, EventReads, KeyReads, MachineReads, MarkReads, PolicyReads, ReceiverReads,
+    RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter,
+    SecretPolicyReads, SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter,
+    TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -34,7 +37,7 @@ use scaivault_core::time::Timestamp;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
     assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
-    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, secret_policy,
+    group_turn, keyring, machine, meta, policy, rotation, rotation_policy, secret, secret_policy,
     subscription, target, tenancy, token, version, webhook,
 };
 use crate::store::SqliteStore;
@@ -98,6 +101,29 @@ reads! {
         fn token_list(tenant: &TenantId = tenant.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Token>
             = read |conn| token::list(conn, &tenant, after.as_deref(), limit);
+        fn token_children(tenant: &TenantId = tenant.clone(), parent: &TokenId = parent.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Token>
+            = read |conn| token::children(conn, &tenant, &parent, after.as_deref(), limit);
+        fn token_due(now: Timestamp, limit: usize) -> Vec<Token>
+            = read |conn| token::due(conn, now, limit);
+    }
+    MachineReads {
+        fn machine_role_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
+            -> Option<MachineRole> = read |conn| machine::role_named(conn, &tenant, &name);
+        fn machine_role_by_role_id(role_id: &str = role_id.to_owned())
+            -> Option<MachineRole> = read |conn| machine::role_by_role_id(conn, &role_id);
+        fn machine_role_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<MachineRole>
+            = read |conn| machine::role_list(conn, &tenant, after.as_deref(), limit);
+        fn secret_id_by_hash(hash: &TokenHash = *hash) -> Option<SecretId>
+            = read |conn| machine::secret_id_by_hash(conn, &hash);
+        fn secret_id_find(tenant: &TenantId = tenant.clone(), id: &SecretIdAccessor = id.clone())
+            -> Option<SecretId> = read |conn| machine::secret_id_find(conn, &tenant, &id);
+        fn secret_id_list(tenant: &TenantId = tenant.clone(), role: &str = role.to_owned(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<SecretId>
+            = read |conn| machine::secret_id_list(conn, &tenant, &role, after.as_deref(), limit);
+        fn secret_id_ended(now: Timestamp, limit: usize) -> Vec<SecretId>
+            = read |conn| machine::secret_id_ended(conn, now, limit);
     }
     RotationPolicyReads {
         fn rotation_policy_find(tenant: &TenantId = tenant.clone(),

@@ -20,15 +20,18 @@ use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
-    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, MarkReads, NextWork,
-    PolicyReads, ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
-    RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth,
-    StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads, Unit, UnitName,
+    ConsumerReads, DeliveryReads, DeliveryStats, EventReads, KeyReads, MachineReads, MarkReads,
+    NextWork, PolicyReads, ReadError, ReceiverReads, RotationFigures, RotationFilter,
+    RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads,
+    Store, StoreHealth, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads, Unit,
+    UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -195,6 +198,22 @@ forward! {
         fn token_by_hash(hash: &TokenHash) -> Read<Option<Token>>;
         fn token_find(tenant: &TenantId, id: &TokenId) -> Read<Option<Token>>;
         fn token_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Token>>;
+        fn token_children(
+            tenant: &TenantId, parent: &TokenId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Token>>;
+        fn token_due(now: Timestamp, limit: usize) -> Read<Vec<Token>>;
+    }
+    MachineReads {
+        fn machine_role_named(tenant: &TenantId, name: &str) -> Read<Option<MachineRole>>;
+        fn machine_role_by_role_id(role_id: &str) -> Read<Option<MachineRole>>;
+        fn machine_role_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<MachineRole>>;
+        fn secret_id_by_hash(hash: &TokenHash) -> Read<Option<SecretId>>;
+        fn secret_id_find(tenant: &TenantId, id: &SecretIdAccessor) -> Read<Option<SecretId>>;
+        fn secret_id_list(
+            tenant: &TenantId, role: &str, after: Option<&str>, limit: usize
+        ) -> Read<Vec<SecretId>>;
+        fn secret_id_ended(now: Timestamp, limit: usize) -> Read<Vec<SecretId>>;
     }
     RotationPolicyReads {
         fn rotation_policy_find(tenant: &TenantId, id: &RotationPolicyId)

@@ -1,6 +1,6 @@
 /** The client. */
 
-import { Auth, Policies, Tokens } from "./access.js";
+import { Auth, Machines, Policies, Tokens } from "./access.js";
 import { Audit, System } from "./audit.js";
 import { CachedSecret, type CacheOptions, SecretCache } from "./cache.js";
 import { type CallOptions, type Session, sleep } from "./core.js";
@@ -65,6 +65,7 @@ export class ScaiVaultClient {
   readonly debts: Debts;
   readonly auth: Auth;
   readonly tokens: Tokens;
+  readonly machines: Machines;
   readonly webhooks: Webhooks;
   readonly subscriptions: Subscriptions;
   readonly partners: Partners;
@@ -88,6 +89,7 @@ export class ScaiVaultClient {
     this.debts = new Debts(session);
     this.auth = new Auth(session);
     this.tokens = new Tokens(session);
+    this.machines = new Machines(session);
     this.webhooks = new Webhooks(session);
     this.subscriptions = new Subscriptions(session);
     this.partners = new Partners(session);

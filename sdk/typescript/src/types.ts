@@ -118,6 +118,13 @@ export interface Identity {
   readonly tokenExpiresAt: Date | null;
   /** Who vouched for the identity, when it was somebody outside. */
   readonly issuer?: string;
+  readonly tokenId?: string;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** What the server knows of a token. */
@@ -130,6 +137,13 @@ export interface Introspection {
   readonly expiresAt?: Date | null;
   readonly issuedAt?: Date | null;
   readonly issuer?: string;
+  readonly tokenId?: string;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** A token given for a foreign one. `accessToken` is not enumerable. */
@@ -152,6 +166,27 @@ export interface NewToken {
   readonly scopes: string[];
   readonly roles?: string[];
   readonly expiresAt: Date | null;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
+}
+
+/** The token of a machine that logged in. `token` is not enumerable. */
+export interface Login {
+  readonly token: string;
+  readonly tokenId: string;
+  readonly role: string;
+  readonly identityId: string;
+  readonly scopes: string[];
+  readonly expiresIn: number;
+  readonly expiresAt: Date | null;
+  /** Requests it serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** A token whose lifetime was counted again. */
@@ -176,6 +211,16 @@ export interface Token {
   readonly createdBy: string;
   readonly expiresAt?: Date | null;
   readonly revokedAt?: Date | null;
+  /** It was revoked because the token it was made with had ended. */
+  readonly endedWithParent?: boolean;
+  /** The role a machine got it by. */
+  readonly machineRole?: string;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** One rule of an access policy. `conditions` are as the API writes them. */

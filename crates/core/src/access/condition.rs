@@ -122,6 +122,11 @@ impl Cidr {
         self.masked(address.to_canonical()) == Some(self.number())
     }
 
+    /// Whether every address of `other` is inside.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.address)
+    }
+
     /// How many bits are fixed: the more, the narrower.
     pub fn bits(&self) -> u8 {
         self.bits

@@ -131,6 +131,8 @@ impl Changes {
             Record::Rotation(_) | Record::Campaign(_) | Record::Debt(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
             Record::RotationPolicy(_)
+            | Record::MachineRole(_)
+            | Record::SecretId(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}

@@ -23,9 +23,9 @@ pub use entropy::Entropy;
 pub use marks::{MarkReads, StoreMarks};
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, Ground, KeyReads, NextWork, PolicyReads, Read, ReadError,
-    ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
-    SecretFilter, SecretPolicyReads, SecretReads, Served, Store, StoreHealth, TargetReads,
-    TenancyReads, TenantFilter, TokenReads,
+    DeliveryStats, EventReads, Ground, KeyReads, MachineReads, NextWork, PolicyReads, Read,
+    ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads,
+    RunReads, SecretFilter, SecretPolicyReads, SecretReads, Served, Store, StoreHealth,
+    TargetReads, TenancyReads, TenantFilter, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

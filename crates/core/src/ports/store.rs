@@ -20,8 +20,10 @@ use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
     BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
+use crate::machine::{MachineRole, SecretId};
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::recipe::SecretPolicy;
@@ -139,6 +141,50 @@ pub trait TokenReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Token>>;
+    /// Tokens made with this one that are not over ([`Token::living_parent`]), by id.
+    async fn token_children(
+        &self,
+        tenant: &TenantId,
+        parent: &TokenId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Token>>;
+    /// Tokens with `wake_at <= now`, of every tenant, longest overdue first.
+    async fn token_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Token>>;
+}
+
+/// Roles that machines log in by, and their secret ids.
+#[async_trait]
+pub trait MachineReads {
+    /// One role, by its name.
+    async fn machine_role_named(&self, tenant: &TenantId, name: &str) -> Read<Option<MachineRole>>;
+    /// By what a machine names when it logs in, of any tenant.
+    async fn machine_role_by_role_id(&self, role_id: &str) -> Read<Option<MachineRole>>;
+    /// Roles by name.
+    async fn machine_role_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<MachineRole>>;
+    /// By keyed hash, of any tenant, ended ones included.
+    async fn secret_id_by_hash(&self, hash: &TokenHash) -> Read<Option<SecretId>>;
+    /// By its record's id.
+    async fn secret_id_find(
+        &self,
+        tenant: &TenantId,
+        id: &SecretIdAccessor,
+    ) -> Read<Option<SecretId>>;
+    /// Those of the role with this name, by id.
+    async fn secret_id_list(
+        &self,
+        tenant: &TenantId,
+        role: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<SecretId>>;
+    /// Those with an end at or before `now`, of every tenant, the first that ended first.
+    async fn secret_id_ended(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretId>>;
 }
 
 /// Rotation policies.
@@ -662,6 +708,7 @@ pub trait Store:
     SecretReads
     + PolicyReads
     + TokenReads
+    + MachineReads
     + RotationPolicyReads
     + SecretPolicyReads
     + AssignmentReads

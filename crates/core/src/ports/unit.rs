@@ -21,6 +21,7 @@ use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
+use crate::machine::{MachineRole, SecretId};
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::recipe::SecretPolicy;
@@ -64,6 +65,12 @@ unit_names! {
     BindingWrite = "binding_write";
     BindingDelete = "binding_delete";
     TokenWrite = "token_write";
+    TokenUse = "token_use";
+    TokenSettle = "token_settle";
+    MachineRoleWrite = "machine_role_write";
+    MachineRoleDelete = "machine_role_delete";
+    SecretIdWrite = "secret_id_write";
+    MachineLogin = "machine_login";
     RotationPolicyWrite = "rotation_policy_write";
     RotationPolicyDelete = "rotation_policy_delete";
     SecretPolicyWrite = "secret_policy_write";
@@ -138,6 +145,10 @@ pub enum Record {
     Binding(Binding),
     /// A token.
     Token(Token),
+    /// A role that machines log in by. Removing it removes its secret ids.
+    MachineRole(MachineRole),
+    /// A secret id.
+    SecretId(SecretId),
     /// A rotation policy.
     RotationPolicy(RotationPolicy),
     /// A recipe for values.
@@ -177,6 +188,8 @@ pub enum RecordKind {
     Policy,
     Binding,
     Token,
+    MachineRole,
+    SecretId,
     RotationPolicy,
     SecretPolicy,
     Assignment,
@@ -202,6 +215,8 @@ impl Record {
             Self::Policy(_) => RecordKind::Policy,
             Self::Binding(_) => RecordKind::Binding,
             Self::Token(_) => RecordKind::Token,
+            Self::MachineRole(_) => RecordKind::MachineRole,
+            Self::SecretId(_) => RecordKind::SecretId,
             Self::RotationPolicy(_) => RecordKind::RotationPolicy,
             Self::SecretPolicy(_) => RecordKind::SecretPolicy,
             Self::Assignment(_) => RecordKind::Assignment,

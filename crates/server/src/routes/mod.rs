@@ -10,6 +10,9 @@ mod campaigns;
 mod debts;
 mod docs;
 mod exchange;
+mod login;
+mod machine_fields;
+mod machines;
 mod partner_secrets;
 mod policies;
 mod reconcile;
@@ -51,6 +54,8 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(tokens::routes())
         .merge(tenancy::routes())
         .merge(exchange::routes())
+        .merge(machines::routes())
+        .merge(login::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
@@ -80,6 +85,8 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tokens::operations());
     all.extend(tenancy::operations());
     all.extend(exchange::operations());
+    all.extend(machines::operations());
+    all.extend(login::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());

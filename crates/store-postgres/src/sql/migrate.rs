@@ -47,6 +47,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0007_lanes.sql"),
         needs: 7,
     },
+    // A node that does not know what bounds a token would take used-up ones, and drop the bounds
+    // from rows it rewrites.
+    Migration {
+        sql: include_str!("migrations/0008_identities.sql"),
+        needs: 8,
+    },
 ];
 
 /// The newest revision known.

@@ -13,6 +13,7 @@ pub(crate) mod event;
 pub(crate) mod head;
 pub(crate) mod keyring;
 pub(crate) mod lost;
+pub(crate) mod machine;
 pub(crate) mod marks;
 pub(crate) mod migrate;
 pub(crate) mod next_work;

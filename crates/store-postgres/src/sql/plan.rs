@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::event::EventRow;
 use super::{
-    access, assignment, consumer, delivery, event, keyring, marks, receiver, rotation,
+    access, assignment, consumer, delivery, event, keyring, machine, marks, receiver, rotation,
     rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
 };
 use crate::step::Step;
@@ -91,6 +91,8 @@ impl Plan {
             Record::Policy(row) => access::put_policy(row)?,
             Record::Binding(row) => access::put_binding(row)?,
             Record::Token(row) => token::put(row)?,
+            Record::MachineRole(row) => machine::put_role(row)?,
+            Record::SecretId(row) => machine::put_secret_id(row)?,
             Record::RotationPolicy(row) => rotation_policy::put(row)?,
             Record::SecretPolicy(row) => secret_policy::put(row)?,
             Record::Assignment(row) => assignment::put(row)?,
@@ -120,10 +122,15 @@ impl Plan {
                 self.steps.extend(receiver::delete_subscription(row));
                 return;
             }
+            Record::MachineRole(row) => {
+                self.steps.extend(machine::delete_role(row));
+                return;
+            }
             Record::Version(row) => version::delete(row),
             Record::Policy(row) => access::delete_policy(row),
             Record::Binding(row) => access::delete_binding(row),
             Record::Token(row) => token::delete(row),
+            Record::SecretId(row) => machine::delete_secret_id(row),
             Record::RotationPolicy(row) => rotation_policy::delete(row),
             Record::SecretPolicy(row) => secret_policy::delete(row),
             Record::Assignment(row) => assignment::delete(row),

@@ -82,6 +82,8 @@ async fn fill(store: &dyn Store) {
             .put(Record::Binding(binding(&policy, id, "sa:ci")))
             .put(Record::Policy(policy))
             .put(Record::Token(token(&a, id)))
+            .put(Record::MachineRole(machine_role(&a, id)))
+            .put(Record::SecretId(secret_id(&machine_role(&a, id), id)))
             .put(Record::Assignment(assignment(
                 &rotation_policy,
                 &at_path,

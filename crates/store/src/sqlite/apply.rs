@@ -5,9 +5,9 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, meta,
-    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy, token,
-    version, webhook,
+    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, machine,
+    meta, policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy,
+    token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -26,6 +26,8 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Policy(row) => encode(row),
             Record::Binding(row) => encode(row),
             Record::Token(row) => encode(row),
+            Record::MachineRole(row) => encode(row),
+            Record::SecretId(row) => encode(row),
             Record::RotationPolicy(row) => encode(row),
             Record::SecretPolicy(row) => encode(row),
             Record::Assignment(row) => encode(row),
@@ -100,6 +102,8 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Policy(row) => policy::put(conn, row, json),
         Record::Binding(row) => binding::put(conn, row, json),
         Record::Token(row) => token::put(conn, row, json),
+        Record::MachineRole(row) => machine::put_role(conn, row, json),
+        Record::SecretId(row) => machine::put_secret_id(conn, row, json),
         Record::RotationPolicy(row) => rotation_policy::put(conn, row, json),
         Record::SecretPolicy(row) => secret_policy::put(conn, row, json),
         Record::Assignment(row) => assignment::put(conn, row, json),
@@ -124,6 +128,8 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Policy(row) => policy::delete(conn, row),
         Record::Binding(row) => binding::delete(conn, row),
         Record::Token(row) => token::delete(conn, row),
+        Record::MachineRole(row) => machine::delete_role(conn, row),
+        Record::SecretId(row) => machine::delete_secret_id(conn, row),
         Record::RotationPolicy(row) => rotation_policy::delete(conn, row),
         Record::SecretPolicy(row) => secret_policy::delete(conn, row),
         Record::Assignment(row) => assignment::delete(conn, row),

@@ -22,6 +22,7 @@ pub(crate) mod event;
 pub(crate) mod group_turn;
 pub(crate) mod head;
 pub(crate) mod keyring;
+pub(crate) mod machine;
 pub(crate) mod meta;
 pub(crate) mod migrate;
 pub(crate) mod next_work;

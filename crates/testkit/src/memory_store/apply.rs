@@ -82,6 +82,10 @@ impl State {
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::Binding(row) => self.bindings.put(row),
             Record::Token(row) => self.tokens.put_unique(row, "hash", |row| row.hash),
+            Record::MachineRole(row) => self
+                .machine_roles
+                .put_unique(row, "role_id", |row| row.role_id.clone()),
+            Record::SecretId(row) => self.secret_ids.put_unique(row, "hash", |row| row.hash),
             Record::RotationPolicy(row) => self
                 .rotation_policies
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
@@ -120,6 +124,15 @@ impl State {
             Record::Policy(row) => self.policies.delete(row),
             Record::Binding(row) => self.bindings.delete(row),
             Record::Token(row) => self.tokens.delete(row),
+            Record::MachineRole(row) => {
+                self.machine_roles.delete(row)?;
+                let of = |other: &scaivault_core::machine::SecretId| {
+                    other.tenant == row.tenant && other.role == row.name
+                };
+                self.secret_ids.0.retain(|_, other| !of(other));
+                Ok(())
+            }
+            Record::SecretId(row) => self.secret_ids.delete(row),
             Record::RotationPolicy(row) => self.rotation_policies.delete(row),
             Record::SecretPolicy(row) => self.secret_policies.delete(row),
             Record::Assignment(row) => self.assignments.delete(row),

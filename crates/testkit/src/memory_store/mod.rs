@@ -4,6 +4,7 @@
 
 mod apply;
 mod claims;
+mod machine_reads;
 mod reads;
 mod run_reads;
 mod shared;
@@ -23,6 +24,7 @@ use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, StoreMarks, Unit};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -48,6 +50,8 @@ struct State {
     policies: Shared<Table<AccessPolicy>>,
     bindings: Shared<Table<Binding>>,
     tokens: Shared<Table<Token>>,
+    machine_roles: Shared<Table<MachineRole>>,
+    secret_ids: Shared<Table<SecretId>>,
     rotation_policies: Shared<Table<RotationPolicy>>,
     secret_policies: Shared<Table<SecretPolicy>>,
     assignments: Shared<Table<Assignment>>,

@@ -8,6 +8,7 @@ use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::identity::Token;
 use scaivault_core::ids::TenantId;
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -131,6 +132,8 @@ rows! {
     AccessPolicy = Policy by |row| row.tenant, row.id;
     Binding = Binding by |row| row.tenant, row.id;
     Token = Token by |row| row.tenant, row.id;
+    MachineRole = MachineRole by |row| row.tenant, row.name;
+    SecretId = SecretId by |row| row.tenant, row.id;
     RotationPolicy = RotationPolicy by |row| row.tenant, row.id;
     SecretPolicy = SecretPolicy by |row| row.tenant, row.id;
     Assignment = Assignment by |row| row.tenant, row.path;

@@ -71,7 +71,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions secret_policy_revisions partner_and_tenant_revisions group_turn_revisions campaign_revisions debt_revisions
+                target_revisions machine_revisions secret_policy_revisions partner_and_tenant_revisions group_turn_revisions campaign_revisions debt_revisions
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
@@ -84,7 +84,8 @@ macro_rules! store_conformance {
                 deleted_secrets_become_purgeable ends_are_due_to_be_told secrets_are_counted_per_tenant;
             secret_lists: secrets_by_path secrets_by_prefix secrets_by_tag secrets_by_type
                 secrets_by_end secrets_without_deleted secrets_by_everything;
-            lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
+            lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash tokens_by_parent_and_when_they_are_due
+                machine_roles_and_secret_ids rotation_policies_by_id
                 assignments_by_path assignments_due_soonest_first rotations_newest_first
                 rotations_by_filter rotations_and_attachments_by_target_and_group
                 targets_by_id_and_name targets_by_their_managers_secret

@@ -1,6 +1,6 @@
 //! Rows to store: whole, plausible, told apart by the name given. Revision 1, nothing claimed.
 
-use scaivault_core::access::{AccessPolicy, Binding, Permission, PolicyScope, Rule};
+use scaivault_core::access::{AccessPolicy, Binding, Cidr, Permission, PolicyScope, Rule};
 use scaivault_core::audit::{Action, AuditExtra, AuditRow};
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
@@ -8,11 +8,13 @@ use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
-use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
+use scaivault_core::identity::{Identity, Scope, Token, TokenBounds, TokenHash, Uses};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, MachineRoleId, PartnerId, PolicyId,
+    RotationId, RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId,
+    TenantId, TokenId, WebhookId,
 };
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
 use scaivault_core::recipe::{Generator, HexConfig, PolicyType, RecipeField, SecretPolicy};
@@ -188,6 +190,78 @@ pub fn token(owner: &TenantId, id: &str) -> Token {
         revoked_at: None,
         issuer: Some("https://issuer.example".into()),
         groups: vec![identity("group:builders")],
+        bounds: Some(Box::new(TokenBounds {
+            uses: Some(Uses { given: 5, left: 3 }),
+            allowed_addresses: vec![Cidr::parse("192.0.2.0/24").expect("a range")],
+            parent: Some(parent_token()),
+            ancestors: vec![TokenHash([9; 32])],
+            ended_at: None,
+            ended_with_parent: true,
+            max_expires_at: Some(at(7_200)),
+            period_s: Some(60),
+            machine_role: Some("role-1".into()),
+        })),
+        wake_at: Some(at(3_600)),
+        settled_at: None,
+        revision: 1,
+    }
+}
+
+/// The token that sample tokens were made with.
+pub fn parent_token() -> TokenId {
+    TokenId::parse("tok_parent").expect("an id")
+}
+
+/// A role named `role-<id>`.
+pub fn machine_role(owner: &TenantId, id: &str) -> MachineRole {
+    let ranges = || vec![Cidr::parse("192.0.2.0/24").expect("a range")];
+    MachineRole {
+        id: MachineRoleId::parse(&format!("rol_{owner}-{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("role-{id}"),
+        role_id: format!("{owner}-{id}"),
+        description: Some("builds".into()),
+        identity: identity("sa:ci"),
+        scopes: [Scope::SecretsRead].into_iter().collect(),
+        groups: vec![identity("group:builders")],
+        bind_secret_id: true,
+        secret_id_ttl: Some(span("10m")),
+        secret_id_num_uses: Some(3),
+        secret_id_bound_cidrs: ranges(),
+        token_ttl: span("10m"),
+        token_max_ttl: Some(span("1h")),
+        token_period: None,
+        token_num_uses: Some(9),
+        token_bound_cidrs: ranges(),
+        is_active: true,
+        created_at: T0,
+        created_by: identity("user:alice"),
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A secret id of a role, whose hash is made of its id.
+pub fn secret_id(of: &MachineRole, id: &str) -> SecretId {
+    let mut hash = [0; 32];
+    let name = format!("{}{id}", of.tenant);
+    for (slot, byte) in hash.iter_mut().zip(name.bytes().rev().cycle()) {
+        *slot = byte;
+    }
+    SecretId {
+        id: SecretIdAccessor::parse(&format!("sia_{id}")).expect("an id"),
+        hash: TokenHash(hash),
+        tenant: of.tenant.clone(),
+        role: of.name.clone(),
+        role_uid: of.id.clone(),
+        metadata: [("host".to_owned(), "build-7".to_owned())].into(),
+        uses: Some(Uses { given: 3, left: 2 }),
+        bound_cidrs: vec![Cidr::parse("192.0.2.7").expect("an address")],
+        token_bound_cidrs: Vec::new(),
+        created_at: T0,
+        created_by: identity("user:alice"),
+        expires_at: Some(at(600)),
+        last_used_at: None,
         revision: 1,
     }
 }

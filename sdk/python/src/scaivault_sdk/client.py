@@ -25,6 +25,7 @@ from .resources.access import Auth, Policies, Tokens
 from .resources.audit import Audit, System
 from .resources.events import Subscriptions, Webhooks
 from .resources.generation import SecretPolicies
+from .resources.machines import Machines
 from .resources.rotation import Campaigns, Debts, RotationPolicies, Rotations, Targets
 from .resources.secrets import Secrets
 from .resources.tenancy import Partners, PartnerSecrets, Tenants
@@ -113,6 +114,7 @@ class _Client(Group[ModeT]):
         self.debts: Debts[ModeT] = Debts(core)
         self.auth: Auth[ModeT] = Auth(core)
         self.tokens: Tokens[ModeT] = Tokens(core)
+        self.machines: Machines[ModeT] = Machines(core)
         self.webhooks: Webhooks[ModeT] = Webhooks(core)
         self.subscriptions: Subscriptions[ModeT] = Subscriptions(core)
         self.partners: Partners[ModeT] = Partners(core)

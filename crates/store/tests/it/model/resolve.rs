@@ -6,9 +6,9 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, partner,
-    path, policy, rotation, rotation_policy, sealed, secret, secret_policy, subscription, target,
-    tenant, tenant_row, token, version, webhook,
+    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key,
+    machine_role, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_id,
+    secret_policy, subscription, target, tenant, tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -71,9 +71,28 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
         RecordKind::Token => {
             let mut row = token(&owner, &name);
             row.hash.0 = [u8::try_from(tweak % 5).unwrap(); 32];
+            row.wake_at = time;
+            if tweak % 2 == 0 {
+                row.bounds = None;
+            }
             let stored = model.token_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Token(row)
+        }
+        RecordKind::MachineRole => {
+            let mut row = machine_role(&owner, &name);
+            row.role_id = format!("role {}", tweak % 4);
+            let stored = model.machine_role_named(&owner, &row.name).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::MachineRole(row)
+        }
+        RecordKind::SecretId => {
+            let mut row = secret_id(&machine_role(&owner, &(tweak % 2).to_string()), &name);
+            row.hash.0 = [u8::try_from(tweak % 5).unwrap(); 32];
+            row.expires_at = time;
+            let stored = model.secret_id_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::SecretId(row)
         }
         RecordKind::RotationPolicy => {
             let mut row = rotates;
@@ -247,6 +266,8 @@ fn stored_like(mut record: Record) -> Record {
         Record::Policy(row) => back(&mut row.revision),
         Record::Binding(row) => back(&mut row.revision),
         Record::Token(row) => back(&mut row.revision),
+        Record::MachineRole(row) => back(&mut row.revision),
+        Record::SecretId(row) => back(&mut row.revision),
         Record::RotationPolicy(row) => back(&mut row.revision),
         Record::SecretPolicy(row) => back(&mut row.revision),
         Record::Assignment(row) => back(&mut row.revision),

@@ -72,6 +72,8 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Policy,
             Kind::Binding,
             Kind::Token,
+            Kind::MachineRole,
+            Kind::SecretId,
             Kind::RotationPolicy,
             Kind::SecretPolicy,
             Kind::Assignment,

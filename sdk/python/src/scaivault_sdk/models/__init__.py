@@ -39,6 +39,7 @@ from .events import (
     WebhookTest,
 )
 from .generation import SecretPolicy, SecretPolicyPreview
+from .machines import Login, NewSecretId, Role, SecretIdRecord
 from .rotation import (
     Assignment,
     Campaign,
@@ -110,11 +111,13 @@ __all__ = [
     "Introspection",
     "Items",
     "LastDelivery",
+    "Login",
     "MatchedRule",
     "Metadata",
     "MissingRight",
     "Model",
     "NamedTarget",
+    "NewSecretId",
     "NewToken",
     "Partner",
     "Policy",
@@ -125,6 +128,7 @@ __all__ = [
     "RehearsalStep",
     "RenewedToken",
     "Replay",
+    "Role",
     "Rotation",
     "RotationPolicy",
     "RotationStatus",
@@ -132,6 +136,7 @@ __all__ = [
     "Rule",
     "Secret",
     "SecretData",
+    "SecretIdRecord",
     "SecretInfo",
     "SecretPolicy",
     "SecretPolicyPreview",
