@@ -85,6 +85,22 @@ pub struct AuditVerify {
     /// The first row that does not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_bad: Option<BadRow>,
+    /// Rows that retention removed from the front, for each chain it removed some of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<RemovedRows>,
+}
+
+/// Rows that retention removed from the front of a chain. What is left hangs on them by their hash.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RemovedRows {
+    /// Id of the last of them.
+    pub last_id: String,
+    /// How many.
+    pub rows: u64,
+    /// When the last of them was removed.
+    pub removed_at: String,
+    /// The chain's hash after them: the anchor.
+    pub head: String,
 }
 
 /// The first row that does not fit.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit_anchor::RemovedRows;
 use crate::ids::{
     BindingId, CampaignId, DeliveryId, PartnerId, PolicyId, RequestId, RotationId,
     RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
@@ -87,6 +88,7 @@ actions! {
     SubscriptionDelete = "subscription_delete";
     SubscriptionEvent = "subscription_event";
     AuditQuery = "audit_query";
+    AuditPrune = "audit_prune";
     ServerStart = "server_start";
     PartnerCreate = "partner_create";
     PartnerUpdate = "partner_update";
@@ -215,6 +217,14 @@ pub struct AuditExtra {
     /// What became of a partner or tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// The first and the last of rows that were removed from the trail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_row_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_row_id: Option<String>,
+    /// The chain's hash after them, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain_head: Option<String>,
 }
 
 impl AuditExtra {
@@ -296,6 +306,8 @@ pub struct AuditReport {
     pub head: String,
     /// The first row that does not fit.
     pub first_bad: Option<BadRow>,
+    /// What retention removed, by chain.
+    pub removed: Vec<RemovedRows>,
 }
 
 /// The first row that does not fit the chain.

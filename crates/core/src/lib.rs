@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod audit_anchor;
 mod audit_json;
 pub mod campaign;
 pub mod campaign_course;

@@ -27,6 +27,7 @@ mod query;
 mod rate_limit;
 mod recent;
 mod reconciling;
+mod retention;
 mod routes;
 mod storage;
 mod streams;

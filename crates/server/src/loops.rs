@@ -9,6 +9,7 @@ use scaivault_engine::{LOOK_EVERY, Vault, VaultError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::AuditSection;
 use crate::dispatcher::Dispatcher;
 use crate::lanes::Lanes;
 
@@ -39,6 +40,7 @@ pub(crate) fn start(
     deliveries_max: usize,
     targets_max: usize,
     unread_ttl: Option<Duration>,
+    audit: &AuditSection,
     stop: &Stop,
 ) -> JoinSet<()> {
     let mut loops = JoinSet::new();
@@ -52,6 +54,11 @@ pub(crate) fn start(
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), unread_ttl, stop.clone()));
+    loops.spawn(crate::retention::run(
+        vault.clone(),
+        audit.clone(),
+        stop.clone(),
+    ));
     if vault.has_issuers() {
         loops.spawn(issuers(vault.clone(), stop.clone()));
     }

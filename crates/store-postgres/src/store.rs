@@ -1,17 +1,20 @@
 //! The store: opening, starting the audit chain, committing, health, closing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, Ground, ReadError,
     Served, Store, StoreHealth, Unit, UnitName,
 };
+use scaivault_core::time::Timestamp;
 use scaivault_store::audit::{mac_message, mint_chain};
 use scaivault_store::{ChainMac, StoreStats};
 use tokio::runtime::Handle;
@@ -26,7 +29,7 @@ use crate::prepared::Prepared;
 use crate::refusal::text;
 use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
-use crate::sql::{audit_index, audit_read, audit_verify, change, migrate, secret};
+use crate::sql::{audit_anchor, audit_index, audit_read, audit_verify, change, migrate, secret};
 use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
 
@@ -279,6 +282,14 @@ impl AuditReads for PostgresStore {
     async fn audit_verify(&self) -> Read<AuditReport> {
         let mac = self.shared.mac.read().clone();
         audit_verify::verify(&self.pool, mac.as_deref()).await
+    }
+
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        audit_anchor::find(&self.pool, before, exported).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -33,9 +34,9 @@ use scaivault_core::time::Timestamp;
 
 use crate::sqlite::row::Read;
 use crate::sqlite::{
-    assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
-    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, secret_policy,
-    subscription, target, tenancy, token, version, webhook,
+    assignment, audit_anchor, audit_read, audit_verify, binding, campaign, consumer, debt,
+    delivery, event, group_turn, keyring, meta, policy, rotation, rotation_policy, secret,
+    secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -285,6 +286,17 @@ impl AuditReads for SqliteStore {
         let mac = self.shared.mac.read().clone();
         self.readers
             .read_all(move |conn| audit_verify::verify(conn, mac.as_deref()))
+            .await
+    }
+
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        let exported = exported.cloned();
+        self.readers
+            .read_many(move |conn| audit_anchor::find(conn, before, exported.as_ref()))
             .await
     }
 }

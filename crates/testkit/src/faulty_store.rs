@@ -4,7 +4,7 @@
 //!
 //! Reads and claims go through untouched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -296,6 +297,8 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
+        fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
+            -> Read<Option<AuditPrunable>>;
     }
     TenancyReads {
         fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;

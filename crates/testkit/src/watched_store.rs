@@ -4,6 +4,7 @@
 //!
 //! Reads and claims go through unseen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -314,6 +316,8 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
+        fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
+            -> Read<Option<AuditPrunable>>;
     }
     TenancyReads {
         fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;

@@ -3,6 +3,7 @@
 
 mod audit_export;
 mod audit_forward;
+mod audit_retention;
 mod authorization;
 mod bad_input;
 mod batch;

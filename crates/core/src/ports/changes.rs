@@ -104,7 +104,7 @@ impl Changes {
             Op::Emit(_) => self.outbox = true,
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
-            Op::BufferTrim { .. } | Op::EventsPrune { .. } => {}
+            Op::BufferTrim { .. } | Op::EventsPrune { .. } | Op::AuditPrune { .. } => {}
             // What was held may go on.
             Op::Mark(_) => self.work = true,
         }

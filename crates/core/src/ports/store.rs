@@ -12,6 +12,7 @@ use super::marks::MarkReads;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use crate::audit_anchor::AuditPrunable;
 use crate::campaign::Campaign;
 use crate::consumer::Consumer;
 use crate::debt::Debt;
@@ -506,6 +507,14 @@ pub trait AuditReads {
     async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary>;
     /// Walks the whole chain.
     async fn audit_verify(&self) -> Read<AuditReport>;
+    /// Rows at the front of a chain that are all older than `before`, and, where it is said how far
+    /// each chain was exported, exported too: a bounded number of whole segments, found whole, of the
+    /// chain whose front is the oldest. Never the last segment of a chain.
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>>;
 }
 
 /// The keyring's wrapped keys.

@@ -14,6 +14,7 @@
 use super::marks::StoreMarks;
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
+use crate::audit_anchor::AuditAnchor;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::debt::Debt;
@@ -53,6 +54,7 @@ macro_rules! unit_names {
 
 unit_names! {
     AuditOnly = "audit_only";
+    AuditPrune = "audit_prune";
     SecretWrite = "secret_write";
     SecretMetadata = "secret_metadata";
     SecretDelete = "secret_delete";
@@ -191,6 +193,7 @@ pub enum RecordKind {
     Key,
     Partner,
     Tenant,
+    AuditAnchor,
 }
 
 impl Record {
@@ -274,6 +277,16 @@ pub enum Op {
     EventsPrune {
         /// Older ones go.
         before: Timestamp,
+    },
+    /// Remove the audit rows of a chain up to its new anchor, and the entries of the index that go
+    /// along; refused when the anchor before is another.
+    AuditPrune {
+        /// The new anchor.
+        anchor: AuditAnchor,
+        /// The last row of the anchor before; 0 for none.
+        after: u64,
+        /// Entries of the index, as the store gave them.
+        index: Vec<(i64, i64)>,
     },
     /// Set the marks of the store as a whole.
     Mark(StoreMarks),

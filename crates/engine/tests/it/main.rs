@@ -5,6 +5,7 @@
 
 mod ageing;
 mod attachments;
+mod audit_retention;
 mod batch;
 mod campaigns;
 mod debts;

@@ -47,6 +47,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0007_lanes.sql"),
         needs: 7,
     },
+    // A node that does not know anchors would call a chain broken whose front retention removed.
+    Migration {
+        sql: include_str!("migrations/0009_audit_anchors.sql"),
+        needs: 8,
+    },
 ];
 
 /// The newest revision known.

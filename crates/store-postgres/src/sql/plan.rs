@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::event::EventRow;
 use super::{
-    access, assignment, consumer, delivery, event, keyring, marks, receiver, rotation,
-    rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
+    access, assignment, audit_anchor, consumer, delivery, event, keyring, marks, receiver,
+    rotation, rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
 };
 use crate::step::Step;
 
@@ -76,6 +76,13 @@ impl Plan {
                 self.steps.push(event::prune(*before));
                 self.steps.push(event::prune_tests(*before));
             }
+            Op::AuditPrune {
+                anchor,
+                after,
+                index,
+            } => self
+                .steps
+                .extend(audit_anchor::prune(anchor, *after, index)),
             Op::Mark(marks) => self.steps.extend(marks::put(marks)),
         }
         Ok(())

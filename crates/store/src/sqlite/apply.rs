@@ -5,9 +5,9 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, meta,
-    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy, token,
-    version, webhook,
+    assignment, audit_anchor, binding, campaign, consumer, debt, delivery, event, group_turn,
+    keyring, meta, policy, rotation, rotation_policy, secret, secret_policy, subscription, target,
+    tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -51,6 +51,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         | Op::AssignmentsWake { .. }
         | Op::BufferTrim { .. }
         | Op::EventsPrune { .. }
+        | Op::AuditPrune { .. }
         | Op::Mark(_) => Ok(String::new()),
     }
 }
@@ -89,6 +90,11 @@ pub(crate) fn apply(
             memory.prune = event::prune(conn, *before, memory.prune)?;
             Ok(())
         }
+        Op::AuditPrune {
+            anchor,
+            after,
+            index,
+        } => audit_anchor::prune(conn, anchor, *after, index),
         Op::Mark(marks) => Ok(meta::put_marks(conn, marks)?),
     }
 }

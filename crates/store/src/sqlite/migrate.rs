@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_secret_policies.sql"),
     include_str!("migrations/0010_tenancy.sql"),
     include_str!("migrations/0011_lanes.sql"),
+    include_str!("migrations/0013_audit_anchors.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

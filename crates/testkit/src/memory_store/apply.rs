@@ -63,6 +63,13 @@ impl State {
                 self.prune(*before);
                 Ok(())
             }
+            Op::AuditPrune { anchor, after, .. } if self.audit_removed == *after => {
+                let gone = usize::try_from(anchor.last_seq - after).expect("few rows");
+                self.audit.drain(..gone);
+                self.audit_removed = anchor.last_seq;
+                Ok(())
+            }
+            Op::AuditPrune { .. } => Err(CommitError::Conflict(RecordKind::AuditAnchor)),
             Op::Mark(marks) => {
                 self.marks = *marks;
                 Ok(())

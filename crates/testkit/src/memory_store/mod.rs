@@ -75,6 +75,8 @@ struct State {
     /// The receiver served last.
     served: String,
     audit: Shared<Vec<AuditRow>>,
+    /// Rows that were removed from the front.
+    audit_removed: u64,
 }
 
 impl MemoryStore {

@@ -1,8 +1,11 @@
 //! Reads of what happened and whom it is told: receivers, events, deliveries, the ledger, the audit
 //! trail; and of the keyring. By looking at every row.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use scaivault_core::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
 use scaivault_core::consumer::Consumer;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
@@ -245,7 +248,9 @@ impl AuditReads for MemoryStore {
         limit: usize,
     ) -> Read<AuditPage> {
         let state = self.0.lock();
-        let places: Vec<_> = (1u64..).zip(state.audit.iter()).collect();
+        let places: Vec<_> = (state.audit_removed + 1..)
+            .zip(state.audit.iter())
+            .collect();
         let mut wanted = places
             .into_iter()
             .rev()
@@ -288,7 +293,42 @@ impl AuditReads for MemoryStore {
             rows,
             head: format!("{rows:016x}"),
             first_bad: None,
+            removed: Vec::new(),
         })
+    }
+
+    /// As if each row were a segment of one chain. Nothing makes codes.
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        let state = self.0.lock();
+        let after = state.audit_removed;
+        let upto = exported.map_or(u64::MAX, |ends| ends.get("memory").copied().unwrap_or(0));
+        let before_last = state.audit.len().saturating_sub(1);
+        let front = (after + 1..).zip(state.audit.iter().take(before_last));
+        let rows = front
+            .take_while(|(seq, row)| row.timestamp < before && *seq <= upto)
+            .count() as u64;
+        let id = |seq: u64| format!("log_memory_{seq:012}");
+        let found = AuditPrunable {
+            anchor: AuditAnchor {
+                chain: "memory".to_owned(),
+                first_seq: after + rows,
+                last_seq: after + rows,
+                head: [0; 32],
+                mac: [0; 32],
+                removed_at: Timestamp::from_micros(0),
+                code: [0; 32],
+            },
+            after,
+            rows,
+            first_id: id(after + 1),
+            last_id: id(after + rows),
+            index: Vec::new(),
+        };
+        Ok((rows > 0).then_some(found))
     }
 }
 

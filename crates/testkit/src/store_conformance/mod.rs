@@ -124,7 +124,8 @@ macro_rules! store_conformance {
                 what_consumers_say_is_kept what_one_identity_read_is_found;
             audit: rows_come_newest_first pages_join_without_gap_or_overlap
                 every_filter_narrows secrets_and_identities_have_trails rows_come_back_as_they_were
-                summaries_count an_empty_chain_verifies the_chain_verifies_as_it_grows;
+                summaries_count an_empty_chain_verifies the_chain_verifies_as_it_grows
+                old_rows_go_from_the_front only_exported_rows_go;
             concurrency: concurrent_increments_are_all_counted
                 concurrent_creates_have_one_winner the_chain_survives_concurrency;
         }

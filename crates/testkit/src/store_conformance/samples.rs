@@ -2,6 +2,7 @@
 
 use scaivault_core::access::{AccessPolicy, Binding, Permission, PolicyScope, Rule};
 use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::debt::{Debt, Owed};
@@ -14,6 +15,7 @@ use scaivault_core::ids::{
     RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{Op, Unit, UnitName};
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
 use scaivault_core::recipe::{Generator, HexConfig, PolicyType, RecipeField, SecretPolicy};
 use scaivault_core::rotation::{
@@ -489,4 +491,21 @@ pub fn read(owner: &TenantId, at_path: &str, number: u64, who: &str, secs: i64) 
         at: at(secs),
         settled: false,
     }
+}
+
+/// The commit that removes these audit rows, `secs` after [`T0`], with the code that `code` makes
+/// over the anchor.
+pub fn pruning(found: AuditPrunable, secs: i64, code: impl Fn(&[u8]) -> [u8; 32]) -> Unit {
+    let mut anchor = AuditAnchor {
+        removed_at: at(secs),
+        ..found.anchor
+    };
+    anchor.code = code(&anchor.message());
+    let mut unit = Unit::new(UnitName::AuditPrune).op(Op::AuditPrune {
+        anchor,
+        after: found.after,
+        index: found.index,
+    });
+    unit.audit.push(audit(&tenant("a"), secs, "user:x", None));
+    unit
 }

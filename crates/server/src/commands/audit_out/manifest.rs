@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_crypto::detached::{SigningKey, verify};
+use scaivault_store::audit::{Hash, genesis};
 use serde::{Deserialize, Serialize};
+
+use super::write::{hex, unhex};
 
 /// What the files are called that are no rows.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -41,6 +45,16 @@ pub(super) struct File {
     pub(super) mac: String,
 }
 
+impl File {
+    /// Where it is; a name that leads elsewhere is none of ours.
+    pub(super) fn path(&self, directory: &Path) -> Result<PathBuf> {
+        if self.name.contains(['/', '\\']) || self.name.starts_with('.') {
+            bail!("the manifest names a file that is none of an export");
+        }
+        Ok(directory.join(&self.name))
+    }
+}
+
 /// The end of one chain, as far as it was exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +62,20 @@ pub(super) struct Chain {
     pub(super) chain: String,
     pub(super) last_seq: u64,
     pub(super) head: String,
+}
+
+/// What retention left of the rows before the first one exported, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Anchor {
+    pub(super) chain: String,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    pub(super) head: String,
+    pub(super) mac: String,
+    /// In microseconds since 1970.
+    pub(super) removed_at: i64,
+    pub(super) code: String,
 }
 
 /// The manifest.
@@ -58,6 +86,9 @@ pub(super) struct Manifest {
     pub(super) exported_at: String,
     pub(super) rows: u64,
     pub(super) chains: Vec<Chain>,
+    /// Where chains began whose first rows retention had removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) anchors: Vec<Anchor>,
     pub(super) files: Vec<File>,
 }
 
@@ -68,6 +99,7 @@ impl Manifest {
             exported_at: String::new(),
             rows: 0,
             chains: Vec::new(),
+            anchors: Vec::new(),
             files: Vec::new(),
         }
     }
@@ -111,6 +143,28 @@ impl Manifest {
     /// How far a chain was exported.
     pub(super) fn end_of(&self, chain: &str) -> Option<&Chain> {
         self.chains.iter().find(|end| end.chain == chain)
+    }
+
+    /// The first row of a chain that is exported is the one behind its anchor.
+    pub(super) fn begin_behind(&mut self, anchor: &AuditAnchor) {
+        self.anchors.retain(|known| known.chain != anchor.chain);
+        self.anchors.push(Anchor {
+            chain: anchor.chain.clone(),
+            first_seq: anchor.first_seq,
+            last_seq: anchor.last_seq,
+            head: hex(&anchor.head),
+            mac: hex(&anchor.mac),
+            removed_at: anchor.removed_at.as_micros(),
+            code: hex(&anchor.code),
+        });
+    }
+
+    /// The last row before the first one of a chain, and the hash after it.
+    pub(super) fn beginning(&self, chain: &str) -> Result<(u64, Hash)> {
+        match self.anchors.iter().find(|anchor| anchor.chain == chain) {
+            Some(anchor) => Ok((anchor.last_seq, unhex(&anchor.head)?)),
+            None => Ok((0, genesis(chain))),
+        }
     }
 
     /// Takes in a file that is on disk, behind all of its chain.

@@ -198,6 +198,7 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Tenant(row)
         }
+        RecordKind::AuditAnchor => unreachable!("anchors are moved, not put"),
     };
     match change.what {
         What::Put(_) => Op::Put(record),
