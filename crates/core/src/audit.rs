@@ -105,6 +105,7 @@ actions! {
     FederationSync = "federation_sync";
     IdentitySync = "identity_sync";
     ExportCreated = "export_created";
+    ExportEnded = "export_ended";
     StoreReconcile = "store_reconcile";
     StoreResume = "store_resume";
 }

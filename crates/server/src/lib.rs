@@ -11,6 +11,7 @@ mod cursor;
 mod dispatcher;
 mod egress;
 mod entrance;
+mod export_directory;
 mod fields;
 mod lanes;
 /// Public for the benchmarks, which serve their constant through the same listener.

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::config::AuditSection;
 use crate::dispatcher::Dispatcher;
+use crate::export_directory::ExportDirectory;
 use crate::lanes::Lanes;
 
 /// The longest a loop sleeps: a lost signal, a clock set back, or work that a node left behind
@@ -28,6 +29,8 @@ const DEBT_NAP_MIN: Duration = Duration::from_millis(500);
 const SWEEP_FIRST: Duration = Duration::from_secs(600);
 /// From one look for targets to sweep to the next; each is swept once a day, by one node.
 const SWEEP: Duration = Duration::from_secs(3_600);
+/// Between two looks for exports that are asked for.
+const EXPORTS: Duration = Duration::from_secs(2);
 /// Between rounds of housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
@@ -59,6 +62,10 @@ pub(crate) fn start(
         audit.clone(),
         stop.clone(),
     ));
+    if let Some(directory) = &audit.export_directory {
+        let sink = ExportDirectory(directory.clone());
+        loops.spawn(exports(vault.clone(), sink, stop.clone()));
+    }
     if vault.has_issuers() {
         loops.spawn(issuers(vault.clone(), stop.clone()));
     }
@@ -325,6 +332,21 @@ async fn issuers(vault: Arc<Vault>, mut stop: Stop) {
         };
         tokio::select! {
             () = look => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Writes exports of the audit trail, a part of each at a time.
+async fn exports(vault: Arc<Vault>, sink: ExportDirectory, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.exports_run_once(&sink).await {
+            Ok(0) => EXPORTS,
+            Ok(_) => continue,
+            Err(error) => trouble("audit exports", &error),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(nap) => {}
             _ = stop.changed() => {}
         }
     }

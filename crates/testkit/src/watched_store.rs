@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
 use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -20,7 +21,7 @@ use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, PartnerId, PolicyId, RotationId,
     RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::path::SecretPath;
@@ -318,6 +319,11 @@ forward! {
         fn audit_verify() -> Read<AuditReport>;
         fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
             -> Read<Option<AuditPrunable>>;
+        fn audit_heads() -> Read<Vec<ExportHead>>;
+        fn audit_export_find(tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>>;
+        fn audit_export_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<AuditExport>>;
+        fn audit_export_due(now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
     }
     TenancyReads {
         fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;

@@ -126,7 +126,8 @@ impl Changes {
             }
             Record::Rotation(_) | Record::Campaign(_) | Record::Debt(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
-            Record::RotationPolicy(_)
+            Record::AuditExport(_)
+            | Record::RotationPolicy(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}

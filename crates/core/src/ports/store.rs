@@ -13,6 +13,7 @@ use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
 use crate::audit_anchor::AuditPrunable;
+use crate::audit_export::{AuditExport, ExportHead};
 use crate::campaign::Campaign;
 use crate::consumer::Consumer;
 use crate::debt::Debt;
@@ -20,7 +21,7 @@ use crate::delivery::{Delivery, DeliveryState};
 use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, PartnerId, PolicyId, RotationId,
     RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use crate::path::SecretPath;
@@ -515,6 +516,23 @@ pub trait AuditReads {
         before: Timestamp,
         exported: Option<&BTreeMap<String, u64>>,
     ) -> Read<Option<AuditPrunable>>;
+    /// The ends of all chains, by name.
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>>;
+    /// One export.
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>>;
+    /// Exports by id, newest first; `after` is the id to go on below.
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>>;
+    /// Exports with `wake_at <= now`, of every tenant that is not suspended, longest overdue first.
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
 }
 
 /// The keyring's wrapped keys.

@@ -15,6 +15,7 @@ use super::marks::StoreMarks;
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
 use crate::audit_anchor::AuditAnchor;
+use crate::audit_export::AuditExport;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::debt::Debt;
@@ -55,6 +56,8 @@ macro_rules! unit_names {
 unit_names! {
     AuditOnly = "audit_only";
     AuditPrune = "audit_prune";
+    ExportWrite = "export_write";
+    ExportStep = "export_step";
     SecretWrite = "secret_write";
     SecretMetadata = "secret_metadata";
     SecretDelete = "secret_delete";
@@ -168,6 +171,8 @@ pub enum Record {
     Partner(Partner),
     /// A tenant.
     Tenant(Tenant),
+    /// An export of the audit trail.
+    AuditExport(AuditExport),
 }
 
 /// Which kind of row.
@@ -194,6 +199,7 @@ pub enum RecordKind {
     Partner,
     Tenant,
     AuditAnchor,
+    AuditExport,
 }
 
 impl Record {
@@ -219,6 +225,7 @@ impl Record {
             Self::Key(_) => RecordKind::Key,
             Self::Partner(_) => RecordKind::Partner,
             Self::Tenant(_) => RecordKind::Tenant,
+            Self::AuditExport(_) => RecordKind::AuditExport,
         }
     }
 }

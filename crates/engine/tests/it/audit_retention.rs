@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use scaivault_core::audit::Action;
-use scaivault_core::ports::AuditReads;
+use scaivault_core::ports::{AuditReads, UnitName};
 use scaivault_engine::VaultError;
+use scaivault_testkit::{Fault, When};
 
 use crate::world::{DAY, World, path, root};
 
@@ -93,4 +94,35 @@ async fn a_row_that_others_removed_meanwhile_is_not_removed_twice() {
     };
     assert_eq!(gone(one) + gone(two), 5);
     world.assert_chain_verifies().await;
+}
+
+/// The commit is lost, or its answer: the rows go once, and one row says so.
+#[tokio::test]
+async fn a_lost_commit_removes_nothing_twice() {
+    for fault in [Fault::Unit, Fault::Answer] {
+        let world = World::new().await;
+        for n in 0..5 {
+            world.put(&format!("app/n{n}"), "old").await;
+        }
+        world.clock.advance(401 * DAY);
+        world.put("app/young", "new").await;
+        world.store.arm(UnitName::AuditPrune, When::Nth(1), fault);
+        assert!(
+            world
+                .vault
+                .audit_prune_run_once(400 * DAY, None)
+                .await
+                .is_err()
+        );
+        world.assert_chain_verifies().await;
+        let (rows, _) = prune(&world, None).await;
+        assert_eq!(rows, if fault == Fault::Unit { 5 } else { 0 });
+        let left = world.audit().await;
+        let told: Vec<_> = left
+            .iter()
+            .filter(|row| row.action == Action::AuditPrune)
+            .collect();
+        assert_eq!((left.len(), told.len()), (2, 1), "{fault:?}");
+        world.assert_chain_verifies().await;
+    }
 }

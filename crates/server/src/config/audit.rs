@@ -16,6 +16,8 @@ pub(crate) struct AuditSection {
     pub exported_to: Option<PathBuf>,
     /// Rows that are not in that export stay.
     pub require_export: bool,
+    /// Where exports that are asked for by the API are written to.
+    pub export_directory: Option<PathBuf>,
 }
 
 impl AuditSection {
@@ -28,9 +30,17 @@ impl AuditSection {
         if exported_to.as_ref().is_some_and(|path| path.is_relative()) {
             return Err(section.refuse("exported_to", "expected an absolute path"));
         }
+        let export_directory = section.optional_path("export_directory")?;
+        if export_directory
+            .as_ref()
+            .is_some_and(|path| path.is_relative())
+        {
+            return Err(section.refuse("export_directory", "expected an absolute path"));
+        }
         Ok(Self {
             retention,
             exported_to,
+            export_directory,
             require_export: section.flag("require_export")?,
         })
     }

@@ -96,6 +96,7 @@ async fn fill(store: &dyn Store) {
             .put(Record::Target(owned_by))
             .put(Record::GroupTurn(group_turn(&a, id)))
             .put(Record::Campaign(campaign(&a, id, Some(at(2)))))
+            .put(Record::AuditExport(audit_export(&a, id, Some(at(2)))))
             .put(Record::Debt(debt(&a, id, Some(at(3)))))
             .put(Record::Webhook(webhook(&a, id)))
             .put(Record::Subscription(subscription(&a, id)))

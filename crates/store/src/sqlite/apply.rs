@@ -5,9 +5,9 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, audit_anchor, binding, campaign, consumer, debt, delivery, event, group_turn,
-    keyring, meta, policy, rotation, rotation_policy, secret, secret_policy, subscription, target,
-    tenancy, token, version, webhook,
+    assignment, audit_anchor, audit_export, binding, campaign, consumer, debt, delivery, event,
+    group_turn, keyring, meta, policy, rotation, rotation_policy, secret, secret_policy,
+    subscription, target, tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -40,6 +40,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Key(row) => encode(row),
             Record::Partner(row) => encode(row),
             Record::Tenant(row) => encode(row),
+            Record::AuditExport(row) => encode(row),
         },
         Op::VersionInsert(sealed) => encode(&sealed.version),
         Op::Emit(event) => encode(event),
@@ -120,6 +121,7 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Key(row) => keyring::put(conn, row, json),
         Record::Partner(row) => tenancy::put_partner(conn, row, json),
         Record::Tenant(row) => tenancy::put_tenant(conn, row, json),
+        Record::AuditExport(row) => audit_export::put(conn, row, json),
     }
 }
 
@@ -144,5 +146,6 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Key(row) => keyring::delete(conn, row),
         Record::Partner(row) => tenancy::delete_partner(conn, row),
         Record::Tenant(row) => tenancy::delete_tenant(conn, row),
+        Record::AuditExport(row) => audit_export::delete(conn, row),
     }
 }

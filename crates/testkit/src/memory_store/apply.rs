@@ -102,6 +102,7 @@ impl State {
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::GroupTurn(row) => self.turns.put(row),
             Record::Campaign(row) => self.campaigns.put(row),
+            Record::AuditExport(row) => self.audit_exports.put(row),
             Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
@@ -134,6 +135,7 @@ impl State {
             Record::Target(row) => self.targets.delete(row),
             Record::GroupTurn(row) => self.turns.delete(row),
             Record::Campaign(row) => self.campaigns.delete(row),
+            Record::AuditExport(row) => self.audit_exports.delete(row),
             Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::AuditRow;
+use scaivault_core::audit_export::AuditExport;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -55,6 +56,7 @@ struct State {
     targets: Shared<Table<Target>>,
     turns: Shared<Table<GroupTurn>>,
     campaigns: Shared<Table<Campaign>>,
+    audit_exports: Shared<Table<AuditExport>>,
     debts: Shared<Table<Debt>>,
     webhooks: Shared<Table<Webhook>>,
     subscriptions: Shared<Table<Subscription>>,

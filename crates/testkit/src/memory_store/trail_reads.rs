@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::audit::{AuditFilter, AuditReport, StoredAuditRow};
 use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::consumer::Consumer;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::Identity;
-use scaivault_core::ids::{DeliveryId, EventId, SubscriptionId, TenantId, WebhookId};
+use scaivault_core::ids::{DeliveryId, EventId, ExportId, SubscriptionId, TenantId, WebhookId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads, DeliveryStats, EventReads,
@@ -21,6 +22,7 @@ use scaivault_core::seal::KeyRecord;
 use scaivault_core::time::Timestamp;
 
 use super::MemoryStore;
+use super::run_reads::due;
 use super::table::page_down;
 
 type Read<T> = Result<T, ReadError>;
@@ -295,6 +297,44 @@ impl AuditReads for MemoryStore {
             first_bad: None,
             removed: Vec::new(),
         })
+    }
+
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>> {
+        let state = self.0.lock();
+        let last_seq = state.audit_removed + state.audit.len() as u64;
+        Ok(vec![ExportHead {
+            chain: "memory".to_owned(),
+            last_seq,
+            head: format!("{last_seq:064x}"),
+        }])
+    }
+
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>> {
+        Ok(self.0.lock().audit_exports.find(tenant, id.as_str()))
+    }
+
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>> {
+        Ok(page_down(
+            self.0.lock().audit_exports.of(tenant),
+            after,
+            limit,
+        ))
+    }
+
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
+        let state = self.0.lock();
+        let suspended = state.suspended();
+        let wake_at = |row: &AuditExport| row.wake_at.filter(|_| !suspended.contains(&row.tenant));
+        Ok(due(&state.audit_exports, wake_at, now, limit))
     }
 
     /// As if each row were a segment of one chain. Nothing makes codes.

@@ -3,6 +3,9 @@
 use scaivault_core::access::{AccessPolicy, Binding, Permission, PolicyScope, Rule};
 use scaivault_core::audit::{Action, AuditExtra, AuditRow};
 use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_export::{
+    AuditExport, ExportFormat, ExportHead, ExportPart, ExportState,
+};
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::debt::{Debt, Owed};
@@ -11,8 +14,9 @@ use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, KeyId, PartnerId, PolicyId,
+    RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId,
+    WebhookId,
 };
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{Op, Unit, UnitName};
@@ -508,4 +512,37 @@ pub fn pruning(found: AuditPrunable, secs: i64, code: impl Fn(&[u8]) -> [u8; 32]
     });
     unit.audit.push(audit(&tenant("a"), secs, "user:x", None));
     unit
+}
+
+/// An export that wakes at `wake`.
+pub fn audit_export(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> AuditExport {
+    AuditExport {
+        id: ExportId::parse(&format!("exp_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        all_tenants: false,
+        from: Some(at(1)),
+        to: None,
+        actions: vec![Action::Read],
+        format: ExportFormat::Csv,
+        requested_by: "user:alice".into(),
+        state: ExportState::Running,
+        created_at: T0,
+        ended_at: None,
+        heads: vec![ExportHead {
+            chain: "abcdef".into(),
+            last_seq: 7,
+            head: "00".repeat(32),
+        }],
+        below: 8,
+        parts: vec![ExportPart {
+            name: "part-000001.csv".into(),
+            rows: 2,
+            bytes: 99,
+            sha256: "11".repeat(32),
+        }],
+        attempts: 1,
+        error: Some("the disk is full".into()),
+        wake_at: wake,
+        revision: 1,
+    }
 }

@@ -97,6 +97,9 @@ mod offline {
             let mut text = format!("valid: {} rows in {} files\n", report.rows, report.files);
             for (chain, (last_seq, head)) in &report.heads {
                 text += &match report.removed.get(chain) {
+                    _ if report.is_selection => {
+                        format!("chain {chain}: ended at row {last_seq} then, head {head}\n")
+                    }
                     None => format!("chain {chain}: {last_seq} rows, head {head}\n"),
                     Some(removed) => format!(
                         "chain {chain}: rows {} to {last_seq}, head {head}; retention had removed \

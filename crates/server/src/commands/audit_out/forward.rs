@@ -23,7 +23,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 const STANDING: Duration = Duration::from_secs(1);
 /// Where the system does not say what was acknowledged: a connection that has stood for so long
 /// since has delivered, or the system would have given it up.
-const STOOD: Duration = Duration::from_mins(20);
+const STOOD: Duration = Duration::from_secs(20 * 60);
 
 /// Arguments.
 #[derive(Debug, Clone)]

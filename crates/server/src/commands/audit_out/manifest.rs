@@ -48,11 +48,16 @@ pub(super) struct File {
 impl File {
     /// Where it is; a name that leads elsewhere is none of ours.
     pub(super) fn path(&self, directory: &Path) -> Result<PathBuf> {
-        if self.name.contains(['/', '\\']) || self.name.starts_with('.') {
+        if !is_plain(&self.name) {
             bail!("the manifest names a file that is none of an export");
         }
         Ok(directory.join(&self.name))
     }
+}
+
+/// Whether it is a file's name, and no way elsewhere.
+pub(super) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.')
 }
 
 /// The end of one chain, as far as it was exported.
@@ -107,11 +112,8 @@ impl Manifest {
     /// The manifest in a directory, and its bytes; `None` where there is none.
     pub(super) fn read(directory: &Path) -> Result<Option<(Self, Vec<u8>)>> {
         let path = directory.join(MANIFEST);
-        let bytes = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| shown(&path)),
-            Ok(found) if found.len() > BYTES_MAX => bail!("{}: too large", shown(&path)),
-            Ok(_) => std::fs::read(&path).with_context(|| shown(&path))?,
+        let Some(bytes) = bytes_of(directory)? else {
+            return Ok(None);
         };
         let read: Self = serde_json::from_slice(&bytes)
             .with_context(|| format!("{}: not a manifest of an export", shown(&path)))?;
@@ -128,7 +130,7 @@ impl Manifest {
         bytes.push(b'\n');
         match key {
             Some(key) => {
-                put(directory, PUBLIC_KEY, pem(&key.public_der()).as_bytes())?;
+                put(directory, PUBLIC_KEY, key.public_pem().as_bytes())?;
                 put(directory, SIGNATURE, &key.sign(&bytes))?;
             }
             None => {
@@ -182,6 +184,17 @@ impl Manifest {
     }
 }
 
+/// The bytes of a directory's manifest; `None` where there is none.
+pub(super) fn bytes_of(directory: &Path) -> Result<Option<Vec<u8>>> {
+    let path = directory.join(MANIFEST);
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| shown(&path)),
+        Ok(found) if found.len() > BYTES_MAX => bail!("{}: too large", shown(&path)),
+        Ok(_) => std::fs::read(&path).map(Some).with_context(|| shown(&path)),
+    }
+}
+
 /// Whether a manifest's bytes are signed, in its directory, by `key` (DER).
 pub(super) fn is_signed(directory: &Path, bytes: &[u8], key: &[u8]) -> Result<bool> {
     let path = directory.join(SIGNATURE);
@@ -199,11 +212,6 @@ pub(super) fn public_key(path: &Path) -> Result<Vec<u8>> {
         .collect();
     let der = STANDARD.decode(body).ok();
     der.with_context(|| format!("{}: not a public key in PEM", shown(path)))
-}
-
-fn pem(der: &[u8]) -> String {
-    let body = STANDARD.encode(der);
-    format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
 }
 
 /// Replaces a file whole: another name first, on disk, then the name.

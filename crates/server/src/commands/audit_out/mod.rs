@@ -10,6 +10,7 @@ mod forward;
 mod manifest;
 mod mark;
 mod resume;
+mod selection;
 mod source;
 mod syslog;
 mod unacknowledged;

@@ -10,6 +10,7 @@ use scaivault_store::audit::{Hash, link};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{self, Manifest, PUBLIC_KEY, SIGNATURE, is_signed, public_key, shown};
+use super::selection::Selection;
 use super::write::{hex, unhex};
 
 /// The longest line accepted: rows have no long fields.
@@ -22,6 +23,8 @@ pub struct ExportReport {
     pub rows: u64,
     /// Files.
     pub files: usize,
+    /// Its rows were chosen by whoever asked: there is no chain to follow through them.
+    pub is_selection: bool,
     /// Rows that retention had removed before they could be exported, by chain.
     pub removed: BTreeMap<String, u64>,
     /// The head of each chain, with the place of its last row.
@@ -37,7 +40,7 @@ pub struct ExportReport {
 /// # Errors
 /// The first thing that does not fit, by file.
 pub fn verify_export(directory: &Path, key: Option<&Path>) -> Result<ExportReport> {
-    let (manifest, bytes) = Manifest::read(directory)?
+    let bytes = manifest::bytes_of(directory)?
         .with_context(|| format!("{}: has no {}", shown(directory), manifest::MANIFEST))?;
     let beside = directory.join(PUBLIC_KEY);
     let signed_by = match key {
@@ -50,8 +53,25 @@ pub fn verify_export(directory: &Path, key: Option<&Path>) -> Result<ExportRepor
             Some(hex(&Sha256::digest(&key)))
         }
     };
+    if let Some(selection) = Selection::read(&bytes) {
+        selection.verify(directory)?;
+        return Ok(ExportReport {
+            rows: selection.rows,
+            files: selection.files.len(),
+            removed: BTreeMap::new(),
+            heads: selection
+                .chains
+                .into_iter()
+                .map(|end| (end.chain, (end.last_seq, end.head)))
+                .collect(),
+            is_selection: true,
+            signed_by,
+        });
+    }
+    let (manifest, _) = Manifest::read(directory)?.context("the manifest is gone")?;
     let heads = verify_files(directory, &manifest)?;
     Ok(ExportReport {
+        is_selection: false,
         rows: manifest.rows,
         files: manifest.files.len(),
         removed: manifest

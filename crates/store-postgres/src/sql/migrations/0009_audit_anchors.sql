@@ -9,3 +9,14 @@ CREATE TABLE audit_anchor (
     removed_at bigint NOT NULL,
     code       bytea  NOT NULL
 );
+
+-- Exports of the trail that somebody asked for.
+CREATE TABLE audit_export (
+    tenant   text COLLATE "C" NOT NULL,
+    id       text COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    wake_at  bigint,
+    doc      text   NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX audit_export_wake ON audit_export (wake_at) WHERE wake_at IS NOT NULL;

@@ -9,3 +9,14 @@ CREATE TABLE audit_anchor (
     removed_at INTEGER NOT NULL,
     code       BLOB    NOT NULL
 ) STRICT;
+
+-- Exports of the trail that somebody asked for.
+CREATE TABLE audit_export (
+    tenant   TEXT    NOT NULL,
+    id       TEXT    NOT NULL,
+    revision INTEGER NOT NULL,
+    wake_at  INTEGER,
+    doc      TEXT    NOT NULL,
+    UNIQUE (tenant, id)
+) STRICT;
+CREATE INDEX audit_export_wake ON audit_export (wake_at) WHERE wake_at IS NOT NULL;

@@ -6,9 +6,9 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key, partner,
-    path, policy, rotation, rotation_policy, sealed, secret, secret_policy, subscription, target,
-    tenant, tenant_row, token, version, webhook,
+    assignment, at, at_target, audit_export, binding, campaign, debt, delivery, event, group_turn,
+    key, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_policy,
+    subscription, target, tenant, tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -126,6 +126,12 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.campaign_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Campaign(row)
+        }
+        RecordKind::AuditExport => {
+            let mut row = audit_export(&owner, &name, time);
+            let stored = model.audit_export_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::AuditExport(row)
         }
         RecordKind::Debt => {
             let mut row = debt(&owner, &name, time);
@@ -255,6 +261,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::Target(row) => back(&mut row.revision),
         Record::GroupTurn(row) => back(&mut row.revision),
         Record::Campaign(row) => back(&mut row.revision),
+        Record::AuditExport(row) => back(&mut row.revision),
         Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),

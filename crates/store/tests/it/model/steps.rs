@@ -78,6 +78,7 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Rotation,
             Kind::GroupTurn,
             Kind::Campaign,
+            Kind::AuditExport,
             Kind::Debt,
             Kind::Webhook,
             Kind::Subscription,

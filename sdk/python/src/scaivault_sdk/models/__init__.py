@@ -16,12 +16,16 @@ from .access import (
     Token,
 )
 from .audit import (
+    AuditExport,
+    AuditExportFile,
     AuditRow,
     AuditSummary,
     AuditVerification,
     BadRow,
+    ChainHead,
     Health,
     Readiness,
+    RemovedRows,
     ServerVersion,
 )
 from .events import (
@@ -81,6 +85,8 @@ __all__ = [
     "Acknowledgement",
     "Answer",
     "Assignment",
+    "AuditExport",
+    "AuditExportFile",
     "AuditRow",
     "AuditSummary",
     "AuditVerification",
@@ -92,6 +98,7 @@ __all__ = [
     "Campaign",
     "CampaignCounts",
     "CampaignItem",
+    "ChainHead",
     "Connector",
     "Consumer",
     "Debt",
@@ -123,6 +130,7 @@ __all__ = [
     "Readiness",
     "Rehearsal",
     "RehearsalStep",
+    "RemovedRows",
     "RenewedToken",
     "Replay",
     "Rotation",
