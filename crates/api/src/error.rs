@@ -89,6 +89,7 @@ codes! {
     AssignmentNotFound = 404, "assignment_not_found";
     TargetNotFound = 404, "target_not_found";
     CampaignNotFound = 404, "campaign_not_found";
+    ExportNotFound = 404, "export_not_found";
     DebtNotFound = 404, "debt_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
     PartnerNotFound = 404, "partner_not_found";

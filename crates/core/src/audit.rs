@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit_anchor::RemovedRows;
 use crate::ids::{
     BindingId, CampaignId, DeliveryId, PartnerId, PolicyId, RequestId, RotationId,
     RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
@@ -96,6 +97,7 @@ actions! {
     SubscriptionDelete = "subscription_delete";
     SubscriptionEvent = "subscription_event";
     AuditQuery = "audit_query";
+    AuditPrune = "audit_prune";
     ServerStart = "server_start";
     PartnerCreate = "partner_create";
     PartnerUpdate = "partner_update";
@@ -112,6 +114,7 @@ actions! {
     FederationSync = "federation_sync";
     IdentitySync = "identity_sync";
     ExportCreated = "export_created";
+    ExportEnded = "export_ended";
     StoreReconcile = "store_reconcile";
     StoreResume = "store_resume";
 }
@@ -230,6 +233,14 @@ pub struct AuditExtra {
     /// What became of a partner or tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// The first and the last of rows that were removed from the trail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_row_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_row_id: Option<String>,
+    /// The chain's hash after them, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain_head: Option<String>,
 }
 
 impl AuditExtra {
@@ -311,6 +322,8 @@ pub struct AuditReport {
     pub head: String,
     /// The first row that does not fit.
     pub first_bad: Option<BadRow>,
+    /// What retention removed, by chain.
+    pub removed: Vec<RemovedRows>,
 }
 
 /// The first row that does not fit the chain.

@@ -135,6 +135,8 @@ ids! {
     CampaignId = "cmp_";
     /// Something at a target that is still to be removed.
     DebtId = "dbt_";
+    /// An export of the audit trail.
+    ExportId = "exp_";
     /// A webhook.
     WebhookId = "wh_";
     /// A subscription.

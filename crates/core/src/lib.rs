@@ -6,6 +6,8 @@
 
 pub mod access;
 pub mod audit;
+pub mod audit_anchor;
+pub mod audit_export;
 mod audit_json;
 pub mod campaign;
 pub mod campaign_course;

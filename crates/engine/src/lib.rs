@@ -11,6 +11,7 @@
 
 mod access;
 mod audit;
+mod audit_retention;
 mod cache;
 mod caller;
 mod campaigns;
@@ -19,6 +20,7 @@ mod delivery;
 mod error;
 mod events;
 mod expiry;
+mod exports;
 mod housekeeping;
 mod issuers;
 mod machines;
@@ -42,6 +44,7 @@ pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use cursor::TEXT_CHARS_MAX as CURSOR_CHARS_MAX;
 pub use delivery::ClaimedDelivery;
 pub use error::{Missing, VaultError};
+pub use exports::ExportDraft;
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
 pub use machines::{
     LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId, SecretIdDraft,

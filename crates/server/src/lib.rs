@@ -11,6 +11,7 @@ mod cursor;
 mod dispatcher;
 mod egress;
 mod entrance;
+mod export_directory;
 mod fields;
 mod lanes;
 /// Public for the benchmarks, which serve their constant through the same listener.
@@ -29,6 +30,7 @@ mod query;
 mod rate_limit;
 mod recent;
 mod reconciling;
+mod retention;
 mod routes;
 mod storage;
 mod streams;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -12,7 +14,7 @@ use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, PartnerId, PolicyId, RotationId,
     RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
     TokenId, WebhookId,
 };
@@ -34,11 +36,12 @@ use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Status, Tenant};
 use scaivault_core::time::Timestamp;
 
+use crate::audit::ChainHead;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
-    assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, event,
-    group_turn, keyring, machine, meta, policy, rotation, rotation_policy, secret, secret_policy,
-    subscription, target, tenancy, token, version, webhook,
+    assignment, audit_anchor, audit_export, audit_read, audit_verify, binding, campaign, consumer,
+    debt, delivery, event, group_turn, keyring, machine, meta, policy, rotation, rotation_policy,
+    secret, secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -311,6 +314,51 @@ impl AuditReads for SqliteStore {
         let mac = self.shared.mac.read().clone();
         self.readers
             .read_all(move |conn| audit_verify::verify(conn, mac.as_deref()))
+            .await
+    }
+
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>> {
+        let heads = self.readers.read_many(audit_verify::heads).await?;
+        Ok(heads.iter().map(ChainHead::for_export).collect())
+    }
+
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.readers
+            .read(move |conn| audit_export::find(conn, &tenant, &id))
+            .await
+    }
+
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>> {
+        let (tenant, after) = (tenant.clone(), after.map(str::to_owned));
+        self.readers
+            .read(move |conn| audit_export::list(conn, &tenant, after.as_deref(), limit))
+            .await
+    }
+
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
+        self.readers
+            .read(move |conn| audit_export::due(conn, now, limit))
+            .await
+    }
+
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        let exported = exported.cloned();
+        self.readers
+            .read_many(move |conn| audit_anchor::find(conn, before, exported.as_ref()))
             .await
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! Reads and claims go through untouched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -19,7 +21,7 @@ use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, PartnerId, PolicyId, RotationId,
     RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
     TokenId, WebhookId,
 };
@@ -315,6 +317,13 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
+        fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
+            -> Read<Option<AuditPrunable>>;
+        fn audit_heads() -> Read<Vec<ExportHead>>;
+        fn audit_export_find(tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>>;
+        fn audit_export_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<AuditExport>>;
+        fn audit_export_due(now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
     }
     TenancyReads {
         fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;

@@ -3,6 +3,8 @@
 
 mod audit_export;
 mod audit_forward;
+mod audit_retention;
+mod audit_selections;
 mod authorization;
 mod bad_input;
 mod batch;

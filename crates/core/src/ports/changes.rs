@@ -108,7 +108,7 @@ impl Changes {
             Op::Emit(_) => self.outbox = true,
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
-            Op::BufferTrim { .. } | Op::EventsPrune { .. } => {}
+            Op::BufferTrim { .. } | Op::EventsPrune { .. } | Op::AuditPrune { .. } => {}
             // What was held may go on.
             Op::Mark(_) => self.work = true,
         }
@@ -133,6 +133,7 @@ impl Changes {
             Record::RotationPolicy(_)
             | Record::MachineRole(_)
             | Record::SecretId(_)
+            | Record::AuditExport(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}

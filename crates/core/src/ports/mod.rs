@@ -7,6 +7,7 @@ mod connector;
 mod courier;
 mod documents;
 mod entropy;
+mod export_sink;
 mod marks;
 mod store;
 mod unit;
@@ -20,6 +21,7 @@ pub use connector::{
 pub use courier::{Courier, Parcel};
 pub use documents::{Documents, FetchError};
 pub use entropy::Entropy;
+pub use export_sink::ExportSink;
 pub use marks::{MarkReads, StoreMarks};
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,

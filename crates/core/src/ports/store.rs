@@ -12,6 +12,8 @@ use super::marks::MarkReads;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use crate::audit_anchor::AuditPrunable;
+use crate::audit_export::{AuditExport, ExportHead};
 use crate::campaign::Campaign;
 use crate::consumer::Consumer;
 use crate::debt::Debt;
@@ -19,7 +21,7 @@ use crate::delivery::{Delivery, DeliveryState};
 use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, PartnerId, PolicyId, RotationId,
     RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
     TokenId, WebhookId,
 };
@@ -553,6 +555,31 @@ pub trait AuditReads {
     async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary>;
     /// Walks the whole chain.
     async fn audit_verify(&self) -> Read<AuditReport>;
+    /// Rows at the front of a chain that are all older than `before`, and, where it is said how far
+    /// each chain was exported, exported too: a bounded number of whole segments, found whole, of the
+    /// chain whose front is the oldest. Never the last segment of a chain.
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>>;
+    /// The ends of all chains, by name.
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>>;
+    /// One export.
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>>;
+    /// Exports by id, newest first; `after` is the id to go on below.
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>>;
+    /// Exports with `wake_at <= now`, of every tenant that is not suspended, longest overdue first.
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
 }
 
 /// The keyring's wrapped keys.

@@ -14,6 +14,8 @@
 use super::marks::StoreMarks;
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
+use crate::audit_anchor::AuditAnchor;
+use crate::audit_export::AuditExport;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::debt::Debt;
@@ -54,6 +56,9 @@ macro_rules! unit_names {
 
 unit_names! {
     AuditOnly = "audit_only";
+    AuditPrune = "audit_prune";
+    ExportWrite = "export_write";
+    ExportStep = "export_step";
     SecretWrite = "secret_write";
     SecretMetadata = "secret_metadata";
     SecretDelete = "secret_delete";
@@ -177,6 +182,8 @@ pub enum Record {
     Partner(Partner),
     /// A tenant.
     Tenant(Tenant),
+    /// An export of the audit trail.
+    AuditExport(AuditExport),
 }
 
 /// Which kind of row.
@@ -204,6 +211,8 @@ pub enum RecordKind {
     Key,
     Partner,
     Tenant,
+    AuditAnchor,
+    AuditExport,
 }
 
 impl Record {
@@ -231,6 +240,7 @@ impl Record {
             Self::Key(_) => RecordKind::Key,
             Self::Partner(_) => RecordKind::Partner,
             Self::Tenant(_) => RecordKind::Tenant,
+            Self::AuditExport(_) => RecordKind::AuditExport,
         }
     }
 }
@@ -289,6 +299,16 @@ pub enum Op {
     EventsPrune {
         /// Older ones go.
         before: Timestamp,
+    },
+    /// Remove the audit rows of a chain up to its new anchor, and the entries of the index that go
+    /// along; refused when the anchor before is another.
+    AuditPrune {
+        /// The new anchor.
+        anchor: AuditAnchor,
+        /// The last row of the anchor before; 0 for none.
+        after: u64,
+        /// Entries of the index, as the store gave them.
+        index: Vec<(i64, i64)>,
     },
     /// Set the marks of the store as a whole.
     Mark(StoreMarks),

@@ -5,6 +5,8 @@
 
 mod ageing;
 mod attachments;
+mod audit_exports;
+mod audit_retention;
 mod batch;
 mod campaigns;
 mod debts;

@@ -40,6 +40,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         serving.deliveries_max,
         serving.app.settings.targets_max,
         serving.app.settings.streams.unread_ttl,
+        &serving.app.settings.audit,
         &stopped,
     );
     let (acceptor, reload) = match serving.tls {

@@ -10,6 +10,7 @@ use axum::routing::get;
 use scaivault_api::ErrorCode;
 use scaivault_api::audit as wire;
 use scaivault_core::audit::{Action, AuditFilter, StoredAuditRow};
+use scaivault_core::audit_anchor::RemovedRows;
 use scaivault_core::ports::AuditSummary;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::Caller;
@@ -136,8 +137,18 @@ async fn verify(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             id: bad.id,
             reason: bad.reason,
         }),
+        removed: report.removed.into_iter().map(removed_view).collect(),
     };
     Ok(json_response(StatusCode::OK, &view))
+}
+
+fn removed_view(removed: RemovedRows) -> wire::RemovedRows {
+    wire::RemovedRows {
+        last_id: removed.last_id,
+        rows: removed.rows,
+        removed_at: removed.at.to_rfc3339_micros(),
+        head: removed.head,
+    }
 }
 
 async fn rows(

@@ -4,6 +4,7 @@
 mod assignments;
 mod at_target;
 mod audit;
+mod audit_exports;
 pub(crate) mod bounds;
 mod campaign_view;
 mod campaigns;
@@ -61,6 +62,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(assignments::routes())
         .merge(rotations::routes())
         .merge(targets::routes())
+        .merge(audit_exports::routes())
         .merge(campaigns::routes())
         .merge(rehearse::routes())
         .merge(debts::routes())
@@ -92,6 +94,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(assignments::operations());
     all.extend(rotations::operations());
     all.extend(targets::operations());
+    all.extend(audit_exports::operations());
     all.extend(campaigns::operations());
     all.extend(rehearse::operations());
     all.extend(debts::operations());

@@ -53,6 +53,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0008_identities.sql"),
         needs: 8,
     },
+    // A node that does not know anchors would call a chain broken whose front retention removed.
+    Migration {
+        sql: include_str!("migrations/0009_audit_anchors.sql"),
+        needs: 9,
+    },
 ];
 
 /// The newest revision known.

@@ -2,6 +2,8 @@
 
 pub(crate) mod access;
 pub(crate) mod assignment;
+pub(crate) mod audit_anchor;
+pub(crate) mod audit_export;
 pub(crate) mod audit_index;
 pub(crate) mod audit_read;
 pub(crate) mod audit_verify;

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::event::EventRow;
 use super::{
-    access, assignment, consumer, delivery, event, keyring, machine, marks, receiver, rotation,
-    rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
+    access, assignment, audit_anchor, audit_export, consumer, delivery, event, keyring, machine,
+    marks, receiver, rotation, rotation_policy, run, secret, secret_policy, target, tenancy, token,
+    version,
 };
 use crate::step::Step;
 
@@ -76,6 +77,13 @@ impl Plan {
                 self.steps.push(event::prune(*before));
                 self.steps.push(event::prune_tests(*before));
             }
+            Op::AuditPrune {
+                anchor,
+                after,
+                index,
+            } => self
+                .steps
+                .extend(audit_anchor::prune(anchor, *after, index)),
             Op::Mark(marks) => self.steps.extend(marks::put(marks)),
         }
         Ok(())
@@ -100,6 +108,7 @@ impl Plan {
             Record::Target(row) => target::put(row)?,
             Record::GroupTurn(row) => run::put_turn(row)?,
             Record::Campaign(row) => run::put_campaign(row)?,
+            Record::AuditExport(row) => audit_export::put(row)?,
             Record::Debt(row) => run::put_debt(row)?,
             Record::Webhook(row) => receiver::put_webhook(row)?,
             Record::Subscription(row) => receiver::put_subscription(row)?,
@@ -138,6 +147,7 @@ impl Plan {
             Record::Target(row) => target::delete(row),
             Record::GroupTurn(row) => run::delete_turn(row),
             Record::Campaign(row) => run::delete_campaign(row),
+            Record::AuditExport(row) => audit_export::delete(row),
             Record::Debt(row) => run::delete_debt(row),
             Record::Webhook(row) => receiver::delete_webhook(row),
             Record::Delivery(row) => delivery::delete(row),

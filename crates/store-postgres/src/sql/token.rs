@@ -28,7 +28,9 @@ pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
         int(token.revision),
         token.hash.0.to_vec(),
         encode(token)?,
-        token.living_parent().map(|parent| parent.as_str().to_owned()),
+        token
+            .living_parent()
+            .map(|parent| parent.as_str().to_owned()),
         token.wake_at.map(Timestamp::as_micros),
     )
     .or_many(write(

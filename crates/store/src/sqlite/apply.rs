@@ -5,9 +5,9 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, campaign, consumer, debt, delivery, event, group_turn, keyring, machine,
-    meta, policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy,
-    token, version, webhook,
+    assignment, audit_anchor, audit_export, binding, campaign, consumer, debt, delivery, event,
+    group_turn, keyring, machine, meta, policy, rotation, rotation_policy, secret, secret_policy,
+    subscription, target, tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -42,6 +42,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Key(row) => encode(row),
             Record::Partner(row) => encode(row),
             Record::Tenant(row) => encode(row),
+            Record::AuditExport(row) => encode(row),
         },
         Op::VersionInsert(sealed) => encode(&sealed.version),
         Op::Emit(event) => encode(event),
@@ -53,6 +54,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         | Op::AssignmentsWake { .. }
         | Op::BufferTrim { .. }
         | Op::EventsPrune { .. }
+        | Op::AuditPrune { .. }
         | Op::Mark(_) => Ok(String::new()),
     }
 }
@@ -91,6 +93,11 @@ pub(crate) fn apply(
             memory.prune = event::prune(conn, *before, memory.prune)?;
             Ok(())
         }
+        Op::AuditPrune {
+            anchor,
+            after,
+            index,
+        } => audit_anchor::prune(conn, anchor, *after, index),
         Op::Mark(marks) => Ok(meta::put_marks(conn, marks)?),
     }
 }
@@ -118,6 +125,7 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Key(row) => keyring::put(conn, row, json),
         Record::Partner(row) => tenancy::put_partner(conn, row, json),
         Record::Tenant(row) => tenancy::put_tenant(conn, row, json),
+        Record::AuditExport(row) => audit_export::put(conn, row, json),
     }
 }
 
@@ -144,5 +152,6 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Key(row) => keyring::delete(conn, row),
         Record::Partner(row) => tenancy::delete_partner(conn, row),
         Record::Tenant(row) => tenancy::delete_tenant(conn, row),
+        Record::AuditExport(row) => audit_export::delete(conn, row),
     }
 }

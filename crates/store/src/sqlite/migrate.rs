@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_tenancy.sql"),
     include_str!("migrations/0011_lanes.sql"),
     include_str!("migrations/0012_identities.sql"),
+    include_str!("migrations/0013_audit_anchors.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

@@ -104,6 +104,9 @@ pub const TABLES: &[Table] = &[
     table("campaign", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("doc", T),
     ]),
+    table("audit_export", 2, &[
+        ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("doc", T),
+    ]),
     table("debt", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("path", T), ("target_id", T),
         ("doc", T),

@@ -63,6 +63,13 @@ impl State {
                 self.prune(*before);
                 Ok(())
             }
+            Op::AuditPrune { anchor, after, .. } if self.audit_removed == *after => {
+                let gone = usize::try_from(anchor.last_seq - after).expect("few rows");
+                self.audit.drain(..gone);
+                self.audit_removed = anchor.last_seq;
+                Ok(())
+            }
+            Op::AuditPrune { .. } => Err(CommitError::Conflict(RecordKind::AuditAnchor)),
             Op::Mark(marks) => {
                 self.marks = *marks;
                 Ok(())
@@ -99,6 +106,7 @@ impl State {
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::GroupTurn(row) => self.turns.put(row),
             Record::Campaign(row) => self.campaigns.put(row),
+            Record::AuditExport(row) => self.audit_exports.put(row),
             Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
@@ -140,6 +148,7 @@ impl State {
             Record::Target(row) => self.targets.delete(row),
             Record::GroupTurn(row) => self.turns.delete(row),
             Record::Campaign(row) => self.campaigns.delete(row),
+            Record::AuditExport(row) => self.audit_exports.delete(row),
             Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {

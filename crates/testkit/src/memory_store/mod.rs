@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::AuditRow;
+use scaivault_core::audit_export::AuditExport;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -59,6 +60,7 @@ struct State {
     targets: Shared<Table<Target>>,
     turns: Shared<Table<GroupTurn>>,
     campaigns: Shared<Table<Campaign>>,
+    audit_exports: Shared<Table<AuditExport>>,
     debts: Shared<Table<Debt>>,
     webhooks: Shared<Table<Webhook>>,
     subscriptions: Shared<Table<Subscription>>,
@@ -79,6 +81,8 @@ struct State {
     /// The receiver served last.
     served: String,
     audit: Shared<Vec<AuditRow>>,
+    /// Rows that were removed from the front.
+    audit_removed: u64,
 }
 
 impl MemoryStore {

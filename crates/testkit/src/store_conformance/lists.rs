@@ -9,9 +9,9 @@ use scaivault_core::target::{Overlap, Target};
 
 use super::pages::check_pages;
 use super::samples::{
-    T0, assignment, at, at_target, audit, binding, campaign, debt, delivery, event, identity, key,
-    machine_role, parent_token, path, policy, rotation, rotation_policy, sealed, secret, secret_id,
-    secret_policy, span, subscription, target, tenant, token, webhook,
+    T0, assignment, at, at_target, audit, audit_export, binding, campaign, debt, delivery, event,
+    identity, key, machine_role, parent_token, path, policy, rotation, rotation_policy, sealed,
+    secret, secret_id, secret_policy, span, subscription, target, tenant, token, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -319,6 +319,34 @@ pub async fn targets_by_their_managers_secret(store: Subject) {
     put(&store, [Record::Target(moved)]).await;
     assert_eq!(of(&a, "db/one", 9).await, ["tgt_1"]);
     assert_eq!(of(&a, "db/two", 9).await, ["tgt_2", "tgt_3"]);
+}
+
+pub async fn audit_exports_by_id_and_due(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let times = [("3", Some(at(5))), ("1", None), ("2", Some(at(9)))];
+    let exports = times.map(|(id, wake)| Record::AuditExport(audit_export(&a, id, wake)));
+    put(&store, exports).await;
+    put(
+        &store,
+        [Record::AuditExport(audit_export(&b, "9", Some(at(1))))],
+    )
+    .await;
+    check_pages!(
+        ["exp_3", "exp_2", "exp_1"],
+        |after, limit| store.audit_export_list(&a, after, limit),
+        |row| row.id
+    );
+    for (now, expect) in [(0, vec![]), (5, vec!["9", "3"]), (9, vec!["9", "3", "2"])] {
+        let due = store.audit_export_due(at(now), 9).await.unwrap();
+        let found: Vec<_> = due.iter().map(|row| &row.id.as_str()[4..]).collect();
+        assert_eq!(found, expect);
+    }
+    assert_eq!(store.audit_export_due(at(9), 1).await.unwrap().len(), 1);
+    let heads = store.audit_heads().await.unwrap();
+    assert_eq!(
+        (heads.len(), heads[0].last_seq, heads[0].head.len()),
+        (1, 0, 64)
+    );
 }
 
 pub async fn campaigns_and_debts_by_id_and_due(store: Subject) {

@@ -4,9 +4,9 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, binding, campaign, debt, delivery, group_turn, key, machine_role, partner,
-    path, policy, rotation, rotation_policy, sealed, secret, secret_id, secret_policy,
-    subscription, target, tenant, tenant_row, token, version, webhook,
+    T0, assignment, at, audit_export, binding, campaign, debt, delivery, group_turn, key,
+    machine_role, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_id,
+    secret_policy, subscription, target, tenant, tenant_row, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -27,6 +27,7 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::SecretPolicy(row) => &mut row.revision,
         Record::GroupTurn(row) => &mut row.revision,
         Record::Campaign(row) => &mut row.revision,
+        Record::AuditExport(row) => &mut row.revision,
         Record::Debt(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
@@ -113,6 +114,11 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Campaign),
+        Record::AuditExport(row) => store
+            .audit_export_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::AuditExport),
         Record::Debt(row) => store
             .debt_find(&row.tenant, &row.id)
             .await
@@ -269,6 +275,14 @@ pub async fn secret_policy_revisions(store: Subject) {
 
 pub async fn group_turn_revisions(store: Subject) {
     check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
+}
+
+pub async fn audit_export_revisions(store: Subject) {
+    check_put(
+        store,
+        Record::AuditExport(audit_export(&tenant("a"), "1", None)),
+    )
+    .await;
 }
 
 pub async fn campaign_revisions(store: Subject) {

@@ -2,6 +2,10 @@
 
 use scaivault_core::access::{AccessPolicy, Binding, Cidr, Permission, PolicyScope, Rule};
 use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_export::{
+    AuditExport, ExportFormat, ExportHead, ExportPart, ExportState,
+};
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::debt::{Debt, Owed};
@@ -10,12 +14,13 @@ use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
 use scaivault_core::identity::{Identity, Scope, Token, TokenBounds, TokenHash, Uses};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, KeyId, MachineRoleId, PartnerId, PolicyId,
-    RotationId, RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId,
-    TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, KeyId, MachineRoleId, PartnerId,
+    PolicyId, RotationId, RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{Op, Unit, UnitName};
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
 use scaivault_core::recipe::{Generator, HexConfig, PolicyType, RecipeField, SecretPolicy};
 use scaivault_core::rotation::{
@@ -562,5 +567,55 @@ pub fn read(owner: &TenantId, at_path: &str, number: u64, who: &str, secs: i64) 
         consumer: identity(who),
         at: at(secs),
         settled: false,
+    }
+}
+
+/// The commit that removes these audit rows, `secs` after [`T0`], with the code that `code` makes
+/// over the anchor.
+pub fn pruning(found: AuditPrunable, secs: i64, code: impl Fn(&[u8]) -> [u8; 32]) -> Unit {
+    let mut anchor = AuditAnchor {
+        removed_at: at(secs),
+        ..found.anchor
+    };
+    anchor.code = code(&anchor.message());
+    let mut unit = Unit::new(UnitName::AuditPrune).op(Op::AuditPrune {
+        anchor,
+        after: found.after,
+        index: found.index,
+    });
+    unit.audit.push(audit(&tenant("a"), secs, "user:x", None));
+    unit
+}
+
+/// An export that wakes at `wake`.
+pub fn audit_export(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> AuditExport {
+    AuditExport {
+        id: ExportId::parse(&format!("exp_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        all_tenants: false,
+        from: Some(at(1)),
+        to: None,
+        actions: vec![Action::Read],
+        format: ExportFormat::Csv,
+        requested_by: "user:alice".into(),
+        state: ExportState::Running,
+        created_at: T0,
+        ended_at: None,
+        heads: vec![ExportHead {
+            chain: "abcdef".into(),
+            last_seq: 7,
+            head: "00".repeat(32),
+        }],
+        below: 8,
+        parts: vec![ExportPart {
+            name: "part-000001.csv".into(),
+            rows: 2,
+            bytes: 99,
+            sha256: "11".repeat(32),
+        }],
+        attempts: 1,
+        error: Some("the disk is full".into()),
+        wake_at: wake,
+        revision: 1,
     }
 }

@@ -6,8 +6,8 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, binding, campaign, debt, delivery, event, group_turn, key,
-    machine_role, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_id,
+    assignment, at, at_target, audit_export, binding, campaign, debt, delivery, event, group_turn,
+    key, machine_role, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_id,
     secret_policy, subscription, target, tenant, tenant_row, token, version, webhook,
 };
 
@@ -146,6 +146,12 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Campaign(row)
         }
+        RecordKind::AuditExport => {
+            let mut row = audit_export(&owner, &name, time);
+            let stored = model.audit_export_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::AuditExport(row)
+        }
         RecordKind::Debt => {
             let mut row = debt(&owner, &name, time);
             let stored = model.debt_find(&owner, &row.id).await.unwrap();
@@ -217,6 +223,7 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Tenant(row)
         }
+        RecordKind::AuditAnchor => unreachable!("anchors are moved, not put"),
     };
     match change.what {
         What::Put(_) => Op::Put(record),
@@ -275,6 +282,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::Target(row) => back(&mut row.revision),
         Record::GroupTurn(row) => back(&mut row.revision),
         Record::Campaign(row) => back(&mut row.revision),
+        Record::AuditExport(row) => back(&mut row.revision),
         Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),

@@ -80,6 +80,7 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Rotation,
             Kind::GroupTurn,
             Kind::Campaign,
+            Kind::AuditExport,
             Kind::Debt,
             Kind::Webhook,
             Kind::Subscription,

@@ -16,12 +16,16 @@ from .access import (
     Token,
 )
 from .audit import (
+    AuditExport,
+    AuditExportFile,
     AuditRow,
     AuditSummary,
     AuditVerification,
     BadRow,
+    ChainHead,
     Health,
     Readiness,
+    RemovedRows,
     ServerVersion,
 )
 from .events import (
@@ -82,6 +86,8 @@ __all__ = [
     "Acknowledgement",
     "Answer",
     "Assignment",
+    "AuditExport",
+    "AuditExportFile",
     "AuditRow",
     "AuditSummary",
     "AuditVerification",
@@ -93,6 +99,7 @@ __all__ = [
     "Campaign",
     "CampaignCounts",
     "CampaignItem",
+    "ChainHead",
     "Connector",
     "Consumer",
     "Debt",
@@ -126,6 +133,7 @@ __all__ = [
     "Readiness",
     "Rehearsal",
     "RehearsalStep",
+    "RemovedRows",
     "RenewedToken",
     "Replay",
     "Role",
