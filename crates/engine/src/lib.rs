@@ -47,7 +47,8 @@ pub use error::{Missing, VaultError};
 pub use exports::ExportDraft;
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
 pub use machines::{
-    LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId, SecretIdDraft,
+    GROUPS_MAX, LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId,
+    NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft,
 };
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};

@@ -22,7 +22,7 @@ pub(crate) const TAG_CHARS_MAX: usize = 128;
 pub(crate) const CUSTOM_KEYS_MAX: usize = 50;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const LIST_MAX: usize = 100;
-pub(crate) const USES_MAX: u64 = 1_000_000_001;
+pub(crate) const USES_MAX: u64 = 1_000_000_000;
 pub(crate) const SIGNING_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=512;
 
 pub(crate) fn path(text: &str) -> Result<SecretPath, Problem> {
@@ -171,7 +171,9 @@ pub(crate) fn scopes(words: &[String]) -> Result<ScopeSet, Problem> {
 pub(crate) fn uses(uses: Option<u64>, field: &str) -> Result<Option<u64>, Problem> {
     match uses {
         Some(0) => Err(Problem::field(field, "is 1 or more; left out, any number")),
-        Some(USES_MAX..) => Err(Problem::field(field, "is at most 1000000000")),
+        Some(uses) if uses > USES_MAX => {
+            Err(Problem::field(field, format!("is at most {USES_MAX}")))
+        }
         uses => Ok(uses),
     }
 }

@@ -22,10 +22,11 @@ use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
 
 /// The longest name or role id.
-const NAME_CHARS_MAX: usize = 128;
+pub const NAME_CHARS_MAX: usize = 128;
 /// The shortest role id that somebody chooses.
-const ROLE_ID_CHARS_MIN: usize = 8;
-const GROUPS_MAX: usize = 64;
+pub const ROLE_ID_CHARS_MIN: usize = 8;
+/// The most groups of a role.
+pub const GROUPS_MAX: usize = 64;
 /// How long tokens live that a role says nothing about.
 const TOKEN_TTL: &str = "1h";
 

@@ -2,6 +2,7 @@
 //! here; a test looks for those that are not.
 
 use scaivault_core::access::Permission;
+use scaivault_core::audit::Action;
 use scaivault_core::campaign::Mode;
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{
@@ -13,7 +14,7 @@ use scaivault_core::rotation::{GROUP_NAME_MAX, OnDeadline, OnFailure, WINDOWS_MA
 use scaivault_core::secret::MAX_VERSIONS_LIMIT;
 use scaivault_core::target::Overlap;
 use scaivault_core::tenancy::{Role, SLUG_CHARS_MAX, Status};
-use scaivault_engine::BATCH_PATHS_MAX;
+use scaivault_engine::{BATCH_PATHS_MAX, GROUPS_MAX, MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN};
 use serde_json::{Value, json};
 
 use super::kinds::{
@@ -22,6 +23,7 @@ use super::kinds::{
     whole, words, zone,
 };
 use super::relations::{instead, together};
+use crate::fields::{LIST_MAX, USES_MAX};
 use crate::routes::bounds;
 
 /// Adds the bounds to a schema and what lies inside it.
@@ -163,9 +165,37 @@ pub(super) fn limit(schema: &str, field: &str) -> Option<Value> {
         ("BatchReadOptions", "version") => wide(1),
         ("BatchMetadataOptions", "limit") => whole(1, BATCH_PATHS_MAX as u64),
         ("BatchMetadataOptions" | "ReplayBody", "cursor") => super::parameters::cursor(),
-        ("TokenBody", "identity_type") => words(["user", "service_account"]),
-        ("TokenBody", "identity_id") => identity(&["user:", "sa:"]),
-        ("TokenBody", "scopes") => {
+        ("TokenBody" | "RoleBody" | "RolePatch", "identity_type") => {
+            words(["user", "service_account"])
+        }
+        ("TokenBody" | "RoleBody" | "RolePatch", "identity_id") => identity(&["user:", "sa:"]),
+        ("TokenBody" | "SecretIdBody", "uses" | "num_uses")
+        | ("RoleBody" | "RolePatch", "secret_id_num_uses" | "token_num_uses") => whole(1, USES_MAX),
+        ("TokenBody", "allowed_addresses")
+        | ("SecretIdBody", "bound_cidrs" | "token_bound_cidrs")
+        | ("RoleBody" | "RolePatch", "secret_id_bound_cidrs" | "token_bound_cidrs") => {
+            list(0, LIST_MAX, typed("string", range()))
+        }
+        ("RoleBody", "name") => plain_name(1),
+        ("RoleBody" | "RolePatch", "role_id") => plain_name(ROLE_ID_CHARS_MIN),
+        ("RoleBody" | "RolePatch", "groups") => {
+            list(0, GROUPS_MAX, typed("string", identity(&["group:"])))
+        }
+        (
+            "RoleBody" | "RolePatch",
+            "secret_id_ttl" | "token_ttl" | "token_max_ttl" | "token_period",
+        )
+        | ("SecretIdBody", "ttl") => duration(""),
+        ("LoginBody", "role_id") => json!({ "example": "build" }),
+        ("LoginBody" | "SecretIdLookup", "secret_id") => json!({ "example": "sks_…" }),
+        ("AuditExportBody", "from" | "to") => time(),
+        ("AuditExportBody", "actions") => {
+            let actions = words(Action::ALL.iter().map(|action| action.as_str()));
+            list(0, Action::ALL.len(), typed("string", actions))
+        }
+        ("AuditExportBody", "format") => words(["jsonl", "csv"]),
+        ("AuditExportBody", "destination") => words(["directory"]),
+        ("TokenBody" | "RoleBody" | "RolePatch", "scopes") => {
             let scopes = words(Scope::ALL.iter().map(|scope| scope.as_str()));
             json!({ "minItems": 1, "items": typed("string", scopes), "example": ["secrets:read"] })
         }
@@ -303,6 +333,21 @@ fn given_id(prefix: &str, but: &str) -> Value {
     json!({
         "pattern": format!("^{prefix}{but}[A-Za-z0-9_-]{{1,{most}}}$"),
         "example": format!("{prefix}acme"),
+    })
+}
+
+/// An address or a range of them.
+fn range() -> Value {
+    json!({ "format": "cidr", "example": "10.0.0.0/8" })
+}
+
+/// A name that programs write without quoting.
+fn plain_name(least: usize) -> Value {
+    json!({
+        "minLength": least,
+        "maxLength": MACHINE_NAME_CHARS_MAX,
+        "pattern": "^[A-Za-z0-9._-]+$",
+        "example": "build-machines",
     })
 }
 
