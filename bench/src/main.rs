@@ -16,6 +16,7 @@ mod all;
 mod callgrind;
 mod chart;
 mod constant;
+mod constant_time;
 mod due;
 mod engine;
 mod figures;
@@ -77,6 +78,8 @@ enum What {
     Plot(plot::PlotArgs),
     /// Their tables, printed or put into a document.
     Table(figures::TableArgs),
+    /// Whether the time of a comparison tells where the first difference is.
+    ConstantTime(constant_time::ConstantTimeArgs),
     /// Everything that needs no other program.
     All(all::AllArgs),
     /// The server that answers a constant (`read` starts it).
@@ -98,6 +101,7 @@ fn main() -> Result<()> {
         What::Sizes(args) => on_one_thread(sizes::run(args)),
         What::Plot(args) => plot::run(&args),
         What::Table(args) => figures::run(&args),
+        What::ConstantTime(args) => constant_time::run(&args),
         What::All(args) => on_one_thread(all::run(args)),
         What::Constant(args) => constant::run(args),
     }

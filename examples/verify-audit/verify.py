@@ -11,6 +11,7 @@ Exit code: 0 the chain holds, 1 it does not, 2 it cannot be checked.
 
 import argparse
 import base64
+import datetime
 import hashlib
 import hmac
 import json
@@ -38,6 +39,33 @@ def mac_message(chain, first_seq, last_seq, head):
     return b"scaivault audit head 1\0" + numbers + head + chain.encode()
 
 
+def anchor_message(chain, first_seq, last_seq, removed_at, head, mac):
+    numbers = first_seq.to_bytes(8, "big") + last_seq.to_bytes(8, "big")
+    numbers += removed_at.to_bytes(8, "big", signed=True)
+    return b"scaivault audit anchor 1\0" + numbers + head + mac + chain.encode()
+
+
+def anchor_of(database, chain, key):
+    """Where the chain begins: behind what retention removed; and what to say of that."""
+    row = database.execute(
+        "SELECT first_seq, last_seq, head, mac, removed_at, code FROM audit_anchor WHERE chain = ?",
+        (chain,),
+    ).fetchone()
+    if row is None:
+        return 0, genesis(chain), None
+    first_seq, last_seq, head, mac, removed_at, code = row
+    if key is not None:
+        message = anchor_message(chain, first_seq, last_seq, removed_at, head, mac)
+        made = hmac.compare_digest(hmac.digest(key, message, "sha256"), code)
+        require(made, chain, last_seq, "the code of the anchor does not fit: the front was cut")
+        message = mac_message(chain, first_seq, last_seq, head)
+        made = hmac.compare_digest(hmac.digest(key, message, "sha256"), mac)
+        require(made, chain, last_seq, "the code over the last removed row does not fit")
+    when = datetime.datetime.fromtimestamp(removed_at / 1e6, datetime.timezone.utc)
+    told = f"{last_seq} rows up to {row_id(chain, last_seq)} were removed by retention,"
+    return last_seq, head, f"{told} the last on {when:%Y-%m-%dT%H:%M:%SZ}, anchor {head.hex()}"
+
+
 def require(fits, chain, seq, why):
     if not fits:
         raise Broken(f"{row_id(chain, seq)}: {why}")
@@ -47,7 +75,8 @@ def walk(database, key, expect_head):
     (chain, first_of_last, last_seq, stored_head, stored_mac) = database.execute(
         "SELECT chain, first_seq, last_seq, head, mac FROM store_head WHERE one = 1"
     ).fetchone()
-    head, seq, expected_seen = genesis(chain), 0, expect_head is None
+    removed, head, told = anchor_of(database, chain, key)
+    seq, expected_seen = removed, expect_head is None or head.hex() == expect_head
     segments = database.execute(
         "SELECT chain, first_seq, rows, first_at, last_at, prev, head, mac, links, body"
         " FROM audit_segment ORDER BY chain, first_seq"
@@ -80,7 +109,7 @@ def walk(database, key, expect_head):
         require(hmac.compare_digest(code, stored_mac), chain, seq, "the head's code does not fit")
     if not expected_seen:
         raise Broken("the expected head never was this chain's: rows were cut or replaced")
-    return seq, head.hex()
+    return seq - removed, head.hex(), told
 
 
 def chain_key(database, key_file):
@@ -122,7 +151,7 @@ def main():
         )
         database.execute("BEGIN")  # one state of a store that is being written
         key = chain_key(database, arguments.key_file) if arguments.key_file else None
-        rows, head = walk(database, key, arguments.expect_head)
+        rows, head, told = walk(database, key, arguments.expect_head)
     except Broken as broken:
         print(f"NOT valid: {broken}")
         return 1
@@ -131,6 +160,8 @@ def main():
         return 2
     codes = "codes checked" if key else "codes not checked (no --key-file)"
     print(f"valid: {rows} rows, head {head}, {codes}")
+    if told:
+        print(told)
     return 0
 
 

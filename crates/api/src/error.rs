@@ -56,6 +56,7 @@ codes! {
     TokenExpired = 401, "token_expired";
     TokenInvalid = 401, "token_invalid";
     TokenRevoked = 401, "token_revoked";
+    LoginRefused = 401, "login_refused";
     AccessDenied = 403, "access_denied";
     InsufficientScope = 403, "insufficient_scope";
     MfaRequired = 403, "mfa_required";
@@ -78,6 +79,8 @@ codes! {
     PolicyNotFound = 404, "policy_not_found";
     BindingNotFound = 404, "binding_not_found";
     TokenNotFound = 404, "token_not_found";
+    RoleNotFound = 404, "role_not_found";
+    SecretIdNotFound = 404, "secret_id_not_found";
     WebhookNotFound = 404, "webhook_not_found";
     DeliveryNotFound = 404, "delivery_not_found";
     SubscriptionNotFound = 404, "subscription_not_found";
@@ -86,6 +89,7 @@ codes! {
     AssignmentNotFound = 404, "assignment_not_found";
     TargetNotFound = 404, "target_not_found";
     CampaignNotFound = 404, "campaign_not_found";
+    ExportNotFound = 404, "export_not_found";
     DebtNotFound = 404, "debt_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
     PartnerNotFound = 404, "partner_not_found";

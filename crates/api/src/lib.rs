@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod debt;
 mod double_option;
 pub mod error;
+pub mod machine;
 pub mod policy;
 pub mod receiver;
 pub mod reconcile;

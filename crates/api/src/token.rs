@@ -23,6 +23,16 @@ pub struct TokenBody {
     /// Free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Requests it serves, from 1. Left out: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u64>,
+    /// Address ranges it may be used from. Left out: wherever the token that makes it may be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["10.0.0.0/8"]))]
+    pub allowed_addresses: Vec<String>,
+    /// Whether it lives on when the token that makes it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_parent: bool,
 }
 
 /// Answer to a new token: the only time it is shown.
@@ -41,6 +51,15 @@ pub struct NewToken {
     pub roles: Vec<String>,
     /// Its end.
     pub expires_at: Option<String>,
+    /// The token it was made with, and ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
+    /// Requests it still serves; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses_left: Option<u64>,
+    /// Address ranges it may be used from; absent: anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_addresses: Vec<String>,
 }
 
 /// A token in a list.
@@ -59,8 +78,23 @@ pub struct TokenItem {
     pub created_by: String,
     pub expires_at: Option<String>,
     pub revoked_at: Option<String>,
-    /// `active`, `expired` or `revoked`.
+    /// `active`, `expired`, `revoked` or `used_up`.
     pub status: String,
+    /// It was revoked because the token it was made with had ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended_with_parent: bool,
+    /// The role a machine got it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_role: Option<String>,
+    /// The token it was made with, and ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
+    /// Requests it still serves; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses_left: Option<u64>,
+    /// Address ranges it may be used from; absent: anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_addresses: Vec<String>,
 }
 
 /// `GET /v1/auth/tokens`.
@@ -99,6 +133,18 @@ pub struct WhoAmI {
     /// Who vouched for the identity, when it was somebody outside: an issuer's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// The token's record, when it is one of this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
+    /// The token it was made with, and ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
+    /// Requests it still serves; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses_left: Option<u64>,
+    /// Address ranges it may be used from; absent: anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_addresses: Vec<String>,
 }
 
 /// Body of `POST /v1/auth/introspect`.
@@ -132,6 +178,15 @@ pub struct Introspection {
     /// Who vouched for the identity, when it was somebody outside: an issuer's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// The token it was made with, and ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
+    /// Requests it still serves; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses_left: Option<u64>,
+    /// Address ranges it may be used from; absent: anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_addresses: Vec<String>,
 }
 
 /// Body of `POST /v1/auth/exchange` (RFC 8693), as JSON or as a form. Fields that are not here are

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, auth, config, policy, rotation, secret_policy, secrets, store, target, tenancy, token,
-    webhook,
+    audit, auth, config, policy, role, rotation, secret_policy, secrets, store, target, tenancy,
+    token, webhook,
 };
 use crate::token::Token;
 
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Create, list and revoke tokens
     #[command(subcommand)]
     Token(token::Tokens),
+    /// Let machines log in by a role id and a secret id
+    #[command(subcommand)]
+    Role(role::Roles),
     /// Say who may do what to which paths
     #[command(subcommand)]
     Policy(policy::Policies),

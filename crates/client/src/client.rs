@@ -10,6 +10,7 @@ use crate::builder::ClientBuilder;
 use crate::campaigns::Campaigns;
 use crate::debts::Debts;
 use crate::exchange::Observer;
+use crate::machines::Machines;
 use crate::policies::Policies;
 use crate::retry::{RetryPolicy, Sleeper};
 use crate::rotation::Rotation;
@@ -78,6 +79,11 @@ impl Client {
     /// Rotation policies, assignments, rotations.
     pub fn rotation(&self) -> Rotation<'_> {
         Rotation::new(self)
+    }
+
+    /// Machines that log in by a role id and a secret id.
+    pub fn machines(&self) -> Machines<'_> {
+        Machines::new(self)
     }
 
     /// Recipes for values.

@@ -31,6 +31,7 @@ mod client;
 mod debts;
 mod error;
 mod exchange;
+mod machines;
 mod page;
 mod policies;
 mod retry;
@@ -58,6 +59,7 @@ pub use error::{
     ApiError, ClientError, DecodeError, DecodeProblem, InputError, TransportError, TransportKind,
 };
 pub use exchange::Exchange;
+pub use machines::Machines;
 pub use page::{Page, Pages};
 pub use policies::{Policies, PolicyQuery};
 pub use retry::{RetryPolicy, Sleeper, TokioSleeper};

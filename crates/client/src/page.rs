@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use scaivault_api::audit::{AuditLogs, AuditTrail};
 use scaivault_api::campaign::CampaignList;
 use scaivault_api::debt::DebtList;
+use scaivault_api::machine::{RoleList, SecretIdList};
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
 use scaivault_api::secret::SecretList;
@@ -58,6 +59,8 @@ pages! {
     AuditTrail: logs;
     CampaignList: data;
     PolicyList: policies;
+    RoleList: roles;
+    SecretIdList: secret_ids;
     DebtList: data;
     RotationList: data;
     RotationPolicyList: data;

@@ -78,6 +78,9 @@ mod tests {
             scopes: vec!["secrets:read".to_owned()],
             ttl: None,
             description: None,
+            uses: None,
+            allowed_addresses: Vec::new(),
+            no_parent: false,
         };
         drop(tokens.create(&body).json().await);
         drop(tokens.list(&TokenQuery::default()).json().await);

@@ -12,6 +12,9 @@ pub mod http_key;
 pub mod mysql;
 #[cfg(feature = "postgresql")]
 pub mod postgresql;
+#[cfg(any(feature = "postgresql", feature = "redis"))]
+#[doc(hidden)]
+pub mod probes;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod registry;

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit_anchor::RemovedRows;
 use crate::ids::{
     BindingId, CampaignId, DeliveryId, PartnerId, PolicyId, RequestId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
 use crate::path::SecretPath;
 use crate::time::Timestamp;
@@ -77,6 +79,14 @@ actions! {
     TokenRevoke = "token_revoke";
     TokenIntrospect = "token_introspect";
     TokenExchange = "token_exchange";
+    TokenUse = "token_use";
+    MachineLogin = "machine_login";
+    MachineRoleCreate = "machine_role_create";
+    MachineRoleUpdate = "machine_role_update";
+    MachineRoleDelete = "machine_role_delete";
+    SecretIdCreate = "secret_id_create";
+    SecretIdLookup = "secret_id_lookup";
+    SecretIdRevoke = "secret_id_revoke";
     WebhookCreate = "webhook_create";
     WebhookUpdate = "webhook_update";
     WebhookDelete = "webhook_delete";
@@ -87,6 +97,7 @@ actions! {
     SubscriptionDelete = "subscription_delete";
     SubscriptionEvent = "subscription_event";
     AuditQuery = "audit_query";
+    AuditPrune = "audit_prune";
     ServerStart = "server_start";
     PartnerCreate = "partner_create";
     PartnerUpdate = "partner_update";
@@ -109,6 +120,7 @@ actions! {
     FederationSync = "federation_sync";
     IdentitySync = "identity_sync";
     ExportCreated = "export_created";
+    ExportEnded = "export_ended";
     StoreReconcile = "store_reconcile";
     StoreResume = "store_resume";
 }
@@ -185,6 +197,12 @@ pub struct AuditExtra {
     pub binding_id: Option<BindingId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+    /// The role a machine logged in by, or that was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_role: Option<String>,
+    /// Which secret id, by its record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_id_accessor: Option<SecretIdAccessor>,
     /// Who vouched for the identity: an issuer's URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
@@ -221,6 +239,14 @@ pub struct AuditExtra {
     /// What became of a partner or tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// The first and the last of rows that were removed from the trail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_row_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_row_id: Option<String>,
+    /// The chain's hash after them, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain_head: Option<String>,
 }
 
 impl AuditExtra {
@@ -302,6 +328,8 @@ pub struct AuditReport {
     pub head: String,
     /// The first row that does not fit.
     pub first_bad: Option<BadRow>,
+    /// What retention removed, by chain.
+    pub removed: Vec<RemovedRows>,
 }
 
 /// The first row that does not fit the chain.

@@ -403,9 +403,22 @@ pub struct Token {
     /// The groups it speaks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Identity>,
+    /// What bounds it beside its end; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Box<TokenBounds>>,
+    /// When somebody has to look at it next: at its end, and until what follows from it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<Timestamp>,
+    /// When what follows from its end was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Timestamp>,
     /// The number this write makes.
     pub revision: u64,
 }
+
+mod bounds;
+
+pub use bounds::{TokenBounds, Uses, admits};
 
 /// The keyed hash under which a token is found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

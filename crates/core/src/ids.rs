@@ -119,6 +119,10 @@ ids! {
     BindingId = "bnd_";
     /// A local token's record (never the token itself).
     TokenId = "tok_";
+    /// A role that machines log in by.
+    MachineRoleId = "rol_";
+    /// A secret id's record (never the secret id itself).
+    SecretIdAccessor = "sia_";
     /// A rotation policy.
     RotationPolicyId = "rot_";
     /// A secret policy: a recipe for values.
@@ -135,6 +139,8 @@ ids! {
     EngineId = "eng_";
     /// A credential made on request, for as long as it lives.
     LeaseId = "lse_";
+    /// An export of the audit trail.
+    ExportId = "exp_";
     /// A webhook.
     WebhookId = "wh_";
     /// A subscription.

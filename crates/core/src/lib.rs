@@ -6,6 +6,8 @@
 
 pub mod access;
 pub mod audit;
+pub mod audit_anchor;
+pub mod audit_export;
 mod audit_json;
 pub mod campaign;
 pub mod campaign_course;
@@ -19,6 +21,7 @@ pub mod glob;
 pub mod identity;
 pub mod ids;
 pub mod issuer;
+pub mod machine;
 pub mod path;
 pub mod plaintext;
 pub mod ports;

@@ -90,6 +90,9 @@ impl SecretPath {
 /// # Errors
 /// [`PathError`] when it could not be the beginning of any path.
 pub fn check_prefix(text: &str) -> Result<(), PathError> {
+    if text.len() > PATH_CHARS_MAX {
+        return Err(PathError::TooLong);
+    }
     let body = text.strip_suffix('/').unwrap_or(text);
     if text.is_empty() {
         Ok(())

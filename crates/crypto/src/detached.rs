@@ -3,6 +3,8 @@
 
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Before a public key's 32 bytes, where it is written as DER (RFC 8410).
 const DER_PREFIX: [u8; 12] = [
@@ -32,10 +34,25 @@ impl SigningKey {
         [&DER_PREFIX, self.0.public_key().as_ref()].concat()
     }
 
+    /// The same in PEM.
+    pub fn public_pem(&self) -> String {
+        let body = STANDARD.encode(self.public_der());
+        format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    }
+
     /// 64 bytes over the message.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.0.sign(message).as_ref().to_vec()
     }
+}
+
+/// SHA-256 over the bytes, in hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Whether this signature was made over the message by the holder of this public key (DER).

@@ -27,6 +27,7 @@ use scaivault_core::time::Timestamp;
 
 use crate::aead::AeadKey;
 use crate::binding::purpose_word;
+use crate::detached::SigningKey;
 use crate::entropy::SystemEntropy;
 use crate::envelope::{self, Envelope};
 use crate::key_record::Wrapper;
@@ -177,6 +178,15 @@ impl Keyring {
     /// The keyed hash a token is stored and found under: HMAC-SHA256 over its bytes.
     pub fn token_hash(&self, token: &str) -> TokenHash {
         TokenHash(self.ring.load().token_hash.tag(&[token.as_bytes()]))
+    }
+
+    /// The key that exports of the audit chain are signed with: who can make codes of the chain can
+    /// sign, and nobody else.
+    ///
+    /// # Errors
+    /// None for a seed of this length.
+    pub fn audit_signing_key(&self) -> Result<SigningKey, aws_lc_rs::error::KeyRejected> {
+        SigningKey::of_seed(&self.chain_mac(b"scaivault audit export signing key 1\0"))
     }
 
     /// The code that authenticates a head of the audit chain: HMAC-SHA256 over the message.

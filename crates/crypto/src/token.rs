@@ -4,6 +4,8 @@
 //! ```text
 //! skt_ <43 characters> <6 characters>
 //! ```
+//! Secret ids of machines have the same form behind `sks_`.
+//!
 //! All characters after the prefix are letters and digits. The 43 are random (256.03 bits). The 6
 //! are a checksum: the first 4 bytes of SHA-256 over everything before them, as a big-endian
 //! number in base 62 (`0-9A-Za-z`, highest digit first). Scanners match
@@ -22,6 +24,8 @@ use crate::generate::random_value;
 
 /// What every token begins with.
 pub const PREFIX: &str = "skt_";
+/// What every secret id begins with.
+pub const SECRET_ID_PREFIX: &str = "sks_";
 
 const RANDOM_CHARS: usize = 43;
 const CHECKSUM_CHARS: usize = 6;
@@ -67,20 +71,31 @@ impl fmt::Debug for TokenText {
 
 /// A new token.
 pub fn mint(entropy: &dyn Entropy) -> TokenText {
+    minted(PREFIX, entropy)
+}
+
+/// A new secret id.
+pub fn mint_secret_id(entropy: &dyn Entropy) -> TokenText {
+    minted(SECRET_ID_PREFIX, entropy)
+}
+
+fn minted(prefix: &str, entropy: &dyn Entropy) -> TokenText {
     let random = random_value(entropy, RANDOM_CHARS);
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_CHARS));
-    text.push_str(PREFIX);
+    text.push_str(prefix);
     text.extend(random.expose().iter().copied().map(char::from));
     let checksum = checksum(text.as_bytes());
     text.extend(checksum.map(char::from));
     TokenText(text)
 }
 
-/// Whether the text has a token's prefix, length and alphabet: what to redact in foreign text.
+/// Whether the text has a token's or secret id's prefix, length and alphabet: what to redact in
+/// foreign text.
 pub fn looks_like_token(text: &str) -> bool {
+    let behind = |prefix| text.strip_prefix(prefix);
     text.len() == TOKEN_CHARS
-        && text
-            .strip_prefix(PREFIX)
+        && behind(PREFIX)
+            .or_else(|| behind(SECRET_ID_PREFIX))
             .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
@@ -125,6 +140,8 @@ mod tests {
             assert!(looks_like_token(token.expose()) && is_well_formed(token.expose()));
             assert!(seen.insert(token.expose().to_owned()));
         }
+        let secret_id = mint_secret_id(&entropy);
+        assert!(secret_id.expose().starts_with("sks_") && is_well_formed(secret_id.expose()));
         let (one, other) = (mint(&SystemEntropy), mint(&SystemEntropy));
         assert_ne!(one.expose(), other.expose());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scaivault_core::access::{Attempt, DenialReason, Grant, Grants, Permission, decide};
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::EventType;
-use scaivault_core::identity::{Foreign, Identity, Principal, Scope};
+use scaivault_core::identity::{Foreign, Identity, Principal, Scope, TokenHash};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{PolicyReads, TokenReads, Unit};
 use scaivault_core::tenancy::{Role, Roles, Seat, space_of};
@@ -16,6 +16,7 @@ use crate::cache::{GrantKey, KnownToken};
 use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::events::EventDraft;
+use crate::tokens::Entered;
 use crate::vault::Vault;
 
 /// Why a token was not accepted.
@@ -30,6 +31,12 @@ pub enum AuthError {
     /// It was revoked.
     #[error("the token was revoked")]
     Revoked,
+    /// Its last use was taken.
+    #[error("the token was made for a number of uses, and none is left: get another one")]
+    UsedUp,
+    /// It may not come from there.
+    #[error("this token may not be used from this address")]
+    Address,
     /// It may not act in the tenant named.
     #[error("the token may not act in that tenant")]
     OtherTenant,
@@ -51,6 +58,8 @@ impl AuthError {
             Self::Invalid => "token_invalid",
             Self::Expired => "token_expired",
             Self::Revoked => "token_revoked",
+            Self::UsedUp => "token_expired",
+            Self::Address => "ip_not_allowed",
             Self::OtherTenant => "tenant_access_denied",
             Self::NoTenant => "tenant_not_found",
             Self::Suspended => "tenant_suspended",
@@ -78,7 +87,8 @@ pub(crate) fn decided(
 }
 
 impl Vault {
-    /// The principal a token speaks for: a local one, or one that a configured issuer signed.
+    /// The principal a token speaks for: a local one, or one that a configured issuer signed. Uses
+    /// and addresses are not looked at: requests come by [`Self::enter`].
     ///
     /// # Errors
     /// [`AuthError`]; when the store cannot be asked, the token is refused.
@@ -87,8 +97,24 @@ impl Vault {
         token: &str,
         now: Timestamp,
     ) -> Result<Arc<Principal>, AuthError> {
+        let entered = self.enter(token, now).await?;
+        if let Some(bound) = &entered.bound {
+            bound.has_uses()?;
+        }
+        Ok(entered.principal)
+    }
+
+    /// The same for a request, with what else is to be asked of its token.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub async fn enter(&self, token: &str, now: Timestamp) -> Result<Entered, AuthError> {
         if let Some(issuers) = self.issuers_of(token) {
-            return self.authenticate_foreign(issuers, token, now).await;
+            let principal = self.authenticate_foreign(&issuers, token, now).await?;
+            return Ok(Entered {
+                principal,
+                bound: None,
+            });
         }
         let hash = self.keyring.token_hash(token);
         let settled = self.caches_settled();
@@ -109,12 +135,27 @@ impl Vault {
         if !known.served {
             return Err(AuthError::Suspended);
         }
-        Ok(known.principal.clone())
+        if known.token.bounds.is_some() {
+            return Box::pin(self.enter_bound(known, now)).await;
+        }
+        Ok(Entered {
+            principal: known.principal.clone(),
+            bound: None,
+        })
+    }
+
+    /// A token by its hash, from memory where that may be relied upon.
+    pub(crate) async fn token_known(&self, hash: TokenHash) -> Result<Arc<KnownToken>, AuthError> {
+        match self.caches.tokens.get(&hash) {
+            Ok(known) if self.caches_settled() => Ok(known),
+            Ok(_) => self.token_load(hash, None).await,
+            Err(ticket) => self.token_load(hash, Some(ticket)).await,
+        }
     }
 
     async fn token_load(
         &self,
-        hash: scaivault_core::identity::TokenHash,
+        hash: TokenHash,
         ticket: Option<crate::cache::Ticket>,
     ) -> Result<Arc<KnownToken>, AuthError> {
         let token = TokenReads::token_by_hash(&*self.store, &hash)

@@ -11,7 +11,7 @@ use crate::error::VaultError;
 use crate::vault::Vault;
 
 /// Characters of a cursor: the longest place, sealed, with room to spare.
-const TEXT_CHARS_MAX: usize = 2_048;
+pub const TEXT_CHARS_MAX: usize = 2_048;
 
 impl Vault {
     /// The cursor that goes on after `place` in `list`. It opens on every server that has the

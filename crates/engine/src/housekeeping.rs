@@ -22,6 +22,7 @@ impl Vault {
     pub async fn housekeeping_run_once(&self) -> Result<usize, VaultError> {
         let purged = self.secrets_purge(PURGE_MAX).await?;
         self.exchanged_tokens_prune().await?;
+        self.secret_ids_prune().await?;
         let before = self.now().minus(EVENTS_KEPT);
         let unit = Unit::new(UnitName::Housekeeping).op(Op::EventsPrune { before });
         self.commit(unit).await?;

@@ -11,6 +11,7 @@
 
 mod access;
 mod audit;
+mod audit_retention;
 mod cache;
 mod caller;
 mod campaigns;
@@ -20,8 +21,10 @@ mod dynamic;
 mod error;
 mod events;
 mod expiry;
+mod exports;
 mod housekeeping;
 mod issuers;
+mod machines;
 mod neighbours;
 mod policies;
 mod receivers;
@@ -39,13 +42,19 @@ mod vault;
 pub use access::AuthError;
 pub use caller::{Caller, clean_user_agent};
 pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
+pub use cursor::TEXT_CHARS_MAX as CURSOR_CHARS_MAX;
 pub use delivery::ClaimedDelivery;
 pub use dynamic::{
     CredentialRequest, DueLeases, EngineAt, EngineChange, EngineDraft, EngineHealth, Generated,
     RoleDraft, RoleWrite,
 };
 pub use error::{Missing, VaultError};
+pub use exports::ExportDraft;
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
+pub use machines::{
+    GROUPS_MAX, LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId,
+    NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft,
+};
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{
@@ -55,7 +64,7 @@ pub use receivers::{
 pub use recipes::{Preview, PreviewField, SecretPolicyChange, SecretPolicyDraft};
 pub use rotation::{
     Act, Attach, AttachTo, Attachment, ClaimedProbe, ClaimedRotation, DebtFigures, DueDebt,
-    Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,
+    REASON_MAX, Reconciled, Reconciliation, Rehearsal, RehearsalStep, RotationPolicyChange,
     RotationPolicyDraft, RotationView, Stuck,
 };
 pub use secrets::{
@@ -66,6 +75,8 @@ pub use secrets::{
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
 pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
-pub use tenancy::{PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery};
-pub use tokens::{Introspected, MintedToken, TokenDraft};
+pub use tenancy::{
+    ID_BODY_MAX, PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery,
+};
+pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits};
 pub use vault::{Vault, VaultPorts, default_tenant};

@@ -15,6 +15,7 @@ pub struct Signals {
     campaigns: Arc<Notify>,
     notices: Arc<Notify>,
     leases: Arc<Notify>,
+    tokens: Arc<Notify>,
     deliveries: Arc<watch::Sender<u64>>,
     rotations: Arc<watch::Sender<u64>>,
 }
@@ -28,6 +29,7 @@ impl Default for Signals {
             campaigns: Arc::default(),
             notices: Arc::default(),
             leases: Arc::default(),
+            tokens: Arc::default(),
             deliveries: Arc::new(watch::Sender::new(0)),
             rotations: Arc::new(watch::Sender::new(0)),
         }
@@ -68,6 +70,16 @@ impl Signals {
     /// Leases were put to their end.
     pub(crate) fn leases_end(&self) {
         self.leases.notify_one();
+    }
+
+    /// Completes after a token ended before its time. One waiter.
+    pub async fn tokens(&self) {
+        self.tokens.notified().await;
+    }
+
+    /// A token ended before its time.
+    pub(crate) fn token_ended(&self) {
+        self.tokens.notify_one();
     }
 
     /// A secret was given another end.

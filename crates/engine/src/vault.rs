@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::ports::{
     ChangeFeed, Changes, Clock, CommitError, Committed, Connectors, Courier, Entropy, Store, Unit,
@@ -14,12 +15,14 @@ use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::{Caches, SECRET_BYTES_MAX};
 use crate::issuers::Issuers;
+use crate::machines::LoginTrail;
 use crate::neighbours::Neighbours;
 use crate::recipes::RecipeSlots;
 use crate::rotation::LastLook;
 use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
+use crate::tokens::UseTurns;
 
 /// The tenant every store has: of root tokens, and of whoever knows no other.
 pub fn default_tenant() -> TenantId {
@@ -59,7 +62,9 @@ pub struct Vault {
     pub(crate) neighbours: Neighbours,
     pub(crate) last_look: LastLook,
     pub(crate) recipe_slots: RecipeSlots,
-    pub(crate) issuers: Option<Arc<Issuers>>,
+    pub(crate) issuers: RwLock<Option<Arc<Issuers>>>,
+    pub(crate) use_turns: UseTurns,
+    pub(crate) login_trail: LoginTrail,
     /// When this vault was opened.
     pub(crate) opened_at: Timestamp,
 }
@@ -83,7 +88,9 @@ impl Vault {
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),
             recipe_slots: RecipeSlots::default(),
-            issuers: None,
+            issuers: RwLock::default(),
+            use_turns: UseTurns::default(),
+            login_trail: LoginTrail::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use scaivault_engine::{DebtFigures, TallyReading, Vault};
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::config::{Config, SubscriptionsSection};
+use crate::config::{AuditSection, Config, SubscriptionsSection};
 use crate::metrics::Metrics;
 use crate::rate_limit::RateLimiter;
 use crate::recent::Recent;
@@ -36,6 +36,8 @@ pub(crate) struct HttpSettings {
     pub(crate) targets_max: usize,
     /// Bounds of streams of events.
     pub(crate) streams: SubscriptionsSection,
+    /// How long rows of the trail are kept.
+    pub(crate) audit: AuditSection,
 }
 
 /// How old a probe of the store may be that is told as news.
@@ -58,6 +60,7 @@ impl HttpSettings {
             poll_max: POLL_MAX,
             targets_max: config.targets.max_concurrent,
             streams: config.subscriptions.clone(),
+            audit: config.audit.clone(),
         }
     }
 }

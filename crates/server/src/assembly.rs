@@ -100,8 +100,36 @@ pub(crate) async fn open_vault(
     Ok(Opened { vault, storage })
 }
 
+/// The issuers an operator configured, as they are in the file whenever it is read.
+pub(crate) struct IssuersFile {
+    pub(crate) identity: IdentitySection,
+    pub(crate) egress: EgressPolicy,
+}
+
+impl IssuersFile {
+    /// What the file says now.
+    pub(crate) fn read(&self) -> Result<Issuers> {
+        issuers(&self.identity, self.egress.clone())
+    }
+
+    /// Believes what the file says now; a mistake in it changes nothing.
+    pub(crate) fn reload(&self, vault: &Vault) {
+        match self.read() {
+            Ok(issuers) => {
+                vault.issuers_replace(issuers);
+                tracing::info!("issuers and rules of exchange read again");
+            }
+            Err(error) => tracing::error!(
+                error = %format!("{error:#}"),
+                "issuers and rules of exchange NOT read again: the file has a mistake, and those \
+                 from before stay in force"
+            ),
+        }
+    }
+}
+
 /// The issuers an operator configured, to be reached by this rule.
-pub(crate) fn issuers(identity: &IdentitySection, egress: EgressPolicy) -> Result<Issuers> {
+fn issuers(identity: &IdentitySection, egress: EgressPolicy) -> Result<Issuers> {
     let outside = match &identity.issuers_file {
         Some(file) => Outside::load(file, &egress)?,
         None => Outside::default(),

@@ -12,9 +12,13 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::strict::Strict;
 
 /// Nesting allowed in a body.
 const DEPTH_MAX: usize = 64;
+/// Most members of lists and objects, outside of a secret's value: in memory each is some fifty times
+/// what it may be as text.
+const MEMBERS_MAX: usize = 20_000;
 
 /// Reads a JSON body of a bounded size and depth.
 pub(crate) async fn read<T: DeserializeOwned>(app: &App, body: Body) -> Result<T, Problem> {
@@ -55,12 +59,17 @@ pub(crate) async fn read_bytes(app: &App, body: Body) -> Result<Bytes, Problem> 
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if depth(bytes) > DEPTH_MAX {
+    let extent = extent(bytes);
+    if extent.members > MEMBERS_MAX {
+        let text = format!("the body has more than {MEMBERS_MAX} members outside of 'data'");
+        return Err(Problem::new(ErrorCode::InvalidRequest, text));
+    }
+    if extent.depth > DEPTH_MAX {
         let text = format!("the body is nested deeper than {DEPTH_MAX} levels");
         return Err(Problem::new(ErrorCode::InvalidRequest, text));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let parsed = serde_path_to_error::deserialize(Strict(&mut deserializer)).map_err(|error| {
         let field = error.path().to_string();
         refusal(&field, error.inner())
     })?;
@@ -148,7 +157,7 @@ fn below(parent: &str, name: &str) -> String {
     }
 }
 
-fn is_field_name(text: &str) -> bool {
+pub(crate) fn is_field_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text
             .bytes()
@@ -156,23 +165,48 @@ fn is_field_name(text: &str) -> bool {
         && text.bytes().filter(u8::is_ascii_digit).count() <= 3
 }
 
-/// The deepest nesting, without building anything.
-fn depth(bytes: &[u8]) -> usize {
-    let (mut now, mut most, mut in_string, mut escaped) = (0usize, 0usize, false, false);
-    for byte in bytes {
+/// What is known of a body before anything of it is built: strings skipped, nothing checked.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Extent {
+    /// The deepest nesting.
+    depth: usize,
+    /// Members of lists and objects, without those of a field `data` at the top: a secret's value is
+    /// kept as its text, whatever is in it.
+    members: usize,
+}
+
+fn extent(bytes: &[u8]) -> Extent {
+    let mut extent = Extent::default();
+    let (mut now, mut in_string, mut escaped) = (0usize, false, false);
+    // The last string at the top, and whether what comes is the value of the field `data`.
+    let (mut begun, mut last, mut in_data) = (0, &bytes[..0], false);
+    for (at, byte) in bytes.iter().enumerate() {
         match (in_string, *byte) {
             (true, _) if escaped => escaped = false,
             (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
+            (true, b'"') => {
+                in_string = false;
+                last = &bytes[begun..at];
+            }
+            (false, b'"') => {
+                in_string = true;
+                begun = at + 1;
+            }
+            (false, b':') if now == 1 => in_data = last == b"data",
             (false, b'{' | b'[') => {
                 now += 1;
-                most = most.max(now);
+                extent.depth = extent.depth.max(now);
+                extent.members += usize::from(!in_data);
             }
             (false, b'}' | b']') => now = now.saturating_sub(1),
+            (false, b',') => {
+                in_data &= now > 1;
+                extent.members += usize::from(!in_data);
+            }
             _ => {}
         }
     }
-    most
+    extent
 }
 
 /// A JSON answer.
@@ -231,6 +265,12 @@ mod tests {
         check::<PolicyBody>("", ErrorCode::InvalidRequest, None);
         check::<PolicyBody>("{", ErrorCode::InvalidRequest, None);
         check::<PolicyBody>("[1]", ErrorCode::InvalidRequest, None);
+        check::<PolicyBody>(r#"["n",null,[]]"#, ErrorCode::InvalidRequest, None);
+        check::<PutSecret>(
+            r#"{"data":{},"options":[null]}"#,
+            ErrorCode::InvalidRequest,
+            Some("options"),
+        );
         check::<PolicyBody>("{} x", ErrorCode::ValidationError, Some("name"));
         check::<PolicyBody>(r#"{"rules":[]}"#, ErrorCode::ValidationError, Some("name"));
         check::<PolicyBody>(
@@ -256,6 +296,29 @@ mod tests {
     }
 
     #[test]
+    fn bodies_of_many_members_are_refused_unless_they_are_a_value() {
+        let check = |text: &str, depth: usize, members: usize| {
+            assert_eq!(extent(text.as_bytes()), Extent { depth, members }, "{text}");
+        };
+        check(r#"{"a":[1,2],"b":{}}"#, 2, 5);
+        check(r#"{"data":[[1,2],{"a":1}],"b":[3]}"#, 3, 3);
+        check(r#"{"b":{"data":[1,2]},"data":"x"}"#, 3, 5);
+        check(r#"{"x":"\"[,","d\u0061ta":[1]}"#, 2, 3);
+        check(r#"[{"data":[1]}]"#, 3, 3);
+        let many = "[],".repeat(MEMBERS_MAX);
+        let body = format!(r#"{{"data":{{"k":1}},"metadata":{{"custom":{{"k":[{many}[]]}}}}}}"#);
+        check_code::<PutSecret>(&body);
+        let value = format!(r#"{{"data":{{"k":[{many}[]]}}}}"#);
+        assert!(parse::<PutSecret>(value.as_bytes()).is_ok());
+    }
+
+    fn check_code<T: DeserializeOwned>(text: &str) {
+        let problem = parse::<T>(text.as_bytes()).err().unwrap();
+        assert_eq!(problem.code, ErrorCode::InvalidRequest);
+        assert!(problem.message.contains("members"), "{problem:?}");
+    }
+
+    #[test]
     fn nothing_sent_is_repeated() {
         let canary = "hunter2-CANARY-4711";
         for text in [
@@ -274,7 +337,7 @@ mod tests {
 
     #[test]
     fn depth_is_bounded_and_strings_do_not_count() {
-        assert_eq!(depth(br#"{"a":[{"b":"[[[[\"[["}]}"#), 3);
+        assert_eq!(extent(br#"{"a":[{"b":"[[[[\"[["}]}"#).depth, 3);
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         check::<PolicyBody>(&deep, ErrorCode::InvalidRequest, None);
         let text = format!(r#"{{"data":{deep}}}"#);

@@ -9,7 +9,7 @@ use scaivault_api::ErrorCode;
 use scaivault_core::access::Cidr;
 use scaivault_core::ids::RequestId;
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{Caller, clean_user_agent};
+use scaivault_engine::{Bound, Caller, clean_user_agent};
 
 use crate::app::App;
 use crate::prefix::Prefix;
@@ -57,14 +57,43 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 impl Call {
     /// Authenticates the caller and takes one from its limit.
     pub(crate) async fn enter(&self, app: &App, category: Category) -> Result<Caller, Problem> {
-        let caller = self.authenticate(app).await?;
-        self.spend(app, &caller, category, 1)?;
+        let (caller, bound) = self.authenticate(app).await?;
+        if let Some(bound) = bound {
+            Box::pin(self.enter_bound(app, &caller, &bound, category)).await?;
+        } else {
+            self.spend(app, &caller, category, 1)?;
+        }
         self.placed(app, caller).await
+    }
+
+    /// A token with bounds: from where it may come, then its limit, then a use. A token that came
+    /// from elsewhere was stolen or misplaced: it spends a limit of its own, so that whoever has it
+    /// takes nothing from its owner.
+    async fn enter_bound(
+        &self,
+        app: &App,
+        caller: &Caller,
+        bound: &Bound,
+        category: Category,
+    ) -> Result<(), Problem> {
+        if let Err(elsewhere) = bound.comes_from(caller.source_ip) {
+            let astray = format!("astray {}", caller.identity());
+            let home = caller.principal.home();
+            self.take(app, (home.as_str(), &astray), Category::Auth, 1)?;
+            app.vault.token_strayed(caller).await?;
+            return Err(elsewhere.into());
+        }
+        self.spend(app, caller, category, 1)?;
+        Ok(app.vault.token_use(bound).await?)
     }
 
     /// Authenticates again in the midst of a long request, at no cost.
     pub(crate) async fn enter_again(&self, app: &App) -> Result<Caller, Problem> {
-        let caller = self.authenticate(app).await?;
+        // What was begun with the last use goes on.
+        let (caller, bound) = self.authenticate(app).await?;
+        if let Some(bound) = bound {
+            bound.comes_from(caller.source_ip)?;
+        }
         self.placed(app, caller).await
     }
 
@@ -114,13 +143,21 @@ impl Call {
         category: Category,
         cost: u32,
     ) -> Result<(), Problem> {
-        let verdict = app.limiter.take(
-            caller.principal.home().as_str(),
-            caller.identity().as_str(),
-            category,
-            app.vault.now(),
-            cost,
-        );
+        let home = caller.principal.home().as_str();
+        self.take(app, (home, caller.identity().as_str()), category, cost)
+    }
+
+    /// Takes `cost` from the limit of somebody in a tenant.
+    pub(crate) fn take(
+        &self,
+        app: &App,
+        (tenant, who): (&str, &str),
+        category: Category,
+        cost: u32,
+    ) -> Result<(), Problem> {
+        let verdict = app
+            .limiter
+            .take(tenant, who, category, app.vault.now(), cost);
         let allowed = verdict.allowed;
         let retry_after_s = u64::from(verdict.retry_after_s);
         let _ = self.passage.verdict.set(verdict);
@@ -137,16 +174,17 @@ impl Call {
         Err(problem)
     }
 
-    async fn authenticate(&self, app: &App) -> Result<Caller, Problem> {
+    async fn authenticate(&self, app: &App) -> Result<(Caller, Option<Bound>), Problem> {
         let token = self.bearer()?;
-        let principal = app.vault.authenticate(token, app.vault.now()).await?;
-        Ok(Caller {
-            principal,
+        let entered = app.vault.enter(token, app.vault.now()).await?;
+        let caller = Caller {
+            principal: entered.principal,
             request_id: Some(self.passage.request_id.clone()),
             source_ip: self.source_ip(&app.settings.trusted_proxies),
             user_agent: self.user_agent(),
             started_at: self.passage.started_at,
-        })
+        };
+        Ok((caller, entered.bound))
     }
 
     /// What the client calls itself.
@@ -155,7 +193,7 @@ impl Call {
         header.to_str().ok().map(clean_user_agent)
     }
 
-    fn bearer(&self) -> Result<&str, Problem> {
+    pub(crate) fn bearer(&self) -> Result<&str, Problem> {
         let missing = || {
             Problem::new(
                 ErrorCode::AuthenticationRequired,

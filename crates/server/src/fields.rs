@@ -1,6 +1,7 @@
 //! From wire fields to domain values; each refusal names its field.
 
 use scaivault_api::ErrorCode;
+use scaivault_core::access::Cidr;
 use scaivault_core::event::EventType;
 use scaivault_core::expiry::NOTIFY_BEFORE_MAX;
 use scaivault_core::glob::PathPattern;
@@ -14,14 +15,15 @@ use serde_json::json;
 
 use crate::problem::Problem;
 
-const NAME_CHARS_MAX: usize = 128;
-const TEXT_CHARS_MAX: usize = 2_000;
-const TAGS_MAX: usize = 50;
-const TAG_CHARS_MAX: usize = 128;
-const CUSTOM_KEYS_MAX: usize = 50;
+pub(crate) const NAME_CHARS_MAX: usize = 128;
+pub(crate) const TEXT_CHARS_MAX: usize = 2_000;
+pub(crate) const TAGS_MAX: usize = 50;
+pub(crate) const TAG_CHARS_MAX: usize = 128;
+pub(crate) const CUSTOM_KEYS_MAX: usize = 50;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
-const LIST_MAX: usize = 100;
-const SIGNING_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=512;
+pub(crate) const LIST_MAX: usize = 100;
+pub(crate) const USES_MAX: u64 = 1_000_000_000;
+pub(crate) const SIGNING_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=512;
 
 pub(crate) fn path(text: &str) -> Result<SecretPath, Problem> {
     SecretPath::parse(text).map_err(|error| {
@@ -165,6 +167,33 @@ pub(crate) fn scopes(words: &[String]) -> Result<ScopeSet, Problem> {
         .collect()
 }
 
+/// How often something may be used, where that is counted.
+pub(crate) fn uses(uses: Option<u64>, field: &str) -> Result<Option<u64>, Problem> {
+    match uses {
+        Some(0) => Err(Problem::field(field, "is 1 or more; left out, any number")),
+        Some(uses) if uses > USES_MAX => {
+            Err(Problem::field(field, format!("is at most {USES_MAX}")))
+        }
+        uses => Ok(uses),
+    }
+}
+
+/// Address ranges.
+pub(crate) fn addresses(texts: &[String], field: &str) -> Result<Vec<Cidr>, Problem> {
+    if texts.len() > LIST_MAX {
+        let why = format!("has at most {LIST_MAX} ranges");
+        return Err(Problem::field(field, why));
+    }
+    let range = |text: &String| {
+        Cidr::parse(text).ok_or_else(|| {
+            let why = "are addresses and ranges such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32, \
+                       with no bit set behind the prefix";
+            Problem::field(field, why)
+        })
+    };
+    texts.iter().map(range).collect()
+}
+
 pub(crate) fn events(words: &[String]) -> Result<Vec<EventType>, Problem> {
     if words.is_empty() || words.len() > LIST_MAX {
         return Err(Problem::field("events", "has at least one event type"));
@@ -207,8 +236,9 @@ pub(crate) fn filters(wire: Option<scaivault_api::receiver::Filters>) -> Result<
 }
 
 pub(crate) fn signing_secret(text: String, field: &str) -> Result<Plaintext, Problem> {
+    let fits = SIGNING_SECRET_CHARS.contains(&text.chars().count());
     let secret = Plaintext::new(text.into_bytes());
-    if SIGNING_SECRET_CHARS.contains(&secret.len()) {
+    if fits {
         Ok(secret)
     } else {
         Err(Problem::field(
@@ -220,7 +250,7 @@ pub(crate) fn signing_secret(text: String, field: &str) -> Result<Plaintext, Pro
 
 /// `"7d,1d"` or `["7d","1d"]`.
 pub(crate) fn warn_before(wire: scaivault_api::rotation::WarnBefore) -> Result<Vec<Span>, Problem> {
-    thresholds(wire, "warn_before", 10)
+    thresholds(wire, "warn_before", NOTIFY_BEFORE_MAX)
 }
 
 /// The same for a secret's end.

@@ -11,6 +11,7 @@ mod cursor;
 mod dispatcher;
 mod egress;
 mod entrance;
+mod export_directory;
 mod fields;
 mod lanes;
 /// Public for the benchmarks, which serve their constant through the same listener.
@@ -22,14 +23,18 @@ mod metrics;
 mod openapi;
 mod place;
 mod prefix;
+#[doc(hidden)]
+pub mod probes;
 mod problem;
 mod query;
 mod rate_limit;
 mod recent;
 mod reconciling;
+mod retention;
 mod routes;
 mod storage;
 mod streams;
+mod strict;
 
 pub use clock::SystemClock;
 pub use memory::keep_private;

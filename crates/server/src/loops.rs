@@ -9,7 +9,9 @@ use scaivault_engine::{LOOK_EVERY, Vault, VaultError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::AuditSection;
 use crate::dispatcher::Dispatcher;
+use crate::export_directory::ExportDirectory;
 use crate::lanes::Lanes;
 
 /// The longest a loop sleeps: a lost signal, a clock set back, or work that a node left behind
@@ -27,6 +29,8 @@ const DEBT_NAP_MIN: Duration = Duration::from_millis(500);
 const SWEEP_FIRST: Duration = Duration::from_secs(600);
 /// From one look for targets to sweep to the next; each is swept once a day, by one node.
 const SWEEP: Duration = Duration::from_secs(3_600);
+/// Between two looks for exports that are asked for.
+const EXPORTS: Duration = Duration::from_secs(2);
 /// Between rounds of housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
@@ -39,6 +43,7 @@ pub(crate) fn start(
     deliveries_max: usize,
     targets_max: usize,
     unread_ttl: Option<Duration>,
+    audit: &AuditSection,
     stop: &Stop,
 ) -> JoinSet<()> {
     let mut loops = JoinSet::new();
@@ -49,11 +54,19 @@ pub(crate) fn start(
     loops.spawn(debts(vault.clone(), targets_max, stop.clone()));
     loops.spawn(sweeps(vault.clone(), stop.clone()));
     loops.spawn(notices(vault.clone(), stop.clone()));
+    loops.spawn(tokens(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), unread_ttl, stop.clone()));
-    if vault.has_issuers() {
-        loops.spawn(issuers(vault.clone(), stop.clone()));
+    loops.spawn(issuers(vault.clone(), stop.clone()));
+    loops.spawn(crate::retention::run(
+        vault.clone(),
+        audit.clone(),
+        stop.clone(),
+    ));
+    if let Some(directory) = &audit.export_directory {
+        let sink = ExportDirectory(directory.clone());
+        loops.spawn(exports(vault.clone(), sink, stop.clone()));
     }
     if vault.has_neighbours() {
         loops.spawn(neighbours(vault.clone(), stop.clone()));
@@ -228,6 +241,22 @@ async fn next_notice(vault: &Vault) -> Option<Timestamp> {
     vault.store().next_work().await.ok()?.notice_at
 }
 
+/// Sees to what follows from the end of tokens. Ends by the clock are looked for every few seconds.
+async fn tokens(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.tokens_ended_run_once().await {
+            Ok(0) => NAP_MAX,
+            Ok(_) => continue,
+            Err(error) => trouble("tokens", &error),
+        };
+        tokio::select! {
+            () = vault.signals().tokens() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
 async fn fan_out(vault: Arc<Vault>, mut stop: Stop) {
     while !*stop.borrow() {
         let nap = match vault.fan_out_run_once().await {
@@ -318,6 +347,21 @@ async fn issuers(vault: Arc<Vault>, mut stop: Stop) {
         };
         tokio::select! {
             () = look => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Writes exports of the audit trail, a part of each at a time.
+async fn exports(vault: Arc<Vault>, sink: ExportDirectory, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.exports_run_once(&sink).await {
+            Ok(0) => EXPORTS,
+            Ok(_) => continue,
+            Err(error) => trouble("audit exports", &error),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(nap) => {}
             _ = stop.changed() => {}
         }
     }

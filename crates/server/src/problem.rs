@@ -104,6 +104,20 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Below settings the names of fields are the client's own: one that looks like none may be a value in
+/// the wrong place, and is not repeated.
+fn named((field, why): (String, String)) -> (String, String) {
+    let plain = |part: &str| part.is_empty() || crate::body::is_field_name(part);
+    match field.split(['.', '[', ']']).all(plain) {
+        true => (field, why),
+        false => {
+            let known = field.split('.').next().filter(|first| plain(first));
+            let shown = known.map_or("?".to_owned(), |first| format!("{first}.?"));
+            (shown, why)
+        }
+    }
+}
+
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         let code = ErrorCode::ALL
@@ -112,7 +126,7 @@ impl From<VaultError> for Problem {
             .find(|code| code.as_str() == error.code())
             .unwrap_or(ErrorCode::InternalError);
         match error {
-            VaultError::Validation(fields) => Self::fields(fields),
+            VaultError::Validation(fields) => Self::fields(fields.into_iter().map(named).collect()),
             VaultError::Denied(DenialReason::Failed(condition)) => Self::new(
                 code,
                 "a policy rule matches, but its condition does not hold",
@@ -153,6 +167,8 @@ impl From<AuthError> for Problem {
             AuthError::Invalid => ErrorCode::TokenInvalid,
             AuthError::Expired => ErrorCode::TokenExpired,
             AuthError::Revoked => ErrorCode::TokenRevoked,
+            AuthError::UsedUp => ErrorCode::TokenExpired,
+            AuthError::Address => ErrorCode::IpNotAllowed,
             AuthError::OtherTenant => ErrorCode::TenantAccessDenied,
             AuthError::NoTenant => ErrorCode::TenantNotFound,
             AuthError::Suspended => ErrorCode::TenantSuspended,

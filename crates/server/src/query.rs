@@ -7,6 +7,8 @@ use scaivault_core::time::Timestamp;
 use crate::problem::Problem;
 
 /// Rows of a page when the client does not say, and at most.
+/// The longest name, address or id that is looked for.
+pub(crate) const SHORT_CHARS_MAX: usize = 256;
 pub(crate) const LIMIT_DEFAULT: usize = 100;
 pub(crate) const LIMIT_MAX: usize = 1_000;
 
@@ -28,7 +30,8 @@ impl Query {
         {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if name != repeated && pairs.iter().any(|(seen, _)| *seen == name) {
+            let may_be_again = !repeated.is_empty() && name == repeated;
+            if !may_be_again && pairs.iter().any(|(seen, _)| *seen == name) {
                 return Err(Problem::new(
                     ErrorCode::InvalidRequest,
                     "a query parameter is given twice",
@@ -37,6 +40,11 @@ impl Query {
             pairs.push((name, value));
         }
         Ok(Self(pairs))
+    }
+
+    /// Every parameter, in the order given.
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
     }
 
     /// A parameter; an empty one counts as absent.
@@ -48,6 +56,17 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
+    /// A parameter that is compared with names or ids: none is longer.
+    pub(crate) fn short(&self, name: &str) -> Result<Option<String>, Problem> {
+        match self.text(name) {
+            Some(text) if text.chars().count() > SHORT_CHARS_MAX => Err(bad(
+                name,
+                &format!("has at most {SHORT_CHARS_MAX} characters"),
+            )),
+            text => Ok(text.map(str::to_owned)),
+        }
+    }
+
     /// Every one of a parameter that may be given several times.
     pub(crate) fn texts(&self, name: &str) -> Vec<&str> {
         let given = self.0.iter().filter(|(have, _)| have == name);
@@ -55,8 +74,14 @@ impl Query {
         values.filter(|value| !value.is_empty()).collect()
     }
 
+    /// A parameter, also an empty one: where that is no value.
+    fn given(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(have, _)| have == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
-        match self.text(name) {
+        match self.given(name) {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
             Some("false" | "0") => Ok(Some(false)),
@@ -79,7 +104,7 @@ impl Query {
                 ),
             )
         };
-        match self.text(name) {
+        match self.given(name) {
             None => Ok(None),
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 let number: u64 = text.parse().map_err(|_| why())?;
@@ -149,6 +174,7 @@ mod tests {
             "limit=+5",
             "limit=x",
             "limit=1e3",
+            "limit=",
         ] {
             assert!(Query::parse(Some(bad)).unwrap().limit().is_err(), "{bad}");
         }
@@ -156,6 +182,7 @@ mod tests {
         assert!(Query::parse_with(Some("a=1&a=2"), "b").is_err());
         let tags = Query::parse_with(Some("tag=a&tag=&x=1&tag=b"), "tag").unwrap();
         assert_eq!(tags.texts("tag"), ["a", "b"]);
+        assert!(Query::parse(Some("=1&=2")).is_err());
         assert!(Query::parse(Some("a=%ff")).is_err());
         assert!(
             Query::parse(Some("flag=yes"))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_core::audit::AuditReport;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 use scaivault_core::seal::KeyRecord;
 use scaivault_store::ChainMac;
@@ -15,7 +16,7 @@ use crate::conn::{Connector, Purpose};
 use crate::options::{Address, OpenError};
 use crate::pool::Pool;
 use crate::refusal::text;
-use crate::sql::{audit_verify, keyring, migrate};
+use crate::sql::{audit_anchor, audit_verify, keyring, migrate};
 
 /// For one page of a chain, or the search for rows of none.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,6 +61,22 @@ impl OfflinePostgres {
     /// [`ReadError`]
     pub async fn audit_heads(&self) -> Result<Vec<ChainHead>, ReadError> {
         audit_verify::ends(&self.0).await
+    }
+
+    /// The name of a chain that has rows and no end, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn audit_stray(&self) -> Result<Option<String>, ReadError> {
+        audit_verify::stray(&self.0).await
+    }
+
+    /// What remains of rows that retention removed, by chain.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn audit_anchors(&self) -> Result<Vec<AuditAnchor>, ReadError> {
+        audit_anchor::list(&self.0, None).await
     }
 
     /// The next segments of a chain behind the row at `after`; none at its end.

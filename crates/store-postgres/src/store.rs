@@ -1,17 +1,22 @@
 //! The store: opening, starting the audit chain, committing, health, closing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::audit::{AuditFilter, AuditReport};
-use scaivault_core::ids::TenantId;
+use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_export::{AuditExport, ExportHead};
+use scaivault_core::ids::{ExportId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AuditPage, AuditReads, AuditSummary, CommitError, Committed, Entropy, Ground, ReadError,
     Served, Store, StoreHealth, Unit, UnitName,
 };
+use scaivault_core::time::Timestamp;
+use scaivault_store::audit::ChainHead;
 use scaivault_store::audit::{mac_message, mint_chain};
 use scaivault_store::{ChainMac, StoreStats};
 use tokio::runtime::Handle;
@@ -26,7 +31,9 @@ use crate::prepared::Prepared;
 use crate::refusal::text;
 use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
-use crate::sql::{audit_index, audit_read, audit_verify, change, migrate, secret};
+use crate::sql::{
+    audit_anchor, audit_export, audit_index, audit_read, audit_verify, change, migrate, secret,
+};
 use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
 
@@ -279,6 +286,40 @@ impl AuditReads for PostgresStore {
     async fn audit_verify(&self) -> Read<AuditReport> {
         let mac = self.shared.mac.read().clone();
         audit_verify::verify(&self.pool, mac.as_deref()).await
+    }
+
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>> {
+        let ends = audit_verify::ends(&self.pool).await?;
+        Ok(ends.iter().map(ChainHead::for_export).collect())
+    }
+
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>> {
+        audit_export::find(self, tenant, id).await
+    }
+
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>> {
+        audit_export::list(self, tenant, after, limit).await
+    }
+
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
+        audit_export::due(self, now, limit).await
+    }
+
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        audit_anchor::find(&self.pool, before, exported).await
     }
 }
 

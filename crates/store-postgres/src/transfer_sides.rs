@@ -2,6 +2,7 @@
 //! database that is nobody's yet.
 
 use async_trait::async_trait;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_store::transfer::{
     ChainEnd, Destination, Holdings, Moved, Numbers, Row, Source, Standing, StoredSegment, Table,
     TransferError, Value,
@@ -188,6 +189,10 @@ macro_rules! holdings {
                 transfer::chains(&self.conn).await.map_err($failed)
             }
 
+            async fn anchors(&mut self) -> Moved<Vec<AuditAnchor>> {
+                transfer::anchors(&self.conn).await.map_err($failed)
+            }
+
             async fn segments(
                 &mut self,
                 chain: &str,
@@ -233,6 +238,12 @@ impl Destination for PostgresDestination {
     ) -> Moved<()> {
         self.conn.run("BEGIN").await.map_err(destination)?;
         let done = transfer::replace(&self.conn, table, &gone, &rows).await;
+        self.ended(done).await
+    }
+
+    async fn put_anchor(&mut self, anchor: &AuditAnchor) -> Moved<()> {
+        self.conn.run("BEGIN").await.map_err(destination)?;
+        let done = transfer::put_anchor(&self.conn, anchor).await;
         self.ended(done).await
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use scaivault_core::audit::AuditReport;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 use scaivault_core::seal::KeyRecord;
 
@@ -12,7 +13,7 @@ use crate::audit::{ChainHead, TakenSegment};
 use crate::chain_mac::ChainMac;
 use crate::files::beside;
 use crate::options::OpenError;
-use crate::sqlite::{audit_verify, connect, keyring, migrate};
+use crate::sqlite::{audit_anchor, audit_verify, connect, keyring, migrate};
 
 /// A store opened read-only. Its calls block.
 pub struct OfflineStore(Connection);
@@ -58,6 +59,22 @@ impl OfflineStore {
     /// [`ReadError`]
     pub fn audit_heads(&self) -> Result<Vec<ChainHead>, ReadError> {
         audit_verify::heads(&self.0)
+    }
+
+    /// The name of a chain that has rows and no end, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn audit_stray(&self) -> Result<Option<String>, ReadError> {
+        audit_verify::stray(&self.0)
+    }
+
+    /// What remains of rows that retention removed, by chain.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn audit_anchors(&self) -> Result<Vec<AuditAnchor>, ReadError> {
+        audit_anchor::list(&self.0)
     }
 
     /// The next segments of a chain behind the row at `after`; none at its end.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -13,15 +15,16 @@ use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, LeaseId, PartnerId, PolicyId,
-    RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId,
-    WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, ExportId, LeaseId, PartnerId,
+    PolicyId, RotationId, RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
-    DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, MarkReads,
-    PolicyReads, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
+    DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, MachineReads,
+    MarkReads, PolicyReads, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
     RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, StoreMarks, TargetReads,
     TenancyReads, TenantFilter, TokenReads,
 };
@@ -34,11 +37,12 @@ use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Status, Tenant};
 use scaivault_core::time::Timestamp;
 
+use crate::audit::ChainHead;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
-    assignment, audit_read, audit_verify, binding, campaign, consumer, debt, delivery, dynamic,
-    event, group_turn, keyring, lease, meta, policy, rotation, rotation_policy, secret,
-    secret_policy, subscription, target, tenancy, token, version, webhook,
+    assignment, audit_anchor, audit_export, audit_read, audit_verify, binding, campaign, consumer,
+    debt, delivery, dynamic, event, group_turn, keyring, lease, machine, meta, policy, rotation,
+    rotation_policy, secret, secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -101,6 +105,29 @@ reads! {
         fn token_list(tenant: &TenantId = tenant.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Token>
             = read |conn| token::list(conn, &tenant, after.as_deref(), limit);
+        fn token_children(tenant: &TenantId = tenant.clone(), parent: &TokenId = parent.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Token>
+            = read |conn| token::children(conn, &tenant, &parent, after.as_deref(), limit);
+        fn token_due(now: Timestamp, limit: usize) -> Vec<Token>
+            = read |conn| token::due(conn, now, limit);
+    }
+    MachineReads {
+        fn machine_role_named(tenant: &TenantId = tenant.clone(), name: &str = name.to_owned())
+            -> Option<MachineRole> = read |conn| machine::role_named(conn, &tenant, &name);
+        fn machine_role_by_role_id(role_id: &str = role_id.to_owned())
+            -> Option<MachineRole> = read |conn| machine::role_by_role_id(conn, &role_id);
+        fn machine_role_list(tenant: &TenantId = tenant.clone(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<MachineRole>
+            = read |conn| machine::role_list(conn, &tenant, after.as_deref(), limit);
+        fn secret_id_by_hash(hash: &TokenHash = *hash) -> Option<SecretId>
+            = read |conn| machine::secret_id_by_hash(conn, &hash);
+        fn secret_id_find(tenant: &TenantId = tenant.clone(), id: &SecretIdAccessor = id.clone())
+            -> Option<SecretId> = read |conn| machine::secret_id_find(conn, &tenant, &id);
+        fn secret_id_list(tenant: &TenantId = tenant.clone(), role: &str = role.to_owned(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<SecretId>
+            = read |conn| machine::secret_id_list(conn, &tenant, &role, after.as_deref(), limit);
+        fn secret_id_ended(now: Timestamp, limit: usize) -> Vec<SecretId>
+            = read |conn| machine::secret_id_ended(conn, now, limit);
     }
     RotationPolicyReads {
         fn rotation_policy_find(tenant: &TenantId = tenant.clone(),
@@ -323,6 +350,51 @@ impl AuditReads for SqliteStore {
         let mac = self.shared.mac.read().clone();
         self.readers
             .read_all(move |conn| audit_verify::verify(conn, mac.as_deref()))
+            .await
+    }
+
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>> {
+        let heads = self.readers.read_many(audit_verify::heads).await?;
+        Ok(heads.iter().map(ChainHead::for_export).collect())
+    }
+
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.readers
+            .read(move |conn| audit_export::find(conn, &tenant, &id))
+            .await
+    }
+
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>> {
+        let (tenant, after) = (tenant.clone(), after.map(str::to_owned));
+        self.readers
+            .read(move |conn| audit_export::list(conn, &tenant, after.as_deref(), limit))
+            .await
+    }
+
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
+        self.readers
+            .read(move |conn| audit_export::due(conn, now, limit))
+            .await
+    }
+
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        let exported = exported.cloned();
+        self.readers
+            .read_many(move |conn| audit_anchor::find(conn, before, exported.as_ref()))
             .await
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::Entropy;
 
 use crate::audit::mint_chain;
@@ -14,7 +15,7 @@ use crate::offline::OfflineStore;
 use crate::options::OpenError;
 use crate::refusal::Refusal;
 use crate::sqlite::connect::{self, Durability};
-use crate::sqlite::{audit_past, head, migrate, transfer};
+use crate::sqlite::{audit_anchor, audit_past, head, migrate, transfer};
 use crate::transfer::{
     ChainEnd, Destination, Holdings, Moved, Numbers, Row, Source, Standing, StoredSegment, Table,
     TransferError, Value,
@@ -185,6 +186,10 @@ macro_rules! holdings {
                 audit_past::all_ends(&self.conn).map_err($failed)
             }
 
+            async fn anchors(&mut self) -> Moved<Vec<AuditAnchor>> {
+                audit_anchor::list(&self.conn).map_err($failed)
+            }
+
             async fn segments(
                 &mut self,
                 chain: &str,
@@ -245,6 +250,10 @@ impl Destination for SqliteDestination {
         rows: Vec<Row>,
     ) -> Moved<()> {
         self.commit(|conn| transfer::replace(conn, table, &gone, &rows))
+    }
+
+    async fn put_anchor(&mut self, anchor: &AuditAnchor) -> Moved<()> {
+        self.commit(|conn| Ok(audit_anchor::take(conn, anchor)?))
     }
 
     async fn append(&mut self, chain: &str, segments: Vec<StoredSegment>) -> Moved<()> {

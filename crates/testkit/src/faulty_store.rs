@@ -4,7 +4,7 @@
 //!
 //! Reads and claims go through untouched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
+use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -20,18 +22,19 @@ use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::{Identity, Token, TokenHash};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, LeaseId, PartnerId, PolicyId,
-    RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId,
-    WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, ExportId, LeaseId, PartnerId,
+    PolicyId, RotationId, RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId,
+    TargetId, TenantId, TokenId, WebhookId,
 };
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures,
-    LeaseFilter, MarkReads, NextWork, PolicyReads, ReadError, ReceiverReads, RotationFigures,
-    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
-    SecretReads, Store, StoreHealth, StoreMarks, TargetReads, TenancyReads, TenantFilter,
-    TokenReads, Unit, UnitName,
+    LeaseFilter, MachineReads, MarkReads, NextWork, PolicyReads, ReadError, ReceiverReads,
+    RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter,
+    SecretPolicyReads, SecretReads, Store, StoreHealth, StoreMarks, TargetReads, TenancyReads,
+    TenantFilter, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -198,6 +201,22 @@ forward! {
         fn token_by_hash(hash: &TokenHash) -> Read<Option<Token>>;
         fn token_find(tenant: &TenantId, id: &TokenId) -> Read<Option<Token>>;
         fn token_list(tenant: &TenantId, after: Option<&str>, limit: usize) -> Read<Vec<Token>>;
+        fn token_children(
+            tenant: &TenantId, parent: &TokenId, after: Option<&str>, limit: usize
+        ) -> Read<Vec<Token>>;
+        fn token_due(now: Timestamp, limit: usize) -> Read<Vec<Token>>;
+    }
+    MachineReads {
+        fn machine_role_named(tenant: &TenantId, name: &str) -> Read<Option<MachineRole>>;
+        fn machine_role_by_role_id(role_id: &str) -> Read<Option<MachineRole>>;
+        fn machine_role_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<MachineRole>>;
+        fn secret_id_by_hash(hash: &TokenHash) -> Read<Option<SecretId>>;
+        fn secret_id_find(tenant: &TenantId, id: &SecretIdAccessor) -> Read<Option<SecretId>>;
+        fn secret_id_list(
+            tenant: &TenantId, role: &str, after: Option<&str>, limit: usize
+        ) -> Read<Vec<SecretId>>;
+        fn secret_id_ended(now: Timestamp, limit: usize) -> Read<Vec<SecretId>>;
     }
     RotationPolicyReads {
         fn rotation_policy_find(tenant: &TenantId, id: &RotationPolicyId)
@@ -299,6 +318,13 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
+        fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
+            -> Read<Option<AuditPrunable>>;
+        fn audit_heads() -> Read<Vec<ExportHead>>;
+        fn audit_export_find(tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>>;
+        fn audit_export_list(tenant: &TenantId, after: Option<&str>, limit: usize)
+            -> Read<Vec<AuditExport>>;
+        fn audit_export_due(now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
     }
     TenancyReads {
         fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;

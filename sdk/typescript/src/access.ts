@@ -2,12 +2,13 @@
 
 import { type CallOptions, segment } from "./core.js";
 import { Group, type ListOptions, type Pages } from "./group.js";
-import { decodeExchangedToken, decodeNewToken, given } from "./json.js";
+import { decodeExchangedToken, decodeLogin, decodeNewToken, given } from "./json.js";
 import type {
   Binding,
   ExchangedToken,
   Identity,
   Introspection,
+  Login,
   NewToken,
   Policy,
   PolicyDecision,
@@ -41,6 +42,18 @@ export class Auth extends Group {
   }
 }
 
+/** Machines that log in. */
+export class Machines extends Group {
+  /** A token for a role id and a secret id. It needs no token of the client's own. */
+  async login(
+    how: { roleId: string; secretId?: string | undefined },
+    options?: CallOptions,
+  ): Promise<Login> {
+    const call = { method: "POST", route: "/v1/auth/login", body: given(how), decode: decodeLogin };
+    return this.send({ ...call, repeat: "harmful", anonymous: true }, options);
+  }
+}
+
 /** The server's own tokens. */
 export class Tokens extends Group {
   /** A new token: the only time it is shown. */
@@ -49,8 +62,16 @@ export class Tokens extends Group {
       identityType: "user" | "service_account" | (string & {});
       identityId: string;
       scopes: readonly string[];
+      /** `tenant_admin`, `partner_admin`, `super_admin`. */
+      roles?: readonly string[] | undefined;
       ttl?: string | undefined;
       description?: string | undefined;
+      /** Requests it serves. */
+      uses?: number | undefined;
+      /** Address ranges it may be used from. */
+      allowedAddresses?: readonly string[] | undefined;
+      /** It lives on when the token that makes it ends. */
+      noParent?: boolean | undefined;
     },
     options?: CallOptions,
   ): Promise<NewToken> {

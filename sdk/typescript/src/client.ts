@@ -1,6 +1,6 @@
 /** The client. */
 
-import { Auth, Policies, Tokens } from "./access.js";
+import { Auth, Machines, Policies, Tokens } from "./access.js";
 import { Audit, System } from "./audit.js";
 import { CachedSecret, type CacheOptions, SecretCache } from "./cache.js";
 import { type CallOptions, type Session, sleep } from "./core.js";
@@ -11,6 +11,7 @@ import { DEFAULT_RETRY, type Retry } from "./retry.js";
 import { SecretPolicies } from "./generation.js";
 import { Campaigns, Debts, RotationPolicies, Rotations, Targets } from "./rotation.js";
 import { Secrets } from "./secrets.js";
+import { Partners, PartnerSecrets, Tenants } from "./tenancy.js";
 import { overFetch, overHttps } from "./transport.js";
 import type { Identity } from "./types.js";
 import { VERSION } from "./version.js";
@@ -29,7 +30,10 @@ export interface ClientOptions {
   clientSecret?: string | undefined;
   tokenUrl?: string | undefined;
   scope?: string | undefined;
+  /** Act in this tenant instead of the token's own. */
   tenantId?: string | undefined;
+  /** How it is named: by the header `X-Tenant-ID` (default), or before the route. */
+  tenantIn?: "header" | "path" | undefined;
   /** For one attempt. Default 30000. */
   timeoutMs?: number | undefined;
   retry?: Partial<Retry> | undefined;
@@ -61,8 +65,12 @@ export class ScaiVaultClient {
   readonly debts: Debts;
   readonly auth: Auth;
   readonly tokens: Tokens;
+  readonly machines: Machines;
   readonly webhooks: Webhooks;
   readonly subscriptions: Subscriptions;
+  readonly partners: Partners;
+  readonly tenants: Tenants;
+  readonly partnerSecrets: PartnerSecrets;
   readonly audit: Audit;
   readonly system: System;
   readonly #session: Session;
@@ -81,8 +89,12 @@ export class ScaiVaultClient {
     this.debts = new Debts(session);
     this.auth = new Auth(session);
     this.tokens = new Tokens(session);
+    this.machines = new Machines(session);
     this.webhooks = new Webhooks(session);
     this.subscriptions = new Subscriptions(session);
+    this.partners = new Partners(session);
+    this.tenants = new Tenants(session);
+    this.partnerSecrets = new PartnerSecrets(session);
     this.audit = new Audit(session);
     this.system = new System(session);
   }
@@ -100,6 +112,7 @@ export class ScaiVaultClient {
   /** The same client with other settings. */
   withOptions(changes: {
     tenantId?: string | undefined;
+    tenantIn?: "header" | "path" | undefined;
     timeoutMs?: number | undefined;
     retry?: Partial<Retry> | undefined;
   }): ScaiVaultClient {
@@ -109,6 +122,7 @@ export class ScaiVaultClient {
       {
         ...session,
         tenantId: changes.tenantId ?? session.tenantId,
+        tenantIn: changes.tenantIn ?? session.tenantIn,
         timeoutMs: changes.timeoutMs ?? session.timeoutMs,
         retry: { ...session.retry, ...changes.retry },
       },
@@ -158,6 +172,7 @@ function sessionOf(options: ClientOptions): Session {
     baseUrl,
     credentials: credentialsOf(options, insecure),
     tenantId: options.tenantId ?? (env["SCAIVAULT_TENANT_ID"] || undefined),
+    tenantIn: options.tenantIn ?? "header",
     timeoutMs: options.timeoutMs ?? 30_000,
     retry: { ...DEFAULT_RETRY, ...options.retry },
     userAgent: `scaivault-sdk-typescript/${VERSION}`,

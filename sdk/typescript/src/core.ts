@@ -44,6 +44,8 @@ export interface Session {
   readonly baseUrl: string;
   readonly credentials: Credentials | undefined;
   readonly tenantId: string | undefined;
+  /** How the tenant is named: by the header `X-Tenant-ID`, or before the route. */
+  readonly tenantIn: "header" | "path";
   readonly timeoutMs: number;
   readonly retry: Retry;
   readonly userAgent: string;
@@ -60,7 +62,7 @@ export async function exchange<T>(session: Session, call: Call<T>, options: Call
   const deadlineMs = Math.max(session.retry.deadlineMs, call.timeoutMs ?? 0);
   const left = (): number => deadlineMs - (session.clock() - began);
   const repeat = call.repeat ?? "read";
-  const target = call.route + queryText(call.query);
+  const url = urlOf(session, call);
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   let uncertain = false;
   let refused: string | undefined;
@@ -69,9 +71,9 @@ export async function exchange<T>(session: Session, call: Call<T>, options: Call
     if (call.anonymous !== true) token = await tokenFor(session, refused, options.signal);
     let failure: ScaiVaultError;
     try {
-      const answer = await session.transport({
+      const answer = await session.transport.send({
         method: call.method,
-        url: session.baseUrl + target,
+        url,
         headers: headersFor(session, call, token, body !== undefined),
         body,
         timeoutMs: Math.max(1, Math.min(Math.max(session.timeoutMs, call.timeoutMs ?? 0), left())),
@@ -105,7 +107,7 @@ export async function exchange<T>(session: Session, call: Call<T>, options: Call
   }
 }
 
-function tokenFor(session: Session, refused: string | undefined, signal?: AbortSignal): Promise<string> {
+export function tokenFor(session: Session, refused: string | undefined, signal?: AbortSignal): Promise<string> {
   if (session.credentials === undefined) {
     throw new ConfigurationError(
       "this call needs a token: give token, tokenFile or clientId and clientSecret, or set SCAIVAULT_TOKEN",
@@ -114,17 +116,27 @@ function tokenFor(session: Session, refused: string | undefined, signal?: AbortS
   return session.credentials.token(session, refused, signal);
 }
 
-function headersFor(
+/** Where a call goes. */
+export function urlOf(session: Session, call: Pick<Call<unknown>, "route" | "query" | "anonymous">): string {
+  const { tenantId } = session;
+  const inPath = tenantId !== undefined && session.tenantIn === "path" && call.anonymous !== true;
+  const route = inPath ? call.route.replace("/v1/", `/v1/t/${segment(tenantId)}/`) : call.route;
+  return session.baseUrl + route + queryText(call.query);
+}
+
+export function headersFor(
   session: Session,
-  call: Call<unknown>,
+  call: Pick<Call<unknown>, "anonymous">,
   token: string | undefined,
   hasBody: boolean,
 ): Record<string, string> {
+  const { tenantId } = session;
+  const named = tenantId !== undefined && session.tenantIn === "header" && call.anonymous !== true;
   return {
     accept: "application/json",
     "user-agent": session.userAgent,
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...(session.tenantId === undefined || call.anonymous === true ? {} : { "x-tenant-id": session.tenantId }),
+    ...(named ? { "x-tenant-id": tenantId } : {}),
     ...(hasBody ? { "content-type": "application/json" } : {}),
   };
 }
@@ -176,9 +188,13 @@ function queryText(query: object = {}): string {
   const pairs: string[] = [];
   for (const [key, value] of Object.entries(query)) {
     if (value === undefined || value === null) continue;
-    const text = value instanceof Date ? value.toISOString() : String(value);
     const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    pairs.push(`${name}=${encodeURIComponent(text)}`);
+    // Several tags are several parameters; other lists are one with commas.
+    const texts: unknown[] = key === "tag" && Array.isArray(value) ? value : [value];
+    for (const one of texts) {
+      const text = one instanceof Date ? one.toISOString() : String(one);
+      pairs.push(`${name}=${encodeURIComponent(text)}`);
+    }
   }
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }
@@ -187,8 +203,8 @@ function queryText(query: object = {}): string {
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /** The route of a secret. What a URL would read as another route never leaves the client. */
-export function secretRoute(path: string, suffix = ""): string {
-  return `/v1/secrets/${secretPath(path)}${suffix}`;
+export function secretRoute(path: string, suffix = "", root = "/v1/secrets"): string {
+  return `${root}/${secretPath(path)}${suffix}`;
 }
 
 /** A checked, encoded path; the rest of the rules are the server's. */

@@ -137,7 +137,7 @@ export class ClientCredentials implements Credentials {
 
   async #ask(session: Session): Promise<Held> {
     const asked = session.clock();
-    const answer = await session.transport({
+    const answer = await session.transport.send({
       method: "POST",
       url: this.#url,
       headers: {

@@ -5,7 +5,8 @@ import { ScaiVaultError } from "./errors.js";
 import { Group, type ListOptions, type Pages } from "./group.js";
 import { decode, given } from "./json.js";
 import { WAIT_SLACK_MS } from "./rotation.js";
-import type { Delivery, Event, Filters, PolledEvents, Subscription, Webhook, WebhookTest } from "./types.js";
+import { type StreamOptions, streamed } from "./stream.js";
+import type { Delivery, Event, Filters, PolledEvents, Replay, Subscription, Webhook, WebhookTest } from "./types.js";
 
 /** Fields of a webhook. */
 export interface WebhookFields {
@@ -15,7 +16,23 @@ export interface WebhookFields {
   events?: readonly string[] | undefined;
   filters?: Filters | undefined;
   format?: string | undefined;
+  /** `none`, `path` or `all`. */
+  ordered?: string | undefined;
   enabled?: boolean | undefined;
+}
+
+/** Which deliveries to send again: those that failed, unless told. */
+export interface ReplayOptions extends CallOptions {
+  since?: Date | string | undefined;
+  until?: Date | string | undefined;
+  events?: readonly string[] | undefined;
+  /** `success` and `all` need `since`. */
+  status?: "dead" | "success" | "all" | undefined;
+  limit?: number | undefined;
+  /** Goes on behind an answer with `hasMore`. */
+  cursor?: string | undefined;
+  /** Only counts. */
+  dryRun?: boolean | undefined;
 }
 
 /** Events of the tenant, delivered by signed requests. */
@@ -63,7 +80,7 @@ export class Webhooks extends Group {
   /** Its deliveries, newest first. */
   deliveries(
     id: string,
-    query: ListOptions & { status?: "success" | "failed" | "pending" } = {},
+    query: ListOptions & { status?: "success" | "dead" | "pending" } = {},
   ): Pages<Delivery> {
     const { signal, limit, ...filters } = query;
     return this.paged(webhookRoute(id, "/deliveries"), "deliveries", { signal, limit }, filters);
@@ -73,6 +90,13 @@ export class Webhooks extends Group {
   async redeliver(id: string, deliveryId: string, options?: CallOptions): Promise<Delivery> {
     const route = webhookRoute(id, `/deliveries/${segment(deliveryId)}/redeliver`);
     return this.act("POST", route, "harmful", undefined, options);
+  }
+
+  /** Sends what could not be delivered again, oldest first. */
+  async replay(id: string, options: ReplayOptions = {}): Promise<Replay> {
+    const { signal, since, until, ...others } = options;
+    const body = given({ from: since, to: until, ...others });
+    return this.act("POST", webhookRoute(id, "/replay"), "harmful", body, { signal });
   }
 }
 
@@ -87,6 +111,8 @@ export interface SubscriptionFields {
     | { type: "webhook"; url: string; secret: string }
     | undefined;
   filters?: Filters | undefined;
+  /** For polling: it ends when nobody read it for so long, at least `1h`. */
+  ttl?: string | undefined;
 }
 
 /** One's own feeds of events about paths. */
@@ -189,6 +215,18 @@ export class Subscriptions extends Group {
         });
       }
     }
+  }
+
+  /**
+   * The same as a stream of server-sent events: each arrives as soon as it is there. A connection
+   * that broke is made again behind the last event, for `giveUpAfterMs` at most. What the loop's body
+   * has run for is acknowledged, unless `acknowledge` is false. `signal` ends it, and so does leaving
+   * the loop.
+   */
+  stream(id: string, options: StreamOptions = {}): AsyncGenerator<Event, void, undefined> {
+    const ack = (eventIds: readonly string[], signal?: AbortSignal): Promise<unknown> =>
+      this.ack(id, eventIds, { signal });
+    return streamed(this.session, subscriptionRoute(id, "/stream"), ack, options);
   }
 }
 

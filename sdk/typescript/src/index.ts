@@ -10,7 +10,7 @@
  * ```
  */
 
-export { Auth, Policies, Tokens } from "./access.js";
+export { Auth, Machines, Policies, Tokens } from "./access.js";
 export { Audit, type AuditFilters, System } from "./audit.js";
 export { CachedSecret, type CacheOptions, type Listener, SecretCache } from "./cache.js";
 export { type ClientOptions, ScaiVaultClient } from "./client.js";
@@ -40,7 +40,14 @@ export {
   VersionNotFoundError,
   WebhookVerificationError,
 } from "./errors.js";
-export { type SubscriptionFields, Subscriptions, type WebhookFields, Webhooks } from "./events.js";
+export type { ErrorParts } from "./errors.js";
+export {
+  type ReplayOptions,
+  type SubscriptionFields,
+  Subscriptions,
+  type WebhookFields,
+  Webhooks,
+} from "./events.js";
 export { SecretPolicies, type SecretPolicyFields } from "./generation.js";
 export { type ListOptions, Pages } from "./group.js";
 export type { Retry } from "./retry.js";
@@ -52,7 +59,16 @@ export {
   Rotations,
   Targets,
 } from "./rotation.js";
-export { Secrets, type WriteOptions } from "./secrets.js";
+export { Secrets, type StoreOptions, type WriteOptions } from "./secrets.js";
+export type { StreamOptions } from "./stream.js";
+export {
+  type PageOptions,
+  Partners,
+  PartnerSecrets,
+  type TenancyChanges,
+  type TenancyFields,
+  Tenants,
+} from "./tenancy.js";
 export type * from "./types.js";
 export { VERSION } from "./version.js";
 export { type HeadersLike, type VerifierOptions, verifyWebhook, WebhookVerifier } from "./webhooks.js";

@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 
 import { isRecord } from "./errors.js";
-import type { Batch, ExchangedToken, NewToken, Secret, SecretPolicyPreview } from "./types.js";
+import type { Batch, ExchangedToken, Login, NewToken, Secret, SecretPolicyPreview } from "./types.js";
 
 // What users or connectors name themselves is left as it is.
 const OPAQUE = new Set([
@@ -86,6 +86,11 @@ export function decodeNewToken(value: unknown): NewToken {
 export function decodeExchangedToken(value: unknown): ExchangedToken {
   const token = decode<ExchangedToken>(value);
   return hide(token, "accessToken", token.accessToken);
+}
+
+export function decodeLogin(value: unknown): Login {
+  const login = decode<Login>(value);
+  return hide(login, "token", login.token);
 }
 
 function hide<T extends object>(object: T, key: keyof T, value: unknown): T {

@@ -118,6 +118,13 @@ export interface Identity {
   readonly tokenExpiresAt: Date | null;
   /** Who vouched for the identity, when it was somebody outside. */
   readonly issuer?: string;
+  readonly tokenId?: string;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** What the server knows of a token. */
@@ -130,6 +137,13 @@ export interface Introspection {
   readonly expiresAt?: Date | null;
   readonly issuedAt?: Date | null;
   readonly issuer?: string;
+  readonly tokenId?: string;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** A token given for a foreign one. `accessToken` is not enumerable. */
@@ -150,7 +164,29 @@ export interface NewToken {
   readonly token: string;
   readonly identityId: string;
   readonly scopes: string[];
+  readonly roles?: string[];
   readonly expiresAt: Date | null;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
+}
+
+/** The token of a machine that logged in. `token` is not enumerable. */
+export interface Login {
+  readonly token: string;
+  readonly tokenId: string;
+  readonly role: string;
+  readonly identityId: string;
+  readonly scopes: string[];
+  readonly expiresIn: number;
+  readonly expiresAt: Date | null;
+  /** Requests it serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** A token whose lifetime was counted again. */
@@ -167,6 +203,7 @@ export interface Token {
   readonly identityId: string;
   readonly identityType: string;
   readonly scopes: string[];
+  readonly roles?: string[];
   readonly status: string;
   readonly isRoot: boolean;
   readonly description?: string | null;
@@ -174,6 +211,16 @@ export interface Token {
   readonly createdBy: string;
   readonly expiresAt?: Date | null;
   readonly revokedAt?: Date | null;
+  /** It was revoked because the token it was made with had ended. */
+  readonly endedWithParent?: boolean;
+  /** The role a machine got it by. */
+  readonly machineRole?: string;
+  /** The token it was made with, and ends with. */
+  readonly parentId?: string;
+  /** Requests it still serves; absent: any number. */
+  readonly usesLeft?: number;
+  /** Address ranges it may be used from; absent: anywhere. */
+  readonly allowedAddresses?: string[];
 }
 
 /** One rule of an access policy. `conditions` are as the API writes them. */
@@ -465,6 +512,26 @@ export interface CampaignItem {
   readonly seconds?: number | null;
 }
 
+/** Whether anybody is served in it. */
+export type TenancyStatus = "ACTIVE" | "SUSPENDED";
+
+/** An owner of tenants. */
+export interface Partner {
+  readonly id: string;
+  readonly name: string;
+  readonly slug: string;
+  readonly region: string | null;
+  readonly status: TenancyStatus;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly lastSyncedAt: Date;
+}
+
+/** An owner of secrets; `SUSPENDED` with its partner, too. */
+export interface Tenant extends Partner {
+  readonly partnerId: string;
+}
+
 /** Something that happened; it never holds a value. Do nothing twice for one `eventId`. */
 export interface Event {
   readonly eventId: string;
@@ -495,6 +562,7 @@ export interface Webhook {
   readonly events: string[];
   readonly filters: Filters;
   readonly format: string;
+  readonly ordered: string;
   readonly enabled: boolean;
   readonly status: string;
   readonly createdAt: Date;
@@ -548,6 +616,18 @@ export interface Subscription {
   readonly filters: Filters;
   readonly createdAt: Date;
   readonly droppedEvents?: number | null;
+  readonly ttl?: string | null;
+  readonly lastReadAt?: Date | null;
+  readonly endsUnreadAt?: Date | null;
+}
+
+/** What a replay found and put on its way; `cursor` goes on while `hasMore`. */
+export interface Replay {
+  readonly matched: number;
+  readonly replayed: number;
+  readonly dryRun: boolean;
+  readonly cursor?: string | null;
+  readonly hasMore: boolean;
 }
 
 /** What was waiting. It comes again until it is acknowledged. */

@@ -257,6 +257,93 @@ test("events are acknowledged when processed", async () => {
   await assert.rejects(root.subscriptions.poll(made.id, { timeoutS: 0 }), sdk.NotFoundError);
 });
 
+test("partners, tenants, and acting in one", async () => {
+  const partner = await root.partners.create({ name: "SDK Holding", region: "eu-1" });
+  assert.deepEqual([partner.slug, partner.status], ["sdk-holding", "ACTIVE"]);
+  assert((await root.partners.list({ pageSize: 1_000 })).some((one) => one.id === partner.id));
+  const renamed = await root.partners.update(partner.id, { name: "SDK Group", region: null });
+  assert.deepEqual([renamed.name, renamed.region], ["SDK Group", null]);
+  const tenant = await root.tenants.create({ name: "SDK EU", partnerId: partner.id });
+  assert.equal((await root.tenants.read(tenant.id)).partnerId, partner.id);
+  assert.deepEqual((await root.tenants.list({ partnerId: partner.id })).map((one) => one.id), [tenant.id]);
+
+  // By header and by path it is the same tenant, which shares nothing with the token's own.
+  const byHeader = root.withOptions({ tenantId: tenant.id });
+  const byPath = root.withOptions({ tenantId: tenant.id, tenantIn: "path" });
+  await root.secrets.write("whose/secret", { owner: "default" });
+  await assert.rejects(byHeader.secrets.read("whose/secret"), sdk.SecretNotFoundError);
+  await byHeader.secrets.write("whose/secret", { owner: "tenant" });
+  assert.equal((await byPath.secrets.read("whose/secret")).data["owner"], "tenant");
+  assert.equal((await root.secrets.read("whose/secret")).data["owner"], "default");
+  assert.equal((await byPath.whoami()).tenantId, tenant.id);
+  assert.deepEqual((await byPath.secrets.list().all()).map((one) => one.path), ["whose/secret"]);
+  const made = await byPath.subscriptions.create({ name: "t", paths: ["**"], events: ["secret.created"] });
+  await byPath.secrets.write("whose/event", {});
+  for await (const event of byPath.subscriptions.stream(made.id)) {
+    assert.equal(event.path, "whose/event");
+    break;
+  }
+  await assert.rejects(root.withOptions({ tenantId: "tnt_none" }).whoami(), sdk.ScaiVaultError);
+
+  const identity = { identityType: "user", identityId: "user:partner-admin" };
+  const admin = await byHeader.tokens.create({ ...identity, scopes: ["secrets:read"], roles: ["partner_admin"] });
+  assert.deepEqual(admin.roles, ["partner_admin"]);
+  const held = await byHeader.tokens.list().all();
+  assert.deepEqual(held.find((one) => one.id === admin.id)?.roles, ["partner_admin"]);
+
+  await root.tenants.update(tenant.id, { status: "SUSPENDED" });
+  await assert.rejects(byPath.whoami(), (error: sdk.ScaiVaultError) => error.code === "tenant_suspended");
+  await root.partners.update(partner.id, { status: "SUSPENDED" });
+  assert.equal((await root.partners.read(partner.id)).status, "SUSPENDED");
+});
+
+test("secrets of the partner", async () => {
+  const written = await root.partnerSecrets.write("shared/key", { k: "1" }, { cas: 0, maxVersions: 3 });
+  assert.deepEqual([written.version, written.maxVersions], [1, 3]);
+  await root.partnerSecrets.write("shared/key", { k: "2" }, { metadata: { tags: ["a", "b"] } });
+  assert.equal((await root.partnerSecrets.read("shared/key")).data["k"], "2");
+  assert.equal((await root.partnerSecrets.read("shared/key", { version: 1 })).data["k"], "1");
+  await assert.rejects(root.secrets.read("shared/key"), sdk.SecretNotFoundError);
+  const listed = await root.partnerSecrets.list({ prefix: "shared/", tag: ["a", "b"] }).all();
+  assert.deepEqual(listed.map((one) => one.path), ["shared/key"]);
+  assert.deepEqual((await root.partnerSecrets.list({ tag: ["a", "c"] }).all()), []);
+  assert.equal((await root.partnerSecrets.versions("shared/key")).length, 2);
+  await root.partnerSecrets.updateMetadata("shared/key", { notifyBefore: ["7d", "1d"] });
+  assert.equal((await root.partnerSecrets.readMetadata("shared/key")).notifyBefore, "7d,1d");
+  await root.partnerSecrets.delete("shared/key");
+  assert.equal((await root.partnerSecrets.undelete("shared/key")).version, 2);
+  assert.equal((await root.partnerSecrets.delete("shared/key", { permanent: true })).permanent, true);
+});
+
+test("what could not be delivered is replayed", async () => {
+  const arrived: string[] = [];
+  const receiver = createServer((request, response) => {
+    request.resume();
+    arrived.push(String(request.headers["webhook-id"]));
+    response.writeHead(200).end();
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+  const fields = { name: "replayed", url, secret: "a-signing-secret-of-32-characters", events: ["secret.created"] };
+  const hook = await root.webhooks.create({ ...fields, ordered: "path" });
+  assert.equal(hook.ordered, "path");
+  const since = new Date(Date.now() - 60_000);
+  await root.secrets.write("replayed/one", {});
+  await until(async () => {
+    const ended = await root.webhooks.deliveries(hook.id, { status: "success" }).all();
+    return ended.length === 1;
+  }, "the delivery");
+  const counted = await root.webhooks.replay(hook.id, { since, status: "all", dryRun: true });
+  assert.deepEqual([counted.matched, counted.dryRun, counted.hasMore], [1, true, false]);
+  const replayed = await root.webhooks.replay(hook.id, { since, status: "success", events: ["secret.created"] });
+  assert.equal(replayed.replayed, 1);
+  await until(() => arrived.length === 2, "the replay");
+  assert.equal((await root.webhooks.replay(hook.id)).matched, 0);
+  await root.webhooks.delete(hook.id);
+  receiver.closeAllConnections();
+  await new Promise((resolve) => receiver.close(resolve));
+});
+
 test("audit and system", async () => {
   const from = new Date(Date.now() - 300_000);
   await root.secrets.write("audited/a", {});

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -96,11 +96,22 @@ export interface Says {
   body?: unknown;
   headers?: Record<string, string>;
   hold?: Promise<unknown>;
+  /** A body that arrives in these pieces; without `open` it ends after them. */
+  pieces?: readonly string[];
+  open?: boolean;
 }
 
 /** One of the API's errors. */
 export function refusal(status: number, code: string, headers: Record<string, string> = {}, details = {}): Says {
   return { status, headers, body: { error: { code, message: "m", details, request_id: "req_1" } } };
+}
+
+async function trickle(to: ServerResponse, pieces: readonly string[], open: boolean): Promise<void> {
+  for (const piece of pieces) {
+    // Each in a packet of its own.
+    await new Promise<void>((resolve) => to.write(piece, () => setImmediate(resolve)));
+  }
+  if (!open) to.end();
 }
 
 /** Answers what the test says, in order, and keeps what arrived. */
@@ -125,6 +136,11 @@ export class Scripted {
         void (says.hold ?? Promise.resolve()).then(() => {
           if (says.status === undefined) {
             request.socket.destroy();
+            return;
+          }
+          if (says.pieces !== undefined) {
+            response.writeHead(says.status, says.headers);
+            void trickle(response, says.pieces, says.open === true);
             return;
           }
           const raw = typeof says.body === "string" ? says.body : JSON.stringify(says.body ?? null);

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod config;
 pub(crate) mod policy;
+pub(crate) mod role;
 pub(crate) mod rotation;
 pub(crate) mod secret_policy;
 pub(crate) mod secrets;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Auth(command) => block_on(command.run(&flags)),
         Command::Secrets(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Token(command) => in_session(&flags, async |session| command.run(session).await),
+        Command::Role(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Policy(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Rotation(command) => {
             in_session(&flags, async |session| command.run(session).await)

@@ -26,6 +26,7 @@ mod rights;
 mod rotated;
 mod starved;
 mod storm;
+mod tokens_once;
 mod trust;
 
 /// These tests measure what holds within a second: they do not run beside each other.

@@ -214,6 +214,33 @@ async fn an_export_that_was_touched_is_refused() {
     std::fs::remove_file(Path::new(&out).join("manifest.sig")).expect("removed");
     check("manifest.sig");
 
+    // Not gone on with by somebody who has no key.
+    std::fs::write(Path::new(&out).join("manifest.sig"), [0; 64]).expect("written");
+    let store = places.of("data/scaivault.db");
+    let output = places.run(&["export", "--database", &store, "--out", &out]);
+    refused(&output, "give --key-file");
+    // Without its signature it counts as far as the files prove it: as after a crash between the two.
+    let more = printed(&places.export(&out, &[]));
+    assert_eq!(more["signed"], true);
+    printed(&places.run(&["verify-export", &out]));
+    // With files that do not, it is not signed again.
+    let text = std::fs::read_to_string(&manifest).expect("a manifest");
+    let changed = rows.replacen("\"success\":true", "\"success\":fals", 1);
+    std::fs::write(&file, changed).expect("written");
+    std::fs::write(&manifest, text.replacen("\"rows\"", "\"rows\" ", 1)).expect("written");
+    refused(&places.export(&out, &[]), "do not prove it");
+    std::fs::write(&manifest, &text).expect("written");
+    std::fs::write(&file, &rows[1..]).expect("written");
+    refused(
+        &places.export(&out, &[]),
+        "is not the file that was exported",
+    );
+    std::fs::remove_file(&file).expect("removed");
+    refused(&places.export(&out, &[]), &names[1]);
+    std::fs::write(&file, &rows).expect("written");
+    std::fs::copy(&pinned, Path::new(&out).join("signing-key.pem")).expect("copied");
+    refused(&places.export(&out, &[]), "signed with another key");
+
     // Not into a directory that holds something else.
     let foreign = places.of("data");
     refused(&places.export(&foreign, &[]), "no export");
@@ -290,6 +317,42 @@ async fn the_chains_of_all_nodes_are_exported() {
     paths.sort();
     let expect: Vec<String> = (0..10).map(|n| format!("app/n{n}")).collect();
     assert_eq!(paths, expect);
+
+    // A chain whose end was removed is not passed over: not by an export that goes on, nor by a new
+    // one, nor on the way to a collector.
+    let args = ["export", "--database", &store, "--out"];
+    let fresh = places.of("fresh");
+    printed(&places.run(&[&args[..], &[&fresh]].concat()));
+    let mark = places.of("mark");
+    let socket = places.of("log");
+    let _collector = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    let to = format!("unix://{socket}");
+    let forward = |mark: &str, more: &[&str]| {
+        let args = [
+            "forward",
+            "--once",
+            "--database",
+            &store,
+            "--to",
+            &to,
+            "--mark",
+            mark,
+        ];
+        places.run(&[&args[..], more].concat())
+    };
+    printed(&forward(&mark, &["--from-now"]));
+    peer.sql("DELETE FROM store_head WHERE node = 'node-2'");
+    refused(
+        &places.run(&[&args[..], &[&fresh]].concat()),
+        "is not in this store",
+    );
+    refused(&forward(&mark, &[]), "is not in this store");
+    let (none, unmarked) = (places.of("none"), places.of("unmarked"));
+    refused(
+        &places.run(&[&args[..], &[&none]].concat()),
+        "has rows and no end",
+    );
+    refused(&forward(&unmarked, &["--from-now"]), "has rows and no end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

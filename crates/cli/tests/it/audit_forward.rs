@@ -163,6 +163,7 @@ async fn syslog_goes_over_tcp_udp_and_to_a_socket() {
     let (mut stream, _) = collector.accept().await.expect("a connection");
     let mut all = String::new();
     stream.read_to_string(&mut all).await.expect("text");
+    drop(stream);
     assert!(sent.await.expect("ended").status.success());
     let mut rest = all.as_str();
     let mut messages = 0;
@@ -180,4 +181,37 @@ async fn syslog_goes_over_tcp_udp_and_to_a_socket() {
     assert_eq!(code, Some(1));
     assert!(said.contains("the collector takes nothing"), "{said}");
     assert_eq!(once(&udp, &[]).1, "{\"rows\":1}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_collector_did_not_confirm_at_the_end_comes_again() {
+    let home = tempfile::tempdir().expect("a directory");
+    let server = Server::dev().data(&home.path().join("data")).start().await;
+    write(server.root(), 0, 10).await;
+    let collector = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let to = format!("tcp://{}", collector.local_addr().expect("an address"));
+    let once = || {
+        let mut command = command(home.path(), &to, &["--once", "--format", "json"]);
+        tokio::task::spawn_blocking(move || command.output().expect("the command runs"))
+    };
+    // It takes all in, reads nothing and hangs on.
+    let sent = once();
+    let (hanging, _) = collector.accept().await.expect("a connection");
+    let done = sent.await.expect("ended");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("did not close the connection"), "{said}");
+    drop(hanging);
+    let sent = once();
+    let accepted = tokio::time::timeout(SOON, collector.accept()).await;
+    let (stream, _) = accepted.expect("it comes again").expect("a connection");
+    let mut lines = BufReader::new(stream);
+    let (mut seen, mut ids) = (BTreeSet::new(), Vec::new());
+    paths(&mut lines, "app/n9", &mut seen, &mut ids).await;
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).await.expect("the end");
+    drop(lines);
+    assert!(sent.await.expect("ended").status.success());
+    let expect: BTreeSet<String> = (0..10).map(|n| format!("app/n{n}")).collect();
+    assert_eq!(seen, expect);
 }

@@ -684,26 +684,28 @@ async fn bad_paths() {
             check(&reply, PATH, path);
         }
     }
-    // Operation words are no names; the refusal says which word.
-    for (path, word) in [
-        ("app/versions", "versions"),
-        ("app/db/metadata", "metadata"),
-        ("app/rotate", "rotate"),
-        ("app/rotation", "rotation"),
-        ("app/undelete", "undelete"),
-        ("app/consumers", "consumers"),
-        ("app/ack", "ack"),
-        ("batch", "batch"),
+    // Operation words are no names: what stands there takes other methods, and says which.
+    for (path, allow) in [
+        ("app/versions", "GET"),
+        ("app/db/metadata", "GET, PATCH"),
+        ("app/rotate", "POST"),
+        ("app/undelete", "POST"),
+        ("app/consumers", "GET"),
+        ("app/ack", "POST"),
+        ("batch", "POST"),
+        ("batch/metadata", "POST"),
     ] {
-        let put = root
-            .put(
-                &format!("/v1/secrets/{path}"),
-                json!({ "data": { "k": CANARY } }),
-            )
-            .await;
-        check(&put, PATH, path);
-        assert!(put.text.contains(word), "{path}: {}", put.text);
+        let body = json!({ "data": { "k": CANARY } });
+        let put = root.put(&format!("/v1/secrets/{path}"), body).await;
+        check(&put, &[(405, "method_not_allowed")], path);
+        assert_eq!(put.header("allow"), allow, "{path}");
+        let delete = root.delete(&format!("/v1/secrets/{path}")).await;
+        check(&delete, &[(405, "method_not_allowed")], path);
     }
+    let body = json!({ "data": { "k": CANARY } });
+    let put = root.put("/v1/secrets/app/rotation", body).await;
+    check(&put, PATH, "app/rotation");
+    assert!(put.text.contains("rotation"), "{}", put.text);
     // The same rules where a path is a field or a query.
     for (method, target, body) in [
         ("GET", "/v1/secrets?prefix=App/", None),

@@ -736,3 +736,48 @@ async fn keys_may_be_given_in_a_file_and_nothing_is_fetched() {
     answer.refused(401, "token_invalid");
     assert_eq!(issuer.looks(), 0);
 }
+
+/// What the file says holds from the signal on; a file with a mistake changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_is_read_again_on_a_signal_and_a_mistake_changes_nothing() {
+    let issuer = Issuer::start().await;
+    let (file, _home) = issuers_file(&issuer, "");
+    let server = Server::dev().env("SCAIVAULT_IDENTITY_ISSUERS_FILE", &file);
+    let server = server.start().await;
+    let root = server.root();
+    let token = issuer.token(&json!({}));
+    whoami(root, &token).await.ok(200);
+    let first = std::fs::read_to_string(&file).expect("the file");
+    let reads = |text: String| {
+        std::fs::write(&file, text).expect("the file");
+        server.process().hang_up();
+    };
+
+    // The issuer cannot be reached; its keys are still known.
+    issuer.down(true);
+    reads(first.replace("secrets:read", "secrets:list"));
+    eventually("another scope", SOON, async || {
+        let who = whoami(root, &token).await.ok(200);
+        (who["scopes"] == json!(["secrets:list"])).then_some(())
+    })
+    .await;
+    reads(format!("{first}no_such_field = 1\n"));
+    eventually("it is said", SOON, async || {
+        let said = server.process().stderr();
+        (said.contains("NOT read again") && said.contains("no_such_field")).then_some(())
+    })
+    .await;
+    let who = whoami(root, &token).await.ok(200);
+    assert_eq!(who["scopes"], json!(["secrets:list"]), "as before");
+    reads(first);
+    eventually("the first one again", SOON, async || {
+        let who = whoami(root, &token).await.ok(200);
+        (who["scopes"] == json!(["secrets:read"])).then_some(())
+    })
+    .await;
+    reads(String::new());
+    eventually("nobody is believed", SOON, async || {
+        (whoami(root, &token).await.status == 401).then_some(())
+    })
+    .await;
+}

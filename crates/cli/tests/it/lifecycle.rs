@@ -358,14 +358,14 @@ async fn a_long_poll_does_not_hold_the_exit() {
 }
 
 /// The production form, in one directory.
-struct Production {
-    home: tempfile::TempDir,
-    token: String,
+pub(crate) struct Production {
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) token: String,
 }
 
 impl Production {
     /// `scaivault init` into a directory of its own, with `env`.
-    fn init(env: &[(&str, &str)]) -> Self {
+    pub(crate) fn init(env: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let output = init(home.path(), env);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -386,7 +386,7 @@ impl Production {
     }
 
     /// The command that serves it on a free port, told everything by the environment.
-    fn server(&self) -> Command {
+    pub(crate) fn server(&self) -> Command {
         let mut command = scaivault(self.home.path());
         let database = format!("sqlite://{}", self.data().join("scaivault.db").display());
         command
@@ -424,13 +424,18 @@ fn init(home: &Path, env: &[(&str, &str)]) -> Output {
 }
 
 /// A started production server and a client of it.
-struct Served {
-    process: Process,
-    api: Api,
+pub(crate) struct Served {
+    pub(crate) process: Process,
+    pub(crate) api: Api,
 }
 
 impl Served {
-    async fn start(command: Command, token: &str, http: reqwest::Client, scheme: &str) -> Self {
+    pub(crate) async fn start(
+        command: Command,
+        token: &str,
+        http: reqwest::Client,
+        scheme: &str,
+    ) -> Self {
         let mut process = Process::start("scaivault server", command);
         let port = eventually("the server tells its address", SOON, async || {
             assert!(!process.is_gone(), "the server ended: {}", process.stderr());
@@ -458,7 +463,7 @@ fn port_in(text: &str) -> Option<u16> {
     })
 }
 
-fn plain_http() -> reqwest::Client {
+pub(crate) fn plain_http() -> reqwest::Client {
     crate::harness::http::client().build().expect("a client")
 }
 

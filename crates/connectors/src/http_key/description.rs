@@ -246,6 +246,18 @@ pub(super) fn problem(field: impl Into<String>, what: impl Into<String>) -> Prob
     (field.into(), what.into())
 }
 
+/// A reader's error without what was read: a value, or the name of a field in whose place one stands.
+fn told(error: &str) -> String {
+    let repeats = ["invalid ", "unknown "]
+        .iter()
+        .any(|kind| error.starts_with(kind));
+    match error.rsplit_once(", expected ") {
+        _ if !repeats => error.to_owned(),
+        Some((_, expected)) => format!("has something else where there may be {expected}"),
+        None => "has something that may not be there".to_owned(),
+    }
+}
+
 struct Sections {
     object: Map<String, Value>,
     problems: Vec<Problem>,
@@ -257,7 +269,7 @@ impl Sections {
             Ok(section) => Some(section),
             Err(error) => {
                 let field = format!("description.{name}");
-                self.problems.push((field, error.to_string()));
+                self.problems.push((field, told(&error.to_string())));
                 None
             }
         }
@@ -336,7 +348,28 @@ impl Sections {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn problems_repeat_nothing_of_the_description() {
+        for create in [
+            json!({ "method": "hunter2" }),
+            json!({ "hunter2": 1 }),
+            json!("hunter2"),
+            json!({ "method": "POST", "path": "/x", "headers": "hunter2, expected hunter2" }),
+            json!({ "method": "POST", "path": ["hunter2"] }),
+        ] {
+            let description = json!({ "create": create, "statuses": "hunter2" });
+            let Value::Object(settings) = json!({ "description": description }) else {
+                unreachable!("it is one")
+            };
+            let found = Description::of(&settings).unwrap_err();
+            assert!(found.iter().any(|(field, _)| field == "description.create"));
+            assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+        }
+    }
 
     #[test]
     fn every_shipped_description_is_sound() {

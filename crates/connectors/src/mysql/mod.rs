@@ -12,6 +12,8 @@ mod hash;
 mod kill;
 mod manager;
 mod observe;
+#[doc(hidden)]
+pub mod probes;
 mod quote;
 mod rows;
 mod server;

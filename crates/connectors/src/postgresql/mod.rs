@@ -16,6 +16,8 @@ mod list;
 mod login;
 mod manager;
 mod mark;
+#[doc(hidden)]
+pub mod probes;
 mod rehearsal;
 mod retire;
 mod role;

@@ -16,6 +16,8 @@ mod link;
 mod manager;
 mod persist;
 mod plan;
+#[doc(hidden)]
+pub mod probes;
 mod quote;
 mod rehearsal;
 mod settings;

@@ -111,6 +111,7 @@ impl Cidr {
                 (address, if address.is_ipv4() { 32 } else { 128 })
             }
         };
+        let (address, bits) = unmapped(address, bits)?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let range = Self { address, bits };
         (bits <= width && range.masked(address) == Some(range.number())).then_some(range)
@@ -119,6 +120,11 @@ impl Cidr {
     /// Whether `address` is inside. An IPv4 address inside IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.masked(address.to_canonical()) == Some(self.number())
+    }
+
+    /// Whether every address of `other` is inside.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.address)
     }
 
     /// How many bits are fixed: the more, the narrower.
@@ -146,6 +152,15 @@ impl Cidr {
             }
             _ => None,
         }
+    }
+}
+
+/// A range of IPv4 written in IPv6 (`::ffff:10.0.0.0/104`) is that range: addresses are looked at as
+/// IPv4, so otherwise it would hold none, and a list of what is closed would have a hole.
+fn unmapped(address: IpAddr, bits: u8) -> Option<(IpAddr, u8)> {
+    match (address, address.to_canonical()) {
+        (IpAddr::V6(_), v4 @ IpAddr::V4(_)) => Some((v4, bits.checked_sub(96)?)),
+        (address, _) => Some((address, bits)),
     }
 }
 
@@ -297,6 +312,9 @@ mod tests {
         check("192.0.2.7", "192.0.2.7", true);
         check("2001:db8::/32", "2001:db8:1::1", true);
         check("::/0", "2001:db8::1", true);
+        check("::ffff:10.0.0.0/104", "10.255.0.1", true);
+        check("::ffff:10.0.0.0/104", "11.0.0.1", false);
+        check("::ffff:192.0.2.7", "::ffff:192.0.2.7", true);
         for bad in [
             "10.0.0.1/8",
             "10.0.0.0/33",
@@ -304,6 +322,8 @@ mod tests {
             "10.0.0.0/",
             "10.0.0",
             "x/8",
+            "::ffff:10.0.0.1/104",
+            "::ffff:0.0.0.0/95",
         ] {
             assert!(Cidr::parse(bad).is_none(), "{bad}");
         }

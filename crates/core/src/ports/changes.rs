@@ -108,7 +108,10 @@ impl Changes {
             Op::Emit(_) => self.outbox = true,
             Op::FanOutAdvance { .. } => self.deliveries = true,
             Op::AssignmentsWake { .. } => self.work = true,
-            Op::BufferTrim { .. } | Op::EventsPrune { .. } | Op::LeasesPrune { .. } => {}
+            Op::BufferTrim { .. }
+            | Op::EventsPrune { .. }
+            | Op::AuditPrune { .. }
+            | Op::LeasesPrune { .. } => {}
             // What was held may go on.
             Op::Mark(_) => self.work = true,
         }
@@ -131,6 +134,9 @@ impl Changes {
             Record::Rotation(_) | Record::Campaign(_) | Record::Debt(_) => self.work = true,
             Record::Delivery(_) => self.deliveries = true,
             Record::RotationPolicy(_)
+            | Record::MachineRole(_)
+            | Record::SecretId(_)
+            | Record::AuditExport(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}

@@ -9,6 +9,7 @@ mod courier;
 mod documents;
 mod dynamic;
 mod entropy;
+mod export_sink;
 mod marks;
 mod store;
 mod unit;
@@ -24,12 +25,13 @@ pub use courier::{Courier, Parcel};
 pub use documents::{Documents, FetchError};
 pub use dynamic::{DynamicReads, LeaseFigures, LeaseFilter};
 pub use entropy::Entropy;
+pub use export_sink::ExportSink;
 pub use marks::{MarkReads, StoreMarks};
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
-    DeliveryStats, EventReads, Ground, KeyReads, NextWork, PolicyReads, Read, ReadError,
-    ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
-    SecretFilter, SecretPolicyReads, SecretReads, Served, Store, StoreHealth, TargetReads,
-    TenancyReads, TenantFilter, TokenReads,
+    DeliveryStats, EventReads, Ground, KeyReads, MachineReads, NextWork, PolicyReads, Read,
+    ReadError, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads,
+    RunReads, SecretFilter, SecretPolicyReads, SecretReads, Served, Store, StoreHealth,
+    TargetReads, TenancyReads, TenantFilter, TokenReads,
 };
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

@@ -12,6 +12,8 @@ use super::marks::MarkReads;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use crate::audit_anchor::AuditPrunable;
+use crate::audit_export::{AuditExport, ExportHead};
 use crate::campaign::Campaign;
 use crate::consumer::Consumer;
 use crate::debt::Debt;
@@ -19,9 +21,11 @@ use crate::delivery::{Delivery, DeliveryState};
 use crate::event::{Event, StoredEvent};
 use crate::identity::{Identity, Token, TokenHash};
 use crate::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EventId, PartnerId, PolicyId, RotationId,
-    RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EventId, ExportId, PartnerId, PolicyId, RotationId,
+    RotationPolicyId, SecretIdAccessor, SecretPolicyId, SubscriptionId, TargetId, TenantId,
+    TokenId, WebhookId,
 };
+use crate::machine::{MachineRole, SecretId};
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::recipe::SecretPolicy;
@@ -139,6 +143,50 @@ pub trait TokenReads {
         after: Option<&str>,
         limit: usize,
     ) -> Read<Vec<Token>>;
+    /// Tokens made with this one that are not over ([`Token::living_parent`]), by id.
+    async fn token_children(
+        &self,
+        tenant: &TenantId,
+        parent: &TokenId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Token>>;
+    /// Tokens with `wake_at <= now`, of every tenant, longest overdue first.
+    async fn token_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Token>>;
+}
+
+/// Roles that machines log in by, and their secret ids.
+#[async_trait]
+pub trait MachineReads {
+    /// One role, by its name.
+    async fn machine_role_named(&self, tenant: &TenantId, name: &str) -> Read<Option<MachineRole>>;
+    /// By what a machine names when it logs in, of any tenant.
+    async fn machine_role_by_role_id(&self, role_id: &str) -> Read<Option<MachineRole>>;
+    /// Roles by name.
+    async fn machine_role_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<MachineRole>>;
+    /// By keyed hash, of any tenant, ended ones included.
+    async fn secret_id_by_hash(&self, hash: &TokenHash) -> Read<Option<SecretId>>;
+    /// By its record's id.
+    async fn secret_id_find(
+        &self,
+        tenant: &TenantId,
+        id: &SecretIdAccessor,
+    ) -> Read<Option<SecretId>>;
+    /// Those of the role with this name, by id.
+    async fn secret_id_list(
+        &self,
+        tenant: &TenantId,
+        role: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<SecretId>>;
+    /// Those with an end at or before `now`, of every tenant, the first that ended first.
+    async fn secret_id_ended(&self, now: Timestamp, limit: usize) -> Read<Vec<SecretId>>;
 }
 
 /// Rotation policies.
@@ -507,6 +555,31 @@ pub trait AuditReads {
     async fn audit_summary(&self, filter: &AuditFilter) -> Read<AuditSummary>;
     /// Walks the whole chain.
     async fn audit_verify(&self) -> Read<AuditReport>;
+    /// Rows at the front of a chain that are all older than `before`, and, where it is said how far
+    /// each chain was exported, exported too: a bounded number of whole segments, found whole, of the
+    /// chain whose front is the oldest. Never the last segment of a chain.
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>>;
+    /// The ends of all chains, by name.
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>>;
+    /// One export.
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>>;
+    /// Exports by id, newest first; `after` is the id to go on below.
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>>;
+    /// Exports with `wake_at <= now`, of every tenant that is not suspended, longest overdue first.
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
 }
 
 /// The keyring's wrapped keys.
@@ -663,6 +736,7 @@ pub trait Store:
     SecretReads
     + PolicyReads
     + TokenReads
+    + MachineReads
     + RotationPolicyReads
     + SecretPolicyReads
     + AssignmentReads

@@ -14,6 +14,8 @@
 use super::marks::StoreMarks;
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
+use crate::audit_anchor::AuditAnchor;
+use crate::audit_export::AuditExport;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::debt::Debt;
@@ -22,6 +24,7 @@ use crate::dynamic::{Engine, Lease, Role};
 use crate::event::Event;
 use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
+use crate::machine::{MachineRole, SecretId};
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::recipe::SecretPolicy;
@@ -54,6 +57,9 @@ macro_rules! unit_names {
 
 unit_names! {
     AuditOnly = "audit_only";
+    AuditPrune = "audit_prune";
+    ExportWrite = "export_write";
+    ExportStep = "export_step";
     SecretWrite = "secret_write";
     SecretMetadata = "secret_metadata";
     SecretDelete = "secret_delete";
@@ -65,6 +71,12 @@ unit_names! {
     BindingWrite = "binding_write";
     BindingDelete = "binding_delete";
     TokenWrite = "token_write";
+    TokenUse = "token_use";
+    TokenSettle = "token_settle";
+    MachineRoleWrite = "machine_role_write";
+    MachineRoleDelete = "machine_role_delete";
+    SecretIdWrite = "secret_id_write";
+    MachineLogin = "machine_login";
     RotationPolicyWrite = "rotation_policy_write";
     RotationPolicyDelete = "rotation_policy_delete";
     SecretPolicyWrite = "secret_policy_write";
@@ -152,6 +164,10 @@ pub enum Record {
     Binding(Binding),
     /// A token.
     Token(Token),
+    /// A role that machines log in by. Removing it removes its secret ids.
+    MachineRole(MachineRole),
+    /// A secret id.
+    SecretId(SecretId),
     /// A rotation policy.
     RotationPolicy(RotationPolicy),
     /// A recipe for values.
@@ -186,6 +202,8 @@ pub enum Record {
     Role(Role),
     /// One of them.
     Lease(Lease),
+    /// An export of the audit trail.
+    AuditExport(AuditExport),
 }
 
 /// Which kind of row.
@@ -197,6 +215,8 @@ pub enum RecordKind {
     Policy,
     Binding,
     Token,
+    MachineRole,
+    SecretId,
     RotationPolicy,
     SecretPolicy,
     Assignment,
@@ -211,9 +231,11 @@ pub enum RecordKind {
     Key,
     Partner,
     Tenant,
+    AuditAnchor,
+    AuditExport,
     Engine,
-    Role,
     Lease,
+    Role,
 }
 
 impl Record {
@@ -225,6 +247,8 @@ impl Record {
             Self::Policy(_) => RecordKind::Policy,
             Self::Binding(_) => RecordKind::Binding,
             Self::Token(_) => RecordKind::Token,
+            Self::MachineRole(_) => RecordKind::MachineRole,
+            Self::SecretId(_) => RecordKind::SecretId,
             Self::RotationPolicy(_) => RecordKind::RotationPolicy,
             Self::SecretPolicy(_) => RecordKind::SecretPolicy,
             Self::Assignment(_) => RecordKind::Assignment,
@@ -242,6 +266,7 @@ impl Record {
             Self::Engine(_) => RecordKind::Engine,
             Self::Role(_) => RecordKind::Role,
             Self::Lease(_) => RecordKind::Lease,
+            Self::AuditExport(_) => RecordKind::AuditExport,
         }
     }
 }
@@ -307,6 +332,16 @@ pub enum Op {
         before: Timestamp,
         /// At most.
         limit: usize,
+    },
+    /// Remove the audit rows of a chain up to its new anchor, and the entries of the index that go
+    /// along; refused when the anchor before is another.
+    AuditPrune {
+        /// The new anchor.
+        anchor: AuditAnchor,
+        /// The last row of the anchor before; 0 for none.
+        after: u64,
+        /// Entries of the index, as the store gave them.
+        index: Vec<(i64, i64)>,
     },
     /// Set the marks of the store as a whole.
     Mark(StoreMarks),

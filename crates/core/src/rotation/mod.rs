@@ -29,6 +29,6 @@ pub use policy::{DRIFT_CHECK_DEFAULT, GRACE_DEFAULT, RotationPolicy};
 pub use reason::{Failure, FailureKind, Reason};
 pub use record::Rotation;
 pub use rules::{OnDeadline, OnFailure, Rules, Which};
-pub use rules_change::{CalendarChange, RulesChange};
+pub use rules_change::{COUNT_MAX, CalendarChange, IDENTITIES_MAX, RulesChange};
 pub use schedule::{Assignment, Due, schedule};
 pub use turn::{GROUP_NAME_MAX, GroupTurn, Turn};

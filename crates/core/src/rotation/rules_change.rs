@@ -9,9 +9,9 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
 /// The most identities of one list.
-const IDENTITIES_MAX: usize = 1_000;
+pub const IDENTITIES_MAX: usize = 1_000;
 /// The most consumers that can be waited for by number.
-const COUNT_MAX: u32 = 100_000;
+pub const COUNT_MAX: u32 = 100_000;
 
 /// A change of the rules. Absent parts stay.
 #[derive(Debug, Clone, Default)]

@@ -18,7 +18,7 @@ use scaivault_core::ports::Entropy;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::RootKey;
-use crate::derive::{KEY_BYTES, KeyBytes};
+use crate::derive::KEY_BYTES;
 
 const MODE: u32 = 0o600;
 /// Permission bits of anyone but the owner.
@@ -163,7 +163,8 @@ fn text_of(root: &RootKey) -> Zeroizing<Vec<u8>> {
     text
 }
 
-fn parse(text: &[u8]) -> Option<RootKey> {
+/// Reads the content of a key file.
+pub fn parse(text: &[u8]) -> Option<RootKey> {
     let mut lines = text
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
@@ -177,10 +178,9 @@ fn parse(text: &[u8]) -> Option<RootKey> {
     if length != KEY_BYTES {
         return None;
     }
-    let mut key = KeyBytes::default();
-    key.copy_from_slice(&decoded[..KEY_BYTES]);
+    let key = RootKey::filled(|key| key.copy_from_slice(&decoded[..KEY_BYTES]));
     decoded.zeroize();
-    Some(RootKey::from_bytes(key))
+    Some(key)
 }
 
 fn write_new(path: &Path, text: &[u8]) -> Result<(), KeyFileError> {

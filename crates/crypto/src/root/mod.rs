@@ -54,18 +54,24 @@ pub const FINGERPRINT_PREFIX: &str = "root_";
 const FINGERPRINT_BYTES: usize = 8;
 
 /// 32 bytes under which everything lies. No `Clone`, `Debug`, `PartialEq`, `Serialize`.
-pub struct RootKey(KeyBytes);
+pub struct RootKey(Box<KeyBytes>);
 
 impl RootKey {
     /// A fresh one.
     pub fn generate(entropy: &dyn Entropy) -> Self {
-        let mut key = KeyBytes::default();
-        entropy.fill(key.as_mut_slice());
-        Self(key)
+        Self::filled(|key| entropy.fill(key))
     }
 
     /// From a source of its own. The bytes must be uniformly random: nothing here stretches them.
     pub fn from_bytes(key: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        Self::filled(|own| own.copy_from_slice(key.as_slice()))
+    }
+
+    /// One whose bytes are written where they stay. The key is held behind a pointer, because a value
+    /// that is moved leaves its bytes where it was, and nobody wipes those.
+    fn filled(write: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Box::new(KeyBytes::default());
+        write(key.as_mut_slice());
         Self(key)
     }
 

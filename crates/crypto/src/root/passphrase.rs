@@ -126,7 +126,7 @@ impl PassphraseParams {
 }
 
 fn stretch(passphrase: &Plaintext, cost: &Cost) -> Result<RootKey, PassphraseError> {
-    let mut key = KeyBytes::default();
+    let mut key = Box::new(KeyBytes::default());
     // Ours, so that it is wiped: the last blocks give the key away.
     let mut memory = Zeroizing::new(Memory(Vec::new()));
     let blocks = cost.params.block_count();
@@ -143,7 +143,7 @@ fn stretch(passphrase: &Plaintext, cost: &Cost) -> Result<RootKey, PassphraseErr
             &mut memory.0,
         )
         .map_err(|error| PassphraseError::Stretch(error.to_string()))?;
-    Ok(RootKey::from_bytes(key))
+    Ok(RootKey(key))
 }
 
 struct Memory(Vec<Block>);

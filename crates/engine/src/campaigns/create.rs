@@ -307,8 +307,7 @@ fn revoking(unit: Unit, caller: &Caller, mut token: Token, now: Timestamp) -> Un
     if token.revoked_at.is_some() {
         return unit;
     }
-    token.revision += 1;
-    token.revoked_at = Some(now);
+    token.revoke(now);
     let extra = AuditExtra {
         token_id: Some(token.id.clone()),
         subject: Some(token.identity.as_str().to_owned()),

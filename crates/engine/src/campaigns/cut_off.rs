@@ -22,10 +22,7 @@ impl Vault {
         let Cause::Identity(who) = &campaign.cause else {
             return Ok(None);
         };
-        let is_usable = |token: &Token| {
-            let has_ended = token.expires_at.is_some_and(|end| end <= now);
-            token.identity == *who && token.revoked_at.is_none() && !has_ended
-        };
+        let is_usable = |token: &Token| token.identity == *who && token.ended_at(now).is_none();
         let mut after: Option<String> = None;
         loop {
             let after_id = after.as_deref();

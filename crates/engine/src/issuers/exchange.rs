@@ -103,9 +103,10 @@ impl Vault {
         &self,
         request: ExchangeRequest,
     ) -> Result<ExchangeOffer, ExchangeError> {
-        let Some(issuers) = self.issuers.as_ref() else {
+        let Some(issuers) = self.issuers_now() else {
             return Err(AuthError::Invalid.into());
         };
+        let issuers = &*issuers;
         let now = self.now();
         let hash = self.keyring.token_hash(&request.subject_token);
         let verified = self
@@ -232,6 +233,9 @@ impl Vault {
             revoked_at: None,
             issuer: foreign.map(|foreign| foreign.issuer.to_string()),
             groups: rule.groups,
+            bounds: None,
+            wake_at: Some(now.plus(rule.ttl.duration())),
+            settled_at: None,
             revision: 1,
         };
         let extra = AuditExtra {

@@ -9,7 +9,7 @@ const LINES_MAX: u32 = 20;
 const SPELL: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
-pub(super) struct Grumble(Mutex<Spell>);
+pub(crate) struct Grumble(Mutex<Spell>);
 
 #[derive(Default)]
 struct Spell {
@@ -20,7 +20,7 @@ struct Spell {
 
 impl Grumble {
     /// Whether a line may be said now; and how many were not since the last one.
-    pub(super) fn speak(&self, now: Duration) -> Option<u64> {
+    pub(crate) fn speak(&self, now: Duration) -> Option<u64> {
         let mut spell = self.0.lock();
         if spell
             .began

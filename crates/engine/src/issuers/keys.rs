@@ -114,6 +114,16 @@ impl Keys {
         })))
     }
 
+    /// Takes over what was known of the same key set, so that nobody is refused for want of a look.
+    /// How old it is stays known.
+    pub(super) fn adopt(&self, earlier: &Self) {
+        let same = self.0.url == earlier.0.url && self.0.from == earlier.0.from;
+        if same && !matches!(self.0.from, KeysFrom::Given(_)) {
+            let held = earlier.0.state.lock().held.clone();
+            self.0.state.lock().held = held;
+        }
+    }
+
     /// The keys that are believed now.
     pub(super) fn believed(&self, now: Duration) -> Option<Arc<Held>> {
         let held = self.0.state.lock().held.clone()?;

@@ -5,7 +5,7 @@
 //! told one of two words; the log says which check failed, and how often it was not said again.
 
 mod exchange;
-mod grumble;
+pub(crate) mod grumble;
 mod keys;
 mod prune;
 
@@ -135,18 +135,32 @@ impl Vault {
     /// With identities from outside.
     #[must_use]
     pub fn with_issuers(self, issuers: Issuers) -> Self {
-        let issuers = (!issuers.known.is_empty()).then(|| Arc::new(issuers));
-        Self { issuers, ..self }
+        self.issuers_replace(issuers);
+        self
     }
 
-    /// Whether there are any: without, nothing has to be kept fresh.
-    pub fn has_issuers(&self) -> bool {
-        self.issuers.is_some()
+    /// Believes these from now on, and nobody else. What was verified before is verified anew; keys
+    /// of issuers that stay are still believed.
+    pub fn issuers_replace(&self, issuers: Issuers) {
+        let mut current = self.issuers.write();
+        if let Some(before) = &*current {
+            for known in &issuers.known {
+                if let Some((_, earlier)) = before.of(&known.issuer.url) {
+                    known.keys.adopt(&earlier.keys);
+                }
+            }
+        }
+        *current = (!issuers.known.is_empty()).then(|| Arc::new(issuers));
+    }
+
+    /// Those that are believed now.
+    pub(crate) fn issuers_now(&self) -> Option<Arc<Issuers>> {
+        self.issuers.read().clone()
     }
 
     /// Looks again at the keys of every issuer whose time has come. Answers how long until the next.
     pub async fn issuers_run_once(&self) -> Option<Duration> {
-        let issuers = self.issuers.as_ref()?;
+        let issuers = self.issuers_now()?;
         let looks = issuers
             .known
             .iter()
@@ -155,8 +169,9 @@ impl Vault {
     }
 
     /// The issuers to ask about a token, when it is one of theirs by its look.
-    pub(crate) fn issuers_of(&self, text: &str) -> Option<&Arc<Issuers>> {
-        self.issuers.as_ref().filter(|_| looks_like_jwt(text))
+    pub(crate) fn issuers_of(&self, text: &str) -> Option<Arc<Issuers>> {
+        // Local tokens take no lock.
+        looks_like_jwt(text).then(|| self.issuers_now()).flatten()
     }
 
     /// The principal a foreign token speaks for.

@@ -22,7 +22,7 @@ const PAGES_MAX: usize = 40;
 impl Vault {
     /// Removes them; answers how many.
     pub(crate) async fn exchanged_tokens_prune(&self) -> Result<usize, VaultError> {
-        let Some(issuers) = self.issuers.as_ref() else {
+        let Some(issuers) = self.issuers_now() else {
             return Ok(0);
         };
         let before = self.now().minus(KEPT);

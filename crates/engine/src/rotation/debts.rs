@@ -28,7 +28,7 @@ const FIGURES_MAX: usize = 10_000;
 /// Debts read at a time.
 const PAGE: usize = 500;
 /// The longest reason of a write-off.
-const REASON_MAX: usize = 200;
+pub const REASON_MAX: usize = 200;
 
 /// A rotation that should long have revoked what it gave up.
 #[derive(Debug, Clone)]

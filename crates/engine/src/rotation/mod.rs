@@ -31,7 +31,7 @@ pub use acts::Act;
 pub use attach::{Attach, AttachTo, Attachment};
 pub(crate) use candidate::replaced;
 pub use debt_work::DueDebt;
-pub use debts::{DebtFigures, Stuck};
+pub use debts::{DebtFigures, REASON_MAX, Stuck};
 pub use drift::ClaimedProbe;
 pub(crate) use open::Opening;
 pub use policies::{RotationPolicyChange, RotationPolicyDraft};

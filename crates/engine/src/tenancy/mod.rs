@@ -209,7 +209,7 @@ fn slug(given: Option<String>, name: &str) -> Result<String, VaultError> {
 }
 
 /// The longest body of an id that is given instead of minted: its space's name must be an id, too.
-const ID_BODY_MAX: usize = 48;
+pub const ID_BODY_MAX: usize = 48;
 
 fn check_id(text: &str, prefix: &str) -> Result<(), VaultError> {
     let body = text.strip_prefix(prefix).unwrap_or_default();

@@ -20,9 +20,9 @@ use scaivault_core::identity::{Scope, ScopeSet};
 use scaivault_core::ids::{PartnerId, TenantId};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AssignmentReads, Op, PolicyReads, ReceiverReads, Record, RotationFilter, RotationPolicyReads,
-    RotationReads, SecretFilter, SecretReads, Store, TargetReads, TenancyReads, TokenReads, Unit,
-    UnitName,
+    AssignmentReads, MachineReads, Op, PolicyReads, ReceiverReads, Record, RotationFilter,
+    RotationPolicyReads, RotationReads, SecretFilter, SecretReads, Store, TargetReads,
+    TenancyReads, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::Filters;
 use scaivault_core::rotation::{Phase, Rotation, RotationPolicy};
@@ -30,9 +30,10 @@ use scaivault_core::secret::VersionState;
 use scaivault_core::tenancy::Status;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{
-    BindingDraft, Caller, DeliveryDraft, MetadataChange, PartnerChange, PartnerDraft, PolicyDraft,
-    RotationPolicyChange, RotationPolicyDraft, SecretWrite, SubscriptionDraft, TargetChange,
-    TargetDraft, TenantDraft, TokenDraft, Vault, VaultError, WebhookChange, WebhookDraft,
+    AuthError, BindingDraft, Caller, DeliveryDraft, LoginError, MachineLogin, MachineRoleDraft,
+    MetadataChange, PartnerChange, PartnerDraft, PolicyDraft, RotationPolicyChange,
+    RotationPolicyDraft, SecretIdDraft, SecretWrite, SubscriptionDraft, TargetChange, TargetDraft,
+    TenantDraft, TokenDraft, TokenLimits, Vault, VaultError, WebhookChange, WebhookDraft,
     default_tenant,
 };
 use scaivault_testkit::{Fault, SCRIPTED, When};
@@ -49,6 +50,9 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::SecretPolicyWrite, "see recipes.rs"),
     (UnitName::SecretPolicyDelete, "see recipes.rs"),
     (UnitName::StoreResume, "see restored.rs"),
+    (UnitName::AuditPrune, "see audit_retention.rs"),
+    (UnitName::ExportWrite, "see audit_exports.rs"),
+    (UnitName::ExportStep, "see audit_exports.rs"),
     (UnitName::DeliveryHold, "see redelivery.rs"),
     (UnitName::DeliveryReplay, "see redelivery.rs"),
     (UnitName::SubscriptionExpire, "see redelivery.rs"),
@@ -548,8 +552,125 @@ fn access(life: &mut Life) -> Story<'_> {
             .authenticate(minted.text.expose(), life.w.now())
             .await;
         assert!(known.is_err());
+        let settled = async |w: &World| {
+            let tenant = default_tenant();
+            let token = TokenReads::token_find(&*w.sqlite, &tenant, &minted.token.id).await;
+            token.unwrap().unwrap().settled_at.is_some()
+        };
+        life.until_done(
+            async |vault| vault.tokens_ended_run_once().await,
+            async |_| false,
+        )
+        .await;
+        assert!(settled(&life.w).await);
+        once(life).await;
+        machine(life).await;
         life.live_until(1, 0).await;
     })
+}
+
+/// A machine gets a role, a secret id for one login, and in once at most.
+async fn machine(life: &mut Life) {
+    let named = async |w: &World| {
+        let tenant = default_tenant();
+        let found = MachineReads::machine_role_named(&*w.sqlite, &tenant, "build").await;
+        found.unwrap()
+    };
+    life.until_done(
+        async |vault| {
+            let draft = MachineRoleDraft {
+                name: "build".into(),
+                role_id: Some("build-of-shop".into()),
+                identity: identity("sa:build"),
+                scopes: [Scope::SecretsRead].into_iter().collect::<ScopeSet>(),
+            };
+            vault.machine_role_create(&root(), draft, &|_| {}).await
+        },
+        async |w| named(w).await.is_some(),
+    )
+    .await;
+    let made = Mutex::new(None);
+    life.until_done(
+        async |vault| {
+            let draft = SecretIdDraft {
+                num_uses: Some(1),
+                ..SecretIdDraft::default()
+            };
+            let minted = vault.secret_id_create(&root(), "build", draft).await?;
+            *made.lock() = Some(minted.text.expose().to_owned());
+            Ok(())
+        },
+        async |_| false,
+    )
+    .await;
+    let secret_id = made.into_inner();
+    let mut entered = 0;
+    for _ in 0..4 {
+        let login = MachineLogin {
+            role_id: "build-of-shop".into(),
+            secret_id: secret_id.clone(),
+            request_id: life.w.vault.mint_request_id(),
+            source_ip: None,
+            user_agent: None,
+            started_at: life.w.now(),
+        };
+        match life.w.vault.machine_login(&login).await {
+            Ok(_) => entered += 1,
+            Err(LoginError::Refused) => {}
+            Err(LoginError::Vault(VaultError::Unavailable(_))) => life.w.restart(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(entered <= 1);
+    life.until_done(
+        async |vault| vault.machine_role_delete(&root(), "build").await,
+        async |w| named(w).await.is_none(),
+    )
+    .await;
+}
+
+/// A token for one request: it is never served twice, whatever becomes of the count.
+async fn once(life: &mut Life) {
+    let draft = TokenDraft {
+        roles: scaivault_core::tenancy::Roles::NONE,
+        identity: identity("sa:once"),
+        scopes: [Scope::SecretsRead].into_iter().collect::<ScopeSet>(),
+        ttl: span("1h"),
+        description: None,
+    };
+    let limits = TokenLimits {
+        uses: Some(1),
+        ..TokenLimits::default()
+    };
+    let minted = Mutex::new(None);
+    life.until_done(
+        async |vault| {
+            let by = root();
+            let made = vault.token_create_within(&by, draft.clone(), limits.clone());
+            *minted.lock() = Some(made.await?);
+            Ok(())
+        },
+        async |_| false,
+    )
+    .await;
+    let minted = minted.into_inner().unwrap();
+    let text = minted.text.expose();
+    let take = async |vault: &Vault| {
+        let entered = vault.enter(text, vault.now()).await?;
+        let bound = entered.bound.expect("it has bounds");
+        vault.token_use(&bound).await
+    };
+    let mut served = 0;
+    for _ in 0..4 {
+        match take(&life.w.vault).await {
+            Ok(()) => served += 1,
+            Err(AuthError::UsedUp) => {}
+            Err(AuthError::Unavailable(_)) => life.w.restart(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(served <= 1);
+    assert!(matches!(take(&life.w.vault).await, Err(AuthError::UsedUp)));
 }
 
 /// Webhooks, subscriptions, and rotation policies that are changed and deleted under way.
@@ -906,6 +1027,7 @@ async fn outcome(w: &World) -> Outcome {
                 | Action::WebhookDelivery
                 | Action::SubscriptionEvent
                 | Action::TokenCreate
+                | Action::SecretIdCreate
                 | Action::PolicyUpdate
         );
         if change {
@@ -1102,7 +1224,15 @@ crash_matrix! {
 }
 
 /// Commits that change no state, or leave their trace elsewhere, and so have no audit row.
-const WITHOUT_AUDIT_ROW: [(UnitName, &str); 8] = [
+const WITHOUT_AUDIT_ROW: [(UnitName, &str); 10] = [
+    (
+        UnitName::TokenUse,
+        "counts a use; the request it was taken for has its own row",
+    ),
+    (
+        UnitName::TokenSettle,
+        "notes that nothing follows any more; what does follow is audited",
+    ),
     (
         UnitName::SecretNotice,
         "what it tells is its trace: an event in the outbox",

@@ -5,6 +5,8 @@
 
 mod ageing;
 mod attachments;
+mod audit_exports;
+mod audit_retention;
 mod batch;
 mod campaigns;
 mod debts;
@@ -18,6 +20,7 @@ mod groups;
 mod guards;
 mod issuers;
 mod listing;
+mod machines;
 mod neighbours;
 mod ninety_days;
 mod operator;
@@ -35,4 +38,5 @@ mod simulation;
 mod target_records;
 mod targets;
 mod tenancy;
+mod token_bounds;
 mod world;

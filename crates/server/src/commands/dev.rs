@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use super::root_key::private_dir;
 use super::serve::{Serving, run};
 use crate::app::HttpSettings;
-use crate::assembly::{issuers, open_vault, surface};
+use crate::assembly::{IssuersFile, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::egress::EgressPolicy;
@@ -97,12 +97,16 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     let root = dev_root_key(&data, &SystemEntropy)?;
     let token = dev_root_token(&data, args.root_token)?;
     let storage = Storage::open_file(SqliteOptions::file(data.join("scaivault.db")))?;
+    let issuers = IssuersFile {
+        identity: config.identity.clone(),
+        egress: EgressPolicy::dev(),
+    };
     let opened = open_vault(
         storage,
         &root,
         EgressPolicy::dev(),
         config.targets.policy().with_loopback(),
-        issuers(&config.identity, EgressPolicy::dev())?,
+        issuers.read()?,
         config.store.cache_bytes,
     )
     .await?;
@@ -121,6 +125,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
         front,
         listener,
         tls: None,
+        issuers,
         limits,
         deliveries_max,
     })

@@ -10,6 +10,7 @@ pub mod store;
 mod verify;
 
 pub use crate::place::Place;
+pub(crate) use audit_out::exported_ends;
 pub use audit_out::{Destination, ForwardArgs, MessageFormat, forward};
 pub use audit_out::{ExportArgs, ExportReport, Exported, export, verify_export};
 pub use dev::{DevArgs, dev};

@@ -1,14 +1,17 @@
 //! Serving until told to stop, and stopping in order: no new connections, requests in flight
 //! finish, workers finish the step in hand, the store writes what waits and closes.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
+use scaivault_engine::Vault;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::Shared;
-use crate::assembly::Opened;
+use crate::assembly::{IssuersFile, Opened};
 use crate::entrance::Entrance;
 use crate::listener::{self, ListenerLimits, TlsReload};
 use crate::loops;
@@ -23,6 +26,7 @@ pub(super) struct Serving {
     pub(super) front: Entrance,
     pub(super) listener: TcpListener,
     pub(super) tls: Option<(TlsAcceptor, TlsReload)>,
+    pub(super) issuers: IssuersFile,
     pub(super) limits: ListenerLimits,
     pub(super) deliveries_max: usize,
 }
@@ -36,13 +40,15 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         serving.deliveries_max,
         serving.app.settings.targets_max,
         serving.app.settings.streams.unread_ttl,
+        &serving.app.settings.audit,
         &stopped,
     );
     let (acceptor, reload) = match serving.tls {
         Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
         None => (None, None),
     };
-    let signals = tokio::spawn(watch_signals(stop, reload)?);
+    let vault = serving.opened.vault.clone();
+    let signals = tokio::spawn(watch_signals(stop, reload, serving.issuers, vault)?);
     listener::serve(
         serving.listener,
         acceptor,
@@ -57,6 +63,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         ended.context("a worker ended abnormally")?;
     }
     signals.abort();
+    let _ = signals.await;
     drop(serving.app);
     // Dropping the last handle writes what waits and closes the store.
     let Opened { vault, storage } = serving.opened;
@@ -65,10 +72,12 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM and SIGINT stop; SIGHUP reads the certificate again.
+/// SIGTERM and SIGINT stop; SIGHUP reads certificate and issuers again.
 fn watch_signals(
     stop: watch::Sender<bool>,
     reload: Option<TlsReload>,
+    issuers: IssuersFile,
+    vault: Arc<Vault>,
 ) -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -79,13 +88,14 @@ fn watch_signals(
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => match &reload {
-                    Some(reload) => match reload.reload() {
-                        Ok(()) => tracing::info!("certificate reloaded"),
-                        Err(error) => tracing::error!(%error, "certificate not reloaded"),
-                    },
-                    None => tracing::info!("SIGHUP: nothing to reload without TLS"),
-                },
+                _ = hangup.recv() => {
+                    match reload.as_ref().map(TlsReload::reload) {
+                        Some(Ok(())) => tracing::info!("certificate reloaded"),
+                        Some(Err(error)) => tracing::error!(%error, "certificate not reloaded"),
+                        None => {}
+                    }
+                    issuers.reload(&vault);
+                }
                 _ = file_size.recv() => {
                     tracing::error!("a file-size limit was hit: writes fail until it is raised");
                 }

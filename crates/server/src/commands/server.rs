@@ -11,7 +11,7 @@ use super::dev::environment;
 use super::root_key;
 use super::serve::{Serving, run};
 use crate::app::HttpSettings;
-use crate::assembly::{is_initialised, issuers, open_vault, surface};
+use crate::assembly::{IssuersFile, is_initialised, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::listener::load_tls;
@@ -62,12 +62,16 @@ async fn serve(config: Config) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.server.bind_address))?;
     let address = listener.local_addr()?;
+    let issuers = IssuersFile {
+        identity: config.identity.clone(),
+        egress: config.identity.egress_policy(),
+    };
     let opened = open_vault(
         storage,
         &root,
         config.webhooks.egress_policy(),
         config.targets.policy(),
-        issuers(&config.identity, config.identity.egress_policy())?,
+        issuers.read()?,
         config.store.cache_bytes,
     )
     .await?;
@@ -92,6 +96,7 @@ async fn serve(config: Config) -> Result<()> {
         front,
         listener,
         tls,
+        issuers,
         limits,
         deliveries_max,
     })

@@ -130,7 +130,11 @@ impl Outside {
         Self::from_text(file, &text, egress)
     }
 
-    fn from_text(file: &Path, text: &str, egress: &EgressPolicy) -> Result<Self, ConfigError> {
+    pub(crate) fn from_text(
+        file: &Path,
+        text: &str,
+        egress: &EgressPolicy,
+    ) -> Result<Self, ConfigError> {
         let read: File = toml::from_str(text).map_err(|error| unread(file, text, &error))?;
         let mut outside = Self::default();
         for (at, issuer) in read.issuer.into_iter().enumerate() {

@@ -11,6 +11,7 @@
 //! To add a field: a line with its comment in the default file, a member in the section's struct,
 //! a line in its `read`. The tests compare the two.
 
+mod audit;
 mod environment;
 mod identity;
 mod issuers;
@@ -30,6 +31,7 @@ mod webhooks;
 
 use std::path::Path;
 
+pub(crate) use audit::AuditSection;
 pub(crate) use environment::Environment;
 pub(crate) use identity::IdentitySection;
 pub(crate) use issuers::Outside;
@@ -64,6 +66,8 @@ pub(crate) struct Config {
     pub webhooks: WebhooksSection,
     /// `[identity]`
     pub identity: IdentitySection,
+    /// `[audit]`
+    pub audit: AuditSection,
     /// `[subscriptions]`
     pub subscriptions: SubscriptionsSection,
     /// `[targets]`
@@ -117,6 +121,7 @@ impl Config {
             log: LogSection::read(&layers.section("log"))?,
             webhooks: WebhooksSection::read(&layers.section("webhooks"))?,
             identity: IdentitySection::read(&layers.section("identity"))?,
+            audit: AuditSection::read(&layers.section("audit"))?,
             subscriptions: SubscriptionsSection::read(&layers.section("subscriptions"))?,
             targets: TargetsSection::read(&layers.section("targets"))?,
             rate_limits: rate_limits::read(&layers.section("rate_limits"))?,

@@ -13,6 +13,8 @@
 mod address;
 mod courier;
 mod documents;
+#[cfg(test)]
+mod hostile;
 mod policy;
 mod reach;
 mod resolve;
@@ -22,6 +24,6 @@ mod tests;
 
 pub(crate) use courier::GuardedCourier;
 pub(crate) use documents::GuardedDocuments;
-pub(crate) use policy::EgressPolicy;
+pub(crate) use policy::{EgressPolicy, Scheme, URL_BYTES_MAX};
 pub(crate) use reach::GuardedReach;
 pub(crate) use target_policy::TargetPolicy;

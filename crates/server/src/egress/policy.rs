@@ -15,7 +15,7 @@ use url::{Host, Url};
 use super::address::{Reach, reach};
 
 /// Longest URL looked at, in bytes.
-const URL_BYTES_MAX: usize = 2_048;
+pub(crate) const URL_BYTES_MAX: usize = 2_048;
 
 /// Names that mean "inside" wherever they are asked. A name is not proof of anything, its
 /// addresses are judged too; refusing these early gives a clear answer at registration.
@@ -121,6 +121,9 @@ impl EgressPolicy {
         {
             return Err("the URL holds white space, a backslash or a character outside ASCII");
         }
+        if !has_plain_start(text) {
+            return Err("the URL must begin with https:// and a host");
+        }
         let url = Url::parse(text).map_err(|_| "the URL is malformed")?;
         let scheme = match url.scheme() {
             "https" => Scheme::Https,
@@ -186,6 +189,14 @@ pub(crate) enum Scheme {
     Http,
 }
 
+/// `https:host`, `https:/host` and `https:///host` are all repaired to one with two slashes.
+fn has_plain_start(text: &str) -> bool {
+    let behind = text
+        .split_once(':')
+        .and_then(|(_, rest)| rest.strip_prefix("//"));
+    behind.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+}
+
 /// `https://@host/` parses as having no user; what it is meant to fool is not us, but refuse it.
 fn has_user_sign(text: &str) -> bool {
     let authority = text.split_once("//").map_or("", |(_, rest)| rest);
@@ -248,6 +259,10 @@ mod tests {
             "gopher://example.com/",
             "javascript:1",
             "//example.com/",
+            "https:example.com",
+            "https:/example.com/",
+            "https:///example.com/",
+            "https:////example.com/",
             "https://user@example.com/",
             "https://:pw@example.com/",
             "https://@example.com/",

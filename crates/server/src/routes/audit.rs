@@ -10,6 +10,7 @@ use axum::routing::get;
 use scaivault_api::ErrorCode;
 use scaivault_api::audit as wire;
 use scaivault_core::audit::{Action, AuditFilter, StoredAuditRow};
+use scaivault_core::audit_anchor::RemovedRows;
 use scaivault_core::ports::AuditSummary;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::Caller;
@@ -21,7 +22,7 @@ use crate::cursor::{self, Cursors};
 use crate::fields;
 use crate::openapi::Operation;
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, SHORT_CHARS_MAX};
 use crate::rate_limit::Category;
 
 const LIST: &str = "audit";
@@ -74,6 +75,10 @@ async fn of_identity(
     call: Call,
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Audit).await?;
+    if identity_id.chars().count() > SHORT_CHARS_MAX {
+        let text = format!("an identity has at most {SHORT_CHARS_MAX} characters");
+        return Err(Problem::new(ErrorCode::InvalidRequest, text));
+    }
     let query = Query::parse(uri.query())?;
     let filter = AuditFilter {
         identity_id: Some(identity_id),
@@ -132,8 +137,18 @@ async fn verify(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             id: bad.id,
             reason: bad.reason,
         }),
+        removed: report.removed.into_iter().map(removed_view).collect(),
     };
     Ok(json_response(StatusCode::OK, &view))
+}
+
+fn removed_view(removed: RemovedRows) -> wire::RemovedRows {
+    wire::RemovedRows {
+        last_id: removed.last_id,
+        rows: removed.rows,
+        removed_at: removed.at.to_rfc3339_micros(),
+        head: removed.head,
+    }
 }
 
 async fn rows(
@@ -171,7 +186,7 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
             None => Vec::new(),
             Some(words) => words.split(',').map(action).collect::<Result<_, _>>()?,
         },
-        identity_id: query.text("identity_id").map(str::to_owned),
+        identity_id: query.short("identity_id")?,
         identity_type: match query.text("identity_type") {
             None => None,
             Some(kind @ ("user" | "service_account" | "group" | "system")) => Some(kind.to_owned()),
@@ -188,8 +203,8 @@ fn filter(query: &Query) -> Result<AuditFilter, Problem> {
             .map(fields::path_prefix)
             .transpose()?,
         success: query.flag("success")?,
-        source_ip: query.text("source_ip").map(str::to_owned),
-        request_id: query.text("request_id").map(str::to_owned),
+        source_ip: query.short("source_ip")?,
+        request_id: query.short("request_id")?,
     })
 }
 

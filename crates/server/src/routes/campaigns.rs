@@ -28,9 +28,9 @@ use crate::query::Query;
 use crate::rate_limit::Category;
 
 const CAMPAIGNS: &str = "campaigns";
-const WEBHOOKS_MAX: usize = 20;
+pub(crate) const WEBHOOKS_MAX: usize = 20;
 /// What a single request may name.
-const PATHS_MAX: usize = 2_000;
+pub(crate) const PATHS_MAX: usize = 2_000;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

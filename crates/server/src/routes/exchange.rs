@@ -22,9 +22,9 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
 
-const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const SUBJECT_TYPES: &[&str] = &[
+pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub(crate) const SUBJECT_TYPES: [&str; 3] = [
     ACCESS_TOKEN,
     "urn:ietf:params:oauth:token-type:jwt",
     "urn:ietf:params:oauth:token-type:id_token",

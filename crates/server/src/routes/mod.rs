@@ -4,10 +4,16 @@
 mod assignments;
 mod at_target;
 mod audit;
+mod audit_exports;
+pub(crate) mod bounds;
 mod campaign_view;
 mod campaigns;
 mod debts;
+mod docs;
 mod exchange;
+mod login;
+mod machine_fields;
+mod machines;
 mod partner_secrets;
 mod policies;
 mod reconcile;
@@ -32,6 +38,8 @@ mod tokens;
 mod webhook_replay;
 mod webhooks;
 
+pub(crate) use secret_write::if_match;
+
 use axum::Router;
 use scaivault_api::ErrorCode;
 
@@ -47,11 +55,14 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(tokens::routes())
         .merge(tenancy::routes())
         .merge(exchange::routes())
+        .merge(machines::routes())
+        .merge(login::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
         .merge(rotations::routes())
         .merge(targets::routes())
+        .merge(audit_exports::routes())
         .merge(campaigns::routes())
         .merge(rehearse::routes())
         .merge(debts::routes())
@@ -62,6 +73,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(subscription_stream::routes())
         .merge(audit::routes())
         .merge(system::routes())
+        .merge(docs::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
 }
@@ -75,11 +87,14 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(tokens::operations());
     all.extend(tenancy::operations());
     all.extend(exchange::operations());
+    all.extend(machines::operations());
+    all.extend(login::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());
     all.extend(rotations::operations());
     all.extend(targets::operations());
+    all.extend(audit_exports::operations());
     all.extend(campaigns::operations());
     all.extend(rehearse::operations());
     all.extend(debts::operations());
@@ -90,6 +105,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(subscription_stream::operations());
     all.extend(audit::operations());
     all.extend(system::operations());
+    all.extend(docs::operations());
     all
 }
 

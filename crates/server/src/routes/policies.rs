@@ -13,6 +13,7 @@ use scaivault_core::identity::Identity;
 use scaivault_core::ids::{BindingId, PolicyId};
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery};
+use serde::Deserialize as _;
 
 use super::id_in_path;
 use crate::app::Shared;
@@ -24,9 +25,10 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::rate_limit::Category;
+use crate::strict::Strict;
 
 const LIST: &str = "policies";
-const RULES_MAX: usize = 200;
+pub(crate) const RULES_MAX: usize = 200;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -278,7 +280,7 @@ fn one_rule(index: usize, rule: wire::Rule) -> Result<Rule, Problem> {
         })?;
     let conditions = match rule.conditions {
         None => Conditions::default(),
-        Some(value) => serde_json::from_value(value).map_err(|_| {
+        Some(value) => Conditions::deserialize(Strict(value)).map_err(|_| {
             let text = format!(
                 "{} may hold ip_ranges (CIDR list), require_mfa (bool), mfa_max_age (duration) \
                  and time_window {{days, start, end, timezone}}",

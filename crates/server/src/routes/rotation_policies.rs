@@ -215,9 +215,13 @@ async fn switch(app: &App, call: Call, id: String, on: bool) -> Result<Response,
     shown(app, &caller, &id).await
 }
 
+/// Webhooks of one policy.
+pub(crate) const WEBHOOKS_MAX: usize = 20;
+
 fn webhook_ids(texts: Vec<String>) -> Result<Vec<WebhookId>, Problem> {
-    if texts.len() > 20 {
-        return Err(Problem::field("webhook_ids", "has at most 20 webhooks"));
+    if texts.len() > WEBHOOKS_MAX {
+        let why = format!("has at most {WEBHOOKS_MAX} webhooks");
+        return Err(Problem::field("webhook_ids", why));
     }
     texts
         .iter()

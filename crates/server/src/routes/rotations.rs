@@ -31,7 +31,9 @@ use crate::rate_limit::Category;
 const ROTATIONS: &str = "rotations";
 const DUE_MAX: usize = 1_000;
 /// The longest one may wait for a change, and how long one waits without saying.
-const WAIT_MAX_S: u64 = 60;
+/// A hundred years.
+pub(crate) const WITHIN_HOURS_MAX: u64 = 876_000;
+pub(crate) const WAIT_MAX_S: u64 = 60;
 const WAIT_DEFAULT_S: u64 = 30;
 /// How long an act waits for the end of a step that is under way at the target.
 const STEP_PATIENCE: Duration = Duration::from_secs(5);
@@ -222,7 +224,9 @@ async fn perform(
 async fn due(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::Rotation).await?;
     let query = Query::parse(uri.query())?;
-    let hours = query.number("within_hours", 0..=876_000)?.unwrap_or(24);
+    let hours = query
+        .number("within_hours", 0..=WITHIN_HOURS_MAX)?
+        .unwrap_or(24);
     let overdue = query.flag("include_overdue")?.unwrap_or(true);
     let policy_id = query
         .text("policy_id")

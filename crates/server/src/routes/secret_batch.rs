@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use axum::body::Body;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use scaivault_api::ErrorCode;
 use scaivault_api::secret_batch::{
@@ -42,10 +42,10 @@ pub(super) enum Batch {
 
 impl Batch {
     /// Whether a request is one of a batch. Everything else that begins so is a path.
-    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
-        match (method.as_str(), path) {
-            ("POST", "/v1/secrets/batch") => Some(Self::Values),
-            ("POST", "/v1/secrets/batch/metadata") => Some(Self::Metadata),
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/v1/secrets/batch" => Some(Self::Values),
+            "/v1/secrets/batch/metadata" => Some(Self::Metadata),
             _ => None,
         }
     }
@@ -288,7 +288,8 @@ async fn metadata(app: &App, call: &Call, body: Body) -> Result<Response, Proble
         }
     }
     let cursors = Cursors::of(app, &caller, LIST);
-    let after = match &options.cursor {
+    let cursor = options.cursor.as_ref().filter(|text| !text.is_empty());
+    let after = match cursor {
         Some(_) if patterns.is_empty() => return Err(invalid()),
         Some(text) => Some(cursors.open(text)?),
         None => None,
@@ -393,13 +394,11 @@ mod tests {
 
     #[test]
     fn the_two_routes_and_nothing_else() {
-        let of = |method: Method, path: &str| Batch::of(&method, path);
-        assert_eq!(of(Method::POST, "/v1/secrets/batch"), Some(Batch::Values));
-        let metadata = of(Method::POST, "/v1/secrets/batch/metadata");
+        assert_eq!(Batch::at("/v1/secrets/batch"), Some(Batch::Values));
+        let metadata = Batch::at("/v1/secrets/batch/metadata");
         assert_eq!(metadata, Some(Batch::Metadata));
-        assert_eq!(of(Method::GET, "/v1/secrets/batch"), None);
-        assert_eq!(of(Method::POST, "/v1/secrets/batch/rotate"), None);
-        assert_eq!(of(Method::POST, "/v1/secrets/app/batch"), None);
+        assert_eq!(Batch::at("/v1/secrets/batch/rotate"), None);
+        assert_eq!(Batch::at("/v1/secrets/app/batch"), None);
     }
 
     #[test]

@@ -20,10 +20,12 @@ use crate::rate_limit::Category;
 
 /// What cursors of these lists are for.
 const LIST: &str = "secrets";
+/// A hundred years.
+pub(crate) const DAYS_MAX: u64 = 36_500;
 /// Tags asked for at once.
-const TAGS_MAX: usize = 10;
+pub(crate) const TAGS_MAX: usize = 10;
 /// Characters of a text looked for.
-const TEXT_MAX: usize = 128;
+pub(crate) const TEXT_MAX: usize = 128;
 
 pub(super) async fn list(
     State(app): State<Shared>,
@@ -45,8 +47,11 @@ pub(super) async fn list(
         prefix.push('/');
     }
     let tags = query.texts("tag");
-    if tags.len() > TAGS_MAX {
-        return Err(bad("query parameter 'tag' is given at most 10 times"));
+    let long = |tag: &&str| tag.chars().count() > fields::TAG_CHARS_MAX;
+    if tags.len() > TAGS_MAX || tags.iter().any(long) {
+        return Err(bad(
+            "query parameter 'tag' is given at most 10 times, with 1 to 128 characters",
+        ));
     }
     let text = query.text("q");
     if text.is_some_and(|text| text.chars().count() > TEXT_MAX) {
@@ -82,7 +87,7 @@ pub(super) async fn expiring(
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::List).await?;
     let query = Query::parse(uri.query())?;
-    let days = query.number("days", 0..=36_500)?.unwrap_or(30);
+    let days = query.number("days", 0..=DAYS_MAX)?.unwrap_or(30);
     let until = app
         .vault
         .now()

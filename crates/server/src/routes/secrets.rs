@@ -47,6 +47,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// What a URL below `/v1/secrets/` asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Value,
     Versions,
@@ -57,9 +58,35 @@ enum Target {
     Undelete,
 }
 
+impl Target {
+    /// By the words that cannot end a path.
+    const OPERATIONS: [(&'static str, Self); 6] = [
+        ("versions", Self::Versions),
+        ("metadata", Self::Metadata),
+        ("consumers", Self::Consumers),
+        ("rotate", Self::Rotate),
+        ("ack", Self::Ack),
+        ("undelete", Self::Undelete),
+    ];
+
+    /// The methods it takes.
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Value => "GET, PUT, DELETE",
+            Self::Metadata => "GET, PATCH",
+            Self::Versions | Self::Consumers => "GET",
+            Self::Rotate | Self::Ack | Self::Undelete => "POST",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.allow().split(", ").any(|word| word == method.as_str())
+    }
+}
+
 /// Splits path and operation by the last segment. Decoded once, so an encoded slash is a slash;
 /// whatever is left that is not a path character is refused.
-fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
+fn target(uri: &Uri) -> Result<(Target, SecretPath), Problem> {
     let raw = uri.path().strip_prefix(ROOT).unwrap_or_default();
     let text = if raw.contains('%') {
         percent_decode_str(raw)
@@ -68,20 +95,10 @@ fn target(uri: &Uri, method: &Method) -> Result<(Target, SecretPath), Problem> {
     } else {
         Cow::Borrowed(raw)
     };
-    let word = |word: &str, target: Target| {
+    let found = Target::OPERATIONS.iter().find_map(|(word, target)| {
         let rest = text.strip_suffix(word)?.strip_suffix('/')?;
-        Some((target, rest))
-    };
-    let found = match method.as_str() {
-        "GET" => word("versions", Target::Versions)
-            .or_else(|| word("metadata", Target::Metadata))
-            .or_else(|| word("consumers", Target::Consumers)),
-        "POST" => word("rotate", Target::Rotate)
-            .or_else(|| word("undelete", Target::Undelete))
-            .or_else(|| word("ack", Target::Ack)),
-        "PATCH" => word("metadata", Target::Metadata),
-        _ => None,
-    };
+        Some((*target, rest))
+    });
     match found {
         Some((target, rest)) => Ok((target, fields::path(rest)?)),
         None => Ok((Target::Value, fields::path(&text)?)),
@@ -103,19 +120,26 @@ pub(crate) async fn answer(
     body: Incoming,
 ) -> Result<Response, Problem> {
     let partner = call.passage.prefix.get().is_some_and(|p| p.partner);
-    if partner && !is_partners(&method, &uri) {
+    if partner && !is_partners(&uri) {
         return Err(super::no_such_route().await);
     }
-    if let Some(batch) = Batch::of(&method, uri.path()) {
-        return Box::pin(batch.answer(app, call, Body::new(body))).await;
+    if let Some(batch) = Batch::at(uri.path()) {
+        if method == Method::POST {
+            return Box::pin(batch.answer(app, call, Body::new(body))).await;
+        }
+        call.enter(app, Category::Read).await?;
+        return Err(not_taken("POST").await);
     }
     let category = match method.as_str() {
         "GET" | "HEAD" => Category::Read,
         "DELETE" => Category::Delete,
         "PUT" | "POST" | "PATCH" => Category::Write,
-        _ => return Err(not_of_a_secret().await),
+        _ => {
+            let found = target(&uri).map(|(target, _)| target);
+            return Err(not_taken(found.unwrap_or(Target::Value).allow()).await);
+        }
     };
-    let (target, path) = match target(&uri, &method) {
+    let (target, path) = match target(&uri) {
         Ok(found) => found,
         Err(problem) => {
             // Who is asking comes first: without a token every spelling gets the same answer.
@@ -130,6 +154,9 @@ pub(crate) async fn answer(
         _ => category,
     };
     let caller = call.enter(app, category).await?;
+    if !target.takes(&method) {
+        return Err(not_taken(target.allow()).await);
+    }
     match (method.as_str(), target) {
         ("GET", Target::Value) => read_value(app, &caller, &uri, &path).await,
         // A future of its own: the room all these operations need together would otherwise be
@@ -142,11 +169,11 @@ pub(crate) async fn answer(
 }
 
 /// Whether a partner's secrets have this operation: they are not rotated, and read one by one.
-fn is_partners(method: &Method, uri: &Uri) -> bool {
-    let batch = Batch::of(method, uri.path()).is_some();
+fn is_partners(uri: &Uri) -> bool {
+    let batch = Batch::at(uri.path()).is_some();
     !batch
         && !matches!(
-            target(uri, method),
+            target(uri),
             Ok((Target::Rotate | Target::Ack | Target::Consumers, _))
         )
 }
@@ -173,13 +200,13 @@ async fn operate(
         ("POST", Target::Rotate) => rotate(app, &caller, &path).await,
         ("POST", Target::Ack) => ack(app, &caller, &path, body).await,
         ("POST", Target::Undelete) => undelete(app, &caller, &path).await,
-        _ => Err(not_of_a_secret().await),
+        (_, target) => Err(not_taken(target.allow()).await),
     }
 }
 
-async fn not_of_a_secret() -> Problem {
+async fn not_taken(allow: &'static str) -> Problem {
     Problem {
-        allow: Some("GET, PUT, DELETE"),
+        allow: Some(allow),
         ..no_such_method().await
     }
 }

@@ -255,7 +255,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "string",
             "Only events after this one; the header wins",
         )
-        .text(200, "text/event-stream")
+        .events(200)
         .fails(&["subscription_not_found", "validation_error"]),
     ]
 }

@@ -30,9 +30,10 @@ use crate::query::Query;
 use crate::rate_limit::Category;
 
 const POLL_DEFAULT_S: u64 = 30;
-const POLL_MAX_S: u64 = 60;
+pub(crate) const POLL_MAX_S: u64 = 60;
 const POLL_EVENTS_DEFAULT: u64 = 100;
-const ACK_MAX: usize = 1_000;
+pub(crate) const POLL_EVENTS_MAX: u64 = 1_000;
+pub(crate) const ACK_MAX: usize = 1_000;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -148,7 +149,7 @@ async fn poll(
         .number("timeout", 0..=POLL_MAX_S)?
         .unwrap_or(POLL_DEFAULT_S);
     let limit = query
-        .number("max_events", 1..=1_000)?
+        .number("max_events", 1..=POLL_EVENTS_MAX)?
         .unwrap_or(POLL_EVENTS_DEFAULT);
     let limit = usize::try_from(limit).unwrap_or(1_000);
     let since = query

@@ -26,7 +26,7 @@ const PARTNER: &str = "/v1/identity/partners/{id}";
 const TENANTS: &str = "/v1/identity/tenants";
 const TENANT: &str = "/v1/identity/tenants/{id}";
 /// Pages beyond are empty.
-const PAGE_MAX: u64 = 1_000_000;
+pub(crate) const PAGE_MAX: u64 = 1_000_000;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

@@ -7,11 +7,12 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use scaivault_api::token as wire;
-use scaivault_core::identity::{ScopeSet, Token};
+use scaivault_core::access::Cidr;
+use scaivault_core::identity::{ScopeSet, Token, TokenBounds};
 use scaivault_core::ids::TokenId;
 use scaivault_core::tenancy::{Role, Roles};
 use scaivault_core::time::Timestamp;
-use scaivault_engine::TokenDraft;
+use scaivault_engine::{TokenDraft, TokenLimits};
 
 use super::id_in_path;
 use crate::app::Shared;
@@ -40,6 +41,8 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
     let caller = call.enter(&app, Category::Auth).await?;
     let principal = &caller.principal;
     let foreign = principal.foreign.as_deref();
+    let own = app.vault.token_own(&caller).await?;
+    let bounds = own.and_then(|token| token.bounds).unwrap_or_default();
     let view = wire::WhoAmI {
         identity_id: principal.identity.as_str().to_owned(),
         identity_type: principal.identity.kind().as_str().to_owned(),
@@ -66,6 +69,10 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
         issuer: foreign.map(|foreign| foreign.issuer.to_string()),
         mfa_verified_at: principal.mfa_at.map(Timestamp::to_rfc3339),
         token_expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
+        token_id: principal.token_id.as_ref().map(|id| id.as_str().to_owned()),
+        parent_id: parent_word(&bounds),
+        uses_left: bounds.uses.map(|uses| uses.left),
+        allowed_addresses: ranges(&bounds.allowed_addresses),
     };
     Ok(json_response(StatusCode::OK, &view))
 }
@@ -80,7 +87,16 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
         ttl: fields::span(body.ttl.as_deref().unwrap_or(TTL_DEFAULT), "ttl")?,
         description: fields::free_text(body.description, "description")?,
     };
-    let minted = app.vault.token_create(&caller, draft).await?;
+    let limits = TokenLimits {
+        uses: fields::uses(body.uses, "uses")?,
+        allowed_addresses: fields::addresses(&body.allowed_addresses, "allowed_addresses")?,
+        no_parent: body.no_parent,
+    };
+    let minted = app
+        .vault
+        .token_create_within(&caller, draft, limits)
+        .await?;
+    let bounds = minted.token.bounds.clone().unwrap_or_default();
     let view = wire::NewToken {
         id: minted.token.id.as_str().to_owned(),
         token: minted.text.expose().to_owned(),
@@ -88,6 +104,9 @@ async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Res
         scopes: scope_words(&minted.token),
         roles: role_words(minted.token.roles),
         expires_at: minted.token.expires_at.map(Timestamp::to_rfc3339),
+        parent_id: parent_word(&bounds),
+        uses_left: bounds.uses.map(|uses| uses.left),
+        allowed_addresses: ranges(&bounds.allowed_addresses),
     };
     Ok(json_response(StatusCode::CREATED, &view))
 }
@@ -146,16 +165,22 @@ async fn introspect(
     let caller = call.enter(&app, Category::Auth).await?;
     let body: wire::IntrospectBody = read(&app, body).await?;
     let found = app.vault.token_introspect(&caller, &body.token).await?;
-    let view = found.map_or_else(wire::Introspection::default, |found| wire::Introspection {
-        active: true,
-        token_id: found.token_id.map(|id| id.as_str().to_owned()),
-        identity_id: Some(found.identity.as_str().to_owned()),
-        identity_type: Some(found.identity.kind().as_str().to_owned()),
-        tenant_id: Some(found.tenant.as_str().to_owned()),
-        scopes: Some(words_of(found.scopes)),
-        expires_at: found.expires_at.map(Timestamp::to_rfc3339),
-        issued_at: found.issued_at.map(Timestamp::to_rfc3339),
-        issuer: found.issuer,
+    let view = found.map_or_else(wire::Introspection::default, |found| {
+        let bounds = found.bounds.unwrap_or_default();
+        wire::Introspection {
+            active: true,
+            parent_id: parent_word(&bounds),
+            uses_left: bounds.uses.map(|uses| uses.left),
+            allowed_addresses: ranges(&bounds.allowed_addresses),
+            token_id: found.token_id.map(|id| id.as_str().to_owned()),
+            identity_id: Some(found.identity.as_str().to_owned()),
+            identity_type: Some(found.identity.kind().as_str().to_owned()),
+            tenant_id: Some(found.tenant.as_str().to_owned()),
+            scopes: Some(words_of(found.scopes)),
+            expires_at: found.expires_at.map(Timestamp::to_rfc3339),
+            issued_at: found.issued_at.map(Timestamp::to_rfc3339),
+            issuer: found.issuer,
+        }
     });
     Ok(json_response(StatusCode::OK, &view))
 }
@@ -169,6 +194,14 @@ fn roles(words: &[String]) -> Result<Roles, Problem> {
             })
         })
         .collect()
+}
+
+fn parent_word(bounds: &TokenBounds) -> Option<String> {
+    bounds.parent.as_ref().map(|id| id.as_str().to_owned())
+}
+
+pub(super) fn ranges(ranges: &[Cidr]) -> Vec<String> {
+    ranges.iter().map(|range| format!("{range:?}")).collect()
 }
 
 fn role_words(roles: Roles) -> Vec<String> {
@@ -187,13 +220,14 @@ fn words_of(scopes: ScopeSet) -> Vec<String> {
 }
 
 fn token_view(token: &Token, now: Timestamp) -> wire::TokenItem {
-    let status = if token.revoked_at.is_some() {
-        "revoked"
-    } else if token.expires_at.is_some_and(|end| end <= now) {
-        "expired"
-    } else {
-        "active"
+    let ended = token.ended_at(now);
+    let status = match ended {
+        None => "active",
+        Some(_) if ended == token.revoked_at => "revoked",
+        Some(_) if ended == token.used_up_at() => "used_up",
+        Some(_) => "expired",
     };
+    let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
     wire::TokenItem {
         id: token.id.as_str().to_owned(),
         identity_type: token.identity.kind().as_str().to_owned(),
@@ -207,6 +241,11 @@ fn token_view(token: &Token, now: Timestamp) -> wire::TokenItem {
         expires_at: token.expires_at.map(Timestamp::to_rfc3339),
         revoked_at: token.revoked_at.map(Timestamp::to_rfc3339),
         status: status.to_owned(),
+        ended_with_parent: bounds.ended_with_parent,
+        parent_id: parent_word(&bounds),
+        uses_left: bounds.uses.map(|uses| uses.left),
+        allowed_addresses: ranges(&bounds.allowed_addresses),
+        machine_role: bounds.machine_role,
     }
 }
 

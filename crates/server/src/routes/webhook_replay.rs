@@ -23,7 +23,7 @@ use crate::rate_limit::Category;
 
 const LIST: &str = "replay";
 const LIMIT_DEFAULT: u32 = 1_000;
-const LIMIT_MAX: u32 = 10_000;
+pub(crate) const LIMIT_MAX: u32 = 10_000;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/v1/webhooks/{id}/replay", post(replay))
@@ -52,6 +52,7 @@ async fn replay(
         after: body
             .cursor
             .as_deref()
+            .filter(|text| !text.is_empty())
             .map(|text| cursors.open(text))
             .transpose()?,
         ..range(&body, dry_run)?

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use scaivault_core::audit::AuditReport;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 use scaivault_store::ChainMac;
 use scaivault_store::audit::{
@@ -12,6 +13,7 @@ use scaivault_store::audit::{
 };
 use tokio_postgres::Row;
 
+use super::audit_anchor;
 use super::head::{COLUMNS, Head, from_row};
 use super::row::{Read, count, get, int};
 use crate::pool::Pool;
@@ -33,10 +35,12 @@ pub(crate) async fn verify(pool: &Arc<Pool>, mac: Option<&dyn ChainMac>) -> Read
         rows: 0,
         head: String::new(),
         first_bad: None,
+        removed: Vec::new(),
     };
     for head in &heads {
         let report = chain(pool, head, mac).await?;
         whole.rows += report.rows;
+        whole.removed.extend(report.removed);
         all = link(&all, report.head.as_bytes());
         whole.head = match single {
             true => report.head,
@@ -65,8 +69,27 @@ async fn heads(pool: &Arc<Pool>) -> Read<Vec<Head>> {
 }
 
 async fn chain(pool: &Arc<Pool>, head: &Head, mac: Option<&dyn ChainMac>) -> Read<AuditReport> {
+    loop {
+        let anchor = audit_anchor::of(pool, &head.chain).await?;
+        let report = behind(pool, head, anchor.as_ref(), mac).await?;
+        // Rows may have been removed by retention while the walk was on its way to them.
+        if report.first_bad.is_none() || audit_anchor::of(pool, &head.chain).await? == anchor {
+            return Ok(report);
+        }
+    }
+}
+
+async fn behind(
+    pool: &Arc<Pool>,
+    head: &Head,
+    anchor: Option<&AuditAnchor>,
+    mac: Option<&dyn ChainMac>,
+) -> Read<AuditReport> {
     let mut verifier = Verifier::new(head.chain.clone(), mac);
-    let mut walk = walk_to(pool, head, &mut verifier).await?;
+    let mut walk = anchor.map_or(Walk::Continue(()), |anchor| verifier.behind(anchor));
+    if walk.is_continue() {
+        walk = walk_to(pool, head, &mut verifier).await?;
+    }
     if walk.is_continue() {
         walk = verifier.end(head.first_seq, head.last_seq, &head.head, &head.mac);
     }
@@ -93,6 +116,20 @@ async fn beyond(pool: &Arc<Pool>, head: &Head) -> Read<Option<u64>> {
 
 /// A segment of a chain that is no node's.
 async fn foreign(pool: &Arc<Pool>) -> Read<Option<scaivault_core::audit::BadRow>> {
+    let Some((chain, seq)) = without_end(pool).await? else {
+        return Ok(None);
+    };
+    let mut verifier = Verifier::new(chain.clone(), None);
+    let _ = verifier.refuse_foreign(&chain, seq);
+    Ok(verifier.report().first_bad)
+}
+
+/// A chain that has rows and no end.
+pub(crate) async fn stray(pool: &Arc<Pool>) -> Read<Option<String>> {
+    Ok(without_end(pool).await?.map(|(chain, _)| chain))
+}
+
+async fn without_end(pool: &Arc<Pool>) -> Read<Option<(String, u64)>> {
     let sql = "SELECT s.chain, s.first_seq FROM audit_segment s
                WHERE NOT EXISTS (SELECT 1 FROM store_head h WHERE h.chain = s.chain)
                ORDER BY s.chain, s.first_seq LIMIT 1";
@@ -100,10 +137,7 @@ async fn foreign(pool: &Arc<Pool>) -> Read<Option<scaivault_core::audit::BadRow>
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let name: &str = get(row, 0)?;
-    let mut verifier = Verifier::new(name.to_owned(), None);
-    let _ = verifier.refuse_foreign(name, count(row, 1)?);
-    Ok(verifier.report().first_bad)
+    Ok(Some((get(row, 0)?, count(row, 1)?)))
 }
 
 async fn walk_to(pool: &Arc<Pool>, head: &Head, verifier: &mut Verifier<'_>) -> Read<Walk> {

@@ -47,10 +47,21 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0007_lanes.sql"),
         needs: 7,
     },
+    // A node that does not know what bounds a token would take used-up ones, and drop the bounds
+    // from rows it rewrites.
+    Migration {
+        sql: include_str!("migrations/0008_identities.sql"),
+        needs: 8,
+    },
+    // A node that does not know anchors would call a chain broken whose front retention removed.
+    Migration {
+        sql: include_str!("migrations/0009_audit_anchors.sql"),
+        needs: 9,
+    },
     // A node that does not know leases leaves them alone.
     Migration {
         sql: include_str!("migrations/0010_dynamic.sql"),
-        needs: 7,
+        needs: 9,
     },
 ];
 

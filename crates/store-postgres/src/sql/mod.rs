@@ -2,6 +2,8 @@
 
 pub(crate) mod access;
 pub(crate) mod assignment;
+pub(crate) mod audit_anchor;
+pub(crate) mod audit_export;
 pub(crate) mod audit_index;
 pub(crate) mod audit_read;
 pub(crate) mod audit_verify;
@@ -14,6 +16,7 @@ pub(crate) mod event;
 pub(crate) mod head;
 pub(crate) mod keyring;
 pub(crate) mod lost;
+pub(crate) mod machine;
 pub(crate) mod marks;
 pub(crate) mod migrate;
 pub(crate) mod next_work;

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::event::EventRow;
 use super::{
-    access, assignment, consumer, delivery, dynamic, event, keyring, marks, receiver, rotation,
-    rotation_policy, run, secret, secret_policy, target, tenancy, token, version,
+    access, assignment, audit_anchor, audit_export, consumer, delivery, dynamic, event, keyring,
+    machine, marks, receiver, rotation, rotation_policy, run, secret, secret_policy, target,
+    tenancy, token, version,
 };
 use crate::step::Step;
 
@@ -79,6 +80,13 @@ impl Plan {
             Op::LeasesPrune { before, limit } => {
                 self.steps.push(dynamic::prune(*before, *limit));
             }
+            Op::AuditPrune {
+                anchor,
+                after,
+                index,
+            } => self
+                .steps
+                .extend(audit_anchor::prune(anchor, *after, index)),
             Op::Mark(marks) => self.steps.extend(marks::put(marks)),
         }
         Ok(())
@@ -94,6 +102,8 @@ impl Plan {
             Record::Policy(row) => access::put_policy(row)?,
             Record::Binding(row) => access::put_binding(row)?,
             Record::Token(row) => token::put(row)?,
+            Record::MachineRole(row) => machine::put_role(row)?,
+            Record::SecretId(row) => machine::put_secret_id(row)?,
             Record::RotationPolicy(row) => rotation_policy::put(row)?,
             Record::SecretPolicy(row) => secret_policy::put(row)?,
             Record::Assignment(row) => assignment::put(row)?,
@@ -101,6 +111,7 @@ impl Plan {
             Record::Target(row) => target::put(row)?,
             Record::GroupTurn(row) => run::put_turn(row)?,
             Record::Campaign(row) => run::put_campaign(row)?,
+            Record::AuditExport(row) => audit_export::put(row)?,
             Record::Debt(row) => run::put_debt(row)?,
             Record::Webhook(row) => receiver::put_webhook(row)?,
             Record::Subscription(row) => receiver::put_subscription(row)?,
@@ -126,10 +137,15 @@ impl Plan {
                 self.steps.extend(receiver::delete_subscription(row));
                 return;
             }
+            Record::MachineRole(row) => {
+                self.steps.extend(machine::delete_role(row));
+                return;
+            }
             Record::Version(row) => version::delete(row),
             Record::Policy(row) => access::delete_policy(row),
             Record::Binding(row) => access::delete_binding(row),
             Record::Token(row) => token::delete(row),
+            Record::SecretId(row) => machine::delete_secret_id(row),
             Record::RotationPolicy(row) => rotation_policy::delete(row),
             Record::SecretPolicy(row) => secret_policy::delete(row),
             Record::Assignment(row) => assignment::delete(row),
@@ -137,6 +153,7 @@ impl Plan {
             Record::Target(row) => target::delete(row),
             Record::GroupTurn(row) => run::delete_turn(row),
             Record::Campaign(row) => run::delete_campaign(row),
+            Record::AuditExport(row) => audit_export::delete(row),
             Record::Debt(row) => run::delete_debt(row),
             Record::Webhook(row) => receiver::delete_webhook(row),
             Record::Delivery(row) => delivery::delete(row),

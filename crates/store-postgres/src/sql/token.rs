@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use scaivault_core::identity::{Token, TokenHash};
 use scaivault_core::ids::{TenantId, TokenId};
 use scaivault_core::ports::{CommitError, RecordKind, TokenReads};
+use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
@@ -17,8 +18,9 @@ pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
         Expect::Unique(RecordKind::Token, "hash", "token_hash"),
         write(
             token.revision,
-            "INSERT INTO token (tenant, id, revision, hash, doc) VALUES ($1, $2, $3, $4, $5)",
-            "UPDATE token SET revision = $3, hash = $4, doc = $5
+            "INSERT INTO token (tenant, id, revision, hash, doc, parent, wake_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "UPDATE token SET revision = $3, hash = $4, doc = $5, parent = $6, wake_at = $7
              WHERE tenant = $1 AND id = $2 AND revision = $3::bigint - 1",
         ),
         token.tenant.as_str().to_owned(),
@@ -26,14 +28,21 @@ pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
         int(token.revision),
         token.hash.0.to_vec(),
         encode(token)?,
+        token
+            .living_parent()
+            .map(|parent| parent.as_str().to_owned()),
+        token.wake_at.map(Timestamp::as_micros),
     )
     .or_many(write(
         token.revision,
-        "INSERT INTO token (tenant, id, revision, hash, doc)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[])",
-        "UPDATE token t SET revision = r.revision, hash = r.hash, doc = r.doc
-         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[])
-              AS r (tenant, id, revision, hash, doc)
+        "INSERT INTO token (tenant, id, revision, hash, doc, parent, wake_at)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[],
+                              $6::text[], $7::bigint[])",
+        "UPDATE token t SET revision = r.revision, hash = r.hash, doc = r.doc, parent = r.parent,
+             wake_at = r.wake_at
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[],
+                     $7::bigint[])
+              AS r (tenant, id, revision, hash, doc, parent, wake_at)
          WHERE t.tenant = r.tenant AND t.id = r.id AND t.revision = r.revision - 1",
     )))
 }
@@ -71,6 +80,31 @@ impl TokenReads for PostgresStore {
                    ORDER BY id LIMIT $3";
         let (tenant, after) = (tenant.as_str(), after.unwrap_or_default());
         self.docs(TABLE, sql, &[&tenant, &after, &limit(rows)])
+            .await
+    }
+
+    async fn token_children(
+        &self,
+        tenant: &TenantId,
+        parent: &TokenId,
+        after: Option<&str>,
+        rows: usize,
+    ) -> Read<Vec<Token>> {
+        let sql = "SELECT tenant, id, doc FROM token
+                   WHERE tenant = $1 AND parent = $2 AND id > $3 ORDER BY id LIMIT $4";
+        let (tenant, after) = (tenant.as_str(), after.unwrap_or_default());
+        self.docs(
+            TABLE,
+            sql,
+            &[&tenant, &parent.as_str(), &after, &limit(rows)],
+        )
+        .await
+    }
+
+    async fn token_due(&self, now: Timestamp, rows: usize) -> Read<Vec<Token>> {
+        let sql = "SELECT tenant, id, doc FROM token WHERE wake_at <= $1
+                   ORDER BY wake_at LIMIT $2";
+        self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
             .await
     }
 }

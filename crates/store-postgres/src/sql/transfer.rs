@@ -1,6 +1,7 @@
 //! A store's rows as `scaivault_store::transfer` moves them. The SQL follows from the tables named
 //! there; a page is one statement.
 
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
@@ -428,4 +429,53 @@ async fn index(
     conn.query(super::audit_index::EXTEND, &[&keys, &places, &chain, &upto])
         .await
         .map(drop)
+}
+
+/// What remains of audit rows that were removed from the fronts of chains.
+pub(crate) async fn anchors(conn: &Conn) -> Result<Vec<AuditAnchor>, Error> {
+    let sql = "SELECT chain, first_seq, last_seq, head, mac, removed_at, code FROM audit_anchor
+               ORDER BY chain";
+    let fixed = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).unwrap_or_default();
+    let number = |at: i64| u64::try_from(at).unwrap_or(0);
+    let rows = conn.query(sql, &[]).await?;
+    let anchors = rows.iter().map(|row| {
+        Ok(AuditAnchor {
+            chain: row.try_get(0)?,
+            first_seq: number(row.try_get(1)?),
+            last_seq: number(row.try_get(2)?),
+            head: fixed(row.try_get(3)?),
+            mac: fixed(row.try_get(4)?),
+            removed_at: Timestamp::from_micros(row.try_get(5)?),
+            code: fixed(row.try_get(6)?),
+        })
+    });
+    anchors.collect()
+}
+
+/// Puts an anchor in the place of the rows before it. To be called inside a transaction.
+pub(crate) async fn put_anchor(conn: &Conn, anchor: &AuditAnchor) -> Result<(), Error> {
+    let last = super::row::int(anchor.last_seq);
+    let sql = "WITH gone AS (
+                   DELETE FROM audit_segment WHERE chain = $1 AND first_seq <= $2 RETURNING place)
+               DELETE FROM audit_key k USING gone WHERE k.place = gone.place";
+    conn.query(sql, &[&anchor.chain, &last]).await?;
+    let sql = "INSERT INTO audit_anchor (chain, first_seq, last_seq, head, mac, removed_at, code)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)
+               ON CONFLICT (chain) DO UPDATE SET first_seq = excluded.first_seq,
+                   last_seq = excluded.last_seq, head = excluded.head, mac = excluded.mac,
+                   removed_at = excluded.removed_at, code = excluded.code";
+    conn.query(
+        sql,
+        &[
+            &anchor.chain,
+            &super::row::int(anchor.first_seq),
+            &last,
+            &anchor.head.as_slice(),
+            &anchor.mac.as_slice(),
+            &anchor.removed_at.as_micros(),
+            &anchor.code.as_slice(),
+        ],
+    )
+    .await
+    .map(drop)
 }

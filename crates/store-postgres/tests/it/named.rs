@@ -21,6 +21,9 @@ fn age(database: &Database) {
         "DROP TABLE engine, engine_role, lease;
          ALTER TABLE delivery DROP COLUMN lane;
          DROP INDEX delivery_dead;
+         DROP TABLE machine_role;
+         DROP TABLE secret_id;
+         ALTER TABLE token DROP COLUMN parent, DROP COLUMN wake_at;
          DROP TABLE secret_policy;
          DROP TABLE partner;
          DROP TABLE tenant;

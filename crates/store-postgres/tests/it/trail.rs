@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use scaivault_core::audit::AuditFilter;
-use scaivault_core::ports::{AuditReads, Store, Unit, UnitName};
+use scaivault_core::ports::{AuditReads, CommitError, RecordKind, Store, Unit, UnitName};
 use scaivault_store_postgres::{
     AuditStartError, ChainMac, OfflinePostgres, OpenError, PostgresOptions, PostgresStore,
 };
 use scaivault_testkit::SeededEntropy;
-use scaivault_testkit::store_conformance::samples::{at, audit, path, tenant};
+use scaivault_testkit::store_conformance::samples::{at, audit, path, pruning, tenant};
 
 use crate::database::{Database, RUNTIME, TestMac};
 
@@ -236,5 +236,57 @@ fn the_index_of_trails_leaves_nothing_out() {
         }
         let keys = database.sql("SELECT count(*) > 0 FROM audit_key");
         assert_eq!(keys, "t");
+    });
+}
+
+#[test]
+fn old_rows_of_all_nodes_go() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let stores = [database.open("node-1").await, database.open("node-2").await];
+        write(&stores[0], "sa:n0", 20).await;
+        write(&stores[1], "sa:n1", 10).await;
+        // One node removes from the chains of both, and the other verifies what is left.
+        let (mut gone, mut chains) = (0, std::collections::BTreeSet::new());
+        while let Some(found) = stores[0].audit_prunable(at(5), None).await.unwrap() {
+            gone += found.rows;
+            chains.insert(found.anchor.chain.clone());
+            let unit = pruning(found, 50, |message| TestMac(1).mac(message));
+            stores[0].commit(unit).await.unwrap();
+        }
+        assert_eq!(
+            (gone, chains.len()),
+            (20, 2),
+            "five units of two rows of each node"
+        );
+        let told = 60 - gone + chains.len() as u64;
+        let report = stores[1].audit_verify().await.unwrap();
+        assert_eq!((report.rows, report.first_bad), (told, None));
+        let rows: u64 = report.removed.iter().map(|removed| removed.rows).sum();
+        assert_eq!(rows, gone);
+        // Both at once: each commit is one of them's.
+        let race = async |store: &PostgresStore| {
+            let mut gone = 0;
+            while let Some(found) = store.audit_prunable(at(60), None).await.unwrap() {
+                let rows = found.rows;
+                let unit = pruning(found, 99, |message| TestMac(1).mac(message));
+                match store.commit(unit).await {
+                    Ok(_) => gone += rows,
+                    Err(CommitError::Conflict(RecordKind::AuditAnchor)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            gone
+        };
+        let (one, two) = tokio::join!(race(&stores[0]), race(&stores[1]));
+        assert!(one + two >= 36, "{one} {two}");
+        let report = stores[0].audit_verify().await.unwrap();
+        assert_eq!(report.first_bad, None);
+        let gone: u64 = report.removed.iter().map(|removed| removed.rows).sum();
+        assert_eq!(gone, 20 + one + two);
+        // A front that somebody else cut.
+        database.sql("DELETE FROM audit_anchor");
+        let bad = stores[0].audit_verify().await.unwrap().first_bad.unwrap();
+        assert_eq!(bad.reason, "missing");
     });
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use scaivault_core::audit::AuditFilter;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::{
     AuditReads, KeyReads, Op, PolicyReads, Record, SecretReads, Store, Unit, UnitName,
 };
@@ -16,7 +17,7 @@ use scaivault_store::transfer::{
 };
 use scaivault_store::{OpenError, SqliteDestination, SqliteOptions, SqliteSource, SqliteStore};
 use scaivault_store_postgres::{
-    PostgresDestination, PostgresOptions, PostgresSource, PostgresStore,
+    ChainMac as _, PostgresDestination, PostgresOptions, PostgresSource, PostgresStore,
 };
 use scaivault_testkit::SeededEntropy;
 use scaivault_testkit::store_conformance::samples::*;
@@ -31,6 +32,7 @@ struct Dump {
     rows: Vec<(&'static str, Row)>,
     numbers: Numbers,
     ends: Vec<ChainEnd>,
+    anchors: Vec<AuditAnchor>,
     segments: Vec<StoredSegment>,
 }
 
@@ -49,6 +51,7 @@ async fn dump(store: &mut dyn Source) -> Dump {
         rows,
         numbers: store.numbers().await.unwrap(),
         ends,
+        anchors: store.anchors().await.unwrap(),
         segments,
     }
 }
@@ -82,6 +85,8 @@ async fn fill(store: &dyn Store) {
             .put(Record::Binding(binding(&policy, id, "sa:ci")))
             .put(Record::Policy(policy))
             .put(Record::Token(token(&a, id)))
+            .put(Record::MachineRole(machine_role(&a, id)))
+            .put(Record::SecretId(secret_id(&machine_role(&a, id), id)))
             .put(Record::Assignment(assignment(
                 &rotation_policy,
                 &at_path,
@@ -93,6 +98,7 @@ async fn fill(store: &dyn Store) {
             .put(Record::Target(owned_by))
             .put(Record::GroupTurn(group_turn(&a, id)))
             .put(Record::Campaign(campaign(&a, id, Some(at(2)))))
+            .put(Record::AuditExport(audit_export(&a, id, Some(at(2)))))
             .put(Record::Debt(debt(&a, id, Some(at(3)))))
             .put(Record::Lease(lease(&engine(&a, id), id, Some(at(4)))))
             .put(Record::Role(engine_role(&engine(&a, id), id)))
@@ -118,6 +124,11 @@ async fn fill(store: &dyn Store) {
         unit.audit.push(audit(&a, n, "sa:ci", Some("app/s2")));
     }
     store.commit(unit).await.unwrap();
+    // What the chain began with is gone already.
+    let found = store.audit_prunable(at(2), None).await.unwrap().unwrap();
+    assert_eq!(found.rows, 1);
+    let pruning = pruning(found, 41, |message| TestMac(1).mac(message));
+    store.commit(pruning).await.unwrap();
     // What is held when it moves: in one engine the document says so, in the other it does not.
     assert_eq!(
         store.assignment_claim(at(5), HOLD, 1).await.unwrap().len(),
@@ -358,6 +369,9 @@ impl Holdings for Killed<'_> {
     async fn chains(&mut self) -> Moved<Vec<ChainEnd>> {
         self.to.chains().await
     }
+    async fn anchors(&mut self) -> Moved<Vec<AuditAnchor>> {
+        self.to.anchors().await
+    }
     async fn segments(
         &mut self,
         chain: &str,
@@ -385,6 +399,10 @@ impl Destination for Killed<'_> {
     ) -> Moved<()> {
         self.commit()?;
         self.to.replace(table, gone, rows).await
+    }
+    async fn put_anchor(&mut self, anchor: &AuditAnchor) -> Moved<()> {
+        self.commit()?;
+        self.to.put_anchor(anchor).await
     }
     async fn append(&mut self, chain: &str, segments: Vec<StoredSegment>) -> Moved<()> {
         self.commit()?;
@@ -613,6 +631,7 @@ fn every_column_of_both_engines_is_moved_or_derived() {
         "claim_turn",
         "store_head",
         "audit_past",
+        "audit_anchor",
         "audit_segment",
         "audit_key",
         "audit_indexed",

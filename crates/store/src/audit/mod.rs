@@ -4,6 +4,7 @@
 mod chain;
 mod keys;
 mod line;
+mod prune;
 mod segment;
 mod sieve;
 mod taken;
@@ -12,6 +13,7 @@ mod verify;
 pub use chain::{Hash, genesis, link, mac_message};
 pub use keys::{filter_key, row_keys};
 pub use line::{AuditLines, CHAIN_CHARS, mint_chain, row_id};
+pub use prune::{Candidate, Front, prunable};
 pub use segment::{Segment, SegmentBuilder};
 pub use sieve::{Sieve, Undecodable};
 pub use taken::{ChainHead, TakenSegment};

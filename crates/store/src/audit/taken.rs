@@ -1,5 +1,7 @@
 //! What is taken out of a store to be kept elsewhere: the ends of its chains, and their segments.
 
+use scaivault_core::audit_export::ExportHead;
+
 use super::chain::{Hash, link, mac_message};
 
 /// The end of a chain.
@@ -11,6 +13,17 @@ pub struct ChainHead {
     pub last_seq: u64,
     /// Hash after that.
     pub head: Hash,
+}
+
+impl ChainHead {
+    /// As an export says it.
+    pub fn for_export(&self) -> ExportHead {
+        ExportHead {
+            chain: self.chain.clone(),
+            last_seq: self.last_seq,
+            head: self.head.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
 }
 
 /// A stored segment, out of its row.

@@ -8,6 +8,7 @@
 //! its code: that is what exported heads are compared for.
 
 use scaivault_core::audit::{AuditReport, AuditRow, BadRow};
+use scaivault_core::audit_anchor::{AuditAnchor, RemovedRows};
 
 use super::chain::{Hash, LINK_BYTES, genesis, link, mac_message};
 use super::line::{line_seq, row_id};
@@ -24,6 +25,7 @@ pub struct Verifier<'a> {
     last_seq: u64,
     head: Hash,
     bad: Option<BadRow>,
+    removed: Option<RemovedRows>,
 }
 
 impl<'a> Verifier<'a> {
@@ -36,7 +38,26 @@ impl<'a> Verifier<'a> {
             last_seq: 0,
             head,
             bad: None,
+            removed: None,
         }
+    }
+
+    /// Before the first row that is there, where an anchor says that rows before it were removed.
+    pub fn behind(&mut self, anchor: &AuditAnchor) -> Walk {
+        let message = anchor.message();
+        if self.mac.is_some_and(|mac| {
+            !mac.verify(&message, &anchor.code) || !mac.verify(&anchor.head_message(), &anchor.mac)
+        }) {
+            return self.refuse(anchor.last_seq, "mac");
+        }
+        (self.last_seq, self.head) = (anchor.last_seq, anchor.head);
+        self.removed = Some(RemovedRows {
+            last_id: row_id(&self.chain, anchor.last_seq),
+            rows: anchor.last_seq,
+            at: anchor.removed_at,
+            head: hex(&anchor.head),
+        });
+        Walk::Continue(())
     }
 
     /// The next segment in order.
@@ -112,11 +133,12 @@ impl<'a> Verifier<'a> {
 
     /// What was found.
     pub fn report(self) -> AuditReport {
-        let head = self.head.iter().map(|byte| format!("{byte:02x}")).collect();
+        let gone = self.removed.as_ref().map_or(0, |removed| removed.rows);
         AuditReport {
-            rows: self.last_seq,
-            head,
+            rows: self.last_seq.saturating_sub(gone),
+            head: hex(&self.head),
             first_bad: self.bad,
+            removed: self.removed.into_iter().collect(),
         }
     }
 
@@ -178,4 +200,8 @@ impl<'a> Verifier<'a> {
             Some(_) => "missing",
         }
     }
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,9 +5,9 @@ use scaivault_core::ports::{Op, Record};
 use serde::Serialize;
 
 use super::{
-    assignment, binding, campaign, consumer, debt, delivery, dynamic, event, group_turn, keyring,
-    lease, meta, policy, rotation, rotation_policy, secret, secret_policy, subscription, target,
-    tenancy, token, version, webhook,
+    assignment, audit_anchor, audit_export, binding, campaign, consumer, debt, delivery, dynamic,
+    event, group_turn, keyring, lease, machine, meta, policy, rotation, rotation_policy, secret,
+    secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -26,6 +26,8 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Policy(row) => encode(row),
             Record::Binding(row) => encode(row),
             Record::Token(row) => encode(row),
+            Record::MachineRole(row) => encode(row),
+            Record::SecretId(row) => encode(row),
             Record::RotationPolicy(row) => encode(row),
             Record::SecretPolicy(row) => encode(row),
             Record::Assignment(row) => encode(row),
@@ -43,6 +45,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Engine(row) => encode(row),
             Record::Role(row) => encode(row),
             Record::Lease(row) => encode(row),
+            Record::AuditExport(row) => encode(row),
         },
         Op::VersionInsert(sealed) => encode(&sealed.version),
         Op::Emit(event) => encode(event),
@@ -55,6 +58,7 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         | Op::BufferTrim { .. }
         | Op::EventsPrune { .. }
         | Op::LeasesPrune { .. }
+        | Op::AuditPrune { .. }
         | Op::Mark(_) => Ok(String::new()),
     }
 }
@@ -94,6 +98,11 @@ pub(crate) fn apply(
             Ok(())
         }
         Op::LeasesPrune { before, limit } => lease::prune(conn, *before, *limit),
+        Op::AuditPrune {
+            anchor,
+            after,
+            index,
+        } => audit_anchor::prune(conn, anchor, *after, index),
         Op::Mark(marks) => Ok(meta::put_marks(conn, marks)?),
     }
 }
@@ -105,6 +114,8 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Policy(row) => policy::put(conn, row, json),
         Record::Binding(row) => binding::put(conn, row, json),
         Record::Token(row) => token::put(conn, row, json),
+        Record::MachineRole(row) => machine::put_role(conn, row, json),
+        Record::SecretId(row) => machine::put_secret_id(conn, row, json),
         Record::RotationPolicy(row) => rotation_policy::put(conn, row, json),
         Record::SecretPolicy(row) => secret_policy::put(conn, row, json),
         Record::Assignment(row) => assignment::put(conn, row, json),
@@ -122,6 +133,7 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Engine(row) => dynamic::put_engine(conn, row, json),
         Record::Role(row) => dynamic::put_role(conn, row, json),
         Record::Lease(row) => lease::put(conn, row, json),
+        Record::AuditExport(row) => audit_export::put(conn, row, json),
     }
 }
 
@@ -132,6 +144,8 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Policy(row) => policy::delete(conn, row),
         Record::Binding(row) => binding::delete(conn, row),
         Record::Token(row) => token::delete(conn, row),
+        Record::MachineRole(row) => machine::delete_role(conn, row),
+        Record::SecretId(row) => machine::delete_secret_id(conn, row),
         Record::RotationPolicy(row) => rotation_policy::delete(conn, row),
         Record::SecretPolicy(row) => secret_policy::delete(conn, row),
         Record::Assignment(row) => assignment::delete(conn, row),
@@ -149,5 +163,6 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Engine(row) => dynamic::delete_engine(conn, row),
         Record::Role(row) => dynamic::delete_role(conn, row),
         Record::Lease(row) => lease::delete(conn, row),
+        Record::AuditExport(row) => audit_export::delete(conn, row),
     }
 }

@@ -6,12 +6,13 @@
 
 use rusqlite::Connection;
 use scaivault_core::audit::AuditReport;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 
-use super::audit_past;
 use super::audit_segment::{COLUMNS, first_after, foreign, segment};
 use super::head::{self, Head};
 use super::row::{Read, int, rows, unreadable};
+use super::{audit_anchor, audit_past};
 use crate::audit::{ChainHead, Hash, TakenSegment, Verifier, Walk, genesis, link};
 use crate::chain_mac::ChainMac;
 
@@ -34,10 +35,12 @@ pub(crate) fn verify(conn: &Connection, mac: Option<&dyn ChainMac>) -> Read<Audi
         rows: 0,
         head: String::new(),
         first_bad: None,
+        removed: Vec::new(),
     };
     for (head, beyond) in &start.heads {
         let report = chain(conn, head, *beyond, mac)?;
         whole.rows += report.rows;
+        whole.removed.extend(report.removed);
         all = link(&all, report.head.as_bytes());
         whole.head = match single {
             true => report.head,
@@ -60,8 +63,28 @@ fn chain(
     beyond: Option<u64>,
     mac: Option<&dyn ChainMac>,
 ) -> Read<AuditReport> {
+    loop {
+        let anchor = audit_anchor::of(conn, &head.chain)?;
+        let report = behind(conn, head, anchor.as_ref(), beyond, mac)?;
+        // Rows may have been removed by retention while the walk was on its way to them.
+        if report.first_bad.is_none() || audit_anchor::of(conn, &head.chain)? == anchor {
+            return Ok(report);
+        }
+    }
+}
+
+fn behind(
+    conn: &Connection,
+    head: &Head,
+    anchor: Option<&AuditAnchor>,
+    beyond: Option<u64>,
+    mac: Option<&dyn ChainMac>,
+) -> Read<AuditReport> {
     let mut verifier = Verifier::new(head.chain.clone(), mac);
-    let mut walk = walk_to(conn, head, &mut verifier)?;
+    let mut walk = anchor.map_or(Walk::Continue(()), |anchor| verifier.behind(anchor));
+    if walk.is_continue() {
+        walk = walk_to(conn, head, &mut verifier)?;
+    }
     if walk.is_continue() {
         walk = verifier.end(head.first_seq, head.last_seq, &head.head, &head.mac);
     }
@@ -137,6 +160,14 @@ pub(crate) fn heads(conn: &Connection) -> Read<Vec<ChainHead>> {
         head: head.head,
     });
     Ok(taken.collect())
+}
+
+/// A chain that has rows and no end.
+pub(crate) fn stray(conn: &Connection) -> Read<Option<String>> {
+    let start = start(conn)?;
+    Ok(start
+        .and_then(|start| start.foreign)
+        .map(|(chain, _)| chain))
 }
 
 /// Segments of a chain that begin behind the row at `after`, some at a time.

@@ -23,6 +23,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_secret_policies.sql"),
     include_str!("migrations/0010_tenancy.sql"),
     include_str!("migrations/0011_lanes.sql"),
+    include_str!("migrations/0012_identities.sql"),
+    include_str!("migrations/0013_audit_anchors.sql"),
     include_str!("migrations/0014_dynamic.sql"),
 ];
 

@@ -6,6 +6,8 @@
 
 pub(crate) mod apply;
 pub(crate) mod assignment;
+pub(crate) mod audit_anchor;
+pub(crate) mod audit_export;
 pub(crate) mod audit_index;
 pub(crate) mod audit_past;
 pub(crate) mod audit_read;
@@ -24,6 +26,7 @@ pub(crate) mod group_turn;
 pub(crate) mod head;
 pub(crate) mod keyring;
 pub(crate) mod lease;
+pub(crate) mod machine;
 pub(crate) mod meta;
 pub(crate) mod migrate;
 pub(crate) mod next_work;

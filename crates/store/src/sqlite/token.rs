@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use scaivault_core::identity::{Token, TokenHash};
 use scaivault_core::ids::{TenantId, TokenId};
 use scaivault_core::ports::RecordKind;
+use scaivault_core::time::Timestamp;
 
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
@@ -15,10 +16,19 @@ pub(crate) fn put(conn: &Connection, token: &Token, json: &str) -> Result<(), Re
     write(
         conn,
         token.revision,
-        "INSERT INTO token (tenant, id, revision, hash, doc) VALUES (?1, ?2, ?3, ?4, ?5)",
-        "UPDATE token SET revision = ?3, hash = ?4, doc = ?5
+        "INSERT INTO token (tenant, id, revision, hash, doc, parent, wake_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "UPDATE token SET revision = ?3, hash = ?4, doc = ?5, parent = ?6, wake_at = ?7
          WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
-        (key.0, key.1, int(token.revision), &token.hash.0[..], json),
+        (
+            key.0,
+            key.1,
+            int(token.revision),
+            &token.hash.0[..],
+            json,
+            token.living_parent().map(TokenId::as_str),
+            token.wake_at.map(Timestamp::as_micros),
+        ),
     )?
     .or_duplicate(
         conn,
@@ -67,4 +77,28 @@ pub(crate) fn list(
         sql,
         (tenant.as_str(), after.unwrap_or_default(), limit(rows)),
     )
+}
+
+pub(crate) fn children(
+    conn: &Connection,
+    tenant: &TenantId,
+    parent: &TokenId,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<Token>> {
+    let sql = "SELECT tenant, id, doc FROM token INDEXED BY token_of_parent
+               WHERE tenant = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
+    let after = after.unwrap_or_default();
+    docs(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), parent.as_str(), after, limit(rows)),
+    )
+}
+
+pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<Token>> {
+    let sql = "SELECT tenant, id, doc FROM token INDEXED BY token_wake
+               WHERE wake_at <= ?1 ORDER BY wake_at LIMIT ?2";
+    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
 }

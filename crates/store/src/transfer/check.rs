@@ -36,6 +36,10 @@ pub async fn check(
         return Err(TransferError::Differs(text));
     }
     let ends = source.chains().await?;
+    if source.anchors().await? != to.anchors().await? {
+        let text = "what remains of removed audit rows is not the same".to_owned();
+        return Err(TransferError::Differs(text));
+    }
     if ends != to.chains().await? {
         let text = "the audit chains end elsewhere".to_owned();
         return Err(TransferError::Differs(text));
@@ -67,10 +71,12 @@ async fn walk(
     end: &trail::ChainEnd,
     mac: Option<&dyn ChainMac>,
 ) -> Moved<()> {
-    let number = |at: i64| u64::try_from(at).unwrap_or(0);
+    let number = trail::number;
     let mut verifier = Verifier::new(end.chain.clone(), mac);
+    let anchors = to.anchors().await?;
+    let anchor = anchors.iter().find(|anchor| anchor.chain == end.chain);
     let mut upto = 0;
-    let mut whole = true;
+    let mut whole = anchor.is_none_or(|anchor| verifier.behind(anchor).is_continue());
     while whole && upto < end.last_seq {
         let segments = to.segments(&end.chain, upto, trail::SEGMENTS).await?;
         let Some(last) = segments.last() else {

@@ -17,6 +17,7 @@ mod tables;
 mod trail;
 
 use async_trait::async_trait;
+use scaivault_core::audit_anchor::AuditAnchor;
 
 pub use check::{Checked, check};
 pub use run::{Copied, Progress, copy};
@@ -135,6 +136,8 @@ pub trait Holdings: Send {
     async fn numbers(&mut self) -> Moved<Numbers>;
     /// The ends of all audit chains that have rows, by name.
     async fn chains(&mut self) -> Moved<Vec<ChainEnd>>;
+    /// What remains of audit rows that were removed from the fronts of chains.
+    async fn anchors(&mut self) -> Moved<Vec<AuditAnchor>>;
     /// Segments of a chain that begin behind row `after`, in order, at most `limit`.
     async fn segments(
         &mut self,
@@ -166,6 +169,8 @@ pub trait Destination: Holdings {
     /// the place of all that have their keys or unique fields.
     async fn replace(&mut self, table: &'static Table, gone: Vec<Row>, rows: Vec<Row>)
     -> Moved<()>;
+    /// In one commit: puts an anchor in the place of the rows before it.
+    async fn put_anchor(&mut self, anchor: &AuditAnchor) -> Moved<()>;
     /// In one commit: appends segments to a chain and moves its end behind the last one.
     async fn append(&mut self, chain: &str, segments: Vec<StoredSegment>) -> Moved<()>;
     /// Sets the store's numbers.

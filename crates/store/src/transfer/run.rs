@@ -60,7 +60,9 @@ pub async fn copy(
     let rows = total;
     let ends = source.chains().await?;
     let audit_rows = ends.iter().map(|end| end.last_seq).sum::<i64>();
-    let audit_rows = u64::try_from(audit_rows).unwrap_or(0);
+    let gone = source.anchors().await?;
+    let gone = gone.iter().map(|anchor| anchor.last_seq).sum::<u64>();
+    let audit_rows = u64::try_from(audit_rows).unwrap_or(0).saturating_sub(gone);
     total += audit_rows;
     let mut copied = Copied {
         rows,

@@ -70,7 +70,15 @@ pub const TABLES: &[Table] = &[
         ("tenant", T), ("id", T), ("revision", I), ("policy_id", T), ("identity", T), ("doc", T),
     ]),
     unique(table("token", 2, &[
-        ("tenant", T), ("id", T), ("revision", I), ("hash", B), ("doc", T),
+        ("tenant", T), ("id", T), ("revision", I), ("hash", B), ("doc", T), ("parent", T),
+        ("wake_at", I),
+    ]), &["hash"]),
+    unique(table("machine_role", 2, &[
+        ("tenant", T), ("name", T), ("revision", I), ("role_id", T), ("doc", T),
+    ]), &["role_id"]),
+    unique(table("secret_id", 2, &[
+        ("tenant", T), ("id", T), ("revision", I), ("hash", B), ("role", T), ("expires_at", I),
+        ("doc", T),
     ]), &["hash"]),
     unique(table("rotation_policy", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("name", T), ("is_active", F),
@@ -94,6 +102,9 @@ pub const TABLES: &[Table] = &[
     ]),
     table("group_turn", 2, &[("tenant", T), ("name", T), ("revision", I), ("doc", T)]),
     table("campaign", 2, &[
+        ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("doc", T),
+    ]),
+    table("audit_export", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("doc", T),
     ]),
     table("debt", 2, &[

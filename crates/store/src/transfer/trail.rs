@@ -59,6 +59,10 @@ impl StoredSegment {
     }
 }
 
+pub(super) fn number(at: i64) -> u64 {
+    u64::try_from(at).unwrap_or(0)
+}
+
 /// Stands for a vault that has no chain yet.
 const NO_CHAIN: i64 = 1;
 
@@ -92,11 +96,19 @@ pub(super) async fn is_of(source: &mut dyn Source, mark: i64) -> Moved<()> {
 /// That every chain at the destination is the beginning of one at the source.
 pub(super) async fn fits(source: &mut dyn Source, to: &mut dyn Destination) -> Moved<()> {
     let theirs = source.chains().await?;
+    let anchors = source.anchors().await?;
     for end in to.chains().await? {
         let other = || TransferError::OtherVault(format!("audit chain {}", end.chain));
         let known = theirs.iter().find(|known| known.chain == end.chain);
         if known.is_none_or(|known| known.last_seq < end.last_seq) {
             return Err(other());
+        }
+        // Its end is no longer there to be compared with: all of it goes.
+        let mut anchors = anchors.iter();
+        if anchors
+            .any(|anchor| anchor.chain == end.chain && number(end.last_seq) <= anchor.last_seq)
+        {
+            continue;
         }
         let there = source.segments(&end.chain, end.first_seq - 1, 1).await?;
         let same = there.first().is_some_and(|segment| {
@@ -118,10 +130,18 @@ pub(super) async fn append(
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Moved<()> {
     let ours = to.chains().await?;
+    let there = to.anchors().await?;
+    let anchors = source.anchors().await?;
+    for anchor in anchors.iter().filter(|anchor| !there.contains(anchor)) {
+        to.put_anchor(anchor).await?;
+    }
     for end in source.chains().await? {
         let known = ours.iter().find(|known| known.chain == end.chain);
-        let mut upto = known.map_or(0, |known| known.last_seq);
-        told(u64::try_from(upto).unwrap_or(0));
+        let known = known.map_or(0, |known| known.last_seq);
+        let gone = anchors.iter().find(|anchor| anchor.chain == end.chain);
+        let gone = gone.map_or(0, |gone| i64::try_from(gone.last_seq).unwrap_or(i64::MAX));
+        let mut upto = known.max(gone);
+        told(number(upto - gone));
         while upto < end.last_seq {
             let segments = source.segments(&end.chain, upto, SEGMENTS).await?;
             let Some(last) = segments.last().map(StoredSegment::last_seq) else {

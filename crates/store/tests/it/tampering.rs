@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use scaivault_core::audit::{AuditFilter, BadRow};
+use scaivault_core::audit::{AuditFilter, AuditReport, BadRow};
 use scaivault_core::ports::{AuditReads, Store, Unit, UnitName};
-use scaivault_store::{AuditStartError, OfflineStore, SqliteOptions, SqliteStore};
+use scaivault_store::{AuditStartError, ChainMac as _, OfflineStore, SqliteOptions, SqliteStore};
 use scaivault_testkit::SeededEntropy;
-use scaivault_testkit::store_conformance::samples::{audit, tenant};
+use scaivault_testkit::store_conformance::samples::{at as sample_at, audit, pruning, tenant};
 
 use crate::support::{TestMac, at, mac};
 
@@ -412,4 +412,122 @@ async fn the_chain_does_not_start_on_a_bad_end() {
     let other = std::sync::Arc::new(TestMac(2));
     assert_eq!(store.start_audit(other).await, Err(AuditStartError::Mac));
     assert_eq!(store.start_audit(mac()).await, Ok(()));
+}
+
+/// As [`chain`], with rows 1 to 4 removed by retention, and a segment with what says so: row 13.
+async fn pruned(directory: &Path) -> PathBuf {
+    let file = chain(directory).await;
+    let store = at(&file).await;
+    let found = store.audit_prunable(sample_at(6), None).await;
+    let found = found.unwrap().expect("old rows");
+    assert_eq!((found.rows, found.anchor.last_seq), (4, 4));
+    let unit = pruning(found, 20, |message| TestMac(1).mac(message));
+    store.commit(unit).await.unwrap();
+    file
+}
+
+fn verified(file: &Path) -> AuditReport {
+    let offline = OfflineStore::open(file).unwrap();
+    offline.audit_verify(Some(&TestMac(1))).unwrap()
+}
+
+#[tokio::test]
+async fn what_retention_left_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = pruned(directory.path()).await;
+    let name = chain_name(&Connection::open(&file).unwrap());
+    let report = verified(&file);
+    assert_eq!((report.rows, &report.first_bad), (9, &None));
+    let [removed] = report.removed.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert_eq!((removed.rows, &removed.last_id), (4, &id(&name, 4)));
+    assert_eq!(removed.at, sample_at(20));
+    // It goes on where it was, also in a server that starts again.
+    let store = at(&file).await;
+    let found = store.audit_prunable(sample_at(10), None).await.unwrap();
+    let found = found.expect("old rows");
+    assert_eq!((found.after, found.anchor.last_seq), (4, 8));
+    let unit = pruning(found, 21, |message| TestMac(1).mac(message));
+    store.commit(unit).await.unwrap();
+    drop(store);
+    let report = verified(&file);
+    assert_eq!((report.rows, report.first_bad), (6, None));
+    let keys = "SELECT count(*) FROM audit_key WHERE first_seq <= 8";
+    let conn = Connection::open(&file).unwrap();
+    let left: i64 = conn.query_row(keys, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "the index goes along");
+}
+
+#[tokio::test]
+async fn a_front_that_somebody_else_cut_is_told() {
+    let cases = [
+        // More than the anchor says; the anchor taken away; moved along with what was cut.
+        (
+            "DELETE FROM audit_segment WHERE first_seq = 5",
+            5,
+            "missing",
+        ),
+        ("DELETE FROM audit_anchor", 1, "missing"),
+        (
+            "UPDATE audit_anchor SET (first_seq, last_seq, head, mac) =
+                (SELECT first_seq, first_seq + rows - 1, head, mac FROM audit_segment
+                 WHERE first_seq = 5);
+             DELETE FROM audit_segment WHERE first_seq = 5",
+            8,
+            "mac",
+        ),
+        (
+            "UPDATE audit_anchor SET removed_at = removed_at + 1",
+            4,
+            "mac",
+        ),
+        ("UPDATE audit_anchor SET code = zeroblob(32)", 4, "mac"),
+        ("UPDATE audit_anchor SET mac = zeroblob(32)", 4, "mac"),
+    ];
+    for (tamper, seq, reason) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let file = pruned(directory.path()).await;
+        let conn = Connection::open(&file).unwrap();
+        sql(&conn, tamper);
+        let expect = BadRow {
+            id: id(&chain_name(&conn), seq),
+            reason: reason.into(),
+        };
+        assert_eq!(verified(&file).first_bad, Some(expect), "{tamper}");
+    }
+    // Of a chain that nothing was removed of: an anchor that was made up, and none.
+    let directory = tempfile::tempdir().unwrap();
+    let file = chain(directory.path()).await;
+    let conn = Connection::open(&file).unwrap();
+    sql(
+        &conn,
+        "INSERT INTO audit_anchor SELECT chain, first_seq, 4, head, mac, 0, zeroblob(32)
+             FROM audit_segment WHERE first_seq = 1;
+         DELETE FROM audit_segment WHERE first_seq = 1",
+    );
+    assert_eq!(verified(&file).first_bad.unwrap().reason, "mac");
+    sql(&conn, "DELETE FROM audit_anchor");
+    let bad = verified(&file).first_bad.unwrap();
+    assert_eq!(
+        (bad.id, bad.reason.as_str()),
+        (id(&chain_name(&conn), 1), "missing")
+    );
+}
+
+/// What does not fit is not removed: it would be gone from the verifier's sight.
+#[tokio::test]
+async fn what_was_edited_is_not_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = chain(directory.path()).await;
+    let store = at(&file).await;
+    let conn = Connection::open(&file).unwrap();
+    edit_body(&conn, 5, |lines| {
+        lines[0] = lines[0].replace("user:x", "user:y")
+    });
+    let found = store.audit_prunable(sample_at(60), None).await.unwrap_err();
+    assert!(
+        found.to_string().contains(&id(&chain_name(&conn), 5)),
+        "{found}"
+    );
 }

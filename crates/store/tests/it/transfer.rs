@@ -4,6 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::{Record, Store, Unit, UnitName};
 use scaivault_store::transfer::{
     ChainEnd, Destination, Holdings, Moved, Numbers, Row, Source, Standing, StoredSegment, Table,
@@ -103,6 +104,9 @@ impl Holdings for WithoutTrail {
     async fn chains(&mut self) -> Moved<Vec<ChainEnd>> {
         self.0.chains().await
     }
+    async fn anchors(&mut self) -> Moved<Vec<AuditAnchor>> {
+        self.0.anchors().await
+    }
     async fn segments(
         &mut self,
         chain: &str,
@@ -128,6 +132,9 @@ impl Destination for WithoutTrail {
         rows: Vec<Row>,
     ) -> Moved<()> {
         self.0.replace(table, gone, rows).await
+    }
+    async fn put_anchor(&mut self, anchor: &AuditAnchor) -> Moved<()> {
+        self.0.put_anchor(anchor).await
     }
     async fn append(&mut self, _: &str, _: Vec<StoredSegment>) -> Moved<()> {
         Err(TransferError::Destination("killed".into()))

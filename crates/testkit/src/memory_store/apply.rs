@@ -67,6 +67,13 @@ impl State {
                 self.prune_leases(*before, *limit);
                 Ok(())
             }
+            Op::AuditPrune { anchor, after, .. } if self.audit_removed == *after => {
+                let gone = usize::try_from(anchor.last_seq - after).expect("few rows");
+                self.audit.drain(..gone);
+                self.audit_removed = anchor.last_seq;
+                Ok(())
+            }
+            Op::AuditPrune { .. } => Err(CommitError::Conflict(RecordKind::AuditAnchor)),
             Op::Mark(marks) => {
                 self.marks = *marks;
                 Ok(())
@@ -86,6 +93,10 @@ impl State {
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::Binding(row) => self.bindings.put(row),
             Record::Token(row) => self.tokens.put_unique(row, "hash", |row| row.hash),
+            Record::MachineRole(row) => self
+                .machine_roles
+                .put_unique(row, "role_id", |row| row.role_id.clone()),
+            Record::SecretId(row) => self.secret_ids.put_unique(row, "hash", |row| row.hash),
             Record::RotationPolicy(row) => self
                 .rotation_policies
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
@@ -99,6 +110,7 @@ impl State {
                 .put_unique(row, "name", |row| (row.tenant.clone(), row.name.clone())),
             Record::GroupTurn(row) => self.turns.put(row),
             Record::Campaign(row) => self.campaigns.put(row),
+            Record::AuditExport(row) => self.audit_exports.put(row),
             Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
@@ -129,6 +141,15 @@ impl State {
             Record::Policy(row) => self.policies.delete(row),
             Record::Binding(row) => self.bindings.delete(row),
             Record::Token(row) => self.tokens.delete(row),
+            Record::MachineRole(row) => {
+                self.machine_roles.delete(row)?;
+                let of = |other: &scaivault_core::machine::SecretId| {
+                    other.tenant == row.tenant && other.role == row.name
+                };
+                self.secret_ids.0.retain(|_, other| !of(other));
+                Ok(())
+            }
+            Record::SecretId(row) => self.secret_ids.delete(row),
             Record::RotationPolicy(row) => self.rotation_policies.delete(row),
             Record::SecretPolicy(row) => self.secret_policies.delete(row),
             Record::Assignment(row) => self.assignments.delete(row),
@@ -136,6 +157,7 @@ impl State {
             Record::Target(row) => self.targets.delete(row),
             Record::GroupTurn(row) => self.turns.delete(row),
             Record::Campaign(row) => self.campaigns.delete(row),
+            Record::AuditExport(row) => self.audit_exports.delete(row),
             Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {

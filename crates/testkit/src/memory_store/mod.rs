@@ -5,6 +5,7 @@
 mod apply;
 mod claims;
 mod dynamic_reads;
+mod machine_reads;
 mod reads;
 mod run_reads;
 mod shared;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::AuditRow;
+use scaivault_core::audit_export::AuditExport;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -25,6 +27,7 @@ use scaivault_core::delivery::Delivery;
 use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, StoreMarks, Unit};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -50,6 +53,8 @@ struct State {
     policies: Shared<Table<AccessPolicy>>,
     bindings: Shared<Table<Binding>>,
     tokens: Shared<Table<Token>>,
+    machine_roles: Shared<Table<MachineRole>>,
+    secret_ids: Shared<Table<SecretId>>,
     rotation_policies: Shared<Table<RotationPolicy>>,
     secret_policies: Shared<Table<SecretPolicy>>,
     assignments: Shared<Table<Assignment>>,
@@ -57,6 +62,7 @@ struct State {
     targets: Shared<Table<Target>>,
     turns: Shared<Table<GroupTurn>>,
     campaigns: Shared<Table<Campaign>>,
+    audit_exports: Shared<Table<AuditExport>>,
     debts: Shared<Table<Debt>>,
     webhooks: Shared<Table<Webhook>>,
     subscriptions: Shared<Table<Subscription>>,
@@ -80,6 +86,8 @@ struct State {
     /// The receiver served last.
     served: String,
     audit: Shared<Vec<AuditRow>>,
+    /// Rows that were removed from the front.
+    audit_removed: u64,
 }
 
 impl MemoryStore {

@@ -211,6 +211,28 @@ impl TokenReads for MemoryStore {
     ) -> Read<Vec<Token>> {
         Ok(page(self.0.lock().tokens.of(tenant), after, limit))
     }
+
+    async fn token_children(
+        &self,
+        tenant: &TenantId,
+        parent: &TokenId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<Token>> {
+        let state = self.0.lock();
+        let rows = state.tokens.of(tenant);
+        let children = rows.filter(|row| row.living_parent() == Some(parent));
+        Ok(page(children, after, limit))
+    }
+
+    async fn token_due(&self, now: Timestamp, limit: usize) -> Read<Vec<Token>> {
+        let state = self.0.lock();
+        let due = |row: &&Token| row.wake_at.is_some_and(|at| at <= now);
+        let mut found: Vec<_> = state.tokens.0.values().filter(due).cloned().collect();
+        found.sort_by_key(|row| row.wake_at);
+        found.truncate(limit);
+        Ok(found)
+    }
 }
 
 #[async_trait]

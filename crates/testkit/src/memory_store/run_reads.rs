@@ -88,7 +88,7 @@ impl RunReads for MemoryStore {
 }
 
 /// Rows to be looked at by now, longest overdue first.
-fn due<R: Clone>(
+pub(super) fn due<R: Clone>(
     table: &Table<R>,
     wake_at: impl Fn(&R) -> Option<Timestamp>,
     now: Timestamp,

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use scaivault_core::access::{AccessPolicy, Binding};
+use scaivault_core::audit_export::AuditExport;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::identity::Token;
 use scaivault_core::ids::{EngineId, TenantId};
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -137,6 +139,8 @@ rows! {
     AccessPolicy = Policy by |row| row.tenant, row.id;
     Binding = Binding by |row| row.tenant, row.id;
     Token = Token by |row| row.tenant, row.id;
+    MachineRole = MachineRole by |row| row.tenant, row.name;
+    SecretId = SecretId by |row| row.tenant, row.id;
     RotationPolicy = RotationPolicy by |row| row.tenant, row.id;
     SecretPolicy = SecretPolicy by |row| row.tenant, row.id;
     Assignment = Assignment by |row| row.tenant, row.path;
@@ -144,6 +148,7 @@ rows! {
     Target = Target by |row| row.tenant, row.id;
     GroupTurn = GroupTurn by |row| row.tenant, row.group;
     Campaign = Campaign by |row| row.tenant, row.id;
+    AuditExport = AuditExport by |row| row.tenant, row.id;
     Debt = Debt by |row| row.tenant, row.id;
     Webhook = Webhook by |row| row.tenant, row.id;
     Subscription = Subscription by |row| row.tenant, row.id;

@@ -1,13 +1,17 @@
 //! Reads of what happened and whom it is told: receivers, events, deliveries, the ledger, the audit
 //! trail; and of the keyring. By looking at every row.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use scaivault_core::audit::{AuditFilter, AuditReport, StoredAuditRow};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::consumer::Consumer;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::identity::Identity;
-use scaivault_core::ids::{DeliveryId, EventId, SubscriptionId, TenantId, WebhookId};
+use scaivault_core::ids::{DeliveryId, EventId, ExportId, SubscriptionId, TenantId, WebhookId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads, DeliveryStats, EventReads,
@@ -18,6 +22,7 @@ use scaivault_core::seal::KeyRecord;
 use scaivault_core::time::Timestamp;
 
 use super::MemoryStore;
+use super::run_reads::due;
 use super::table::page_down;
 
 type Read<T> = Result<T, ReadError>;
@@ -245,7 +250,9 @@ impl AuditReads for MemoryStore {
         limit: usize,
     ) -> Read<AuditPage> {
         let state = self.0.lock();
-        let places: Vec<_> = (1u64..).zip(state.audit.iter()).collect();
+        let places: Vec<_> = (state.audit_removed + 1..)
+            .zip(state.audit.iter())
+            .collect();
         let mut wanted = places
             .into_iter()
             .rev()
@@ -288,7 +295,80 @@ impl AuditReads for MemoryStore {
             rows,
             head: format!("{rows:016x}"),
             first_bad: None,
+            removed: Vec::new(),
         })
+    }
+
+    async fn audit_heads(&self) -> Read<Vec<ExportHead>> {
+        let state = self.0.lock();
+        let last_seq = state.audit_removed + state.audit.len() as u64;
+        Ok(vec![ExportHead {
+            chain: "memory".to_owned(),
+            last_seq,
+            head: format!("{last_seq:064x}"),
+        }])
+    }
+
+    async fn audit_export_find(
+        &self,
+        tenant: &TenantId,
+        id: &ExportId,
+    ) -> Read<Option<AuditExport>> {
+        Ok(self.0.lock().audit_exports.find(tenant, id.as_str()))
+    }
+
+    async fn audit_export_list(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Read<Vec<AuditExport>> {
+        Ok(page_down(
+            self.0.lock().audit_exports.of(tenant),
+            after,
+            limit,
+        ))
+    }
+
+    async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
+        let state = self.0.lock();
+        let suspended = state.suspended();
+        let wake_at = |row: &AuditExport| row.wake_at.filter(|_| !suspended.contains(&row.tenant));
+        Ok(due(&state.audit_exports, wake_at, now, limit))
+    }
+
+    /// As if each row were a segment of one chain. Nothing makes codes.
+    async fn audit_prunable(
+        &self,
+        before: Timestamp,
+        exported: Option<&BTreeMap<String, u64>>,
+    ) -> Read<Option<AuditPrunable>> {
+        let state = self.0.lock();
+        let after = state.audit_removed;
+        let upto = exported.map_or(u64::MAX, |ends| ends.get("memory").copied().unwrap_or(0));
+        let before_last = state.audit.len().saturating_sub(1);
+        let front = (after + 1..).zip(state.audit.iter().take(before_last));
+        let rows = front
+            .take_while(|(seq, row)| row.timestamp < before && *seq <= upto)
+            .count() as u64;
+        let id = |seq: u64| format!("log_memory_{seq:012}");
+        let found = AuditPrunable {
+            anchor: AuditAnchor {
+                chain: "memory".to_owned(),
+                first_seq: after + rows,
+                last_seq: after + rows,
+                head: [0; 32],
+                mac: [0; 32],
+                removed_at: Timestamp::from_micros(0),
+                code: [0; 32],
+            },
+            after,
+            rows,
+            first_id: id(after + 1),
+            last_id: id(after + rows),
+            index: Vec::new(),
+        };
+        Ok((rows > 0).then_some(found))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use scaivault_core::audit::{Action, AuditFilter, AuditRow};
 use scaivault_core::ids::RequestId;
-use scaivault_core::ports::{Unit, UnitName};
+use scaivault_core::ports::{CommitError, RecordKind, Unit, UnitName};
 
 use super::Subject;
-use super::samples::{at, audit, path, tenant};
+use super::samples::{at, audit, path, pruning, tenant};
 
 /// Rows that differ in every field a filter can ask for; some in units of several rows.
 fn rows() -> Vec<AuditRow> {
@@ -329,4 +329,80 @@ pub async fn the_chain_verifies_as_it_grows(store: Subject) {
         assert_eq!((report.rows, report.first_bad), (60 * (n + 1), None));
         assert!(heads.insert(report.head), "every row moves the head");
     }
+}
+
+/// The chain's name, of the id of one of its rows.
+fn chain_of(id: &str) -> String {
+    let name = id.strip_prefix("log_").and_then(|id| id.split('_').next());
+    name.expect("an id of a row").to_owned()
+}
+
+pub async fn old_rows_go_from_the_front(store: Subject) {
+    // Segments of four rows each, and a last one.
+    let mut expect = fill(&store).await;
+    assert_eq!(store.audit_prunable(at(0), None).await.unwrap(), None);
+    let found = store.audit_prunable(at(10), None).await.unwrap().unwrap();
+    // Rows 8 and 9 share a segment with younger ones, or need not, in an engine without segments.
+    assert!((8..=10).contains(&found.rows), "{}", found.rows);
+    assert_eq!((found.after, found.anchor.last_seq), (0, found.rows));
+    let gone = usize::try_from(found.rows).unwrap();
+    store
+        .commit(pruning(found.clone(), 100, |_| [7; 32]))
+        .await
+        .unwrap();
+    expect.drain(..gone);
+    expect.push(audit(&tenant("a"), 100, "user:x", None));
+    expect.reverse();
+    assert_eq!(collect(&store, &AuditFilter::default(), 7).await, expect);
+    let of_path = AuditFilter {
+        tenant: Some(tenant("a")),
+        path: Some(path("app/db")),
+        ..AuditFilter::default()
+    };
+    let wanted: Vec<_> = expect
+        .iter()
+        .filter(|row| of_path.wants(row))
+        .cloned()
+        .collect();
+    assert_eq!(collect(&store, &of_path, 3).await, wanted);
+    let summary = store.audit_summary(&AuditFilter::default()).await.unwrap();
+    assert_eq!(summary.total, expect.len() as u64);
+    // Who comes too late has lost, and changes nothing.
+    let late = store.commit(pruning(found, 101, |_| [7; 32])).await;
+    assert_eq!(late, Err(CommitError::Conflict(RecordKind::AuditAnchor)));
+    assert_eq!(collect(&store, &AuditFilter::default(), 60).await, expect);
+    // And so on to the end, but for what the chain ends with.
+    let mut commits = 0;
+    while let Some(found) = store.audit_prunable(at(90), None).await.unwrap() {
+        store
+            .commit(pruning(found, 102, |_| [7; 32]))
+            .await
+            .unwrap();
+        commits += 1;
+    }
+    let left = collect(&store, &AuditFilter::default(), 60).await;
+    assert_eq!(left.len(), 1 + commits);
+    assert_eq!(store.audit_prunable(at(90), None).await.unwrap(), None);
+    fill(&store).await;
+    assert!(store.audit_prunable(at(200), None).await.unwrap().is_some());
+}
+
+pub async fn only_exported_rows_go(store: Subject) {
+    fill(&store).await;
+    let page = store.audit_query(&AuditFilter::default(), None, 1).await;
+    let chain = chain_of(&page.unwrap().rows[0].id);
+    let may_go = async |ends: &[(&str, u64)]| {
+        let ends = ends
+            .iter()
+            .map(|(chain, seq)| ((*chain).to_owned(), *seq))
+            .collect();
+        let found = store.audit_prunable(at(90), Some(&ends)).await.unwrap();
+        found.map_or(0, |found| found.rows)
+    };
+    assert_eq!(may_go(&[]).await, 0);
+    assert_eq!(may_go(&[("another", 60)]).await, 0);
+    assert_eq!(may_go(&[(&chain, 8)]).await, 8);
+    let some = may_go(&[(&chain, 11)]).await;
+    assert!((8..=11).contains(&some), "whole segments: {some}");
+    assert!((56..60).contains(&may_go(&[(&chain, 60)]).await));
 }

@@ -9,9 +9,9 @@ use scaivault_core::target::{Overlap, Target};
 
 use super::pages::check_pages;
 use super::samples::{
-    T0, assignment, at, at_target, audit, binding, campaign, debt, delivery, event, identity, key,
-    path, policy, rotation, rotation_policy, sealed, secret, secret_policy, span, subscription,
-    target, tenant, token, webhook,
+    T0, assignment, at, at_target, audit, audit_export, binding, campaign, debt, delivery, event,
+    identity, key, machine_role, parent_token, path, policy, rotation, rotation_policy, sealed,
+    secret, secret_id, secret_policy, span, subscription, target, tenant, token, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -92,6 +92,98 @@ pub async fn tokens_by_hash(store: Subject) {
     );
     commit(&store, [Op::Delete(Record::Token(row.clone()))]).await;
     assert_eq!(store.token_by_hash(&row.hash).await.unwrap(), None);
+}
+
+/// By the index alone: what they are made of says it, and a change moves them.
+pub async fn tokens_by_parent_and_when_they_are_due(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let of = |owner: &TenantId, id: &str, wake: Option<i64>| {
+        let mut row = token(owner, id);
+        row.wake_at = wake.map(at);
+        row
+    };
+    let mut orphan = of(&a, "4", Some(7));
+    orphan.bounds = None;
+    let rows = [
+        of(&a, "3", Some(5)),
+        of(&a, "1", None),
+        of(&a, "2", Some(9)),
+        orphan,
+        of(&b, "5", Some(1)),
+    ];
+    put(&store, rows.map(Record::Token)).await;
+    let parent = parent_token();
+    check_pages!(
+        ["tok_1", "tok_2", "tok_3"],
+        |after, limit| store.token_children(&a, &parent, after, limit),
+        |row| row.id
+    );
+    let other = token(&a, "1").id;
+    assert_eq!(store.token_children(&a, &other, None, 9).await.unwrap(), []);
+    let due = async |now| {
+        let found = store.token_due(at(now), 9).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|row| row.id.to_string()).collect();
+        ids
+    };
+    assert_eq!(due(0).await, [] as [&str; 0]);
+    assert_eq!(due(7).await, ["tok_5", "tok_3", "tok_4"]);
+    assert_eq!(store.token_due(at(9), 2).await.unwrap().len(), 2);
+    let mut moved = of(&a, "3", None);
+    (moved.revision, moved.revoked_at) = (2, Some(T0));
+    put(&store, [Record::Token(moved)]).await;
+    assert_eq!(due(9).await, ["tok_5", "tok_4", "tok_2"]);
+    let left = store.token_children(&a, &parent, None, 9).await.unwrap();
+    assert_eq!(left.len(), 2, "one that is over is nobody's child");
+}
+
+pub async fn machine_roles_and_secret_ids(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let roles = ["3", "1", "2"].map(|id| Record::MachineRole(machine_role(&a, id)));
+    put(&store, roles).await;
+    let elsewhere = machine_role(&b, "1");
+    put(&store, [Record::MachineRole(elsewhere.clone())]).await;
+    check_pages!(
+        ["role-1", "role-2", "role-3"],
+        |after, limit| store.machine_role_list(&a, after, limit),
+        |row| row.name
+    );
+    let one = machine_role(&a, "1");
+    let found = store.machine_role_by_role_id(&one.role_id).await.unwrap();
+    assert_eq!(found, Some(one.clone()));
+    assert_eq!(store.machine_role_by_role_id("no").await.unwrap(), None);
+    let found = store.machine_role_named(&b, "role-1").await.unwrap();
+    assert_eq!(found, Some(elsewhere.clone()));
+    assert_eq!(store.machine_role_named(&b, "role-2").await.unwrap(), None);
+
+    let ids = [("3", Some(at(5))), ("1", None), ("2", Some(at(3)))].map(|(id, end)| {
+        let mut row = secret_id(&one, id);
+        row.expires_at = end;
+        row
+    });
+    put(&store, ids.clone().map(Record::SecretId)).await;
+    let (two, of_b) = (machine_role(&a, "2"), secret_id(&elsewhere, "1"));
+    let rows = [secret_id(&two, "7"), of_b.clone()];
+    put(&store, rows.map(Record::SecretId)).await;
+    check_pages!(
+        ["sia_1", "sia_2", "sia_3"],
+        |after, limit| store.secret_id_list(&a, "role-1", after, limit),
+        |row| row.id
+    );
+    let found = store.secret_id_by_hash(&ids[0].hash).await.unwrap();
+    assert_eq!(found, Some(ids[0].clone()));
+    let ended = store.secret_id_ended(at(5), 9).await.unwrap();
+    let ended: Vec<_> = ended.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ended, ["sia_2", "sia_3"]);
+    assert_eq!(store.secret_id_find(&b, &ids[0].id).await.unwrap(), None);
+
+    // What belongs to a role goes with it, and nothing else does.
+    commit(&store, [Op::Delete(Record::MachineRole(one))]).await;
+    let left = store.secret_id_list(&a, "role-1", None, 9).await.unwrap();
+    assert_eq!(left, []);
+    let other = store.secret_id_list(&a, "role-2", None, 9).await.unwrap();
+    assert_eq!(other, [secret_id(&two, "7")]);
+    let other = store.secret_id_list(&b, "role-1", None, 9).await.unwrap();
+    assert_eq!(other, [of_b]);
 }
 
 pub async fn rotation_policies_by_id(store: Subject) {
@@ -227,6 +319,34 @@ pub async fn targets_by_their_managers_secret(store: Subject) {
     put(&store, [Record::Target(moved)]).await;
     assert_eq!(of(&a, "db/one", 9).await, ["tgt_1"]);
     assert_eq!(of(&a, "db/two", 9).await, ["tgt_2", "tgt_3"]);
+}
+
+pub async fn audit_exports_by_id_and_due(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let times = [("3", Some(at(5))), ("1", None), ("2", Some(at(9)))];
+    let exports = times.map(|(id, wake)| Record::AuditExport(audit_export(&a, id, wake)));
+    put(&store, exports).await;
+    put(
+        &store,
+        [Record::AuditExport(audit_export(&b, "9", Some(at(1))))],
+    )
+    .await;
+    check_pages!(
+        ["exp_3", "exp_2", "exp_1"],
+        |after, limit| store.audit_export_list(&a, after, limit),
+        |row| row.id
+    );
+    for (now, expect) in [(0, vec![]), (5, vec!["9", "3"]), (9, vec!["9", "3", "2"])] {
+        let due = store.audit_export_due(at(now), 9).await.unwrap();
+        let found: Vec<_> = due.iter().map(|row| &row.id.as_str()[4..]).collect();
+        assert_eq!(found, expect);
+    }
+    assert_eq!(store.audit_export_due(at(9), 1).await.unwrap().len(), 1);
+    let heads = store.audit_heads().await.unwrap();
+    assert_eq!(
+        (heads.len(), heads[0].last_seq, heads[0].head.len()),
+        (1, 0, 64)
+    );
 }
 
 pub async fn campaigns_and_debts_by_id_and_due(store: Subject) {

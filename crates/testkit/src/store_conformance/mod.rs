@@ -72,7 +72,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions debt_revisions
+                target_revisions machine_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions audit_export_revisions debt_revisions
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
@@ -85,12 +85,13 @@ macro_rules! store_conformance {
                 deleted_secrets_become_purgeable ends_are_due_to_be_told secrets_are_counted_per_tenant;
             secret_lists: secrets_by_path secrets_by_prefix secrets_by_tag secrets_by_type
                 secrets_by_end secrets_without_deleted secrets_by_everything;
-            lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash rotation_policies_by_id
+            lists: policies_by_id bindings_by_id tokens_by_id tokens_by_hash tokens_by_parent_and_when_they_are_due
+                machine_roles_and_secret_ids rotation_policies_by_id
                 assignments_by_path assignments_due_soonest_first rotations_newest_first
                 rotations_by_filter rotations_and_attachments_by_target_and_group
                 targets_by_id_and_name targets_by_their_managers_secret
                 secret_policies_by_id_and_name who_uses_a_secret_policy
-                campaigns_and_debts_by_id_and_due debts_of_a_secret_and_at_a_target
+                audit_exports_by_id_and_due campaigns_and_debts_by_id_and_due debts_of_a_secret_and_at_a_target
                 webhooks_and_subscriptions_by_id keys_by_id
                 records_come_back_as_they_were;
             grants: grants_reach_by_identity_and_group inactive_and_ended_are_handed_out
@@ -128,7 +129,8 @@ macro_rules! store_conformance {
                 what_consumers_say_is_kept what_one_identity_read_is_found;
             audit: rows_come_newest_first pages_join_without_gap_or_overlap
                 every_filter_narrows secrets_and_identities_have_trails rows_come_back_as_they_were
-                summaries_count an_empty_chain_verifies the_chain_verifies_as_it_grows;
+                summaries_count an_empty_chain_verifies the_chain_verifies_as_it_grows
+                old_rows_go_from_the_front only_exported_rows_go;
             concurrency: concurrent_increments_are_all_counted
                 concurrent_creates_have_one_winner the_chain_survives_concurrency;
         }

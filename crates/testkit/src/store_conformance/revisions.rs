@@ -4,9 +4,10 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, binding, campaign, debt, delivery, engine, engine_role, group_turn, key,
-    lease, partner, path, policy, rotation, rotation_policy, sealed, secret, secret_policy,
-    subscription, target, tenant, tenant_row, token, version, webhook,
+    T0, assignment, at, audit_export, binding, campaign, debt, delivery, engine, engine_role,
+    group_turn, key, lease, machine_role, partner, path, policy, rotation, rotation_policy, sealed,
+    secret, secret_id, secret_policy, subscription, target, tenant, tenant_row, token, version,
+    webhook,
 };
 use super::{Subject, commit, put};
 
@@ -18,6 +19,8 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::Policy(row) => &mut row.revision,
         Record::Binding(row) => &mut row.revision,
         Record::Token(row) => &mut row.revision,
+        Record::MachineRole(row) => &mut row.revision,
+        Record::SecretId(row) => &mut row.revision,
         Record::RotationPolicy(row) => &mut row.revision,
         Record::Assignment(row) => &mut row.revision,
         Record::Rotation(row) => &mut row.revision,
@@ -25,6 +28,7 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::SecretPolicy(row) => &mut row.revision,
         Record::GroupTurn(row) => &mut row.revision,
         Record::Campaign(row) => &mut row.revision,
+        Record::AuditExport(row) => &mut row.revision,
         Record::Debt(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
@@ -69,6 +73,16 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Token),
+        Record::MachineRole(row) => store
+            .machine_role_named(&row.tenant, &row.name)
+            .await
+            .unwrap()
+            .map(Record::MachineRole),
+        Record::SecretId(row) => store
+            .secret_id_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::SecretId),
         Record::RotationPolicy(row) => store
             .rotation_policy_find(&row.tenant, &row.id)
             .await
@@ -104,6 +118,11 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Campaign),
+        Record::AuditExport(row) => store
+            .audit_export_find(&row.tenant, &row.id)
+            .await
+            .unwrap()
+            .map(Record::AuditExport),
         Record::Debt(row) => store
             .debt_find(&row.tenant, &row.id)
             .await
@@ -259,6 +278,12 @@ pub async fn partner_and_tenant_revisions(store: Subject) {
     check_put(store, Record::Tenant(tenant_row(&of.id, "1"))).await;
 }
 
+pub async fn machine_revisions(store: Subject) {
+    let role = machine_role(&tenant("a"), "1");
+    check_put(store.clone(), Record::MachineRole(role.clone())).await;
+    check_put(store, Record::SecretId(secret_id(&role, "1"))).await;
+}
+
 pub async fn secret_policy_revisions(store: Subject) {
     check_put(
         store,
@@ -276,6 +301,14 @@ pub async fn engine_role_and_lease_revisions(store: Subject) {
 
 pub async fn group_turn_revisions(store: Subject) {
     check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
+}
+
+pub async fn audit_export_revisions(store: Subject) {
+    check_put(
+        store,
+        Record::AuditExport(audit_export(&tenant("a"), "1", None)),
+    )
+    .await;
 }
 
 pub async fn campaign_revisions(store: Subject) {
@@ -380,6 +413,20 @@ pub async fn names_and_hashes_are_unique(store: Subject) {
     let mut changed = t2.clone();
     (changed.hash, changed.revision) = (t1.hash, 2);
     duplicate(Record::Token(changed), "hash").await;
+
+    let b = tenant("b");
+    let (m1, m2) = (machine_role(&a, "1"), machine_role(&a, "2"));
+    put(&store, [m1.clone(), m2.clone()].map(Record::MachineRole)).await;
+    let mut new = machine_role(&b, "3");
+    new.role_id.clone_from(&m1.role_id);
+    duplicate(Record::MachineRole(new), "role_id").await;
+    let mut changed = m2.clone();
+    (changed.role_id, changed.revision) = (m1.role_id.clone(), 2);
+    duplicate(Record::MachineRole(changed), "role_id").await;
+    put(&store, [Record::SecretId(secret_id(&m1, "1"))]).await;
+    let mut new = secret_id(&machine_role(&b, "1"), "3");
+    new.hash = secret_id(&m1, "1").hash;
+    duplicate(Record::SecretId(new), "hash").await;
 
     // The same name in another tenant, and a row that keeps its own, are no duplicates.
     let mut elsewhere = policy(&tenant("b"), "1");

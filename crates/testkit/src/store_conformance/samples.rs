@@ -1,7 +1,11 @@
 //! Rows to store: whole, plausible, told apart by the name given. Revision 1, nothing claimed.
 
-use scaivault_core::access::{AccessPolicy, Binding, Permission, PolicyScope, Rule};
+use scaivault_core::access::{AccessPolicy, Binding, Cidr, Permission, PolicyScope, Rule};
 use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_export::{
+    AuditExport, ExportFormat, ExportHead, ExportPart, ExportState,
+};
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::debt::{Debt, Owed};
@@ -9,13 +13,15 @@ use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::dynamic::{Engine, EngineKind, Lease, Revocation, Role as EngineRole};
 use scaivault_core::event::{Event, EventType};
 use scaivault_core::glob::PathPattern;
-use scaivault_core::identity::{Identity, Scope, Token, TokenHash};
+use scaivault_core::identity::{Identity, Scope, Token, TokenBounds, TokenHash, Uses};
 use scaivault_core::ids::{
-    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, KeyId, LeaseId, PartnerId,
-    PolicyId, RotationId, RotationPolicyId, SecretPolicyId, SubscriptionId, TargetId, TenantId,
-    TokenId, WebhookId,
+    BindingId, CampaignId, DebtId, DeliveryId, EngineId, EventId, ExportId, KeyId, LeaseId,
+    MachineRoleId, PartnerId, PolicyId, RotationId, RotationPolicyId, SecretIdAccessor,
+    SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
+use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{Op, Unit, UnitName};
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
 use scaivault_core::recipe::{Generator, HexConfig, PolicyType, RecipeField, SecretPolicy};
 use scaivault_core::rotation::{
@@ -190,6 +196,78 @@ pub fn token(owner: &TenantId, id: &str) -> Token {
         revoked_at: None,
         issuer: Some("https://issuer.example".into()),
         groups: vec![identity("group:builders")],
+        bounds: Some(Box::new(TokenBounds {
+            uses: Some(Uses { given: 5, left: 3 }),
+            allowed_addresses: vec![Cidr::parse("192.0.2.0/24").expect("a range")],
+            parent: Some(parent_token()),
+            ancestors: vec![TokenHash([9; 32])],
+            ended_at: None,
+            ended_with_parent: true,
+            max_expires_at: Some(at(7_200)),
+            period_s: Some(60),
+            machine_role: Some("role-1".into()),
+        })),
+        wake_at: Some(at(3_600)),
+        settled_at: None,
+        revision: 1,
+    }
+}
+
+/// The token that sample tokens were made with.
+pub fn parent_token() -> TokenId {
+    TokenId::parse("tok_parent").expect("an id")
+}
+
+/// A role named `role-<id>`.
+pub fn machine_role(owner: &TenantId, id: &str) -> MachineRole {
+    let ranges = || vec![Cidr::parse("192.0.2.0/24").expect("a range")];
+    MachineRole {
+        id: MachineRoleId::parse(&format!("rol_{owner}-{id}")).expect("an id"),
+        tenant: owner.clone(),
+        name: format!("role-{id}"),
+        role_id: format!("{owner}-{id}"),
+        description: Some("builds".into()),
+        identity: identity("sa:ci"),
+        scopes: [Scope::SecretsRead].into_iter().collect(),
+        groups: vec![identity("group:builders")],
+        bind_secret_id: true,
+        secret_id_ttl: Some(span("10m")),
+        secret_id_num_uses: Some(3),
+        secret_id_bound_cidrs: ranges(),
+        token_ttl: span("10m"),
+        token_max_ttl: Some(span("1h")),
+        token_period: None,
+        token_num_uses: Some(9),
+        token_bound_cidrs: ranges(),
+        is_active: true,
+        created_at: T0,
+        created_by: identity("user:alice"),
+        updated_at: T0,
+        revision: 1,
+    }
+}
+
+/// A secret id of a role, whose hash is made of its id.
+pub fn secret_id(of: &MachineRole, id: &str) -> SecretId {
+    let mut hash = [0; 32];
+    let name = format!("{}{id}", of.tenant);
+    for (slot, byte) in hash.iter_mut().zip(name.bytes().rev().cycle()) {
+        *slot = byte;
+    }
+    SecretId {
+        id: SecretIdAccessor::parse(&format!("sia_{id}")).expect("an id"),
+        hash: TokenHash(hash),
+        tenant: of.tenant.clone(),
+        role: of.name.clone(),
+        role_uid: of.id.clone(),
+        metadata: [("host".to_owned(), "build-7".to_owned())].into(),
+        uses: Some(Uses { given: 3, left: 2 }),
+        bound_cidrs: vec![Cidr::parse("192.0.2.7").expect("an address")],
+        token_bound_cidrs: Vec::new(),
+        created_at: T0,
+        created_by: identity("user:alice"),
+        expires_at: Some(at(600)),
+        last_used_at: None,
         revision: 1,
     }
 }
@@ -559,5 +637,55 @@ pub fn read(owner: &TenantId, at_path: &str, number: u64, who: &str, secs: i64) 
         consumer: identity(who),
         at: at(secs),
         settled: false,
+    }
+}
+
+/// The commit that removes these audit rows, `secs` after [`T0`], with the code that `code` makes
+/// over the anchor.
+pub fn pruning(found: AuditPrunable, secs: i64, code: impl Fn(&[u8]) -> [u8; 32]) -> Unit {
+    let mut anchor = AuditAnchor {
+        removed_at: at(secs),
+        ..found.anchor
+    };
+    anchor.code = code(&anchor.message());
+    let mut unit = Unit::new(UnitName::AuditPrune).op(Op::AuditPrune {
+        anchor,
+        after: found.after,
+        index: found.index,
+    });
+    unit.audit.push(audit(&tenant("a"), secs, "user:x", None));
+    unit
+}
+
+/// An export that wakes at `wake`.
+pub fn audit_export(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> AuditExport {
+    AuditExport {
+        id: ExportId::parse(&format!("exp_{id}")).expect("an id"),
+        tenant: owner.clone(),
+        all_tenants: false,
+        from: Some(at(1)),
+        to: None,
+        actions: vec![Action::Read],
+        format: ExportFormat::Csv,
+        requested_by: "user:alice".into(),
+        state: ExportState::Running,
+        created_at: T0,
+        ended_at: None,
+        heads: vec![ExportHead {
+            chain: "abcdef".into(),
+            last_seq: 7,
+            head: "00".repeat(32),
+        }],
+        below: 8,
+        parts: vec![ExportPart {
+            name: "part-000001.csv".into(),
+            rows: 2,
+            bytes: 99,
+            sha256: "11".repeat(32),
+        }],
+        attempts: 1,
+        error: Some("the disk is full".into()),
+        wake_at: wake,
+        revision: 1,
     }
 }

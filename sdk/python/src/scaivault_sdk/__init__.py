@@ -10,7 +10,7 @@
 """
 
 from . import errors, models
-from ._modes import AsyncEvents, AsyncPages, Events, Pages, Pending
+from ._modes import AsyncEvents, AsyncPages, AsyncStream, Events, Pages, Pending, Stream
 from ._retry import Retry
 from ._version import __version__
 from .cache import CachedSecret, SecretCache
@@ -23,6 +23,7 @@ __all__ = [
     "AsyncEvents",
     "AsyncPages",
     "AsyncScaiVaultClient",
+    "AsyncStream",
     "CachedSecret",
     "Event",
     "Events",
@@ -34,6 +35,7 @@ __all__ = [
     "Secret",
     "SecretCache",
     "SecretInfo",
+    "Stream",
     "SyncScaiVaultClient",
     "WebhookVerifier",
     "__version__",

@@ -6,15 +6,18 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from ._exchange import Response, Send, Sleep, Steps, Wait, not_sent
-from .errors import RequestTimeoutError, TransportError
+from ._exchange import Response, Send, Session, Sleep, Steps, Wait, exchange, not_sent
+from ._stream import Open, Read, StreamPlan, check_opened, streamed
+from .errors import RequestTimeoutError, ScaiVaultError, TransportError
+from .models.events import Event
 
 T = TypeVar("T")
 
@@ -72,11 +75,62 @@ class BlockingDriver:
         finally:
             steps.close()
 
-    def _send(self, request: Send) -> Response:
+    def stream(self, plan: StreamPlan, session: Session) -> Generator[Event, None, None]:
+        """The events of a stream."""
+        done: list[str] = []
+        steps = streamed(plan, session, done)
+        pieces: Any = iter(())
+        with ExitStack() as opened:
+            try:
+                effect = next(steps)
+                while True:
+                    try:
+                        outcome: Any = None
+                        if isinstance(effect, Event):
+                            yield effect
+                        elif isinstance(effect, Open):
+                            opened.close()
+                            pieces = self._open(effect.send, session, opened)
+                        elif isinstance(effect, Read):
+                            outcome = _piece(pieces)
+                        elif isinstance(effect, Send):
+                            outcome = self._send(effect)
+                        elif isinstance(effect, Sleep):
+                            self._sleep(effect.seconds)
+                        else:
+                            outcome = effect.future.result()
+                    except ScaiVaultError as error:
+                        effect = steps.throw(error)
+                    else:
+                        effect = steps.send(outcome)
+            except StopIteration:
+                return
+            finally:
+                steps.close()
+                # What cannot be acknowledged now comes again.
+                if done:
+                    try:
+                        self.run(exchange(plan.ack(tuple(done)), session))
+                    except ScaiVaultError:
+                        pass
+
+    def _open(self, send: Send, session: Session, opened: ExitStack) -> Iterator[bytes]:
+        try:
+            answer = opened.enter_context(self._client().stream(**_arguments(send)))
+            content = b"" if _is_stream(answer) else answer.read()
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            raise _failure(error) from None
+        check_opened(_response_of(answer, content), session)
+        return answer.iter_bytes()
+
+    def _client(self) -> httpx.Client:
         with self._lock:
             if self._http is None:
                 self._http = httpx.Client(verify=self._tls)
-            http = self._http
+            return self._http
+
+    def _send(self, request: Send) -> Response:
+        http = self._client()
         try:
             answer = http.request(**_arguments(request))
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
@@ -130,11 +184,65 @@ class AwaitingDriver:
         finally:
             steps.close()
 
-    async def _send(self, request: Send) -> Response:
+    async def stream(self, plan: StreamPlan, session: Session) -> AsyncGenerator[Event, None]:
+        """The events of a stream."""
+        done: list[str] = []
+        steps = streamed(plan, session, done)
+        pieces: Any = None
+        async with AsyncExitStack() as opened:
+            try:
+                effect = next(steps)
+                while True:
+                    try:
+                        outcome: Any = None
+                        if isinstance(effect, Event):
+                            yield effect
+                        elif isinstance(effect, Open):
+                            await opened.aclose()
+                            pieces = await self._open(effect.send, session, opened)
+                        elif isinstance(effect, Read):
+                            outcome = await _apiece(pieces, effect.timeout)
+                        elif isinstance(effect, Send):
+                            outcome = await self._send(effect)
+                        elif isinstance(effect, Sleep):
+                            await self._sleep(effect.seconds)
+                        else:
+                            outcome = await _shared(effect)
+                    except ScaiVaultError as error:
+                        effect = steps.throw(error)
+                    else:
+                        effect = steps.send(outcome)
+            except StopIteration:
+                return
+            finally:
+                steps.close()
+                # What cannot be acknowledged now comes again.
+                if done:
+                    try:
+                        await self.run(exchange(plan.ack(tuple(done)), session))
+                    except ScaiVaultError:
+                        pass
+
+    async def _open(
+        self, send: Send, session: Session, opened: AsyncExitStack
+    ) -> AsyncIterator[bytes]:
+        try:
+            answer = await opened.enter_async_context(self._client().stream(**_arguments(send)))
+            content = b"" if _is_stream(answer) else await answer.aread()
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            raise _failure(error) from None
+        check_opened(_response_of(answer, content), session)
+        return answer.aiter_bytes()
+
+    def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         http = self._http.get(loop)
         if http is None:
             http = self._http[loop] = httpx.AsyncClient(verify=self._tls)
+        return http
+
+    async def _send(self, request: Send) -> Response:
+        http = self._client()
         try:
             answer = await http.request(**_arguments(request))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -166,9 +274,38 @@ def _arguments(request: Send) -> dict[str, Any]:
 
 
 def _response(answer: httpx.Response) -> Response:
+    return _response_of(answer, answer.content)
+
+
+def _response_of(answer: httpx.Response, content: bytes) -> Response:
     # httpx looks header names up in any case; a dict does not, and these are lower.
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Response(answer.status_code, headers, answer.content)
+    return Response(answer.status_code, headers, content)
+
+
+def _is_stream(answer: httpx.Response) -> bool:
+    return str(answer.headers.get("content-type", "")).startswith("text/event-stream")
+
+
+def _piece(pieces: Iterator[bytes]) -> bytes | None:
+    try:
+        return next(pieces, None)
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise _failure(error) from None
+
+
+async def _apiece(pieces: AsyncIterator[bytes], timeout: float) -> bytes | None:
+    async def one() -> bytes | None:
+        async for piece in pieces:
+            return piece
+        return None
+
+    try:
+        return await asyncio.wait_for(one(), timeout)
+    except asyncio.TimeoutError:
+        raise RequestTimeoutError("no answer in time", code="request_timeout") from None
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise _failure(error) from None
 
 
 def _failure(error: Exception) -> TransportError:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from ._call import Call, Repeat
+from ._call import Call, Repeat, segment
 from ._retry import Retry, is_uncertain, retry_after
 from .errors import (
     AuthenticationError,
@@ -85,6 +85,8 @@ class Session:
     base_url: str
     credentials: Credentials | None
     tenant: str | None
+    tenant_in: str
+    """How the tenant is named: by a ``header``, or before the route, in the ``path``."""
     timeout: float
     retry: Retry
     user_agent: str
@@ -105,15 +107,15 @@ def exchange(call: Call[T], session: Session) -> Steps[T]:
     while True:
         token = None
         if not call.anonymous:
-            token = yield from _token(session, refused)
+            token = yield from token_of(session, refused)
         attempt += 1
         left = deadline - (session.clock() - began)
         try:
-            response = yield _request(call, session, token, left)
+            response = yield request(call, session, token, left)
             return _answer(call, response, session)
         except ScaiVaultError as error:
             failure = error
-        if _should_renew(failure, session, token, refused):
+        if should_renew(failure, session, token, refused):
             # The request was refused before anything was done: it does not count.
             refused, attempt = token, attempt - 1
             continue
@@ -135,7 +137,8 @@ def exchange(call: Call[T], session: Session) -> Steps[T]:
         yield Sleep(pause)
 
 
-def _token(session: Session, refused: str | None) -> Steps[str]:
+def token_of(session: Session, refused: str | None) -> Steps[str]:
+    """The token to send."""
     if session.credentials is None:
         raise ConfigurationError(
             "this call needs a token: give token, token_file or client_id and client_secret,"
@@ -144,9 +147,10 @@ def _token(session: Session, refused: str | None) -> Steps[str]:
     return (yield from session.credentials.token(session, refused))
 
 
-def _should_renew(
+def should_renew(
     failure: ScaiVaultError, session: Session, token: str | None, refused: str | None
 ) -> bool:
+    """Whether another token may help."""
     return (
         isinstance(failure, AuthenticationError)
         and failure.status == 401
@@ -157,19 +161,24 @@ def _should_renew(
     )
 
 
-def _request(call: Call[Any], session: Session, token: str | None, left: float) -> Send:
+def request(call: Call[Any], session: Session, token: str | None, left: float) -> Send:
+    """What is sent for a call."""
     headers = {"accept": "application/json", "user-agent": session.user_agent}
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
+    target = call.target()
     if session.tenant is not None and not call.anonymous:
-        headers["x-tenant-id"] = session.tenant
+        if session.tenant_in == "path":
+            target = target.replace("/v1/", f"/v1/t/{segment(session.tenant)}/", 1)
+        else:
+            headers["x-tenant-id"] = session.tenant
     content = call.content()
     if content is not None:
         headers["content-type"] = "application/json"
     timeout = max(session.timeout, call.timeout or 0)
     return Send(
         call.method,
-        session.base_url + call.target(),
+        session.base_url + target,
         headers,
         content,
         max(0.001, min(timeout, left)),
@@ -191,10 +200,15 @@ def _answer(call: Call[T], response: Response, session: Session) -> T:
     has_error = isinstance(body, Mapping) and "error" in body
     if response.status in call.accepts and isinstance(body, Mapping) and not has_error:
         return call.decode(body)
-    raise error_from(
+    raise refusal(response, session)
+
+
+def refusal(response: Response, session: Session) -> ScaiVaultError:
+    """The error that an answer stands for."""
+    return error_from(
         response.status,
-        body,
-        request_id=request_id,
+        _json(response.content),
+        request_id=response.headers.get("x-request-id"),
         retry_after=retry_after(response.headers, session.wall_clock()),
     )
 

@@ -27,6 +27,7 @@ from .errors import NotAwaitedError, ScaiVaultError
 
 if TYPE_CHECKING:
     from ._drivers import AwaitingDriver, BlockingDriver
+    from ._stream import StreamPlan
     from .models.events import Event, PolledEvents
 
 P = ParamSpec("P")
@@ -401,6 +402,72 @@ class EitherEvents(_Events):
 
     def __aiter__(self) -> AsyncGenerator[Event, None]:
         return self._awalk()
+
+
+class _Stream:
+    def __init__(self, core: Core, plan: Callable[[], StreamPlan]) -> None:
+        self._core = core
+        self._plan = plan
+
+    def _walk(self) -> Generator[Event, None, None]:
+        _refuse_to_block(self._core)
+        return self._core.blocking.stream(self._plan(), self._core.session)
+
+    def _awalk(self) -> AsyncGenerator[Event, None]:
+        return self._core.awaiting.stream(self._plan(), self._core.session)
+
+
+class Stream(_Stream):
+    """Events as they are streamed: walk it with ``for``."""
+
+    def __iter__(self) -> Generator[Event, None, None]:
+        return self._walk()
+
+
+class AsyncStream(_Stream):
+    """Events as they are streamed: walk it with ``async for``."""
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return self._awalk()
+
+
+class EitherStream(_Stream):
+    """Events as they are streamed: walk it with ``for``, or in an event loop with ``async for``."""
+
+    def __iter__(self) -> Generator[Event, None, None]:
+        return self._walk()
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return self._awalk()
+
+
+class streaming(Generic[P]):
+    """Makes a method of one that says which stream to read."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], StreamPlan]) -> None:
+        self._build = build
+        functools.update_wrapper(self, build)  # type: ignore[arg-type]
+
+    @overload
+    def __get__(self, group: None, owner: Any = None) -> streaming[P]: ...
+    @overload
+    def __get__(self, group: Group[Blocking], owner: Any = None) -> Callable[P, Stream]: ...
+    @overload
+    def __get__(self, group: Group[Awaiting], owner: Any = None) -> Callable[P, AsyncStream]: ...
+    @overload
+    def __get__(self, group: Group[Either], owner: Any = None) -> Callable[P, EitherStream]: ...
+    def __get__(self, group: Any, owner: Any = None) -> Any:
+        if group is None:
+            return self
+        build = self._build
+        core: Core = group._core
+        kinds: dict[Any, type[_Stream]] = {Blocking: Stream, Awaiting: AsyncStream}
+
+        @functools.wraps(build)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return kinds.get(core.mode, EitherStream)(core, lambda: build(group, *args, **kwargs))
+
+        return call
 
 
 class feed(Generic[P]):

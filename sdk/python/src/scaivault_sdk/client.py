@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ._call import Call, get
@@ -25,6 +25,7 @@ from .resources.access import Auth, Policies, Tokens
 from .resources.audit import Audit, System
 from .resources.events import Subscriptions, Webhooks
 from .resources.generation import SecretPolicies
+from .resources.machines import Machines
 from .resources.rotation import Campaigns, Debts, RotationPolicies, Rotations, Targets
 from .resources.secrets import Secrets
 from .resources.tenancy import Partners, PartnerSecrets, Tenants
@@ -48,6 +49,7 @@ class _Client(Group[ModeT]):
         token_url: str | None = None,
         scope: str | None = None,
         tenant_id: str | None = None,
+        tenant_in: Literal["header", "path"] = "header",
         timeout: float = 30.0,
         retry: Retry | None = None,
         ca_file: str | os.PathLike[str] | None = None,
@@ -60,6 +62,9 @@ class _Client(Group[ModeT]):
         ``SCAIVAULT_TOKEN``, ``SCAIVAULT_TOKEN_FILE``, ``SCAIVAULT_CLIENT_ID`` and
         ``SCAIVAULT_CLIENT_SECRET`` with ``SCAIVAULT_TOKEN_URL``, ``SCAIVAULT_TENANT_ID``,
         ``SCAIVAULT_CA_FILE``.
+
+        ``tenant_in`` says how ``tenant_id`` is named: by the header ``X-Tenant-ID``, or before
+        the route.
 
         ``timeout`` is how long the server may be silent, in seconds; ``retry.deadline`` bounds a
         call with all its attempts.
@@ -82,6 +87,7 @@ class _Client(Group[ModeT]):
             base_url=base_url,
             credentials=credentials,
             tenant=tenant_id or env.get("SCAIVAULT_TENANT_ID") or None,
+            tenant_in=tenant_in,
             timeout=timeout,
             retry=retry or Retry(),
             user_agent=f"scaivault-sdk-python/{__version__}",
@@ -108,6 +114,7 @@ class _Client(Group[ModeT]):
         self.debts: Debts[ModeT] = Debts(core)
         self.auth: Auth[ModeT] = Auth(core)
         self.tokens: Tokens[ModeT] = Tokens(core)
+        self.machines: Machines[ModeT] = Machines(core)
         self.webhooks: Webhooks[ModeT] = Webhooks(core)
         self.subscriptions: Subscriptions[ModeT] = Subscriptions(core)
         self.partners: Partners[ModeT] = Partners(core)
@@ -130,11 +137,12 @@ class _Client(Group[ModeT]):
         self: ClientT,
         *,
         tenant_id: str | None = None,
+        tenant_in: Literal["header", "path"] | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
     ) -> ClientT:
         """The same client with other settings, over the same connections."""
-        changes = {"tenant": tenant_id, "timeout": timeout, "retry": retry}
+        changes = {"tenant": tenant_id, "tenant_in": tenant_in, "timeout": timeout, "retry": retry}
         view: ClientT = object.__new__(type(self))
         view._core = self._core.with_session(**{k: v for k, v in changes.items() if v is not None})
         view._caches = []

@@ -84,15 +84,29 @@ mod offline {
                 let heads = report.heads.iter().map(|(chain, (last_seq, head))| {
                     json!({ "chain": chain, "last_seq": last_seq, "head": head })
                 });
+                let removed = report
+                    .removed
+                    .iter()
+                    .map(|(chain, last_seq)| json!({ "chain": chain, "last_seq": last_seq }));
                 let view = json!({
-                    "valid": true, "rows": report.rows, "files": report.files,
+                    "valid": true, "removed": removed.collect::<Vec<_>>(), "rows": report.rows, "files": report.files,
                     "chains": heads.collect::<Vec<_>>(), "signed_by": report.signed_by,
                 });
                 return say(&format!("{view}\n"));
             }
             let mut text = format!("valid: {} rows in {} files\n", report.rows, report.files);
             for (chain, (last_seq, head)) in &report.heads {
-                text += &format!("chain {chain}: {last_seq} rows, head {head}\n");
+                text += &match report.removed.get(chain) {
+                    _ if report.is_selection => {
+                        format!("chain {chain}: ended at row {last_seq} then, head {head}\n")
+                    }
+                    None => format!("chain {chain}: {last_seq} rows, head {head}\n"),
+                    Some(removed) => format!(
+                        "chain {chain}: rows {} to {last_seq}, head {head}; retention had removed \
+                         those before\n",
+                        removed + 1
+                    ),
+                };
             }
             text += &match (report.signed_by, self.public_key.is_some()) {
                 (None, _) => "not signed\n".to_owned(),

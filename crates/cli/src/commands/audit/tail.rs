@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use scaivault_api::audit::{AuditLogs, AuditRow};
 use scaivault_client::AuditQuery;
 
@@ -58,7 +59,7 @@ impl Tail {
             .saturating_mul(if wants_looks { 1 } else { 4 })
             .max(1);
         let mut shown = Shown::default();
-        let began = crate::since::now();
+        let began = server_time(session).await?;
         let rows = rows(session, &query, Some(first)).await?;
         let skip = |row: &AuditRow| !wants_looks && row.action == OWN_LOOKS;
         let mut fresh = shown.fresh(rows, skip);
@@ -74,12 +75,19 @@ impl Tail {
                 from: Some(last.saturating_sub(LATE)?.to_string()),
                 ..query.clone()
             };
-            let now = crate::since::now();
+            let now = server_time(session).await?;
             let fresh = shown.fresh(rows_of(session, &query).await?, skip);
             show(session, &fresh)?;
             last = now;
         }
     }
+}
+
+/// The server's time: rows carry it, and this machine's clock may be wrong.
+async fn server_time(session: &Session) -> anyhow::Result<Timestamp> {
+    let health = session.client.system().health().json().await?.parse()?;
+    let time: Option<Timestamp> = health.timestamp.parse().ok();
+    time.context("the server does not tell its time")
 }
 
 /// Rows shown, as far back as further looks may find them again.

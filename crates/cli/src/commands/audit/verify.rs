@@ -45,6 +45,16 @@ impl Verify {
                 id: bad.id,
                 reason: bad.reason,
             }),
+            removed: report
+                .removed
+                .into_iter()
+                .map(|removed| scaivault_api::audit::RemovedRows {
+                    last_id: removed.last_id,
+                    rows: removed.rows,
+                    removed_at: removed.at.to_rfc3339_micros(),
+                    head: removed.head,
+                })
+                .collect(),
         };
         let text = if as_json {
             format!("{}\n", serde_json::to_string(&result)?)
@@ -92,10 +102,24 @@ fn verdict(result: AuditVerify) -> Result<(), CliError> {
 
 fn render(result: &AuditVerify) -> String {
     let AuditVerify {
-        valid, rows, head, ..
+        valid,
+        rows,
+        head,
+        removed,
+        ..
     } = result;
     let word = if *valid { "valid" } else { "BROKEN" };
-    format!("{word}: {rows} rows are whole, head {}\n", plain(head))
+    let mut text = format!("{word}: {rows} rows are whole, head {}\n", plain(head));
+    for removed in removed {
+        text += &format!(
+            "{} rows up to {} were removed by retention, the last on {}, anchor {}\n",
+            removed.rows,
+            plain(&removed.last_id),
+            plain(&removed.removed_at),
+            plain(&removed.head)
+        );
+    }
+    text
 }
 
 #[cfg(test)]
@@ -110,6 +134,7 @@ mod tests {
             rows: 7,
             head: "abc".to_owned(),
             first_bad,
+            removed: Vec::new(),
         }
     }
 

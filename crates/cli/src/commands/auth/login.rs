@@ -1,8 +1,10 @@
 //! `scaivault auth login`
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use scaivault_api::machine::LoginBody;
 use scaivault_client::ClientError;
 
 use crate::args::Flags;
@@ -23,12 +25,30 @@ pub(crate) struct Login {
     // It has the name of the option of every command on purpose: clap then takes either place.
     #[arg(long, value_name = "TOKEN", num_args = 0..=1, default_missing_value = "")]
     token: Option<Token>,
+    /// Log in by this role id, and keep the token it gives
+    #[arg(long, value_name = "ID", conflicts_with = "token")]
+    role_id: Option<String>,
+    /// A file with the secret id; - for stdin. Left out where the role asks for none
+    #[arg(long, value_name = "FILE", requires = "role_id")]
+    secret_id_file: Option<PathBuf>,
 }
 
 impl Login {
     pub(crate) async fn run(self, flags: &Flags) -> anyhow::Result<()> {
-        let token = token(self.token)?;
         let settings = settings(flags)?;
+        let token = match &self.role_id {
+            Some(role_id) => {
+                let body = LoginBody {
+                    role_id: role_id.clone(),
+                    secret_id: self.secret_id_file.as_deref().map(secret_id).transpose()?,
+                };
+                let client = connect::with_token(&settings, None)?;
+                let login = client.machines().login(&body).await;
+                let login = login.map_err(|error| at_server(error.into(), &client))?;
+                Token::new(&login.token)
+            }
+            None => token(self.token)?,
+        };
         let client = connect::with_token(&settings, Some(&token))?;
         let accepted = match client.tokens().whoami().await {
             Ok(me) => Some(me.identity_id),
@@ -51,6 +71,14 @@ impl Login {
             None => note(&format!("kept in {}, but not checked", path.display())),
         }
         Ok(())
+    }
+}
+
+fn secret_id(file: &Path) -> Result<String, CliError> {
+    let text = input::document(file)?;
+    match text.trim() {
+        "" => Err(CliError::Input("the secret id is empty".to_owned())),
+        text => Ok(text.to_owned()),
     }
 }
 

@@ -31,6 +31,15 @@ pub(crate) struct Create {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Serves so many requests
+    #[arg(long, value_name = "N")]
+    uses: Option<u64>,
+    /// Address or range it may be used from; may be repeated or separated by commas
+    #[arg(long = "address", value_name = "CIDR", value_delimiter = ',')]
+    addresses: Vec<String>,
+    /// Lives on when the token that makes it ends
+    #[arg(long)]
+    no_parent: bool,
 }
 
 impl Create {
@@ -55,6 +64,9 @@ impl Create {
             roles: self.roles,
             ttl: self.ttl,
             description: self.description,
+            uses: self.uses,
+            allowed_addresses: self.addresses,
+            no_parent: self.no_parent,
         })
     }
 }
@@ -69,6 +81,15 @@ fn render(token: &NewToken) -> String {
         table.row(["roles", &token.roles.join(",")]);
     }
     table.row(["expires", or_dash(token.expires_at.as_deref())]);
+    if let Some(parent) = &token.parent_id {
+        table.row(["ends with", parent]);
+    }
+    if let Some(uses) = token.uses_left {
+        table.row(["uses", &uses.to_string()]);
+    }
+    if !token.allowed_addresses.is_empty() {
+        table.row(["addresses", &token.allowed_addresses.join(",")]);
+    }
     table.render()
 }
 
@@ -103,6 +124,12 @@ mod tests {
             body(&["--identity", "user:a", "--scope", "a,b", "--scope", "c"]).expect("body");
         assert_eq!(token.identity_type, "user");
         assert_eq!(token.scopes, ["a", "b", "c"]);
+        assert!(token.uses.is_none() && !token.no_parent);
+        let bound = ["--uses", "1", "--address", "10.0.0.0/8,::1", "--no-parent"];
+        let token = body(&[&["--identity", "sa:x"], &bound[..]].concat()).expect("body");
+        assert_eq!(token.uses, Some(1));
+        assert_eq!(token.allowed_addresses, ["10.0.0.0/8", "::1"]);
+        assert!(token.no_parent);
         assert!(body(&["--identity", "group:x"]).is_err());
         assert!(body(&["--identity", "x"]).is_err());
     }

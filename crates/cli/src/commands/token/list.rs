@@ -27,6 +27,8 @@ fn render(pages: &[TokenList]) -> String {
         "IDENTITY",
         "STATUS",
         "EXPIRES",
+        "USES LEFT",
+        "PARENT",
         "SCOPES",
         "DESCRIPTION",
     ]);
@@ -41,6 +43,8 @@ fn render(pages: &[TokenList]) -> String {
             &token.identity_id,
             &token.status,
             or_dash(token.expires_at.as_deref()),
+            or_dash(token.uses_left.map(|uses| uses.to_string()).as_deref()),
+            or_dash(token.parent_id.as_deref()),
             or_dash(Some(&scopes)),
             or_dash(token.description.as_deref()),
         ]);

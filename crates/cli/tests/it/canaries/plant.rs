@@ -99,12 +99,14 @@ pub(super) struct Planter {
     document: Value,
     /// Ids by the path of their collection.
     made: BTreeMap<String, Vec<String>>,
+    /// Where webhooks send to.
+    receiver: String,
     state: u64,
     planted: usize,
 }
 
 impl Planter {
-    pub(super) fn new(url: &str, token: &str, document: &Value, seed: u64) -> Self {
+    pub(super) fn new(url: &str, token: &str, document: &Value, receiver: &str, seed: u64) -> Self {
         Self {
             // A connection for each: the server closes one whose request it did not read whole.
             http: client()
@@ -116,6 +118,7 @@ impl Planter {
             token: token.to_owned(),
             document: document.clone(),
             made: BTreeMap::new(),
+            receiver: receiver.to_owned(),
             state: seed,
             planted: 0,
         }
@@ -304,8 +307,8 @@ impl Planter {
             }),
             "/v1/webhooks" => json!({
                 "name": name,
-                "url": "http://127.0.0.1:9/hook",
-                "events": ["secret.updated", "secret.deleted"],
+                "url": self.receiver,
+                "events": ["secret.created", "secret.updated", "secret.deleted"],
                 "secret": self.marked(SECRET),
             }),
             "/v1/subscriptions" => json!({

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use memchr::memmem;
 
 /// Begins every planted value that is a secret by its place.
 pub(super) const SECRET: &str = "cnrysecretq7x9zk";
@@ -22,6 +23,13 @@ fn forms(marker: &str) -> Vec<(String, String)> {
     let percent: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
     forms.push(("URL-encoded".to_owned(), percent.to_ascii_uppercase()));
     forms.push(("URL-encoded, small".to_owned(), percent));
+    let escaped = |c: char| format!("\\u{:04x}", u32::from(c));
+    forms.push((
+        "JSON-escaped".to_owned(),
+        marker.chars().map(escaped).collect(),
+    ));
+    let wide: String = marker.chars().flat_map(|c| [c, '\0']).collect();
+    forms.push(("UTF-16".to_owned(), wide));
     let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
     forms.push(("list of bytes".to_owned(), numbers.join(",")));
     forms.push(("list of bytes, spaced".to_owned(), numbers.join(", ")));
@@ -40,14 +48,10 @@ fn forms(marker: &str) -> Vec<(String, String)> {
 
 /// In which form the marker is in there, if it is, and what stands around it.
 pub(super) fn found(bytes: &[u8], marker: &str) -> Option<String> {
-    // Byte for byte, so that places are kept.
-    let text: String = bytes.iter().copied().map(char::from).collect();
     forms(marker).into_iter().find_map(|(name, form)| {
-        let at = text.find(&form)?;
-        let around = text[..at].chars().rev().take(120).collect::<Vec<_>>();
-        let before: String = around.into_iter().rev().collect();
-        let after: String = text[at..].chars().take(120).collect();
-        Some(format!("{name}: {before}{after}"))
+        let at = memmem::find(bytes, form.as_bytes())?;
+        let around = &bytes[at.saturating_sub(120)..bytes.len().min(at + 120)];
+        Some(format!("{name}: {}", around.escape_ascii()))
     })
 }
 
@@ -65,6 +69,14 @@ fn a_marker_is_found_in_every_form() {
                 hex::encode_upper(&text),
                 format!("{:?}", text.as_bytes()),
                 text.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+                text.encode_utf16()
+                    .map(|unit| format!("\\u{unit:04x}"))
+                    .collect(),
+                text.encode_utf16()
+                    .flat_map(|unit| unit.to_le_bytes())
+                    .map(char::from)
+                    .collect(),
+                text.chars().rev().collect(),
             ];
             written.extend(engines.iter().map(|engine| engine.encode(&text)));
             for form in written {

@@ -57,6 +57,10 @@ impl Api {
         }
     }
 
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

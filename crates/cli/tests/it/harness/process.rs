@@ -77,6 +77,11 @@ impl Process {
         kill_process(self.id(), Signal::TERM).expect("our own child takes our signal");
     }
 
+    /// Asks it to read its files again.
+    pub(crate) fn hang_up(&self) {
+        kill_process(self.id(), Signal::HUP).expect("our own child takes our signal");
+    }
+
     /// `kill -9`, and waits for it to be gone. A child that leads a process group of its own
     /// takes its own children with it.
     pub(crate) fn kill(&mut self) {

@@ -122,6 +122,13 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
 }
 
 impl Received {
+    /// All of it as bytes, headers first.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut all = format!("{:?}\n", self.headers).into_bytes();
+        all.extend_from_slice(&self.body);
+        all
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)

@@ -193,12 +193,13 @@ pub(crate) async fn ready(process: &mut Process, api: &Api) {
     .await;
 }
 
-const RATE_CATEGORIES: [&str; 12] = [
+const RATE_CATEGORIES: [&str; 13] = [
     "READ",
     "WRITE",
     "DELETE",
     "LIST",
     "AUDIT",
+    "AUDIT_EXPORT",
     "POLICY",
     "POLICY_TEST",
     "AUTH",

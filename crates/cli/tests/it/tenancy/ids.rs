@@ -159,7 +159,11 @@ async fn things(api: &Api) -> BTreeMap<&'static str, String> {
     let run = api.post("/v1/rotation/campaigns", body).await.ok(201);
     ids.insert("rotation/campaigns", id(run));
     // Nothing makes these here: the other tenant asks by ids of the right form.
-    for (kind, prefix) in [("rotation/debts", "dbt"), ("deliveries", "del")] {
+    for (kind, prefix) in [
+        ("rotation/debts", "dbt"),
+        ("deliveries", "del"),
+        ("audit/exports", "exp"),
+    ] {
         ids.insert(kind, format!("{prefix}_01JDB2V9Q7C0M3F5Y8K4T6R1ZX"));
     }
     let who = api.get("/v1/auth/whoami").await.ok(200);

@@ -8,11 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 
 use super::syslog::{MessageFormat, framed};
+use super::unacknowledged::unacknowledged;
 
 /// The longest wait for a collector that does not take what it is sent.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a collector is waited for at the end.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSING: Duration = Duration::from_secs(10);
+/// Between two looks whether the end has arrived.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Where rows go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +51,8 @@ impl Destination {
 
 /// An open way to the collector.
 pub(super) enum Out {
-    Tcp(tokio::io::BufWriter<TcpStream>),
+    /// A connection, and how many bytes went into it.
+    Tcp(tokio::io::BufWriter<TcpStream>, u64),
     Udp(UdpSocket),
     Unix(UnixDatagram),
 }
@@ -58,7 +62,7 @@ impl Out {
         match to {
             Destination::Tcp(address) => {
                 let stream = in_time(TcpStream::connect(address)).await?;
-                Ok(Self::Tcp(tokio::io::BufWriter::new(stream)))
+                Ok(Self::Tcp(tokio::io::BufWriter::new(stream), 0))
             }
             Destination::Udp(address) => {
                 let mut found = tokio::net::lookup_host(address).await?;
@@ -84,39 +88,64 @@ impl Out {
         format: MessageFormat,
     ) -> std::io::Result<()> {
         match self {
-            Self::Tcp(stream) => in_time(stream.write_all(&framed(message, format))).await,
+            Self::Tcp(stream, sent) => {
+                let framed = framed(message, format);
+                *sent += u64::try_from(framed.len()).unwrap_or(u64::MAX);
+                in_time(stream.write_all(&framed)).await
+            }
             Self::Udp(socket) => in_time(socket.send(message)).await.map(|_| ()),
             Self::Unix(socket) => in_time(socket.send(message)).await.map(|_| ()),
         }
     }
 
-    /// Everything was handed to the system, and the other side has not hung up.
-    pub(super) async fn settle(&mut self) -> std::io::Result<()> {
-        let Self::Tcp(stream) = self else {
-            return Ok(());
+    /// How many bytes were sent.
+    pub(super) fn sent(&self) -> u64 {
+        match self {
+            Self::Tcp(_, sent) => *sent,
+            Self::Udp(_) | Self::Unix(_) => 0,
+        }
+    }
+
+    /// How many of them the other side's system has, if the other side has not hung up; `None`
+    /// where this system does not say. Of datagrams nothing is ever known: all of them.
+    pub(super) async fn acknowledged(&mut self) -> std::io::Result<Option<u64>> {
+        let Self::Tcp(stream, sent) = self else {
+            return Ok(Some(0));
         };
         in_time(stream.flush()).await?;
+        // Before the look whether it stands: what is asked for must have been so while it stood.
+        let waiting = unacknowledged(stream.get_ref());
         match stream.get_ref().try_read(&mut [0; 64]) {
             Ok(0) => Err(std::io::ErrorKind::ConnectionAborted.into()),
             Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+            _ => Ok(waiting.map(|waiting| sent.saturating_sub(waiting))),
         }
     }
-}
 
-impl Out {
-    /// Says that nothing follows, and waits a while for the other side to have read it all.
+    /// Says that nothing follows, and waits for the other side to have read it all: it says so by
+    /// closing too. One that does not may have read nothing.
     pub(super) async fn close(self) -> std::io::Result<()> {
-        let Self::Tcp(mut stream) = self else {
+        let Self::Tcp(mut stream, _) = self else {
             return Ok(());
         };
         in_time(stream.flush()).await?;
         stream.get_mut().shutdown().await?;
-        let mut rest = Vec::new();
-        // A collector that keeps its side open has what the system could hand over by now.
-        match tokio::time::timeout(CLOSING, stream.get_mut().read_to_end(&mut rest)).await {
-            Ok(Err(error)) => Err(error),
-            _ => Ok(()),
+        let closed = async {
+            let mut answer = [0; 256];
+            while stream.get_mut().read(&mut answer).await? > 0 {}
+            // It may have closed its side first, and not have all yet.
+            while unacknowledged(stream.get_ref()).is_some_and(|waiting| waiting > 0) {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(CLOSING, closed).await {
+            Ok(closed) => closed,
+            Err(_) => Err(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                "it did not close the connection, so what it has read is not known; the rows are \
+                 sent again",
+            )),
         }
     }
 }
@@ -131,6 +160,44 @@ async fn in_time<T>(what: impl Future<Output = std::io::Result<T>>) -> std::io::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_waits_in_this_systems_buffer_is_not_acknowledged() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = Destination::Tcp(listener.local_addr().unwrap().to_string());
+        let mut out = Out::open(&to).await.unwrap();
+        let (mut other, _) = listener.accept().await.unwrap();
+        let row = vec![b'x'; 4096];
+        out.send(&row, MessageFormat::Json).await.unwrap();
+        let all = out.sent();
+        while out.acknowledged().await.unwrap() != Some(all) {
+            tokio::time::sleep(LOOK).await;
+        }
+        // More than the other side's system takes while nobody reads there.
+        let full = async {
+            loop {
+                let Out::Tcp(stream, _) = &out else { panic!() };
+                let before = unacknowledged(stream.get_ref()).unwrap();
+                out.send(&row, MessageFormat::Json).await.unwrap();
+                if before > 64 << 10 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, full).await.unwrap();
+        let (all, known) = (out.sent(), out.acknowledged().await.unwrap());
+        assert!(known.is_some_and(|known| known < all), "{known:?} of {all}");
+        // Read, it is.
+        let reading = tokio::spawn(async move {
+            let mut rest = Vec::new();
+            other.read_to_end(&mut rest).await.map(|_| rest.len())
+        });
+        while out.acknowledged().await.unwrap() != Some(all) {
+            tokio::time::sleep(LOOK).await;
+        }
+        out.close().await.unwrap();
+        assert_eq!(u64::try_from(reading.await.unwrap().unwrap()).unwrap(), all);
+    }
 
     #[test]
     fn destinations_have_a_kind_and_an_address() {

@@ -4,20 +4,26 @@
 //! rows did, so that a crash, or a collector that is gone, repeats rows and loses none; memory holds
 //! one slice of the chain, however far behind the collector is.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use super::collector::{Destination, Out};
 use super::mark::Mark;
-use super::source::{Source, check_continues, follow};
+use super::source::{Source, check_complete, check_continues, follow};
 use super::syslog::{MessageFormat, message};
 use crate::place::Place;
 
 /// The longest pause before a collector is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// From one look to the next that counts: time for a collector that hung up to be noticed.
+const STANDING: Duration = Duration::from_secs(1);
+/// Where the system does not say what was acknowledged: a connection that has stood for so long
+/// since has delivered, or the system would have given it up.
+const STOOD: Duration = Duration::from_secs(20 * 60);
 
 /// Arguments.
 #[derive(Debug, Clone)]
@@ -66,7 +72,10 @@ async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
         source,
         kept: mark.clone(),
         sent: mark,
+        pending: VecDeque::new(),
+        looked: (0, Instant::now()),
         out: None,
+        told,
     };
     let (mut rows, mut pause) = (0, PAUSE_MIN);
     loop {
@@ -118,15 +127,28 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
     }
 }
 
-/// One run. What was sent last is kept as handed over only when the connection still stands at the
-/// next look: a collector that hung up may have left it unread.
+/// One run. What was sent is kept as handed over only when the other side had acknowledged it at one
+/// look and the connection still stood at the next: a collector that hung up may have left unread
+/// what its system had.
 struct Course<'a> {
     args: &'a ForwardArgs,
     source: Source,
     /// As on disk.
     kept: Mark,
     sent: Mark,
+    /// What is between the two, in the order it was sent.
+    pending: VecDeque<Pending>,
+    /// Bytes that were acknowledged at the last look that counts, and when that was.
+    looked: (u64, Instant),
     out: Option<Out>,
+    told: &'a (dyn Fn(&str) + Sync),
+}
+
+/// A place reached: after so many bytes of the connection, at that moment.
+struct Pending {
+    mark: Mark,
+    sent: u64,
+    at: Instant,
 }
 
 impl Course<'_> {
@@ -134,9 +156,24 @@ impl Course<'_> {
     async fn pass(&mut self) -> Result<u64, Trouble> {
         self.confirm().await?;
         let mut rows = 0;
-        for head in self.source.heads().await? {
+        let heads = self.source.heads().await?;
+        check_complete(&self.source, &heads, self.sent.chains()).await?;
+        let anchors = self.source.anchors().await?;
+        for head in heads {
             let chain = head.chain.as_str();
             let (mut seq, mut hash) = self.sent.of(chain)?;
+            if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == chain)
+                && anchor.last_seq > seq
+            {
+                (self.told)(&format!(
+                    "rows {} to {} of the chain {chain} were removed by retention before they were \
+                     sent",
+                    seq + 1,
+                    anchor.last_seq
+                ));
+                (seq, hash) = (anchor.last_seq, anchor.head);
+                self.sent.set(chain, seq, &hash);
+            }
             check_continues(&head, seq, &hash)?;
             let first = seq;
             while seq < head.last_seq {
@@ -150,8 +187,13 @@ impl Course<'_> {
                     rows += self.send(&segment.body).await?;
                     seq = segment.last_seq();
                 }
-                self.confirm().await?;
                 self.sent.set(chain, seq, &hash);
+                self.pending.push_back(Pending {
+                    mark: self.sent.clone(),
+                    sent: self.out.as_ref().map_or(0, Out::sent),
+                    at: Instant::now(),
+                });
+                self.confirm().await?;
             }
         }
         Ok(rows)
@@ -178,18 +220,36 @@ impl Course<'_> {
         Ok(rows)
     }
 
-    /// Keeps what was sent before, if the connection it went over still stands.
+    /// Keeps what had arrived at the look before, if the connection it went over still stands.
     async fn confirm(&mut self) -> Result<(), Trouble> {
-        if let Some(out) = &mut self.out {
-            out.settle().await.map_err(Trouble::Collector)?;
+        let Some(out) = &mut self.out else {
+            return Ok(());
+        };
+        let found = out.acknowledged().await.map_err(Trouble::Collector)?;
+        // One that ends by itself is told at its end: by the other side closing too.
+        if self.args.once || self.looked.1.elapsed() < STANDING {
+            return Ok(());
         }
-        self.keep()
+        let looked = (found.unwrap_or(0), Instant::now());
+        let (arrived, _) = std::mem::replace(&mut self.looked, looked);
+        let has_arrived = |pending: &Pending| match found {
+            Some(_) => pending.sent <= arrived,
+            None => pending.at.elapsed() >= STOOD,
+        };
+        let mut reached = None;
+        while self.pending.front().is_some_and(has_arrived) {
+            reached = self.pending.pop_front();
+        }
+        match reached {
+            Some(reached) => self.keep(reached.mark),
+            None => Ok(()),
+        }
     }
 
-    fn keep(&mut self) -> Result<(), Trouble> {
-        if self.kept != self.sent {
-            self.sent.write(&self.args.mark)?;
-            self.kept = self.sent.clone();
+    fn keep(&mut self, mark: Mark) -> Result<(), Trouble> {
+        if self.kept != mark {
+            mark.write(&self.args.mark)?;
+            self.kept = mark;
         }
         Ok(())
     }
@@ -198,12 +258,14 @@ impl Course<'_> {
     fn hung_up(&mut self) {
         self.out = None;
         self.sent = self.kept.clone();
+        self.pending.clear();
+        self.looked = (0, Instant::now());
     }
 
     async fn finish(&mut self) -> Result<(), Trouble> {
         if let Some(out) = self.out.take() {
             out.close().await.map_err(Trouble::Collector)?;
         }
-        self.keep()
+        self.keep(self.sent.clone())
     }
 }

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_crypto::detached::{SigningKey, verify};
+use scaivault_store::audit::{Hash, genesis};
 use serde::{Deserialize, Serialize};
+
+use super::write::{hex, unhex};
 
 /// What the files are called that are no rows.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -41,6 +45,21 @@ pub(super) struct File {
     pub(super) mac: String,
 }
 
+impl File {
+    /// Where it is; a name that leads elsewhere is none of ours.
+    pub(super) fn path(&self, directory: &Path) -> Result<PathBuf> {
+        if !is_plain(&self.name) {
+            bail!("the manifest names a file that is none of an export");
+        }
+        Ok(directory.join(&self.name))
+    }
+}
+
+/// Whether it is a file's name, and no way elsewhere.
+pub(super) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.')
+}
+
 /// The end of one chain, as far as it was exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +67,20 @@ pub(super) struct Chain {
     pub(super) chain: String,
     pub(super) last_seq: u64,
     pub(super) head: String,
+}
+
+/// What retention left of the rows before the first one exported, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Anchor {
+    pub(super) chain: String,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    pub(super) head: String,
+    pub(super) mac: String,
+    /// In microseconds since 1970.
+    pub(super) removed_at: i64,
+    pub(super) code: String,
 }
 
 /// The manifest.
@@ -58,6 +91,9 @@ pub(super) struct Manifest {
     pub(super) exported_at: String,
     pub(super) rows: u64,
     pub(super) chains: Vec<Chain>,
+    /// Where chains began whose first rows retention had removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) anchors: Vec<Anchor>,
     pub(super) files: Vec<File>,
 }
 
@@ -68,6 +104,7 @@ impl Manifest {
             exported_at: String::new(),
             rows: 0,
             chains: Vec::new(),
+            anchors: Vec::new(),
             files: Vec::new(),
         }
     }
@@ -75,11 +112,8 @@ impl Manifest {
     /// The manifest in a directory, and its bytes; `None` where there is none.
     pub(super) fn read(directory: &Path) -> Result<Option<(Self, Vec<u8>)>> {
         let path = directory.join(MANIFEST);
-        let bytes = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| shown(&path)),
-            Ok(found) if found.len() > BYTES_MAX => bail!("{}: too large", shown(&path)),
-            Ok(_) => std::fs::read(&path).with_context(|| shown(&path))?,
+        let Some(bytes) = bytes_of(directory)? else {
+            return Ok(None);
         };
         let read: Self = serde_json::from_slice(&bytes)
             .with_context(|| format!("{}: not a manifest of an export", shown(&path)))?;
@@ -96,7 +130,7 @@ impl Manifest {
         bytes.push(b'\n');
         match key {
             Some(key) => {
-                put(directory, PUBLIC_KEY, pem(&key.public_der()).as_bytes())?;
+                put(directory, PUBLIC_KEY, key.public_pem().as_bytes())?;
                 put(directory, SIGNATURE, &key.sign(&bytes))?;
             }
             None => {
@@ -113,6 +147,28 @@ impl Manifest {
         self.chains.iter().find(|end| end.chain == chain)
     }
 
+    /// The first row of a chain that is exported is the one behind its anchor.
+    pub(super) fn begin_behind(&mut self, anchor: &AuditAnchor) {
+        self.anchors.retain(|known| known.chain != anchor.chain);
+        self.anchors.push(Anchor {
+            chain: anchor.chain.clone(),
+            first_seq: anchor.first_seq,
+            last_seq: anchor.last_seq,
+            head: hex(&anchor.head),
+            mac: hex(&anchor.mac),
+            removed_at: anchor.removed_at.as_micros(),
+            code: hex(&anchor.code),
+        });
+    }
+
+    /// The last row before the first one of a chain, and the hash after it.
+    pub(super) fn beginning(&self, chain: &str) -> Result<(u64, Hash)> {
+        match self.anchors.iter().find(|anchor| anchor.chain == chain) {
+            Some(anchor) => Ok((anchor.last_seq, unhex(&anchor.head)?)),
+            None => Ok((0, genesis(chain))),
+        }
+    }
+
     /// Takes in a file that is on disk, behind all of its chain.
     pub(super) fn add(&mut self, file: File) {
         let end = Chain {
@@ -125,6 +181,17 @@ impl Manifest {
         self.chains.sort_by(|a, b| a.chain.cmp(&b.chain));
         self.rows += file.rows;
         self.files.push(file);
+    }
+}
+
+/// The bytes of a directory's manifest; `None` where there is none.
+pub(super) fn bytes_of(directory: &Path) -> Result<Option<Vec<u8>>> {
+    let path = directory.join(MANIFEST);
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| shown(&path)),
+        Ok(found) if found.len() > BYTES_MAX => bail!("{}: too large", shown(&path)),
+        Ok(_) => std::fs::read(&path).map(Some).with_context(|| shown(&path)),
     }
 }
 
@@ -145,11 +212,6 @@ pub(super) fn public_key(path: &Path) -> Result<Vec<u8>> {
         .collect();
     let der = STANDARD.decode(body).ok();
     der.with_context(|| format!("{}: not a public key in PEM", shown(path)))
-}
-
-fn pem(der: &[u8]) -> String {
-    let body = STANDARD.encode(der);
-    format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
 }
 
 /// Replaces a file whole: another name first, on disk, then the name.

@@ -52,6 +52,12 @@ impl Mark {
         }
     }
 
+    /// The chains of which rows were handed over.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &str> {
+        let some = self.chains.iter().filter(|marked| marked.last_seq > 0);
+        some.map(|marked| marked.chain.as_str())
+    }
+
     pub(super) fn set(&mut self, chain: &str, last_seq: u64, head: &Hash) {
         self.chains.retain(|marked| marked.chain != chain);
         self.chains.push(MarkedChain {

@@ -9,14 +9,18 @@ mod collector;
 mod forward;
 mod manifest;
 mod mark;
+mod resume;
+mod selection;
 mod source;
 mod syslog;
+mod unacknowledged;
 mod verify;
 mod write;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::Clock;
 use scaivault_crypto::Keyring;
 use scaivault_crypto::detached::SigningKey;
@@ -30,12 +34,9 @@ use write::RowsFile;
 
 pub use collector::Destination;
 pub use forward::{ForwardArgs, forward};
+pub(crate) use resume::exported_ends;
 pub use syslog::MessageFormat;
 pub use verify::{ExportReport, verify_export};
-
-/// What the seed of the signing key is made of, by the key of the chain: who can make codes of the
-/// chain can sign, and nobody else.
-const SIGNING: &[u8] = b"scaivault audit export signing key 1\0";
 
 /// Arguments of an export.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ async fn run(args: &ExportArgs) -> Result<Exported> {
         None => None,
     };
     let signing = match &keyring {
-        Some(keyring) => Some(SigningKey::of_seed(&keyring.chain_mac(SIGNING))?),
+        Some(keyring) => Some(keyring.audit_signing_key()?),
         None => None,
     };
     let (manifest, _lock) = write::begin(&args.out)?;
@@ -109,18 +110,13 @@ async fn run(args: &ExportArgs) -> Result<Exported> {
         files: 0,
     };
     let heads = run.source.heads().await?;
-    let missing = run.manifest.chains.iter().find(|end| {
-        let mut known = heads.iter();
-        !known.any(|head| head.chain == end.chain)
-    });
-    if let Some(end) = missing {
-        bail!(
-            "the chain {} that was exported is not in this store",
-            end.chain
-        );
-    }
+    let exported = run.manifest.chains.iter().map(|end| end.chain.as_str());
+    source::check_complete(&run.source, &heads, exported).await?;
+    resume::check(&args.out, run.signing.as_ref())?;
+    let anchors = run.source.anchors().await?;
     for head in &heads {
-        run.chain(head).await?;
+        let anchor = anchors.iter().find(|anchor| anchor.chain == head.chain);
+        run.chain(head, anchor).await?;
     }
     run.save()?;
     Ok(Exported {
@@ -132,9 +128,9 @@ async fn run(args: &ExportArgs) -> Result<Exported> {
 }
 
 impl Run<'_> {
-    async fn chain(&mut self, head: &ChainHead) -> Result<()> {
+    async fn chain(&mut self, head: &ChainHead, anchor: Option<&AuditAnchor>) -> Result<()> {
         let name = head.chain.as_str();
-        let (mut seq, mut hash) = self.where_it_ends(name)?;
+        let (mut seq, mut hash) = self.where_it_ends(name, anchor)?;
         source::check_continues(head, seq, &hash)?;
         let first = seq;
         let mut file: Option<RowsFile> = None;
@@ -178,10 +174,33 @@ impl Run<'_> {
         }
     }
 
-    fn where_it_ends(&self, chain: &str) -> Result<(u64, Hash)> {
-        match self.manifest.end_of(chain) {
-            None => Ok((0, genesis(chain))),
-            Some(end) => Ok((end.last_seq, write::unhex(&end.head)?)),
+    /// Behind what was exported; of a chain that is new here, behind what retention has removed.
+    fn where_it_ends(&mut self, chain: &str, anchor: Option<&AuditAnchor>) -> Result<(u64, Hash)> {
+        match (self.manifest.end_of(chain), anchor) {
+            (Some(end), Some(anchor)) if end.last_seq < anchor.last_seq => bail!(
+                "rows {} to {} of the chain {chain} were removed by retention before they were \
+                 exported: export into a new directory, and set audit.exported_to so that this \
+                 cannot happen",
+                end.last_seq + 1,
+                anchor.last_seq
+            ),
+            (Some(end), _) => Ok((end.last_seq, write::unhex(&end.head)?)),
+            (None, None) => Ok((0, genesis(chain))),
+            (None, Some(anchor)) => {
+                self.check_anchor(anchor)?;
+                self.manifest.begin_behind(anchor);
+                Ok((anchor.last_seq, anchor.head))
+            }
+        }
+    }
+
+    fn check_anchor(&self, anchor: &AuditAnchor) -> Result<()> {
+        match &self.keyring {
+            Some(keyring) if keyring.chain_mac(&anchor.message()) != anchor.code => bail!(
+                "the front of the chain {} was removed by somebody who has not its key",
+                anchor.chain
+            ),
+            _ => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 use scaivault_crypto::Keyring;
 use scaivault_store::OfflineStore;
@@ -43,6 +44,22 @@ impl Source {
         }
     }
 
+    /// What retention left of the fronts of chains.
+    pub(super) async fn anchors(&self) -> Result<Vec<AuditAnchor>, ReadError> {
+        match self {
+            Self::File(store) => store.audit_anchors(),
+            Self::Postgresql(store) => store.audit_anchors().await,
+        }
+    }
+
+    /// A chain that has rows and no end.
+    async fn stray(&self) -> Result<Option<String>, ReadError> {
+        match self {
+            Self::File(store) => store.audit_stray(),
+            Self::Postgresql(store) => store.audit_stray().await,
+        }
+    }
+
     pub(super) async fn segments(
         &self,
         chain: &str,
@@ -71,6 +88,29 @@ pub(super) fn follow(
             "the chain {chain} is broken behind row {seq}: 'scaivault audit verify' names the row"
         ),
     }
+}
+
+/// Whether all chains that rows were taken of are there, and each that has rows has an end: what has
+/// none would be passed over without a word.
+pub(super) async fn check_complete(
+    source: &Source,
+    heads: &[ChainHead],
+    mut taken: impl Iterator<Item = &str>,
+) -> Result<()> {
+    let is_there = |chain: &str| heads.iter().any(|head| head.chain == chain);
+    if let Some(chain) = taken.find(|chain| !is_there(chain)) {
+        bail!(
+            "the chain {chain}, of which rows were taken before, is not in this store: it is \
+             another store, or the chain was removed"
+        );
+    }
+    if let Some(chain) = source.stray().await? {
+        bail!(
+            "the chain {chain} has rows and no end: its row of store_head was removed, or the rows \
+             were put in"
+        );
+    }
+    Ok(())
 }
 
 /// Whether a chain's end can be behind the row at `seq`.

@@ -6,10 +6,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use scaivault_store::audit::{Hash, genesis, link};
+use scaivault_store::audit::{Hash, link};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{self, Manifest, PUBLIC_KEY, SIGNATURE, is_signed, public_key, shown};
+use super::selection::Selection;
 use super::write::{hex, unhex};
 
 /// The longest line accepted: rows have no long fields.
@@ -22,6 +23,10 @@ pub struct ExportReport {
     pub rows: u64,
     /// Files.
     pub files: usize,
+    /// Its rows were chosen by whoever asked: there is no chain to follow through them.
+    pub is_selection: bool,
+    /// Rows that retention had removed before they could be exported, by chain.
+    pub removed: BTreeMap<String, u64>,
     /// The head of each chain, with the place of its last row.
     pub heads: BTreeMap<String, (u64, String)>,
     /// SHA-256 of the key that signed the manifest, if one did.
@@ -35,7 +40,7 @@ pub struct ExportReport {
 /// # Errors
 /// The first thing that does not fit, by file.
 pub fn verify_export(directory: &Path, key: Option<&Path>) -> Result<ExportReport> {
-    let (manifest, bytes) = Manifest::read(directory)?
+    let bytes = manifest::bytes_of(directory)?
         .with_context(|| format!("{}: has no {}", shown(directory), manifest::MANIFEST))?;
     let beside = directory.join(PUBLIC_KEY);
     let signed_by = match key {
@@ -48,11 +53,50 @@ pub fn verify_export(directory: &Path, key: Option<&Path>) -> Result<ExportRepor
             Some(hex(&Sha256::digest(&key)))
         }
     };
+    if let Some(selection) = Selection::read(&bytes) {
+        selection.verify(directory)?;
+        return Ok(ExportReport {
+            rows: selection.rows,
+            files: selection.files.len(),
+            removed: BTreeMap::new(),
+            heads: selection
+                .chains
+                .into_iter()
+                .map(|end| (end.chain, (end.last_seq, end.head)))
+                .collect(),
+            is_selection: true,
+            signed_by,
+        });
+    }
+    let (manifest, _) = Manifest::read(directory)?.context("the manifest is gone")?;
+    let heads = verify_files(directory, &manifest)?;
+    Ok(ExportReport {
+        is_selection: false,
+        rows: manifest.rows,
+        files: manifest.files.len(),
+        removed: manifest
+            .anchors
+            .iter()
+            .map(|anchor| (anchor.chain.clone(), anchor.last_seq))
+            .collect(),
+        heads,
+        signed_by,
+    })
+}
+
+/// The heads of the chains, if the files are what the manifest says and every line is where the
+/// chain has it.
+pub(super) fn verify_files(
+    directory: &Path,
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, (u64, String)>> {
     let mut ends: BTreeMap<String, (u64, Hash)> = BTreeMap::new();
     let mut rows = 0;
     for file in &manifest.files {
-        let begin = || (0, genesis(&file.chain));
-        let (seq, hash) = ends.get(&file.chain).copied().unwrap_or_else(begin);
+        let (seq, hash) = match ends.get(&file.chain) {
+            Some(end) => *end,
+            None => manifest.beginning(&file.chain)?,
+        };
         if file.first_seq != seq + 1 || unhex(&file.prev)? != hash {
             bail!("{}: does not follow row {seq} of its chain", file.name);
         }
@@ -72,21 +116,12 @@ pub fn verify_export(directory: &Path, key: Option<&Path>) -> Result<ExportRepor
     if heads != listed || rows != manifest.rows {
         bail!("the manifest's chains are not those of its files");
     }
-    Ok(ExportReport {
-        rows,
-        files: manifest.files.len(),
-        heads,
-        signed_by,
-    })
+    Ok(heads)
 }
 
 /// The hash after a file's last line, if the file is what the manifest says.
 fn lines(directory: &Path, entry: &manifest::File, mut hash: Hash) -> Result<Hash> {
-    // A name that leads elsewhere is none of ours.
-    if entry.name.contains(['/', '\\']) || entry.name.starts_with('.') {
-        bail!("the manifest names a file that is none of an export");
-    }
-    let path = directory.join(&entry.name);
+    let path = entry.path(directory)?;
     let mut from = BufReader::new(File::open(&path).with_context(|| shown(&path))?);
     let (mut sum, mut rows, mut bytes) = (Sha256::new(), 0u64, 0u64);
     let mut line = Vec::new();

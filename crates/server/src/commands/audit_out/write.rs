@@ -58,7 +58,7 @@ impl RowsFile {
     pub(super) fn begin(directory: &Path, chain: &str, seq: u64, prev: &Hash) -> Result<Self> {
         // It is part of a file's name, and comes from the database.
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if !chain.bytes().all(is_name) {
+        if chain.is_empty() || !chain.bytes().all(is_name) {
             bail!("the store calls a chain what no chain is called: it was changed");
         }
         let name = format!("{chain}-{:012}.jsonl", seq + 1);
@@ -137,4 +137,35 @@ pub(super) fn unhex(text: &str) -> Result<Hash> {
         .filter(|_| digits.len() == 64)
         .and_then(|bytes| bytes.try_into().ok());
     hash.context("the manifest has a hash that is none")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_export_at_a_time_writes_into_a_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path().join("out");
+        let (_, lock) = begin(&out).unwrap();
+        let refused = begin(&out).unwrap_err().to_string();
+        assert!(refused.contains("another export writes there"), "{refused}");
+        drop(lock);
+        assert!(begin(&out).is_ok());
+    }
+
+    #[test]
+    fn a_chains_name_is_no_way_out_of_the_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path().join("out");
+        std::fs::create_dir(&out).unwrap();
+        for name in ["../abc", "/tmp/x", "a/b", "abc.d", "a\0b", "ä", ""] {
+            let refused = RowsFile::begin(&out, name, 0, &[0; 32]).err();
+            let refused = refused.unwrap_or_else(|| panic!("{name} is taken"));
+            assert!(refused.to_string().contains("what no chain is called"));
+        }
+        assert!(RowsFile::begin(&out, "brf2zn", 0, &[0; 32]).is_ok());
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use scaivault_core::ports::{LeaseFilter, RotationFilter, SecretFilter, Store};
 use scaivault_core::rotation::Phase;
 use scaivault_core::secret::SecretType;
 use scaivault_testkit::store_conformance::samples::{
-    at, engine, identity, path, policy, rotation_policy, subscription, tenant,
+    at, engine, identity, parent_token, path, policy, rotation_policy, subscription, tenant,
 };
 
 use super::{PATHS, RECEIVERS};
@@ -26,6 +26,9 @@ pub(super) async fn look(store: &dyn Store) -> Vec<String> {
     see! {
         secret_purgeable(at(100), 99);
         secret_counts();
+        token_due(at(100), 99);
+        secret_id_ended(at(100), 99);
+        machine_role_by_role_id("role 1");
         fan_out_pending(99);
         key_list();
         next_work();
@@ -34,7 +37,11 @@ pub(super) async fn look(store: &dyn Store) -> Vec<String> {
         audit_summary(&AuditFilter::default());
     }
     for hash in 0..5 {
-        see! { token_by_hash(&scaivault_core::identity::TokenHash([hash; 32])); }
+        let hash = scaivault_core::identity::TokenHash([hash; 32]);
+        see! {
+            token_by_hash(&hash);
+            secret_id_by_hash(&hash);
+        }
     }
     let page = store
         .audit_query(&AuditFilter::default(), None, 999)
@@ -94,6 +101,9 @@ async fn look_in(store: &dyn Store, owner: &TenantId, seen: &mut Vec<String>) {
         policy_list(owner, false, Some("pol_0"), 1);
         grants(owner, &[identity("user:x"), identity("group:y")]);
         token_list(owner, None, 99);
+        token_children(owner, &parent_token(), None, 99);
+        machine_role_list(owner, None, 99);
+        secret_id_list(owner, "role-1", None, 99);
         rotation_policy_list(owner, true, None, 99);
         rotation_policy_list(owner, false, None, 99);
         secret_policy_list(owner, true, None, 99);

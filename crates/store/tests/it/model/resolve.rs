@@ -6,9 +6,10 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, binding, campaign, debt, delivery, engine, engine_role, event,
-    group_turn, key, lease, partner, path, policy, rotation, rotation_policy, sealed, secret,
-    secret_policy, subscription, target, tenant, tenant_row, token, version, webhook,
+    assignment, at, at_target, audit_export, binding, campaign, debt, delivery, engine,
+    engine_role, event, group_turn, key, lease, machine_role, partner, path, policy, rotation,
+    rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target, tenant,
+    tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -71,9 +72,28 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
         RecordKind::Token => {
             let mut row = token(&owner, &name);
             row.hash.0 = [u8::try_from(tweak % 5).unwrap(); 32];
+            row.wake_at = time;
+            if tweak % 2 == 0 {
+                row.bounds = None;
+            }
             let stored = model.token_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Token(row)
+        }
+        RecordKind::MachineRole => {
+            let mut row = machine_role(&owner, &name);
+            row.role_id = format!("role {}", tweak % 4);
+            let stored = model.machine_role_named(&owner, &row.name).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::MachineRole(row)
+        }
+        RecordKind::SecretId => {
+            let mut row = secret_id(&machine_role(&owner, &(tweak % 2).to_string()), &name);
+            row.hash.0 = [u8::try_from(tweak % 5).unwrap(); 32];
+            row.expires_at = time;
+            let stored = model.secret_id_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::SecretId(row)
         }
         RecordKind::RotationPolicy => {
             let mut row = rotates;
@@ -126,6 +146,12 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.campaign_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Campaign(row)
+        }
+        RecordKind::AuditExport => {
+            let mut row = audit_export(&owner, &name, time);
+            let stored = model.audit_export_find(&owner, &row.id).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::AuditExport(row)
         }
         RecordKind::Debt => {
             let mut row = debt(&owner, &name, time);
@@ -220,6 +246,7 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             row.revision = next(stored.map(|row| row.revision));
             Record::Tenant(row)
         }
+        RecordKind::AuditAnchor => unreachable!("anchors are moved, not put"),
     };
     match change.what {
         What::Put(_) => Op::Put(record),
@@ -273,6 +300,8 @@ fn stored_like(mut record: Record) -> Record {
         Record::Policy(row) => back(&mut row.revision),
         Record::Binding(row) => back(&mut row.revision),
         Record::Token(row) => back(&mut row.revision),
+        Record::MachineRole(row) => back(&mut row.revision),
+        Record::SecretId(row) => back(&mut row.revision),
         Record::RotationPolicy(row) => back(&mut row.revision),
         Record::SecretPolicy(row) => back(&mut row.revision),
         Record::Assignment(row) => back(&mut row.revision),
@@ -280,6 +309,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::Target(row) => back(&mut row.revision),
         Record::GroupTurn(row) => back(&mut row.revision),
         Record::Campaign(row) => back(&mut row.revision),
+        Record::AuditExport(row) => back(&mut row.revision),
         Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),

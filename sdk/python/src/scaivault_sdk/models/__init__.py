@@ -16,12 +16,16 @@ from .access import (
     Token,
 )
 from .audit import (
+    AuditExport,
+    AuditExportFile,
     AuditRow,
     AuditSummary,
     AuditVerification,
     BadRow,
+    ChainHead,
     Health,
     Readiness,
+    RemovedRows,
     ServerVersion,
 )
 from .events import (
@@ -39,6 +43,7 @@ from .events import (
     WebhookTest,
 )
 from .generation import SecretPolicy, SecretPolicyPreview
+from .machines import Login, NewSecretId, Role, SecretIdRecord
 from .rotation import (
     Assignment,
     Campaign,
@@ -81,6 +86,8 @@ __all__ = [
     "Acknowledgement",
     "Answer",
     "Assignment",
+    "AuditExport",
+    "AuditExportFile",
     "AuditRow",
     "AuditSummary",
     "AuditVerification",
@@ -92,6 +99,7 @@ __all__ = [
     "Campaign",
     "CampaignCounts",
     "CampaignItem",
+    "ChainHead",
     "Connector",
     "Consumer",
     "Debt",
@@ -110,11 +118,13 @@ __all__ = [
     "Introspection",
     "Items",
     "LastDelivery",
+    "Login",
     "MatchedRule",
     "Metadata",
     "MissingRight",
     "Model",
     "NamedTarget",
+    "NewSecretId",
     "NewToken",
     "Partner",
     "Policy",
@@ -123,8 +133,10 @@ __all__ = [
     "Readiness",
     "Rehearsal",
     "RehearsalStep",
+    "RemovedRows",
     "RenewedToken",
     "Replay",
+    "Role",
     "Rotation",
     "RotationPolicy",
     "RotationStatus",
@@ -132,6 +144,7 @@ __all__ = [
     "Rule",
     "Secret",
     "SecretData",
+    "SecretIdRecord",
     "SecretInfo",
     "SecretPolicy",
     "SecretPolicyPreview",

@@ -27,6 +27,13 @@ class Identity(Model):
     token_expires_at: datetime | None = None
     #: Who vouched for the identity, when it was somebody outside.
     issuer: str | None = None
+    token_id: str | None = None
+    #: The token it was made with, and ends with.
+    parent_id: str | None = None
+    #: Requests it still serves; ``None``: any number.
+    uses_left: int | None = None
+    #: Address ranges it may be used from; empty: anywhere.
+    allowed_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,13 @@ class Introspection(Model):
     expires_at: datetime | None = None
     issued_at: datetime | None = None
     issuer: str | None = None
+    token_id: str | None = None
+    #: The token it was made with, and ends with.
+    parent_id: str | None = None
+    #: Requests it still serves; ``None``: any number.
+    uses_left: int | None = None
+    #: Address ranges it may be used from; empty: anywhere.
+    allowed_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +80,12 @@ class NewToken(Model):
     identity_id: str = ""
     scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
+    #: The token it was made with, and ends with.
+    parent_id: str | None = None
+    #: Requests it still serves; ``None``: any number.
+    uses_left: int | None = None
+    #: Address ranges it may be used from; empty: anywhere.
+    allowed_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +100,8 @@ class RenewedToken(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Token(Model):
-    """A token's record, without the token. ``status``: ``active``, ``expired``, ``revoked``."""
+    """A token's record, without the token. ``status``: ``active``, ``expired``, ``revoked``,
+    ``used_up``."""
 
     id: str = ""
     identity_id: str = ""
@@ -93,6 +114,16 @@ class Token(Model):
     created_by: str = ""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    #: It was revoked because the token it was made with had ended.
+    ended_with_parent: bool = False
+    #: The role a machine got it by.
+    machine_role: str | None = None
+    #: The token it was made with, and ends with.
+    parent_id: str | None = None
+    #: Requests it still serves; ``None``: any number.
+    uses_left: int | None = None
+    #: Address ranges it may be used from; empty: anywhere.
+    allowed_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,16 @@ class BadRow(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemovedRows(Model):
+    """Rows that retention removed from the front of a chain; what is left hangs on ``head``."""
+
+    last_id: str = ""
+    rows: int = 0
+    removed_at: datetime = UNKNOWN_TIME
+    head: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditVerification(Model):
     """Whether the chain of rows holds."""
 
@@ -58,6 +68,49 @@ class AuditVerification(Model):
     rows: int = 0
     head: str = ""
     first_bad: BadRow | None = None
+    removed: tuple[RemovedRows, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditExportFile(Model):
+    """A part of an export."""
+
+    name: str = ""
+    rows: int = 0
+    bytes: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainHead(Model):
+    """The end of a chain."""
+
+    chain: str = ""
+    last_seq: int = 0
+    head: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditExport(Model):
+    """An export of the trail and how far it is; ``progress`` is in percent. What the rows begin
+    from is ``extra["from"]``."""
+
+    id: str = ""
+    status: str = ""
+    format: str = ""
+    destination: str = ""
+    to: datetime | None = None
+    actions: tuple[str, ...] = ()
+    all_tenants: bool = False
+    requested_by: str = ""
+    created_at: datetime = UNKNOWN_TIME
+    ended_at: datetime | None = None
+    rows: int = 0
+    bytes: int = 0
+    progress: int = 0
+    files: tuple[AuditExportFile, ...] = ()
+    chains: tuple[ChainHead, ...] = ()
+    error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

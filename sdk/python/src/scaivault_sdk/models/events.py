@@ -125,6 +125,9 @@ class Subscription(Model):
     filters: Filters = field(default_factory=Filters)
     created_at: datetime = UNKNOWN_TIME
     dropped_events: int | None = None
+    ttl: str | None = None
+    last_read_at: datetime | None = None
+    ends_unread_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

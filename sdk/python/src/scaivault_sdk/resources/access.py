@@ -75,9 +75,13 @@ class Tokens(Group[ModeT]):
         ttl: timedelta | str | None = None,
         description: str | None = None,
         roles: Sequence[str] | None = None,
+        uses: int | None = None,
+        allowed_addresses: Sequence[str] | None = None,
+        no_parent: bool | None = None,
     ) -> Call[NewToken]:
         """A new token: the only time it is shown. ``roles``: ``tenant_admin``,
-        ``partner_admin``, ``super_admin``."""
+        ``partner_admin``, ``super_admin``. It serves ``uses`` requests, from
+        ``allowed_addresses``, and ends with the client's own token unless ``no_parent``."""
         body = given(
             identity_type=identity_type,
             identity_id=identity_id,
@@ -85,6 +89,9 @@ class Tokens(Group[ModeT]):
             roles=as_list(roles),
             ttl=None if ttl is None else format_duration(ttl),
             description=description,
+            uses=uses,
+            allowed_addresses=as_list(allowed_addresses),
+            no_parent=no_parent,
         )
         return act("POST", "/v1/auth/tokens", NewToken, Repeat.HARMFUL, body)
 

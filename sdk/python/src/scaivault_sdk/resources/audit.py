@@ -6,9 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from .._call import Call, Listing, get, paged, secret_path, segment
+from .._call import (
+    Call,
+    Listing,
+    Repeat,
+    act,
+    as_list,
+    get,
+    given,
+    paged,
+    secret_path,
+    segment,
+)
 from .._modes import Group, ModeT, listing, operation
+from .._time import format_time
 from ..models import (
+    AuditExport,
     AuditRow,
     AuditSummary,
     AuditVerification,
@@ -142,6 +155,43 @@ class Audit(Group[ModeT]):
     def verify(self) -> Call[AuditVerification]:
         """Walks the whole chain of rows."""
         return get("/v1/audit/verify", AuditVerification)
+
+    @operation
+    def create_export(
+        self,
+        *,
+        from_: Time = None,
+        to: Time = None,
+        actions: Sequence[str] | None = None,
+        format: str | None = None,
+        all_tenants: bool | None = None,
+    ) -> Call[AuditExport]:
+        """Begins to write the rows there are now to the place that the operator configured."""
+        body = given(
+            to=None if to is None else format_time(to),
+            actions=as_list(actions),
+            format=format,
+            all_tenants=all_tenants,
+        )
+        if from_ is not None:
+            body["from"] = format_time(from_)
+        return act("POST", "/v1/audit/exports", AuditExport, Repeat.HARMFUL, body)
+
+    @listing
+    def exports(self, *, limit: int | None = None) -> Listing[AuditExport]:
+        """Exports, newest first."""
+        return paged("/v1/audit/exports", "exports", AuditExport, limit=limit)
+
+    @operation
+    def read_export(self, export_id: str) -> Call[AuditExport]:
+        """One export and how far it is."""
+        return get(f"/v1/audit/exports/{segment(export_id)}", AuditExport)
+
+    @operation
+    def cancel_export(self, export_id: str) -> Call[AuditExport]:
+        """Ends an export that runs, and removes what it wrote."""
+        route = f"/v1/audit/exports/{segment(export_id)}"
+        return act("DELETE", route, AuditExport, Repeat.HARMLESS)
 
 
 class System(Group[ModeT]):

@@ -21,7 +21,8 @@ from .._call import (
     segment,
     slow,
 )
-from .._modes import Feed, Group, ModeT, feed, listing, operation
+from .._modes import Feed, Group, ModeT, feed, listing, operation, streaming
+from .._stream import StreamPlan
 from .._time import format_duration, format_time
 from ..models import (
     AcknowledgedEvents,
@@ -179,15 +180,18 @@ class Subscriptions(Group[ModeT]):
         *,
         delivery: Mapping[str, Any] | None = None,
         filters: Mapping[str, Any] | None = None,
+        ttl: timedelta | str | None = None,
     ) -> Call[Subscription]:
         """A new one: to be polled, unless ``delivery`` is
-        ``{"type": "webhook", "url": …, "secret": …}``."""
+        ``{"type": "webhook", "url": …, "secret": …}``. One to be polled ends when nobody read it
+        for ``ttl``, at least ``1h``."""
         body = given(
             name=name,
             paths=as_list(paths),
             events=as_list(events),
             delivery=delivery or {"type": "polling"},
             filters=filters,
+            ttl=None if ttl is None else format_duration(ttl),
         )
         return act("POST", "/v1/subscriptions", Subscription, Repeat.HARMFUL, body)
 
@@ -206,6 +210,7 @@ class Subscriptions(Group[ModeT]):
         events: Sequence[str] | None = None,
         delivery: Mapping[str, Any] | None = None,
         filters: Mapping[str, Any] | None = None,
+        ttl: timedelta | str | None = None,
     ) -> Call[Subscription]:
         """Changes what is given."""
         body = given(
@@ -214,6 +219,7 @@ class Subscriptions(Group[ModeT]):
             events=as_list(events),
             delivery=delivery,
             filters=filters,
+            ttl=None if ttl is None else format_duration(ttl),
         )
         return act("PATCH", _subscription(subscription_id), Subscription, Repeat.HARMLESS, body)
 
@@ -256,6 +262,29 @@ class Subscriptions(Group[ModeT]):
             lambda: _poll(subscription_id, poll_timeout, max_events, None),
             lambda event_ids: _ack(subscription_id, event_ids),
             until_idle,
+        )
+
+    @streaming
+    def stream(
+        self,
+        subscription_id: str,
+        *,
+        since_event_id: str | None = None,
+        acknowledge: bool = True,
+        give_up_after: float = 300.0,
+        for_seconds: float | None = None,
+    ) -> StreamPlan:
+        """The same as a stream of server-sent events: each arrives as soon as it is there. A
+        connection that broke is made again behind the last event, for ``give_up_after`` seconds at
+        most. What the loop's body has run for is acknowledged, unless ``acknowledge`` is false.
+        ``for_seconds`` ends the loop after about so long; leaving it ends it, too."""
+        return StreamPlan(
+            _subscription(subscription_id, "/stream"),
+            lambda event_ids: _ack(subscription_id, event_ids),
+            since_event_id,
+            acknowledge,
+            give_up_after,
+            for_seconds,
         )
 
 

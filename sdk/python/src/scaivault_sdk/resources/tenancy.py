@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from .._call import (
+    UNSET,
     Call,
     Listing,
     Repeat,
+    Unset,
     act,
     get,
     get_list,
@@ -60,10 +62,16 @@ class Partners(Group[ModeT]):
 
     @operation
     def update(
-        self, partner_id: str, *, name: str | None = None, status: str | None = None
+        self,
+        partner_id: str,
+        *,
+        name: str | None = None,
+        region: str | None | Unset = UNSET,
+        status: str | None = None,
     ) -> Call[Partner]:
-        """Changes what is given. ``status="SUSPENDED"``: none of its tenants is served."""
-        body = given(name=name, status=status)
+        """Changes what is given. ``status="SUSPENDED"``: none of its tenants is served;
+        ``region=None`` takes it away."""
+        body = _changes(name, region, status)
         return act("PATCH", _partner(partner_id), Partner, Repeat.HARMLESS, body)
 
 
@@ -111,10 +119,16 @@ class Tenants(Group[ModeT]):
 
     @operation
     def update(
-        self, tenant_id: str, *, name: str | None = None, status: str | None = None
+        self,
+        tenant_id: str,
+        *,
+        name: str | None = None,
+        region: str | None | Unset = UNSET,
+        status: str | None = None,
     ) -> Call[Tenant]:
-        """Changes what is given. ``status="SUSPENDED"``: nobody is served in it."""
-        body = given(name=name, status=status)
+        """Changes what is given. ``status="SUSPENDED"``: nobody is served in it; ``region=None``
+        takes it away."""
+        body = _changes(name, region, status)
         return act("PATCH", _tenant(tenant_id), Tenant, Repeat.HARMLESS, body)
 
 
@@ -151,6 +165,11 @@ class PartnerSecrets(Stored[ModeT]):
     ) -> Listing[SecretInfo]:
         """Those that the caller may list, by path, without values."""
         return paged(self._root, "secrets", SecretInfo, prefix=prefix, tag=tag, limit=limit)
+
+
+def _changes(name: str | None, region: str | None | Unset, status: str | None) -> dict[str, Any]:
+    body = given(name=name, status=status)
+    return body if isinstance(region, Unset) else {**body, "region": region}
 
 
 def _partner(partner_id: str) -> str:

@@ -1,7 +1,13 @@
 //! Local tokens: mint, list, revoke, renew. Only a keyed hash is stored.
 
+mod bounds;
+mod ends;
+
+pub(crate) use bounds::UseTurns;
+pub use bounds::{Bound, Entered, TokenLimits};
+
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet, Token};
+use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet, Token, TokenBounds};
 use scaivault_core::ids::{TenantId, TokenId};
 use scaivault_core::ports::{CommitError, Record, TokenReads, Unit, UnitName};
 use scaivault_core::tenancy::Roles;
@@ -56,6 +62,8 @@ pub struct Introspected {
     pub issued_at: Option<Timestamp>,
     /// Who vouched for the identity, if it was somebody outside.
     pub issuer: Option<String>,
+    /// What bounds it beside its end.
+    pub bounds: Option<Box<TokenBounds>>,
 }
 
 impl Introspected {
@@ -68,6 +76,7 @@ impl Introspected {
             expires_at: token.expires_at,
             issued_at: Some(token.created_at),
             issuer: token.issuer,
+            bounds: token.bounds,
         }
     }
 
@@ -81,6 +90,7 @@ impl Introspected {
             expires_at: principal.expires_at,
             issued_at: foreign.and_then(|foreign| foreign.issued_at),
             issuer: foreign.map(|foreign| foreign.issuer.to_string()),
+            bounds: None,
         }
     }
 }
@@ -96,37 +106,34 @@ impl Vault {
         caller: &Caller,
         draft: TokenDraft,
     ) -> Result<MintedToken, VaultError> {
+        self.token_create_within(caller, draft, TokenLimits::default())
+            .await
+    }
+
+    /// The same with bounds beside the end. A token made with a token is its child, and ends with it.
+    ///
+    /// # Errors
+    /// As [`Self::token_create`]; [`VaultError::Forbidden`] for bounds wider than the caller's own.
+    pub async fn token_create_within(
+        &self,
+        caller: &Caller,
+        draft: TokenDraft,
+        limits: TokenLimits,
+    ) -> Result<MintedToken, VaultError> {
         self.require(caller, Scope::Admin, Action::TokenCreate)
             .await?;
-        if draft.identity.as_str() == ROOT {
-            return Err(VaultError::Forbidden(
-                "user:root is the root token's own name: no other token may carry it",
-            ));
-        }
-        if !caller.principal.scopes.covers(draft.scopes) {
-            return Err(VaultError::Forbidden(
-                "a token cannot carry scopes that the token creating it does not have",
-            ));
-        }
+        self.may_hand_out(caller, &draft.identity, draft.scopes)?;
         let own = caller.principal.seat.roles;
         if !draft.roles.iter().all(|role| own.may_as(role)) {
             return Err(VaultError::Forbidden(
                 "a token cannot carry a role above those of the token creating it",
             ));
         }
-        // A token of the default tenant is an operator's (`is_operator`): who only acts there makes
-        // none.
-        if *caller.tenant() == default_tenant()
-            && draft.scopes.contains(Scope::Admin)
-            && !self.is_operator(caller)
-        {
-            return Err(VaultError::Forbidden(
-                "tokens of the default tenant with the scope admin operate the server: only its \
-                 operators make them",
-            ));
-        }
         let now = self.now();
         let text = scaivault_crypto::token::mint(&*self.entropy);
+        let (bounds, end_max) = self.bounds_of_new(caller, limits, now).await?;
+        let end = now.plus(draft.ttl.duration());
+        let expires_at = Some(end_max.map_or(end, |most| end.min(most)));
         let token = Token {
             id: TokenId::mint(now, &*self.entropy),
             hash: self.keyring.token_hash(text.expose()),
@@ -137,12 +144,15 @@ impl Vault {
             roles: draft.roles,
             description: draft.description,
             ttl_s: Some(draft.ttl.as_secs()),
-            expires_at: Some(now.plus(draft.ttl.duration())),
+            expires_at,
             created_at: now,
             created_by: caller.identity().clone(),
             revoked_at: None,
             issuer: None,
             groups: Vec::new(),
+            bounds: bounds.into_record(),
+            wake_at: expires_at,
+            settled_at: None,
             revision: 1,
         };
         let extra = AuditExtra {
@@ -155,6 +165,37 @@ impl Vault {
             .audited(caller.row(Action::TokenCreate, None, now, extra));
         self.commit(unit).await?;
         Ok(MintedToken { token, text })
+    }
+
+    /// Whether the caller may give others the right to speak for this identity with these scopes.
+    pub(crate) fn may_hand_out(
+        &self,
+        caller: &Caller,
+        identity: &Identity,
+        scopes: ScopeSet,
+    ) -> Result<(), VaultError> {
+        if identity.as_str() == ROOT {
+            return Err(VaultError::Forbidden(
+                "user:root is the root token's own name: no other token may carry it",
+            ));
+        }
+        if !caller.principal.scopes.covers(scopes) {
+            return Err(VaultError::Forbidden(
+                "a token cannot carry scopes that the token creating it does not have",
+            ));
+        }
+        // A token of the default tenant is an operator's (`is_operator`): who only acts there makes
+        // none.
+        if *caller.tenant() == default_tenant()
+            && scopes.contains(Scope::Admin)
+            && !self.is_operator(caller)
+        {
+            return Err(VaultError::Forbidden(
+                "tokens of the default tenant with the scope admin operate the server: only its \
+                 operators make them",
+            ));
+        }
+        Ok(())
     }
 
     /// Makes `text` a root token (`user:root`), unless it is one already. For `init` and the
@@ -190,6 +231,9 @@ impl Vault {
             revoked_at: None,
             issuer: None,
             groups: Vec::new(),
+            bounds: None,
+            wake_at: None,
+            settled_at: None,
             revision: 1,
         };
         let extra = AuditExtra {
@@ -238,8 +282,7 @@ impl Vault {
                 ));
             }
             let now = self.now();
-            token.revision += 1;
-            token.revoked_at = Some(now);
+            token.revoke(now);
             let extra = AuditExtra {
                 token_id: Some(token.id.clone()),
                 subject: Some(token.identity.as_str().to_owned()),
@@ -249,7 +292,10 @@ impl Vault {
                 .put(Record::Token(token))
                 .audited(caller.row(Action::TokenRevoke, None, now, extra));
             match self.commit(unit).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.signals.token_ended();
+                    return Ok(());
+                }
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -283,6 +329,9 @@ impl Vault {
             if token.revoked_at.is_some() {
                 return Err(VaultError::Forbidden("the token was revoked"));
             }
+            if token.settled_at.is_some() {
+                return Err(VaultError::Forbidden("the token has ended"));
+            }
             if token.issuer.is_some() {
                 return Err(VaultError::Forbidden(
                     "the token was given for a foreign one: exchange a fresh one instead",
@@ -290,7 +339,8 @@ impl Vault {
             }
             let now = self.now();
             token.revision += 1;
-            token.expires_at = Some(now.plus(std::time::Duration::from_secs(ttl_s)));
+            token.expires_at = Some(self.renewed_end(&token, ttl_s, now).await?);
+            token.wake_at = token.expires_at;
             let extra = AuditExtra {
                 token_id: Some(token.id.clone()),
                 ..AuditExtra::default()
@@ -323,7 +373,7 @@ impl Vault {
             .await?;
         let now = self.now();
         let found = match self.issuers_of(text) {
-            Some(issuers) => match self.authenticate_foreign(issuers, text, now).await {
+            Some(issuers) => match self.authenticate_foreign(&issuers, text, now).await {
                 Ok(principal) => Some(Introspected::of_foreign(&principal)),
                 Err(AuthError::Unavailable(why)) => return Err(VaultError::Unavailable(why)),
                 Err(_) => None,
@@ -331,10 +381,16 @@ impl Vault {
             None => {
                 let hash = self.keyring.token_hash(text);
                 let token = TokenReads::token_by_hash(&*self.store, &hash).await?;
-                let counts = |token: &Token| {
-                    token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)
-                };
-                token.filter(counts).map(Introspected::of_local)
+                match token.filter(|token| token.ended_at(now).is_none()) {
+                    Some(token) => match self.lineage_holds(&token, now).await {
+                        Ok(()) => Some(Introspected::of_local(token)),
+                        Err(AuthError::Unavailable(why)) => {
+                            return Err(VaultError::Unavailable(why));
+                        }
+                        Err(_) => None,
+                    },
+                    None => None,
+                }
             }
         };
         let found = found.filter(|found| found.tenant == *caller.tenant());

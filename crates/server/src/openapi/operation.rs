@@ -1,17 +1,18 @@
-//! The OpenAPI 3.1 document: operations described beside their routes, schemas derived from the
-//! wire types.
+//! One operation of the description, as its route tells it.
 
 use std::collections::BTreeMap;
 
-use scaivault_api::{ErrorBody, ErrorCode};
+use scaivault_api::ErrorCode;
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
+
+use super::{examples, parameters};
 
 /// One operation of the API.
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    id: &'static str,
+    pub(super) id: &'static str,
     tag: &'static str,
     summary: &'static str,
     scope: Option<&'static str>,
@@ -21,8 +22,8 @@ pub(crate) struct Operation {
     body: Option<(Value, bool)>,
     takes_form: bool,
     answers: BTreeMap<u16, Option<(&'static str, Value)>>,
-    errors: Vec<&'static str>,
-    schemas: BTreeMap<String, Value>,
+    pub(super) errors: Vec<&'static str>,
+    pub(super) schemas: BTreeMap<String, Value>,
 }
 
 macro_rules! methods {
@@ -98,12 +99,12 @@ impl Operation {
     }
 
     pub(crate) fn takes<T: ToSchema>(mut self) -> Self {
-        self.body = Some((self.schema::<T>(), true));
+        self.body = Some((self.named::<T>(), true));
         self
     }
 
     pub(crate) fn takes_optional<T: ToSchema>(mut self) -> Self {
-        self.body = Some((self.schema::<T>(), false));
+        self.body = Some((self.named::<T>(), false));
         self
     }
 
@@ -114,7 +115,11 @@ impl Operation {
     }
 
     pub(crate) fn answers<T: ToSchema>(mut self, status: u16) -> Self {
-        let schema = self.schema::<T>();
+        let schema = match self.schema::<T>() {
+            // One that has a name of its own is told once.
+            schema if schema.get("properties").is_some() => self.named::<T>(),
+            schema => schema,
+        };
         self.answers
             .insert(status, Some(("application/json", schema)));
         self
@@ -126,6 +131,22 @@ impl Operation {
         self
     }
 
+    /// Server-sent events: the schema is that of one.
+    pub(crate) fn events(mut self, status: u16) -> Self {
+        let text = json!({ "type": "string" });
+        let event = json!({
+            "type": "object",
+            "properties": { "id": text, "event": text, "data": text },
+            "example": {
+                "id": "evt_01JDB2V9Q7C0M3F5Y8K4T6R1ZX", "event": "secret.updated",
+                "data": "{\"event_id\":\"evt_01JDB2V9Q7C0M3F5Y8K4T6R1ZX\"}",
+            },
+        });
+        self.answers
+            .insert(status, Some(("text/event-stream", event)));
+        self
+    }
+
     pub(crate) fn empty(mut self, status: u16) -> Self {
         self.answers.insert(status, None);
         self
@@ -134,6 +155,15 @@ impl Operation {
     pub(crate) fn fails(mut self, codes: &[&'static str]) -> Self {
         self.errors.extend(codes);
         self
+    }
+
+    /// A reference; the schema and whatever it refers to are collected.
+    fn named<T: ToSchema>(&mut self) -> Value {
+        let schema = self.schema::<T>();
+        let name = T::name();
+        let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+        self.schemas.insert(name.into_owned(), schema);
+        reference
     }
 
     /// A schema in place; whatever it refers to is collected.
@@ -179,12 +209,14 @@ impl Operation {
         codes
     }
 
-    fn describe(&self) -> Value {
+    /// Its entry in the document; `schemas` are all there are, for examples.
+    pub(super) fn describe(&self, schemas: &BTreeMap<String, Value>) -> Value {
         let mut responses = Map::new();
         for (status, content) in &self.answers {
             let mut response = json!({ "description": self.summary });
             if let Some((kind, schema)) = content {
-                response["content"] = json!({ *kind: { "schema": schema } });
+                let example = examples::of(schema, schemas);
+                response["content"] = json!({ *kind: { "schema": schema, "example": example } });
             }
             responses.insert(status.to_string(), response);
         }
@@ -198,9 +230,13 @@ impl Operation {
         for (status, codes) in by_status {
             let schema = json!({ "$ref": "#/components/schemas/ErrorBody" });
             responses.entry(status.to_string()).or_insert_with(|| {
+                let examples: Map<String, Value> = codes
+                    .iter()
+                    .map(|code| ((*code).to_owned(), examples::refusal(code)))
+                    .collect();
                 json!({
                     "description": codes.join(", "),
-                    "content": { "application/json": { "schema": schema } },
+                    "content": { "application/json": { "schema": schema, "examples": examples } },
                 })
             });
         }
@@ -217,11 +253,20 @@ impl Operation {
         if let Some((schema, required)) = &self.body {
             described["requestBody"] = json!({
                 "required": required,
-                "content": { "application/json": { "schema": schema } },
+                "content": {
+                    "application/json": {
+                        "schema": schema,
+                        "example": examples::body(schema, schemas),
+                    },
+                },
             });
             if self.takes_form {
+                let name = schema["$ref"]
+                    .as_str()
+                    .and_then(|text| text.rsplit('/').next());
+                let fields = name.and_then(|name| schemas.get(name));
                 described["requestBody"]["content"]["application/x-www-form-urlencoded"] =
-                    json!({ "schema": schema });
+                    json!({ "schema": form(fields.unwrap_or(schema)) });
             }
         }
         if self.deprecated {
@@ -241,94 +286,34 @@ impl Operation {
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
             .map(|name| {
-                json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+                let schema = parameters::in_path(self.path, name);
+                json!({ "name": name, "in": "path", "required": true, "schema": schema })
             });
         let in_query = self.query.iter().map(|(name, kind, text)| {
-            let schema = query_schema(name, kind);
-            json!({ "name": name, "in": "query", "description": text, "schema": schema })
+            let schema = parameters::in_query(self.path, name, kind);
+            // As if it had not been given.
+            let empty = kind == &"string";
+            json!({
+                "name": name, "in": "query", "description": text, "schema": schema,
+                "allowEmptyValue": empty,
+            })
         });
         in_path.chain(in_query).collect()
     }
 }
 
-/// With the bounds that every operation has for a parameter of this name.
-fn query_schema(name: &str, kind: &str) -> Value {
-    match name {
-        "limit" => json!({ "type": kind, "minimum": 1, "maximum": 1_000 }),
-        "version" => json!({ "type": kind, "minimum": 1, "maximum": i64::MAX }),
-        _ => json!({ "type": kind }),
-    }
-}
-
-/// The whole document.
-pub(crate) fn document(base_url: Option<&str>) -> Value {
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
-    for operation in crate::routes::operations() {
-        schemas.extend(operation.schemas.clone());
-        paths
-            .entry(operation.path)
-            .or_default()
-            .insert(operation.method.to_owned(), operation.describe());
-    }
-    let mut found = Vec::new();
-    ErrorBody::schemas(&mut found);
-    schemas.extend(
-        found
-            .into_iter()
-            .map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())),
-    );
-    let error = serde_json::to_value(<ErrorBody as PartialSchema>::schema()).unwrap_or_default();
-    schemas.insert("ErrorBody".to_owned(), error);
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "ScaiVault",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Secrets that rotate without an outage. Errors carry a stable `code`; \
-                            branch on it. `Retry-After` comes with rate_limited and \
-                            service_unavailable. Every route but the open ones may stand behind \
-                            /v1/t/{tenant_id} instead of /v1: then it acts in that tenant, as \
-                            with the header X-Tenant-ID.",
-        },
-        "servers": [{ "url": base_url.unwrap_or("/") }],
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
-        },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_error_word_is_a_code_and_every_id_is_unique() {
-        let known: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
-        let mut ids = BTreeSet::new();
-        for operation in crate::routes::operations() {
-            for word in &operation.errors {
-                assert!(known.contains(word), "{}: {word}", operation.id);
-            }
-            assert!(ids.insert(operation.id), "{} twice", operation.id);
-        }
-        assert!(ids.len() > 50);
-    }
-
-    #[test]
-    fn every_reference_resolves() {
-        let document = document(None);
-        let text = document.to_string();
-        for reference in text.split("#/components/schemas/").skip(1) {
-            let name = reference.split('"').next().unwrap();
-            assert!(
-                document["components"]["schemas"].get(name).is_some(),
-                "{name}"
-            );
+/// The same fields in a form, which knows no null.
+fn form(schema: &Value) -> Value {
+    let mut form = schema.clone();
+    let Some(fields) = form.get_mut("properties").and_then(Value::as_object_mut) else {
+        return form;
+    };
+    fields.retain(|_, field| field["type"] != "null");
+    for field in fields.values_mut() {
+        field["type"] = "string".into();
+        if let Some(words) = field.get_mut("enum").and_then(Value::as_array_mut) {
+            words.retain(|word| !word.is_null());
         }
     }
+    form
 }

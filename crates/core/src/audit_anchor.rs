@@ -1,0 +1,93 @@
+//! What remains of audit rows that retention removed: an anchor that the rest of the chain hangs on.
+//!
+//! Rows go from the front of a chain, whole segments at a time. The anchor names the last of them, by
+//! its place, its hash and the code that was stored over it; a code of its own says that it was the
+//! holder of the chain's key who removed them. A front that was cut otherwise has no such anchor.
+
+use crate::time::Timestamp;
+
+/// What every message over a head begins with.
+const HEAD: &[u8] = b"scaivault audit head 1\0";
+/// What every message over an anchor begins with.
+const ANCHOR: &[u8] = b"scaivault audit anchor 1\0";
+
+/// The end of what was removed of one chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditAnchor {
+    /// The chain's name.
+    pub chain: String,
+    /// First row of the last segment that was removed.
+    pub first_seq: u64,
+    /// Last row that was removed.
+    pub last_seq: u64,
+    /// The chain's hash after it.
+    pub head: [u8; 32],
+    /// The code that was stored over that hash.
+    pub mac: [u8; 32],
+    /// When it was removed.
+    pub removed_at: Timestamp,
+    /// The code over this anchor.
+    pub code: [u8; 32],
+}
+
+impl AuditAnchor {
+    /// What its code is made over. Every part has a fixed length, but for the name, which comes last.
+    pub fn message(&self) -> Vec<u8> {
+        let mut message = Vec::with_capacity(128);
+        message.extend_from_slice(ANCHOR);
+        message.extend_from_slice(&self.first_seq.to_be_bytes());
+        message.extend_from_slice(&self.last_seq.to_be_bytes());
+        message.extend_from_slice(&self.removed_at.as_micros().to_be_bytes());
+        message.extend_from_slice(&self.head);
+        message.extend_from_slice(&self.mac);
+        message.extend_from_slice(self.chain.as_bytes());
+        message
+    }
+
+    /// What the code over its last segment was made over.
+    pub fn head_message(&self) -> Vec<u8> {
+        head_message(&self.chain, self.first_seq, self.last_seq, &self.head)
+    }
+}
+
+/// What the code of a segment is made over. Every part has a fixed length, but for the name,
+/// which comes last: no two segments share a message.
+pub fn head_message(chain: &str, first_seq: u64, last_seq: u64, head: &[u8; 32]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(96);
+    message.extend_from_slice(HEAD);
+    message.extend_from_slice(&first_seq.to_be_bytes());
+    message.extend_from_slice(&last_seq.to_be_bytes());
+    message.extend_from_slice(head);
+    message.extend_from_slice(chain.as_bytes());
+    message
+}
+
+/// Rows at the front of a chain that may go, in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPrunable {
+    /// What remains of them; its `removed_at` and `code` are not made yet.
+    pub anchor: AuditAnchor,
+    /// The last row that is gone already; 0 for none.
+    pub after: u64,
+    /// How many.
+    pub rows: u64,
+    /// Id of the first of them.
+    pub first_id: String,
+    /// Id of the last of them.
+    pub last_id: String,
+    /// Entries of the store's index that go along, as the store knows them.
+    pub index: Vec<(i64, i64)>,
+}
+
+/// What a verifier says of rows that are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedRows {
+    /// Id of the last of them.
+    pub last_id: String,
+    /// How many.
+    pub rows: u64,
+    /// When the last of them went.
+    pub at: Timestamp,
+    /// The chain's hash after them, hex.
+    pub head: String,
+}

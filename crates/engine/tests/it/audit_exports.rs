@@ -1,0 +1,300 @@
+//! Exports of the trail: what is in them, whose, and that they go on after anything.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use scaivault_core::audit::Action;
+use scaivault_core::audit_export::{AuditExport, ExportFormat, ExportState};
+use scaivault_core::identity::Scope;
+use scaivault_core::ids::ExportId;
+use scaivault_core::ports::{AuditReads, ExportSink, UnitName};
+use scaivault_crypto::detached::{sha256_hex, verify};
+use scaivault_engine::{Caller, ExportDraft, VaultError};
+use scaivault_testkit::{Fault, When};
+use serde_json::Value;
+
+use crate::world::{World, root, scoped};
+
+/// A destination in memory that fails so many times.
+#[derive(Default)]
+struct Sink {
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    failures: Mutex<u32>,
+}
+
+impl Sink {
+    fn failing(times: u32) -> Self {
+        Self {
+            failures: Mutex::new(times),
+            ..Self::default()
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.files.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        self.files.lock().unwrap()[name].clone()
+    }
+
+    fn rows(&self) -> Vec<Value> {
+        let files = self.files.lock().unwrap();
+        let parts = files.iter().filter(|(name, _)| name.starts_with("part-"));
+        let text: String = parts
+            .map(|(_, bytes)| String::from_utf8(bytes.clone()).unwrap())
+            .collect();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+#[async_trait]
+impl ExportSink for Sink {
+    async fn put(&self, _: &ExportId, name: &str, bytes: Vec<u8>) -> Result<(), String> {
+        let mut failures = self.failures.lock().unwrap();
+        if *failures > 0 {
+            *failures -= 1;
+            return Err("the disk is full".to_owned());
+        }
+        self.files.lock().unwrap().insert(name.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn discard(&self, _: &ExportId) -> Result<(), String> {
+        self.files.lock().unwrap().clear();
+        Ok(())
+    }
+}
+
+fn draft() -> ExportDraft {
+    ExportDraft {
+        from: None,
+        to: None,
+        actions: Vec::new(),
+        format: ExportFormat::Jsonl,
+        all_tenants: false,
+    }
+}
+
+fn exporter() -> Caller {
+    scoped("sa:auditor", &[Scope::AuditExport])
+}
+
+/// Runs to rest, from due time to due time, as it is when it ended.
+async fn run(world: &World, export: &AuditExport, sink: &Sink) -> AuditExport {
+    for _ in 0..100 {
+        while world.vault.exports_run_once(sink).await.unwrap() > 0 {}
+        let found = AuditReads::audit_export_find(&*world.sqlite, &export.tenant, &export.id);
+        let found = found.await.unwrap().unwrap();
+        match found.wake_at {
+            None => return found,
+            Some(at) => {
+                world
+                    .clock
+                    .advance(at.since(world.now()) + Duration::from_secs(1));
+            }
+        }
+    }
+    panic!("it does not end");
+}
+
+#[tokio::test]
+async fn an_export_has_the_rows_asked_for_and_proves_itself() {
+    let world = World::new().await;
+    for n in 0..30 {
+        world.put(&format!("app/n{n}"), "value").await;
+    }
+    world.read(&root(), "app/n1", None).await.unwrap();
+    let asked = ExportDraft {
+        actions: vec![Action::Write],
+        ..draft()
+    };
+    let export = world.vault.export_create(&exporter(), asked).await.unwrap();
+    // What comes later is not in it.
+    world.put("app/later", "value").await;
+    let sink = Sink::default();
+    let ended = run(&world, &export, &sink).await;
+    assert_eq!((ended.state, ended.rows()), (ExportState::Completed, 30));
+    let rows = sink.rows();
+    assert_eq!(rows.len(), 30);
+    assert_eq!(rows[29]["secret_path"], "app/n0", "newest first");
+    assert!(rows.iter().all(|row| row["action"] == "write"));
+    assert!(
+        !String::from_utf8(sink.bytes("part-000001.jsonl"))
+            .unwrap()
+            .contains("value\"")
+    );
+    // The manifest: parts, chains, signature.
+    let bytes = sink.bytes("manifest.json");
+    let key = world.vault.audit_signing_key().unwrap();
+    assert!(verify(
+        &key.public_der(),
+        &bytes,
+        &sink.bytes("manifest.sig")
+    ));
+    let manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(
+        (&manifest["rows"], &manifest["files"][0]["rows"]),
+        (&30.into(), &30.into())
+    );
+    let part = sink.bytes("part-000001.jsonl");
+    assert_eq!(manifest["files"][0]["sha256"], sha256_hex(&part));
+    assert!(manifest["chains"][0]["last_seq"].as_u64() >= Some(31));
+    // Both ends are on the trail.
+    let trail = world.audit().await;
+    let told: Vec<_> = trail
+        .iter()
+        .filter(|row| row.extra_data.subject.as_deref() == Some(export.id.as_str()))
+        .map(|row| (row.action, row.identity_id.as_str(), row.extra_data.count))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Action::ExportCreated, "sa:auditor", Some(0)),
+            (Action::ExportEnded, "system:audit-exporter", Some(30)),
+        ]
+    );
+    world.assert_chain_verifies().await;
+}
+
+#[tokio::test]
+async fn csv_has_names_and_an_empty_export_has_no_part() {
+    let world = World::new().await;
+    world.put("app/a", "value").await;
+    let asked = |action| ExportDraft {
+        actions: vec![action],
+        format: ExportFormat::Csv,
+        ..draft()
+    };
+    let sink = Sink::default();
+    let export = world
+        .vault
+        .export_create(&root(), asked(Action::Write))
+        .await
+        .unwrap();
+    assert_eq!(run(&world, &export, &sink).await.rows(), 1);
+    let text = String::from_utf8(sink.bytes("part-000001.csv")).unwrap();
+    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert!(lines[0].starts_with("id,timestamp,tenant_id,action,"));
+    assert!(lines.len() == 2 && lines[1].contains(",app/a,"), "{text}");
+    let sink = Sink::default();
+    let none = world
+        .vault
+        .export_create(&root(), asked(Action::PkiSign))
+        .await
+        .unwrap();
+    let ended = run(&world, &none, &sink).await;
+    assert_eq!((ended.state, ended.rows()), (ExportState::Completed, 0));
+    assert_eq!(
+        sink.names(),
+        ["manifest.json", "manifest.sig", "signing-key.pem"]
+    );
+}
+
+#[tokio::test]
+async fn who_may_and_whose_rows() {
+    let world = World::new().await;
+    world.put("app/a", "value").await;
+    let reader = scoped("sa:reader", &[Scope::AuditRead]);
+    let refused = world.vault.export_create(&reader, draft()).await;
+    assert_eq!(refused.unwrap_err(), VaultError::Scope(Scope::AuditExport));
+    let all = ExportDraft {
+        all_tenants: true,
+        ..draft()
+    };
+    let refused = world.vault.export_create(&exporter(), all.clone()).await;
+    assert_eq!(refused.unwrap_err(), VaultError::Scope(Scope::Admin));
+    let export = world.vault.export_create(&root(), all).await.unwrap();
+    assert_eq!(export.filter().tenant, None);
+    let own = world.vault.export_create(&root(), draft()).await.unwrap();
+    assert_eq!(own.filter().tenant.as_ref(), Some(root().tenant()));
+    // No more than a few at once.
+    for _ in 0..3 {
+        world.vault.export_create(&root(), draft()).await.unwrap();
+    }
+    let refused = world
+        .vault
+        .export_create(&root(), draft())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, VaultError::Validation(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn trouble_at_the_destination_is_waited_out_or_told() {
+    let world = World::new().await;
+    world.put("app/a", "value").await;
+    let export = world.vault.export_create(&root(), draft()).await.unwrap();
+    let sink = Sink::failing(4);
+    let ended = run(&world, &export, &sink).await;
+    assert_eq!((ended.state, ended.error), (ExportState::Completed, None));
+    assert_eq!(sink.rows().len() as u64, ended.parts[0].rows);
+    let export = world.vault.export_create(&root(), draft()).await.unwrap();
+    let ended = run(&world, &export, &Sink::failing(u32::MAX)).await;
+    assert_eq!(ended.state, ExportState::Failed);
+    assert_eq!(
+        ended.error.as_deref(),
+        Some("the destination cannot be written")
+    );
+    let last = world.audit().await.pop().unwrap();
+    assert_eq!(
+        (last.action, last.extra_data.phase.as_deref()),
+        (Action::ExportEnded, Some("failed"))
+    );
+}
+
+/// Every commit of the worker is lost once: before it, and after it, in its answer.
+#[tokio::test]
+async fn an_export_goes_on_after_a_lost_commit() {
+    for fault in [Fault::Unit, Fault::Answer] {
+        for nth in 1..=2 {
+            let world = World::new().await;
+            for n in 0..5 {
+                world.put(&format!("app/n{n}"), "value").await;
+            }
+            let export = world.vault.export_create(&root(), draft()).await.unwrap();
+            let sink = Sink::default();
+            world.store.arm(UnitName::ExportStep, When::Nth(nth), fault);
+            let lost = world.vault.exports_run_once(&sink).await;
+            assert!(lost.is_err(), "{fault:?} {nth}");
+            let ended = run(&world, &export, &sink).await;
+            assert_eq!(ended.state, ExportState::Completed);
+            let rows = sink.rows();
+            let mut ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+            assert_eq!(ids.len() as u64, ended.rows());
+            ids.dedup();
+            assert_eq!(ids.len() as u64, ended.rows(), "{fault:?} {nth}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_export_leaves_nothing() {
+    let world = World::new().await;
+    world.put("app/a", "value").await;
+    let sink = Sink::failing(1);
+    let export = world.vault.export_create(&root(), draft()).await.unwrap();
+    world.vault.exports_run_once(&sink).await.unwrap();
+    let cancelled = world
+        .vault
+        .export_cancel(&root(), &export.id, Some(&sink))
+        .await
+        .unwrap();
+    assert_eq!(cancelled.state, ExportState::Cancelled);
+    assert_eq!(
+        run(&world, &export, &sink).await.state,
+        ExportState::Cancelled
+    );
+    assert_eq!(sink.names(), [] as [&str; 0]);
+    // Once is enough; and nobody else's is found.
+    let again = world
+        .vault
+        .export_cancel(&root(), &export.id, Some(&sink))
+        .await
+        .unwrap();
+    assert_eq!(again.revision, cancelled.revision);
+}

@@ -1,0 +1,145 @@
+//! `POST /v1/auth/login`: a role id and a secret id for a token. Open without one.
+//!
+//! Limits of the category `auth` bound guessing: every attempt takes one from what its address has, a
+//! failed one three more and one from what its role id has. A role whose failures used up its limit is
+//! closed until it refills, so one address alone cannot close it for the others.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::post;
+use scaivault_api::ErrorCode;
+use scaivault_api::machine as wire;
+use scaivault_core::identity::Scope;
+use scaivault_core::time::Timestamp;
+use scaivault_engine::{LoginError, MachineLogin};
+
+use super::tokens::ranges;
+use crate::app::{App, Shared};
+use crate::body::{json_response, read};
+use crate::call::Call;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::rate_limit::Category;
+
+/// The tenant that stands for none in the limiter's keys.
+const NOWHERE: &str = "";
+/// What a failure costs an address beside the attempt.
+const FAILURE: u32 = 3;
+/// Longer ones than these are nobody's.
+const ROLE_ID_BYTES_MAX: usize = 128;
+const SECRET_ID_BYTES_MAX: usize = 256;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/v1/auth/login", post(login))
+}
+
+async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
+    let source_ip = call.source_ip(&app.settings.trusted_proxies);
+    let from = format!(
+        "login from {}",
+        source_ip.map_or_else(String::new, household)
+    );
+    let from = (NOWHERE, from.as_str());
+    limited(&app, from, 1)?;
+    let body: wire::LoginBody = read(&app, body).await?;
+    let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
+        && body
+            .secret_id
+            .as_ref()
+            .is_none_or(|text| text.len() <= SECRET_ID_BYTES_MAX);
+    let of = match is_sane {
+        true => format!("login of {}", body.role_id),
+        false => "login of nobody".to_owned(),
+    };
+    let of = (NOWHERE, of.as_str());
+    limited(&app, of, 0)?;
+    let attempt = match is_sane {
+        true => {
+            app.vault
+                .machine_login(&MachineLogin {
+                    role_id: body.role_id,
+                    secret_id: body.secret_id,
+                    request_id: call.passage.request_id.clone(),
+                    source_ip,
+                    user_agent: call.user_agent(),
+                    started_at: call.passage.started_at,
+                })
+                .await
+        }
+        false => Err(LoginError::Refused),
+    };
+    let minted = match attempt {
+        Ok(minted) => minted,
+        Err(LoginError::Refused) => {
+            // Taken, not asked: this attempt was made.
+            for ((tenant, who), cost) in [(from, FAILURE), (of, 1)] {
+                let now = app.vault.now();
+                app.limiter.take(tenant, who, Category::Auth, now, cost);
+            }
+            let text = LoginError::Refused.to_string();
+            return Err(Problem::new(ErrorCode::LoginRefused, text));
+        }
+        Err(LoginError::Vault(error)) => return Err(error.into()),
+    };
+    let token = &minted.token;
+    let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
+    let ends_at = token.expires_at.unwrap_or(token.created_at);
+    let words = token.scopes.iter().map(Scope::as_str);
+    let view = wire::Login {
+        token: minted.text.expose().to_owned(),
+        token_id: token.id.as_str().to_owned(),
+        role: bounds.machine_role.unwrap_or_default(),
+        identity_id: token.identity.as_str().to_owned(),
+        scopes: words.map(str::to_owned).collect(),
+        expires_in: ends_at.since(token.created_at).as_secs(),
+        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+        uses_left: bounds.uses.map(|uses| uses.left),
+        allowed_addresses: ranges(&bounds.allowed_addresses),
+    };
+    Ok(json_response(StatusCode::OK, &view))
+}
+
+/// An address as limits count it: of IPv6 the network, since one household has all of it.
+fn household(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).to_string(),
+    }
+}
+
+/// Takes `cost`, or looks whether anything is left when it is 0.
+fn limited(app: &App, (tenant, who): (&str, &str), cost: u32) -> Result<(), Problem> {
+    let now = app.vault.now();
+    let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
+    let is_empty = cost == 0 && verdict.limit > 0 && verdict.remaining == 0;
+    if verdict.allowed && !is_empty {
+        return Ok(());
+    }
+    app.metrics.rate_limit_hit(Category::Auth);
+    let text = "too many logins from here, or too many that failed for this role: try again after \
+                Retry-After seconds";
+    let mut problem = Problem::new(ErrorCode::RateLimited, text);
+    let one_more = u64::from(60_u32.div_ceil(verdict.limit.max(1)));
+    problem.retry_after_s = Some(u64::from(verdict.retry_after_s).max(one_more));
+    Err(problem)
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post(
+            "/v1/auth/login",
+            "logIn",
+            "Machine login",
+            "A role id and a secret id for a token",
+        )
+        .open()
+        .takes::<wire::LoginBody>()
+        .answers::<wire::Login>(200)
+        .fails(&["login_refused", "rate_limited", "invalid_request"]),
+    ]
+}

@@ -1,0 +1,69 @@
+//! Exports of the audit trail.
+
+use rusqlite::Connection;
+use scaivault_core::audit_export::AuditExport;
+use scaivault_core::ids::{ExportId, TenantId};
+use scaivault_core::ports::RecordKind;
+use scaivault_core::time::Timestamp;
+
+use super::row::{PATHS_END, Read, delete_one, doc, docs, int, limit, write};
+use crate::refusal::Refusal;
+
+const TABLE: &str = "audit_export";
+
+pub(crate) fn put(conn: &Connection, row: &AuditExport, json: &str) -> Result<(), Refusal> {
+    write(
+        conn,
+        row.revision,
+        "INSERT INTO audit_export (tenant, id, revision, wake_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "UPDATE audit_export SET revision = ?3, wake_at = ?4, doc = ?5
+         WHERE tenant = ?1 AND id = ?2 AND revision = ?3 - 1",
+        (
+            row.tenant.as_str(),
+            row.id.as_str(),
+            int(row.revision),
+            row.wake_at.map(Timestamp::as_micros),
+            json,
+        ),
+    )?
+    .or_conflict(RecordKind::AuditExport)
+}
+
+pub(crate) fn delete(conn: &Connection, row: &AuditExport) -> Result<(), Refusal> {
+    delete_one(
+        conn,
+        RecordKind::AuditExport,
+        "DELETE FROM audit_export WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
+        (row.tenant.as_str(), row.id.as_str(), int(row.revision)),
+    )
+}
+
+pub(crate) fn find(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: &ExportId,
+) -> Read<Option<AuditExport>> {
+    let sql = "SELECT tenant, id, doc FROM audit_export WHERE tenant = ?1 AND id = ?2";
+    doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
+}
+
+pub(crate) fn list(
+    conn: &Connection,
+    tenant: &TenantId,
+    after: Option<&str>,
+    rows: usize,
+) -> Read<Vec<AuditExport>> {
+    let sql = "SELECT tenant, id, doc FROM audit_export
+               WHERE tenant = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    let after = after.unwrap_or(PATHS_END);
+    docs(conn, TABLE, sql, (tenant.as_str(), after, limit(rows)))
+}
+
+/// Longest overdue first.
+pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<AuditExport>> {
+    let sql = "SELECT tenant, id, doc FROM audit_export INDEXED BY audit_export_wake
+               WHERE wake_at <= ?1
+                 AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
+               ORDER BY wake_at LIMIT ?2";
+    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+}
