@@ -72,6 +72,7 @@ codes! {
     InvalidCursor = 400, "invalid_cursor";
     InvalidPolicy = 400, "invalid_policy";
     InvalidGlob = 400, "invalid_glob";
+    InvalidConfig = 400, "invalid_config";
     ValidationError = 422, "validation_error";
     NotFound = 404, "not_found";
     SecretNotFound = 404, "secret_not_found";
@@ -89,6 +90,8 @@ codes! {
     AssignmentNotFound = 404, "assignment_not_found";
     TargetNotFound = 404, "target_not_found";
     CampaignNotFound = 404, "campaign_not_found";
+    EngineNotFound = 404, "engine_not_found";
+    LeaseNotFound = 404, "lease_not_found";
     ExportNotFound = 404, "export_not_found";
     DebtNotFound = 404, "debt_not_found";
     SecretPolicyNotFound = 404, "secret_policy_not_found";
@@ -101,6 +104,8 @@ codes! {
     RotationConflict = 409, "rotation_conflict";
     PolicyInUse = 409, "policy_in_use";
     TargetInUse = 409, "target_in_use";
+    EngineInUse = 409, "engine_in_use";
+    LeaseEnded = 409, "lease_ended";
     RotationInProgress = 409, "rotation_in_progress";
     CredentialNotVerified = 409, "credential_not_verified";
     StoreRestored = 409, "store_restored";
@@ -108,5 +113,6 @@ codes! {
     PayloadTooLarge = 413, "payload_too_large";
     RateLimited = 429, "rate_limited";
     InternalError = 500, "internal_error";
+    EngineFailed = 502, "engine_failed";
     ServiceUnavailable = 503, "service_unavailable";
 }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod campaign;
 pub mod debt;
 mod double_option;
+pub mod dynamic;
 pub mod error;
 pub mod machine;
 pub mod policy;

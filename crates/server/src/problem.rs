@@ -144,7 +144,9 @@ impl From<VaultError> for Problem {
             VaultError::RotationUnfinished(ref rotation) => {
                 Self::new(code, error.to_string()).with(json!({ "rotation_id": rotation.as_str() }))
             }
-            VaultError::NotAdopted { trouble, advice } => {
+            VaultError::NotAdopted { trouble, advice }
+            | VaultError::EngineFailed { trouble, advice }
+            | VaultError::EngineConfig { trouble, advice } => {
                 Self::new(code, advice).with(json!({ "trouble": trouble }))
             }
             VaultError::IllegalAct { phase, ref actions } => Self::new(code, error.to_string())

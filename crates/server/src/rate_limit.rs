@@ -30,11 +30,14 @@ pub(crate) enum Category {
     Subscription,
     Poll,
     Rotation,
+    DynamicAdmin,
+    DynamicGenerate,
+    Lease,
 }
 
 impl Category {
     /// Every category, in the order of the discriminants.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Read,
         Self::Write,
         Self::Delete,
@@ -51,6 +54,9 @@ impl Category {
         Self::Subscription,
         Self::Poll,
         Self::Rotation,
+        Self::DynamicAdmin,
+        Self::DynamicGenerate,
+        Self::Lease,
     ];
 
     /// The word in configuration and metrics.
@@ -72,6 +78,9 @@ impl Category {
             Self::Subscription => "subscription",
             Self::Poll => "poll",
             Self::Rotation => "rotation",
+            Self::DynamicAdmin => "dynamic_admin",
+            Self::DynamicGenerate => "dynamic_generate",
+            Self::Lease => "lease",
         }
     }
 

@@ -299,6 +299,14 @@ impl Vault {
         self.engine_of(caller, name).await
     }
 
+    /// The id of an engine, for a list that is narrowed to it.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`].
+    pub async fn engine_id(&self, caller: &Caller, name: &str) -> Result<EngineId, VaultError> {
+        Ok(self.engine_of(caller, name).await?.id)
+    }
+
     /// Engines by id.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ mod campaign_view;
 mod campaigns;
 mod debts;
 mod docs;
+mod dynamic;
+mod dynamic_view;
 mod exchange;
 mod login;
 mod machine_fields;
@@ -54,6 +56,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(policies::routes())
         .merge(tokens::routes())
         .merge(tenancy::routes())
+        .merge(dynamic::routes())
         .merge(exchange::routes())
         .merge(machines::routes())
         .merge(login::routes())
@@ -86,6 +89,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(policies::operations());
     all.extend(tokens::operations());
     all.extend(tenancy::operations());
+    all.extend(dynamic::operations());
     all.extend(exchange::operations());
     all.extend(machines::operations());
     all.extend(login::operations());
