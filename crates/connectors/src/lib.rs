@@ -10,6 +10,8 @@ mod bounded;
 pub mod http_key;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(any(feature = "postgresql", feature = "mysql"))]
+mod pool;
 #[cfg(feature = "postgresql")]
 pub mod postgresql;
 #[cfg(feature = "redis")]

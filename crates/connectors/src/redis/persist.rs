@@ -63,6 +63,13 @@ impl Keeper {
 /// Finds the keeper and has it write once before anything is changed: a server that cannot save
 /// (rights, a full disk) is found out while nothing depends on it.
 pub(crate) async fn rehearse(wire: &mut Wire, volatile_ok: bool) -> Result<Keeper, Trouble> {
+    let keeper = find(wire, volatile_ok).await?;
+    keeper.save(wire).await?;
+    Ok(keeper)
+}
+
+/// Finds the keeper; none is a trouble unless it may be.
+pub(crate) async fn find(wire: &mut Wire, volatile_ok: bool) -> Result<Keeper, Trouble> {
     let keeper = match Keeper::of(wire).await {
         Ok(keeper) => keeper,
         // Servers run by others often keep these commands to themselves.
@@ -74,6 +81,5 @@ pub(crate) async fn rehearse(wire: &mut Wire, volatile_ok: bool) -> Result<Keepe
             .code("volatile")
             .remedy(REMEDY));
     }
-    keeper.save(wire).await?;
     Ok(keeper)
 }

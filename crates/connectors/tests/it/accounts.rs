@@ -10,6 +10,7 @@ use scaivault_core::ports::{
     AccountCall, Accounts, Connector, Effect, Entropy, NewAccount, OldAccount,
 };
 use scaivault_core::time::Timestamp;
+use scaivault_peers::FaultProxy;
 use scaivault_testkit::SeededEntropy;
 use serde_json::{Map, Value};
 
@@ -23,6 +24,17 @@ pub(crate) const END: Timestamp = Timestamp::from_secs(4_000_000_000);
 pub(crate) trait Home: Sync {
     fn connector(&self) -> Arc<dyn Connector>;
     fn settings(&self) -> Map<String, Value>;
+    /// The same settings, at another port of this machine.
+    fn settings_at(&self, port: u16) -> Map<String, Value> {
+        let mut settings = self.settings();
+        settings.insert("port".to_owned(), Value::from(port));
+        settings
+    }
+    /// Where the target is on this machine.
+    fn port(&self) -> u16 {
+        let port = self.settings().get("port").and_then(Value::as_u64);
+        u16::try_from(port.expect("a port")).expect("a port")
+    }
     /// Settings that reach nobody.
     fn dead_settings(&self) -> Map<String, Value>;
     /// The manager's secret.
@@ -42,6 +54,9 @@ pub(crate) trait Home: Sync {
     /// What is in the log when statements are.
     fn log_holds(&self) -> &'static str;
 }
+
+/// How many bytes more each connection may pass than the one before.
+const CUT_STEP: usize = 60;
 
 /// A role with these statements.
 pub(crate) fn role(creation: Vec<String>) -> Role {
@@ -236,4 +251,81 @@ pub(crate) async fn accounts_conform(home: &dyn Home) {
     for (_, password) in &made {
         assert!(!log.contains(password), "the target's log holds a password");
     }
+}
+
+/// A connection that ends anywhere: what is promised not to be made is not there, what may be there
+/// is found by its name, and what is said to be gone is gone.
+pub(crate) async fn cut_connections_conform(home: &dyn Home) {
+    let proxy = FaultProxy::start(home.port());
+    let maker = Maker::new(home);
+    let through = home.settings_at(proxy.port());
+    let cut = AccountCall {
+        settings: &through,
+        ..maker.call()
+    };
+    let role = role(home.creation());
+    let how = Revocation::default();
+    let (mut not_made, mut perhaps, mut bytes) = (Vec::new(), Vec::new(), 1);
+    loop {
+        let (name, password) = maker.credential();
+        let password = plain(&password);
+        let new = NewAccount {
+            name: &name,
+            password: &password,
+            expires_at: END,
+            role: &role,
+        };
+        proxy.cut_after(bytes);
+        let effect = maker.accounts().create(&cut, &new).await;
+        proxy.heal();
+        match effect {
+            Effect::Applied(_) => {
+                assert!(home.exists(&name).await, "{bytes}");
+                perhaps.push(name);
+                break;
+            }
+            Effect::NotApplied(_) => not_made.push(name),
+            Effect::Unknown(_) => {
+                let gone = maker.remove(&[&name], &how).await;
+                assert!(all_applied(&gone), "{bytes}: {gone:?}");
+                perhaps.push(name);
+            }
+        }
+        bytes += CUT_STEP;
+    }
+    assert!(!not_made.is_empty() && perhaps.len() > 1, "{perhaps:?}");
+    for name in &not_made {
+        assert!(!home.exists(name).await, "promised not to be there");
+    }
+    // Once more: what was sent may have arrived after the first time.
+    let names: Vec<&str> = perhaps.iter().map(String::as_str).collect();
+    assert!(all_applied(&maker.remove(&names, &how).await));
+    for name in &names {
+        assert!(!home.exists(name).await);
+    }
+
+    // Of sessions that wait none passes a first cut.
+    proxy.reset();
+    let mut was_cut = false;
+    for step in 0.. {
+        let (name, password) = maker.made(&role).await;
+        let old = OldAccount {
+            name: &name,
+            revocation: &how,
+        };
+        proxy.cut_after(1 + step * CUT_STEP);
+        let effects = maker.accounts().remove(&cut, &[old]).await;
+        proxy.heal();
+        let gone = all_applied(&effects);
+        was_cut |= !gone;
+        if !gone {
+            assert!(all_applied(&maker.remove(&[&name], &how).await), "{step}");
+        }
+        assert!(!home.exists(&name).await, "{step}");
+        assert!(!home.works(&name, &password).await, "{step}");
+        if gone {
+            break;
+        }
+    }
+    assert!(was_cut);
 }

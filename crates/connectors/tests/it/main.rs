@@ -10,9 +10,13 @@ mod fake_keys;
 mod http_key;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "mysql")]
+mod mysql_accounts;
 #[cfg(feature = "postgresql")]
 mod postgresql;
 #[cfg(feature = "postgresql")]
 mod postgresql_accounts;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_accounts;
