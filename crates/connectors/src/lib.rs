@@ -17,6 +17,8 @@ pub mod postgresql;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod registry;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 #[cfg(any(feature = "postgresql", feature = "redis"))]
 mod tls;
 mod value;

@@ -1,13 +1,13 @@
 //! What every connector that makes accounts has to do, whatever the target: one call per target.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use scaivault_core::dynamic::{NameTemplate, Revocation, Role};
 use scaivault_core::ids::{EngineId, TenantId};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AccountCall, Accounts, Connector, Effect, Entropy, NewAccount, OldAccount,
+    AccountCall, AccountRequest, Accounts, Connector, Effect, Entropy, NewAccount, OldAccount,
 };
 use scaivault_core::time::Timestamp;
 use scaivault_peers::FaultProxy;
@@ -86,6 +86,16 @@ pub(crate) struct Maker {
     entropy: SeededEntropy,
 }
 
+/// What somebody asks for who has nothing to add.
+pub(crate) fn request() -> AccountRequest<'static> {
+    static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    AccountRequest {
+        holder: "sa:shop",
+        asked_at: END,
+        params: &NOTHING,
+    }
+}
+
 pub(crate) fn plain(text: &str) -> Plaintext {
     Plaintext::new(text.as_bytes().to_vec())
 }
@@ -131,6 +141,7 @@ impl Maker {
             password: &plain(&password),
             expires_at: END,
             role,
+            request: request(),
         };
         let effect = self.accounts().create(&self.call(), &new).await;
         (effect, name, password)
@@ -228,6 +239,7 @@ pub(crate) async fn accounts_conform(home: &dyn Home) {
             password: &plain(&secret),
             expires_at: END,
             role: &good,
+            request: request(),
         };
         let effect = maker.accounts().create(&call, &new).await;
         assert!(matches!(effect, Effect::NotApplied(_)), "{effect:?}");
@@ -274,6 +286,7 @@ pub(crate) async fn cut_connections_conform(home: &dyn Home) {
             password: &password,
             expires_at: END,
             role: &role,
+            request: request(),
         };
         proxy.cut_after(bytes);
         let effect = maker.accounts().create(&cut, &new).await;

@@ -20,3 +20,5 @@ mod postgresql_accounts;
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_accounts;
+#[cfg(feature = "ssh")]
+mod ssh_certificates;

@@ -223,6 +223,7 @@ async fn a_name_that_is_taken_is_refused() {
         password: &password,
         expires_at: crate::accounts::END,
         role: &good,
+        request: crate::accounts::request(),
     };
     let effect = maker.accounts().create(&maker.call(), &new).await;
     let Effect::NotApplied(trouble) = &effect else {

@@ -20,6 +20,17 @@ pub struct AccountCall<'a> {
     pub manager: Option<&'a Plaintext>,
 }
 
+/// What whoever asks for an account says.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountRequest<'a> {
+    /// Who asks, as the token names him.
+    pub holder: &'a str,
+    /// When.
+    pub asked_at: Timestamp,
+    /// Fields of the request that are the connector's own, such as a key to be signed.
+    pub params: &'a Map<String, Value>,
+}
+
 /// An account to be made.
 #[derive(Clone, Copy)]
 pub struct NewAccount<'a> {
@@ -31,6 +42,8 @@ pub struct NewAccount<'a> {
     pub expires_at: Timestamp,
     /// What it may do.
     pub role: &'a Role,
+    /// What was asked for.
+    pub request: AccountRequest<'a>,
 }
 
 /// An account to be removed.
@@ -51,6 +64,20 @@ pub trait Accounts: Send + Sync {
 
     /// Checks a role without any I/O.
     fn check_role(&self, role: &Role) -> Vec<FieldProblem>;
+
+    /// Checks what whoever asks says, without any I/O: the connector's own fields of a request.
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        let fields = request.params.keys();
+        fields
+            .map(|field| (field.clone(), "is not known".to_owned()))
+            .collect()
+    }
+
+    /// Whether what is made ends at its time alone: it can neither be removed before nor renewed,
+    /// and `remove` has nothing to do.
+    fn ends_by_itself(&self) -> bool {
+        false
+    }
 
     /// Makes an account. Fields that `Applied` brings are its credential beside or instead of name
     /// and password.
