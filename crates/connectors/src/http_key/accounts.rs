@@ -24,8 +24,13 @@ struct About {
 }
 
 impl About {
-    fn new(name: &str, role: Option<&Role>) -> Self {
-        let mut account = role.map_or_else(Map::new, |role| role.settings.clone());
+    /// The target's fields, and beside them a role's.
+    fn new(name: &str, settings: &Settings, role: Option<&Role>) -> Self {
+        let mut fields = settings.fields.clone();
+        let own = role.and_then(|role| super::keys::fields(&role.settings));
+        fields.extend(own.cloned().unwrap_or_default());
+        let mut account = Map::new();
+        account.insert("fields".to_owned(), Value::Object(fields));
         let base = Value::String(label::lease(name));
         account.insert(label::LEASE_FIELD.to_owned(), base);
         Self { account }
@@ -77,18 +82,41 @@ fn check(role: &Role) -> Vec<FieldProblem> {
     found
 }
 
+/// Every field that is needed is there, and those that revoking needs are the target's: when a key
+/// is revoked, or found without a lease, its role may be gone.
+fn fields_fit(settings: &Settings, role: &Role) -> Result<(), Trouble> {
+    let unfit = |text: String| Err(Trouble::new(TroubleKind::Settings).remedy(text));
+    let of_role = super::keys::fields(&role.settings);
+    let in_role = |field: &String| of_role.is_some_and(|own| own.contains_key(field));
+    let target = &settings.fields;
+    if let Some(field) = target.keys().find(|field| in_role(field)) {
+        return unfit(format!(
+            "leave `{field}` out of the role's `settings.fields`: it is the target's"
+        ));
+    }
+    for field in sound::fields_of_revoking(&settings.description) {
+        if !target.contains_key(&field) {
+            return unfit(format!(
+                "give the target's `fields` a field `{field}`: revoking needs it"
+            ));
+        }
+    }
+    for field in sound::account_fields(&settings.description) {
+        if !target.contains_key(&field) && !in_role(&field) {
+            return unfit(format!(
+                "give the role's `settings.fields` a field `{field}`"
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl HttpKey {
     async fn make(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Result<Effect, Trouble> {
         let settings = Settings::of(call.settings)?;
         call.manager.ok_or(TroubleKind::ManagerMissing)?;
-        let about = About::new(new.name, Some(new.role));
-        let given = super::keys::fields(&about.account);
-        for field in sound::account_fields(&settings.description) {
-            if !given.is_some_and(|given| given.contains_key(&field)) {
-                return Err(Trouble::new(TroubleKind::Settings)
-                    .remedy(format!("give the role's `settings.fields` a field `{field}`")));
-            }
-        }
+        fields_fit(&settings, new.role)?;
+        let about = About::new(new.name, &settings, Some(new.role));
         let of = about.call(call);
         let keys = Keys::open(&*self.reach, &settings, &of).await?;
         // From here on something may lie there that is not listed yet.
@@ -105,7 +133,7 @@ impl HttpKey {
     ) -> Result<Vec<Effect>, Trouble> {
         let settings = Settings::of(call.settings)?;
         call.manager.ok_or(TroubleKind::ManagerMissing)?;
-        let about = About::new("", None);
+        let about = About::new("", &settings, None);
         let of = about.call(call);
         let keys = Keys::open(&*self.reach, &settings, &of).await?;
         let listing = keys.list().await?;
@@ -178,7 +206,7 @@ impl Accounts for HttpKey {
 
     async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
         let settings = Settings::of(call.settings)?;
-        let about = About::new("", None);
+        let about = About::new("", &settings, None);
         let of = about.call(call);
         let keys = Keys::open(&*self.reach, &settings, &of).await?;
         let listing = keys.list().await?;

@@ -27,7 +27,9 @@ const TAG_MAX: usize = 48;
 /// The name that all keys of a call's rotation have in common.
 pub(super) fn base(call: &Call<'_>) -> String {
     let own = [REHEARSAL_FIELD, LEASE_FIELD];
-    let own = own.iter().find_map(|field| value::setting(call.account, field));
+    let own = own
+        .iter()
+        .find_map(|field| value::setting(call.account, field));
     match own {
         Some(name) => name.to_owned(),
         None => format!("{PREFIX}{}", call.tag),

@@ -405,4 +405,8 @@ impl Connector for HttpKey {
         found.dedup();
         Ok(found)
     }
+
+    fn accounts(&self) -> Option<&dyn scaivault_core::ports::Accounts> {
+        Some(self)
+    }
 }

@@ -8,6 +8,8 @@ mod conformance;
 mod fake_keys;
 #[cfg(feature = "http_key")]
 mod http_key;
+#[cfg(feature = "http_key")]
+mod http_key_accounts;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "mysql")]
