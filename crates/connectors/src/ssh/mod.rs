@@ -6,6 +6,7 @@
 mod ca;
 mod certificate;
 mod public;
+mod request;
 mod terms;
 mod wire;
 
@@ -25,7 +26,8 @@ use serde_json::{Map, Value};
 use ca::Ca;
 use certificate::Certificate;
 use public::PublicKey;
-use terms::{Asked, Terms};
+use request::Asked;
+use terms::Terms;
 
 /// Servers show a key id of any length; names stay as short as elsewhere.
 const NAME_CHARS_MAX: usize = 63;

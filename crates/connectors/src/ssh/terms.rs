@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::ca::RsaHash;
 use super::certificate::Kind;
+use super::request::{Asked, TEXT_MAX, is_word, list, options};
 
 /// Placeholders of whoever asks, as people write them.
 const IDENTITY: [&str; 2] = ["{{identity}}", "{{token_display_name}}"];
-const TEXT_MAX: usize = 1024;
 
 /// A role's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,54 +27,12 @@ pub(super) struct Terms {
     key_id_format: String,
 }
 
-/// What a request asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) public_key: Option<String>,
-    /// A new pair is made and given out.
-    pub(super) generate: bool,
-    principals: Vec<String>,
-    extensions: Option<BTreeMap<String, String>>,
-    critical_options: Option<BTreeMap<String, String>>,
-}
-
 /// What it gets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Granted {
     pub(super) principals: Vec<String>,
     pub(super) extensions: BTreeMap<String, String>,
     pub(super) critical_options: BTreeMap<String, String>,
-}
-
-/// Texts by comma or as a list.
-fn list(value: &Value) -> Option<Vec<String>> {
-    let texts: Vec<&str> = match value {
-        Value::String(text) => text.split(',').collect(),
-        Value::Array(all) => all.iter().map(Value::as_str).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    let texts = texts.into_iter().map(str::trim);
-    Some(
-        texts
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    )
-}
-
-fn options(value: &Value) -> Option<BTreeMap<String, String>> {
-    let pairs = value.as_object()?.iter().map(|(name, value)| {
-        let value = value.as_str()?;
-        let sound = |text: &str| text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
-        (is_word(name) && sound(value)).then(|| (name.clone(), value.to_owned()))
-    });
-    pairs.collect()
-}
-
-/// A principal or the name of an option: nothing that a list or a pattern is made of.
-fn is_word(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@:+/\\$".contains(&byte);
-    !text.is_empty() && text.len() <= 255 && text.bytes().all(fits)
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -292,196 +250,6 @@ fn fits(pattern: &str, principal: &str, holder: &str) -> bool {
     rest.ends_with(last)
 }
 
-impl Asked {
-    /// Reads a request's own fields.
-    pub(super) fn read(params: &Map<String, Value>) -> Result<Self, FieldProblem> {
-        let mut asked = Self::default();
-        for (field, value) in params {
-            let problem = |what: &str| (field.clone(), what.to_owned());
-            match field.as_str() {
-                "public_key" => {
-                    let line = value.as_str().ok_or_else(|| problem("is a text"))?;
-                    asked.public_key = Some(line.to_owned());
-                }
-                "generate" => {
-                    let yes = value.as_bool().ok_or_else(|| problem("is true or false"))?;
-                    asked.generate = yes;
-                }
-                "valid_principals" => {
-                    let all = list(value);
-                    asked.principals =
-                        all.ok_or_else(|| problem("is a list of texts, or one with commas"))?;
-                }
-                "extensions" => {
-                    let all = options(value);
-                    asked.extensions = Some(all.ok_or_else(|| problem("is an object of texts"))?);
-                }
-                "critical_options" => {
-                    let all = options(value);
-                    asked.critical_options =
-                        Some(all.ok_or_else(|| problem("is an object of texts"))?);
-                }
-                _ => return Err(problem("is not known")),
-            }
-        }
-        match (&asked.public_key, asked.generate) {
-            (None, false) => Err((
-                "public_key".to_owned(),
-                "is required: the key to be signed, or `generate`: true for a new pair".to_owned(),
-            )),
-            (Some(_), true) => Err((
-                "generate".to_owned(),
-                "makes a key of its own: leave `public_key` out".to_owned(),
-            )),
-            _ => Ok(asked),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap()
-    }
-
-    fn terms(value: Value) -> Terms {
-        Terms::read(&object(value)).unwrap()
-    }
-
-    fn asked(value: Value) -> Asked {
-        let mut value = object(value);
-        value.insert("public_key".to_owned(), json!("x"));
-        Asked::read(&value).unwrap()
-    }
-
-    #[test]
-    fn a_request_gets_no_more_than_the_role_allows() {
-        let role = terms(json!({
-            "allowed_users": "deploy, web-*, {{identity}}",
-            "default_user": "deploy",
-            "allowed_extensions": ["permit-pty"],
-            "default_extensions": {"permit-user-rc": ""},
-            "allowed_critical_options": "source-address",
-            "default_critical_options": {"force-command": "/bin/true", "source-address": "10.0.0.0/8"},
-        }));
-        let of = |value| role.grant(&asked(value), "alice@example.com");
-        let granted = of(json!({})).unwrap();
-        assert_eq!(granted.principals, ["deploy"]);
-        assert_eq!(
-            granted.extensions.keys().collect::<Vec<_>>(),
-            ["permit-user-rc"]
-        );
-        assert_eq!(granted.critical_options["force-command"], "/bin/true");
-        let granted = of(json!({
-            "valid_principals": "web-1,alice@example.com",
-            "extensions": {"permit-pty": ""},
-            "critical_options": {"source-address": "10.1.0.0/16"},
-        }))
-        .unwrap();
-        assert_eq!(granted.principals, ["web-1", "alice@example.com"]);
-        assert_eq!(
-            granted.extensions.keys().collect::<Vec<_>>(),
-            ["permit-pty"]
-        );
-        assert_eq!(granted.critical_options["source-address"], "10.1.0.0/16");
-        assert_eq!(granted.critical_options["force-command"], "/bin/true");
-        for (value, field) in [
-            (json!({"valid_principals": "root"}), "valid_principals"),
-            (
-                json!({"valid_principals": ["deploy", "bob"]}),
-                "valid_principals",
-            ),
-            (json!({"valid_principals": ["web-*"]}), "valid_principals"),
-            (
-                json!({"valid_principals": ["{{identity}}"]}),
-                "valid_principals",
-            ),
-            (
-                json!({"extensions": {"permit-port-forwarding": ""}}),
-                "extensions",
-            ),
-            (
-                json!({"critical_options": {"force-command": "/bin/sh"}}),
-                "critical_options",
-            ),
-        ] {
-            assert_eq!(of(value.clone()).unwrap_err().0, field, "{value}");
-        }
-    }
-
-    #[test]
-    fn patterns_fit_as_a_whole() {
-        for (pattern, principal, expect) in [
-            ("web", "web", true),
-            ("web", "web1", false),
-            ("*", "any", true),
-            ("a*b*c", "a1b2c", true),
-            ("a*b*c", "a1c", false),
-            ("*.example.com", "x.example.com", true),
-            ("*.example.com", "x.example.com.evil", false),
-            ("{{identity}}", "*", true),
-        ] {
-            assert_eq!(
-                fits(pattern, principal, "*"),
-                expect,
-                "{pattern} {principal}"
-            );
-        }
-        assert!(!fits("{{identity}}", "root", "*"));
-    }
-
-    #[test]
-    fn settings_are_checked() {
-        for (value, field) in [
-            (json!({}), "settings.allowed_users"),
-            (json!({"key_type": "host"}), "settings.allowed_domains"),
-            (
-                json!({"key_type": 1, "default_user": "x"}),
-                "settings.key_type",
-            ),
-            (
-                json!({"default_user": "x", "allowed_domains": "x"}),
-                "settings.allowed_domains",
-            ),
-            (
-                json!({"default_user": "x", "algorithm_signer": "ssh-rsa"}),
-                "settings.algorithm_signer",
-            ),
-            (
-                json!({"default_user": "x", "default_extensions": {"a b": ""}}),
-                "settings.default_extensions",
-            ),
-            (
-                json!({"default_user": "x", "key_id_format": "{{secret}}"}),
-                "settings.key_id_format",
-            ),
-            (json!({"default_user": "x", "odd": 1}), "settings.odd"),
-        ] {
-            let problems = Terms::read(&object(value.clone())).unwrap_err();
-            assert_eq!(problems[0].0, field, "{value}");
-        }
-        let role =
-            terms(json!({"default_user": "x", "key_id_format": "{{role}}:{{identity}}:{{name}}"}));
-        assert_eq!(role.key_id("v_a", "ops", "al ice"), "ops:al_ice:v_a");
-        for wrong in [
-            json!({}),
-            json!({"public_key": "x", "generate": true}),
-            json!({"public_key": "x", "ttl": 1}),
-        ] {
-            assert!(Asked::read(&object(wrong)).is_err());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_pattern_without_a_star_fits_itself_alone(pattern in "[a-z.-]{1,10}", other in "[a-z.-]{1,10}") {
-            prop_assert!(fits(&pattern, &pattern, "h"));
-            prop_assert_eq!(fits(&pattern, &other, "h"), pattern == other);
-        }
-    }
-}
+#[path = "terms_tests.rs"]
+mod tests;
