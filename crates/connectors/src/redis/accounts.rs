@@ -190,7 +190,8 @@ async fn remove_at(
     names: &[&str],
     touched: &mut bool,
 ) -> Result<(), Trouble> {
-    let keeper = persist::find(wire, site.volatile_ok).await?;
+    // Where nothing keeps users, nothing brings one back.
+    let keeper = persist::any(wire, site.volatile_ok).await?;
     let mut delete = command(["ACL", "DELUSER"]);
     delete.extend(names.iter().map(|name| name.as_bytes().to_vec()));
     let deleted = wire.ask(&delete).await;

@@ -274,6 +274,20 @@ async fn fields_that_revoking_needs_are_the_targets() {
     home.settings["fields"] = json!({"stripe_version": "v", "stripe_account": "a"});
     let maker = Maker::new(&home);
     refused(maker.create(&with(all)).await.0);
+    // A look at the target in general lists by them, too.
+    let (settings, manager) = (home.settings(), plain(&home.manager()));
+    let nothing = Map::new();
+    let call = Call {
+        settings: &settings,
+        account: &nothing,
+        overlap: Overlap::NKeys,
+        manager: Some(&manager),
+        tag: "",
+        epoch: 1,
+        promoted_for: None,
+    };
+    let check = home.connector().check(&call).await.expect("a look");
+    assert!(check.may.contains(&"list keys".to_owned()), "{check:?}");
     let own = with(json!({"permissions": ["balance_read"]}));
     let (name, key) = maker.made(&own).await;
     assert!(home.fake.accepts(&key));

@@ -181,6 +181,9 @@ async fn a_server_that_forgets_is_refused_unless_it_may() {
     let maker = Maker::new(&home);
     let (name, password) = maker.made(&role(home.creation())).await;
     assert!(home.works(&name, &password).await);
+    // Whatever the settings say by then, what is there can be removed.
+    home.volatile_ok = false;
+    let maker = Maker::new(&home);
     assert!(all_applied(
         &maker.remove(&[&name], &Revocation::default()).await
     ));
