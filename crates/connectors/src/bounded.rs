@@ -185,6 +185,15 @@ impl Accounts for Bounded {
         }
     }
 
+    fn revocation_list(
+        &self,
+        call: &AccountCall<'_>,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        self.makes_accounts()?.revocation_list(call, names, now)
+    }
+
     async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
         self.within(self.makes_accounts()?.names(call), Err).await
     }

@@ -23,6 +23,7 @@ impl Sshd {
         let dir = Server::directory("sshd").expect("a directory");
         write(&dir, "authority.pub", authority);
         write(&dir, "principals", principal);
+        fs::write(dir.path().join("revoked"), "").expect("a file");
         let host_key = dir.path().join("host");
         run(
             &program("ssh-keygen", &[]),
@@ -59,6 +60,11 @@ impl Sshd {
         self.server.kill();
         let command = command(self.server.dir(), self.server.port(), true);
         self.server.restart(command);
+    }
+
+    /// From now on it refuses what is in this list.
+    pub fn revoke(&self, list: &[u8]) {
+        fs::write(self.server.dir().join("revoked"), list).expect("a file");
     }
 
     /// Its port.
@@ -119,6 +125,18 @@ pub fn describe(certificate: &str) -> String {
     run(&program("ssh-keygen", &[]), ["-L", "-f", &path])
 }
 
+/// What `ssh-keygen -Q -l` prints of a list of revoked keys.
+///
+/// # Panics
+/// When it is none.
+pub fn describe_revoked(list: &[u8]) -> String {
+    let dir = Server::directory("ssh").expect("a directory");
+    let path = dir.path().join("revoked");
+    fs::write(&path, list).expect("a file");
+    let path = path.to_string_lossy().into_owned();
+    run(&program("ssh-keygen", &[]), ["-Q", "-l", "-f", &path])
+}
+
 /// A new pair by `ssh-keygen`: the private key's text and the public key's line. `args` are its
 /// kind and form.
 ///
@@ -151,6 +169,7 @@ fn command(dir: &Path, port: u16, certificate: bool) -> Command {
         format!("HostKey={}", file("host")),
         format!("TrustedUserCAKeys={}", file("authority.pub")),
         format!("AuthorizedPrincipalsFile={}", file("principals")),
+        format!("RevokedKeys={}", file("revoked")),
         "AuthorizedKeysFile=none".to_owned(),
         "PasswordAuthentication=no".to_owned(),
         "KbdInteractiveAuthentication=no".to_owned(),

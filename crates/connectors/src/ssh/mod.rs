@@ -1,12 +1,13 @@
 //! SSH certificates: a key is signed for a while, and servers that trust the signing key let it in.
 //!
-//! Nothing is connected to. The manager secret is the key that signs; a certificate ends by itself
-//! and cannot be taken back at the servers.
+//! Nothing is connected to. The manager secret is the key that signs; a certificate ends by itself,
+//! and before that only where servers are given the list of those that were revoked.
 
 mod ca;
 mod certificate;
 mod public;
 mod request;
+mod revoked;
 mod terms;
 mod wire;
 
@@ -188,8 +189,7 @@ fn sign(call: &AccountCall<'_>, new: &NewAccount<'_>) -> Result<Vec<NewField>, T
     };
     let key = PublicKey::read(&line)
         .map_err(|what| refused(("public_key".to_owned(), what.to_owned())))?;
-    let (mut random, mut nonce) = ([0; 8], [0; 32]);
-    SystemEntropy.fill(&mut random);
+    let mut nonce = [0; 32];
     SystemEntropy.fill(&mut nonce);
     let key_id = terms.key_id(new.name, &new.role.name, new.request.holder);
     let from = new.request.asked_at.as_secs().saturating_sub(BEHIND_S);
@@ -197,7 +197,7 @@ fn sign(call: &AccountCall<'_>, new: &NewAccount<'_>) -> Result<Vec<NewField>, T
     let certificate = Certificate {
         key: &key,
         kind: terms.kind,
-        serial: u64::from_be_bytes(random),
+        serial: revoked::serial(new.name),
         key_id: &key_id,
         principals: &granted.principals,
         valid: (
@@ -269,5 +269,14 @@ impl Accounts for Ssh {
 
     async fn names(&self, _call: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
         Ok(Vec::new())
+    }
+
+    fn revocation_list(
+        &self,
+        call: &AccountCall<'_>,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Ok(revoked::list(&Ca::of(call.manager)?, names, now))
     }
 }

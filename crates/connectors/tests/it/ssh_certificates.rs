@@ -9,7 +9,7 @@ use scaivault_core::ports::{
 };
 use scaivault_core::target::{Overlap, TroubleKind};
 use scaivault_core::time::Timestamp;
-use scaivault_peers::sshd::{Sshd, describe, keygen};
+use scaivault_peers::sshd::{Sshd, describe, describe_revoked, keygen};
 use serde_json::{Map, Value, json};
 
 use crate::accounts::{all_applied, plain, role};
@@ -48,6 +48,17 @@ impl Authority {
     fn of(args: &[&str]) -> Self {
         let (private, public) = keygen(args);
         Self { private, public }
+    }
+
+    /// The list that revokes these.
+    fn revoking(&self, names: &[&str]) -> Vec<u8> {
+        let manager = plain(&json!({"private_key": self.private}).to_string());
+        let settings = Map::new();
+        let call = AccountCall {
+            settings: &settings,
+            manager: Some(&manager),
+        };
+        Ssh.revocation_list(&call, names, now()).expect("a list")
     }
 
     async fn create(
@@ -154,6 +165,29 @@ async fn a_server_refuses_other_principals_times_and_authorities() {
     assert!(!tried(&fields(early)), "it has not begun");
     let stranger = Authority::of(&["-t", "ed25519"]);
     assert!(!tried(&stranger.signed(&role, asked("deploy")).await));
+}
+
+/// A server that is given the list of what was revoked refuses it before its end, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_refuses_what_its_list_revokes() {
+    let role = ops(json!({"default_user": "deploy"}));
+    for args in [&["-t", "ed25519"][..], &["-t", "rsa", "-b", "2048"]] {
+        let authority = Authority::of(args);
+        let server = Sshd::start(&authority.public, "deploy");
+        let made = authority.signed(&role, json!({"generate": true})).await;
+        let pair = (text(&made, "private_key"), text(&made, "signed_key"));
+        let others = authority.revoking(&["v_ops_of-somebody-else", "v_ops_and-another"]);
+        for list in [authority.revoking(&[]), others] {
+            server.revoke(&list);
+            assert!(server.run(pair, None, "true").is_ok(), "{}", server.log());
+        }
+        let list = authority.revoking(&["v_ops_of-somebody-else", NAME]);
+        let told = describe_revoked(&list);
+        let serial = format!("serial: {}\n", text(&made, "serial_number"));
+        assert!(told.contains(&serial), "{told}");
+        server.revoke(&list);
+        assert!(server.run(pair, None, "true").is_err());
+    }
 }
 
 /// What a role sets is in the certificate, and holds at the server.

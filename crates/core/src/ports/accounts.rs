@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::connector::{Effect, FieldProblem};
 use crate::dynamic::{Revocation, Role};
 use crate::plaintext::Plaintext;
-use crate::target::Trouble;
+use crate::target::{Trouble, TroubleKind};
 use crate::time::Timestamp;
 
 /// What every call is told.
@@ -100,4 +100,18 @@ pub trait Accounts: Send + Sync {
     /// # Errors
     /// When the target could not be asked.
     async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble>;
+
+    /// A file by which targets refuse what would end by itself alone: these accounts are revoked
+    /// and their end has not come. No I/O; a later one stands in place of those before.
+    ///
+    /// # Errors
+    /// [`TroubleKind::Unsupported`] where there is no such file.
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
+    }
 }
