@@ -212,6 +212,9 @@ pub struct CredentialBody {
     /// How long the credential is to live; no longer than role and engine let it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
+    /// What else the connector takes: `{"public_key": "ssh-ed25519 …"}`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
 }
 
 /// A credential. It is shown this once.

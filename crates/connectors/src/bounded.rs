@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use scaivault_core::dynamic::Role;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AccountCall, Accounts, Call, Candidate, Check, Connector, Descriptor, Effect, Entropy,
-    FieldProblem, Login, NewAccount, OldAccount, Residue, Sessions,
+    AccountCall, AccountRequest, Accounts, Call, Candidate, Check, Connector, Descriptor, Effect,
+    Entropy, FieldProblem, Login, NewAccount, OldAccount, Residue, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
@@ -145,6 +145,15 @@ impl Accounts for Bounded {
         inner.map_or_else(Vec::new, |inner| inner.check_role(role))
     }
 
+    fn check_request(&self, role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        let inner = self.inner.accounts();
+        inner.map_or_else(Vec::new, |inner| inner.check_request(role, request))
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        self.inner.accounts().is_some_and(Accounts::ends_by_itself)
+    }
+
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
         match self.makes_accounts() {
             Ok(inner) => self.within(inner.create(call, new), Effect::Unknown).await,
@@ -174,6 +183,15 @@ impl Accounts for Bounded {
             }
             Err(trouble) => all(Effect::NotApplied, &trouble),
         }
+    }
+
+    fn revocation_list(
+        &self,
+        call: &AccountCall<'_>,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        self.makes_accounts()?.revocation_list(call, names, now)
     }
 
     async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {

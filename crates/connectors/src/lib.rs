@@ -10,6 +10,8 @@ mod bounded;
 pub mod http_key;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(any(feature = "postgresql", feature = "mysql"))]
+mod pool;
 #[cfg(feature = "postgresql")]
 pub mod postgresql;
 #[cfg(any(feature = "postgresql", feature = "redis"))]
@@ -18,6 +20,8 @@ pub mod probes;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod registry;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 #[cfg(any(feature = "postgresql", feature = "redis"))]
 mod tls;
 mod value;

@@ -27,6 +27,8 @@ impl Registry {
             Arc::new(crate::postgresql::Postgresql::new(Arc::clone(reach))),
             #[cfg(feature = "redis")]
             Arc::new(crate::redis::Redis::new(Arc::clone(reach))),
+            #[cfg(feature = "ssh")]
+            Arc::new(crate::ssh::Ssh),
         ];
         let _ = reach;
         Self::of(all)

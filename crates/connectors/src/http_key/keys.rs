@@ -92,7 +92,8 @@ impl<'a> Keys<'a> {
         let values = Values {
             manager: self.call.manager,
             credential: None,
-            account: fields(self.call.account),
+            // A look at the target in general has no attachment.
+            account: fields(self.call.account).or(Some(&self.settings.fields)),
             tag: &tag,
             id,
         };

@@ -11,6 +11,13 @@ pub(super) const REHEARSAL: &str = "scaivault_rehearsal_";
 /// What the names of our other keys begin with; the rotation's id follows.
 pub(super) const PREFIX: &str = "scaivault_";
 
+/// What the names of keys made on request begin with; the account's name follows. It is not
+/// [`PREFIX`]: no rotation takes such a key for its own.
+const LEASE: &str = "lease_";
+
+/// The field of a call that is about an account: what its key is called.
+pub(super) const LEASE_FIELD: &str = "lease";
+
 /// The attachment's field that makes it a rehearsal.
 pub(super) const REHEARSAL_FIELD: &str = "rehearsal";
 
@@ -19,7 +26,11 @@ const TAG_MAX: usize = 48;
 
 /// The name that all keys of a call's rotation have in common.
 pub(super) fn base(call: &Call<'_>) -> String {
-    match value::setting(call.account, REHEARSAL_FIELD) {
+    let own = [REHEARSAL_FIELD, LEASE_FIELD];
+    let own = own
+        .iter()
+        .find_map(|field| value::setting(call.account, field));
+    match own {
         Some(name) => name.to_owned(),
         None => format!("{PREFIX}{}", call.tag),
     }
@@ -28,6 +39,16 @@ pub(super) fn base(call: &Call<'_>) -> String {
 /// The name of a key made by this call.
 pub(super) fn of(call: &Call<'_>) -> String {
     format!("{}.e{}", base(call), call.epoch)
+}
+
+/// The name that the key of an account has.
+pub(super) fn lease(account: &str) -> String {
+    format!("{LEASE}{account}")
+}
+
+/// The account of such a name.
+pub(super) fn lease_name(base: &str) -> Option<&str> {
+    base.strip_prefix(LEASE)
 }
 
 /// The name of a rehearsal.

@@ -5,6 +5,7 @@
 //! only once, so an answer that was lost is not asked for again: what it left is found by its
 //! name, revoked, and another key is minted.
 
+mod accounts;
 mod description;
 mod exchange;
 mod keys;
@@ -403,5 +404,9 @@ impl Connector for HttpKey {
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+
+    fn accounts(&self) -> Option<&dyn scaivault_core::ports::Accounts> {
+        Some(self)
     }
 }

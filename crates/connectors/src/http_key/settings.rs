@@ -11,13 +11,14 @@ use super::description::{Description, Problem, problem};
 use super::{label, sound};
 use crate::value;
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "service",
     "description",
     "base_url",
     "allow_http",
     "ca_pem",
     "timeout_s",
+    "fields",
 ];
 
 /// Seconds for one request, unless the target says otherwise.
@@ -30,6 +31,8 @@ pub(super) struct Settings {
     pub(super) base: Url,
     pub(super) ca_pem: Option<String>,
     pub(super) timeout: Duration,
+    /// For keys made on request: what the description names as an attachment's fields.
+    pub(super) fields: Map<String, Value>,
 }
 
 impl Settings {
@@ -46,6 +49,7 @@ impl Settings {
         let ca_pem = text(settings, "ca_pem", &mut found);
         let timeout = timeout(settings, &mut found);
         let given = text(settings, "base_url", &mut found);
+        let fields = fields(settings, &mut found);
         let description = Description::of(settings);
         let base = match &description {
             Ok(description) => {
@@ -63,6 +67,7 @@ impl Settings {
                 base,
                 ca_pem,
                 timeout,
+                fields,
             }),
             (Ok(_), Err(what)) => {
                 found.push(problem("base_url", what));
@@ -88,12 +93,7 @@ pub(super) fn account_problems(account: &Map<String, Value>) -> Vec<Problem> {
     let mut found = Vec::new();
     for (name, value) in account {
         match (name.as_str(), value) {
-            ("fields", Value::Object(fields)) => {
-                for (name, value) in fields {
-                    account_field(name, value, &mut found);
-                }
-            }
-            ("fields", _) => found.push(problem(name, "is an object")),
+            ("fields", _) => drop(fields(account, &mut found)),
             (label::REHEARSAL_FIELD, Value::String(text)) if label::is_rehearsal(text) => {}
             (label::REHEARSAL_FIELD, _) => {
                 let what = format!("is a name that begins with `{}`", label::REHEARSAL);
@@ -103,6 +103,20 @@ pub(super) fn account_problems(account: &Map<String, Value>) -> Vec<Problem> {
         }
     }
     found
+}
+
+fn fields(of: &Map<String, Value>, found: &mut Vec<Problem>) -> Map<String, Value> {
+    let Some(value) = of.get("fields") else {
+        return Map::new();
+    };
+    let Value::Object(fields) = value else {
+        found.push(problem("fields", "is an object"));
+        return Map::new();
+    };
+    for (name, value) in fields {
+        account_field(name, value, found);
+    }
+    fields.clone()
 }
 
 fn account_field(name: &str, value: &Value, found: &mut Vec<Problem>) {

@@ -310,6 +310,30 @@ fn paging(pages: &Pages, found: &mut Vec<Problem>) {
 
 /// The attachment's fields that a description names.
 pub(super) fn account_fields(description: &Description) -> BTreeSet<String> {
+    let rights = description.rights.as_ref().map(|rights| &rights.request);
+    let requests = [
+        &description.create.request,
+        &description.validate,
+        &description.list.request,
+        &description.revoke,
+    ];
+    let auth = &description.auth;
+    fields_of(
+        &[&auth.manager, &auth.credential],
+        requests.into_iter().chain(rights),
+    )
+}
+
+/// Those of them without which a key can neither be found nor revoked.
+pub(super) fn fields_of_revoking(description: &Description) -> BTreeSet<String> {
+    let requests = [&description.list.request, &description.revoke];
+    fields_of(&[&description.auth.manager], requests.into_iter())
+}
+
+fn fields_of<'a>(
+    proofs: &[&Template],
+    requests: impl Iterator<Item = &'a Request>,
+) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     let mut add = |template: &Template| {
         for name in template.names() {
@@ -318,16 +342,8 @@ pub(super) fn account_fields(description: &Description) -> BTreeSet<String> {
             }
         }
     };
-    let rights = description.rights.as_ref().map(|rights| &rights.request);
-    let requests = [
-        &description.create.request,
-        &description.validate,
-        &description.list.request,
-        &description.revoke,
-    ];
-    add(&description.auth.manager);
-    add(&description.auth.credential);
-    for request in requests.into_iter().chain(rights) {
+    proofs.iter().for_each(|proof| add(proof));
+    for request in requests {
         add(&request.path);
         request.query.values().for_each(&mut add);
         request.headers.values().for_each(&mut add);

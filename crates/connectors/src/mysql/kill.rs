@@ -77,6 +77,39 @@ pub(super) async fn older(session: &mut Session, name: &str, age: Duration) -> R
     .await
 }
 
+/// Ends every session of these accounts.
+pub(super) async fn all_of(session: &mut Session, names: &[&str]) -> Result<(), Trouble> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let literals: Vec<_> = names.iter().map(|name| quote::text(name)).collect();
+    let sql = format!(
+        "SELECT ID, USER FROM information_schema.PROCESSLIST \
+         WHERE USER IN ({}) AND ID <> CONNECTION_ID()",
+        literals.join(", ")
+    );
+    for _ in 0..ROUNDS {
+        let mut open: Vec<(u64, String)> = session.rows(&sql).await?;
+        open.retain(|(_, user)| names.contains(&user.as_str()));
+        if open.is_empty() {
+            return Ok(());
+        }
+        for (id, _) in open {
+            kill(session, id).await?;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(TroubleKind::TimedOut.into())
+}
+
+async fn kill(session: &mut Session, id: u64) -> Result<(), Trouble> {
+    match session.change(&format!("KILL CONNECTION {id}")).await {
+        // No such session any more.
+        Err(trouble) if trouble.code.as_deref() == Some("1094") => Ok(()),
+        other => other,
+    }
+}
+
 async fn end(
     session: &mut Session,
     name: &str,
@@ -88,11 +121,7 @@ async fn end(
             return Ok(());
         }
         for id in chosen {
-            match session.change(&format!("KILL CONNECTION {id}")).await {
-                // No such session any more.
-                Err(trouble) if trouble.code.as_deref() == Some("1094") => {}
-                other => other?,
-            }
+            kill(session, id).await?;
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -5,6 +5,7 @@
 //! attribute; MariaDB has no place for one, so there a late call can only be healed by the next
 //! look. A lock of the server keeps calls about the same accounts apart.
 
+mod accounts;
 mod check;
 mod effects;
 mod grants;
@@ -49,12 +50,16 @@ const PASSWORD_ALPHABET: &[u8; 62] =
 /// The connector.
 pub struct MySql {
     reach: Arc<dyn Reach>,
+    pool: accounts::Pool,
 }
 
 impl MySql {
     /// Reaching targets through `reach`.
     pub fn new(reach: Arc<dyn Reach>) -> Self {
-        Self { reach }
+        Self {
+            reach,
+            pool: accounts::Pool::default(),
+        }
     }
 
     async fn observe<T>(
@@ -205,15 +210,28 @@ impl Connector for MySql {
         })
         .await
     }
+
+    fn accounts(&self) -> Option<&dyn scaivault_core::ports::Accounts> {
+        Some(self)
+    }
 }
 
 /// The manager's session, ready for statements.
 async fn open_manager(reach: &Arc<dyn Reach>, call: &Call<'_>) -> Result<Session, Trouble> {
-    let manager = call.manager.ok_or(TroubleKind::ManagerMissing)?;
+    open_manager_of(reach, call.settings, call.manager).await
+}
+
+/// The same of a manager and settings alone.
+async fn open_manager_of(
+    reach: &Arc<dyn Reach>,
+    settings: &Map<String, Value>,
+    manager: Option<&Plaintext>,
+) -> Result<Session, Trouble> {
+    let manager = manager.ok_or(TroubleKind::ManagerMissing)?;
     let missing = |_| Trouble::new(TroubleKind::ManagerMissing);
     let name = username_of(manager).map_err(missing)?;
     let password = password_of(manager).map_err(missing)?;
-    let place = Place::of_manager(call.settings)?;
+    let place = Place::of_manager(settings)?;
     let opened = Session::open(reach, &place, &name, &password, None).await;
     let mut session = opened.map_err(|shut| match shut {
         Shut::Refused(_, code) => manager_refused(code),

@@ -90,6 +90,12 @@ impl Session {
         first.ok_or(TroubleKind::Protocol.into())
     }
 
+    /// Whether the server still answers on it.
+    pub(super) async fn answers(&mut self) -> bool {
+        let answer = tokio::time::timeout(CONNECT_MAX, self.conn.ping()).await;
+        answer.is_ok_and(|answer| answer.is_ok())
+    }
+
     /// Runs a statement of this session alone.
     pub(super) async fn set(&mut self, sql: &str) -> Result<(), Trouble> {
         self.conn.query_drop(sql).await.map_err(|e| trouble(&e))

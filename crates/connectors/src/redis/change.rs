@@ -114,7 +114,7 @@ pub(crate) const RULES: &str = "+acl|whoami +acl|getuser +acl|setuser +acl|delus
      +acl|save +acl|dryrun +client|id +client|list +client|kill +config|get +config|rewrite +info";
 
 /// With the statement that gives the manager what it lacks.
-fn helped(trouble: Trouble, manager: &str) -> Trouble {
+pub(crate) fn helped(trouble: Trouble, manager: &str) -> Trouble {
     if trouble.kind == TroubleKind::Privilege {
         let statement = set_user(manager, RULES);
         return trouble.remedy(statement);

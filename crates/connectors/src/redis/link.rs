@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{Call, Reach};
 use scaivault_core::target::{Trouble, TroubleKind};
+use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
@@ -36,8 +37,13 @@ impl Login {
 
     /// Of the manager.
     pub(crate) fn manager(call: &Call<'_>) -> Result<Self, Trouble> {
+        Self::manager_of(call.manager)
+    }
+
+    /// Of the manager's value.
+    pub(crate) fn manager_of(manager: Option<&Plaintext>) -> Result<Self, Trouble> {
         let missing = || Trouble::new(TroubleKind::ManagerMissing);
-        Self::of(call.manager.ok_or_else(missing)?).map_err(|_| missing())
+        Self::of(manager.ok_or_else(missing)?).map_err(|_| missing())
     }
 }
 
@@ -90,19 +96,31 @@ pub(crate) async fn log_in(
 
 /// The manager's connections to every node.
 pub(crate) async fn manage(reach: &dyn Reach, call: &Call<'_>) -> Result<Vec<Wire>, Trouble> {
-    let site = Site::of(call.settings)?;
-    let login = Login::manager(call)?;
+    manage_of(reach, call.settings, call.manager).await
+}
+
+/// The same of settings and a manager alone.
+pub(crate) async fn manage_of(
+    reach: &dyn Reach,
+    settings: &Map<String, Value>,
+    manager: Option<&Plaintext>,
+) -> Result<Vec<Wire>, Trouble> {
+    let site = Site::of(settings)?;
+    let login = Login::manager_of(manager)?;
     let mut wires = Vec::with_capacity(site.nodes.len());
     for node in &site.nodes {
-        match log_in(reach, &site, node, &login).await {
-            Ok(wire) => wires.push(wire),
-            Err(Denied::Credential) => {
-                return Err(Trouble::new(TroubleKind::ManagerRefused).code("WRONGPASS"));
-            }
-            Err(Denied::Trouble(trouble)) => return Err(trouble),
-        }
+        let wire = log_in(reach, &site, node, &login).await;
+        wires.push(wire.map_err(manager_denied)?);
     }
     Ok(wires)
+}
+
+/// What it means that the manager was not let in.
+pub(crate) fn manager_denied(denied: Denied) -> Trouble {
+    match denied {
+        Denied::Credential => Trouble::new(TroubleKind::ManagerRefused).code("WRONGPASS"),
+        Denied::Trouble(trouble) => trouble,
+    }
 }
 
 async fn connect(reach: &dyn Reach, site: &Site, node: &Node) -> Result<Wire, Trouble> {

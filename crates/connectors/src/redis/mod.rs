@@ -9,6 +9,7 @@
 //! server, and a change that arrives late adds an old hash again. Under `two_users` the next
 //! change of that user takes it away; under `two_passwords` it stays until it is retired again.
 
+mod accounts;
 mod change;
 mod check;
 mod clients;
@@ -20,6 +21,7 @@ mod plan;
 pub mod probes;
 mod quote;
 mod rehearsal;
+mod rules;
 mod settings;
 mod user;
 mod wire;
@@ -320,5 +322,9 @@ impl Connector for Redis {
 
     async fn sweep(&self, call: &Call<'_>) -> Result<Vec<String>, Trouble> {
         rehearsal::sweep(self, call).await
+    }
+
+    fn accounts(&self) -> Option<&dyn ports::Accounts> {
+        Some(self)
     }
 }

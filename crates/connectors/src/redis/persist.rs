@@ -63,17 +63,27 @@ impl Keeper {
 /// Finds the keeper and has it write once before anything is changed: a server that cannot save
 /// (rights, a full disk) is found out while nothing depends on it.
 pub(crate) async fn rehearse(wire: &mut Wire, volatile_ok: bool) -> Result<Keeper, Trouble> {
-    let keeper = match Keeper::of(wire).await {
-        Ok(keeper) => keeper,
-        // Servers run by others often keep these commands to themselves.
-        Err(fault) if volatile_ok && fault.is_refusal() => Keeper::None,
-        Err(fault) => return Err(fault.into()),
-    };
+    let keeper = find(wire, volatile_ok).await?;
+    keeper.save(wire).await?;
+    Ok(keeper)
+}
+
+/// Finds the keeper; none is a trouble unless it may be.
+pub(crate) async fn find(wire: &mut Wire, volatile_ok: bool) -> Result<Keeper, Trouble> {
+    let keeper = any(wire, volatile_ok).await?;
     if keeper == Keeper::None && !volatile_ok {
         return Err(Trouble::new(TroubleKind::Settings)
             .code("volatile")
             .remedy(REMEDY));
     }
-    keeper.save(wire).await?;
     Ok(keeper)
+}
+
+/// Finds the keeper, or that there is none.
+pub(crate) async fn any(wire: &mut Wire, volatile_ok: bool) -> Result<Keeper, Fault> {
+    match Keeper::of(wire).await {
+        // Servers run by others often keep these commands to themselves.
+        Err(fault) if volatile_ok && fault.is_refusal() => Ok(Keeper::None),
+        found => found,
+    }
 }

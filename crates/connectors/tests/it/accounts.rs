@@ -1,15 +1,18 @@
 //! What every connector that makes accounts has to do, whatever the target: one call per target.
 
-use std::sync::Arc;
+#![allow(dead_code, reason = "a build without connectors calls nothing")]
+
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use scaivault_core::dynamic::{NameTemplate, Revocation, Role};
 use scaivault_core::ids::{EngineId, TenantId};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AccountCall, Accounts, Connector, Effect, Entropy, NewAccount, OldAccount,
+    AccountCall, AccountRequest, Accounts, Connector, Effect, Entropy, NewAccount, OldAccount,
 };
 use scaivault_core::time::Timestamp;
+use scaivault_peers::FaultProxy;
 use scaivault_testkit::SeededEntropy;
 use serde_json::{Map, Value};
 
@@ -23,6 +26,17 @@ pub(crate) const END: Timestamp = Timestamp::from_secs(4_000_000_000);
 pub(crate) trait Home: Sync {
     fn connector(&self) -> Arc<dyn Connector>;
     fn settings(&self) -> Map<String, Value>;
+    /// The same settings, at another port of this machine.
+    fn settings_at(&self, port: u16) -> Map<String, Value> {
+        let mut settings = self.settings();
+        settings.insert("port".to_owned(), Value::from(port));
+        settings
+    }
+    /// Where the target is on this machine.
+    fn port(&self) -> u16 {
+        let port = self.settings().get("port").and_then(Value::as_u64);
+        u16::try_from(port.expect("a port")).expect("a port")
+    }
     /// Settings that reach nobody.
     fn dead_settings(&self) -> Map<String, Value>;
     /// The manager's secret.
@@ -33,6 +47,18 @@ pub(crate) trait Home: Sync {
     fn creation(&self) -> Vec<String>;
     /// Statements of which the last one fails.
     fn broken_creation(&self) -> Vec<String>;
+    /// A role of the first.
+    fn role(&self) -> Role {
+        role(self.creation())
+    }
+    /// A role that makes nothing.
+    fn broken_role(&self) -> Role {
+        role(self.broken_creation())
+    }
+    /// What the target mints in place of a password, where it does.
+    fn minted(&self) -> Option<&'static str> {
+        None
+    }
     /// A real login, and something that the role may do.
     async fn works(&self, name: &str, password: &str) -> bool;
     async fn exists(&self, name: &str) -> bool;
@@ -42,6 +68,9 @@ pub(crate) trait Home: Sync {
     /// What is in the log when statements are.
     fn log_holds(&self) -> &'static str;
 }
+
+/// How many bytes more each connection may pass than the one before.
+const CUT_STEP: usize = 60;
 
 /// A role with these statements.
 pub(crate) fn role(creation: Vec<String>) -> Role {
@@ -69,6 +98,17 @@ pub(crate) struct Maker {
     settings: Map<String, Value>,
     manager: Plaintext,
     entropy: SeededEntropy,
+    minted: Option<&'static str>,
+}
+
+/// What somebody asks for who has nothing to add.
+pub(crate) fn request() -> AccountRequest<'static> {
+    static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    AccountRequest {
+        holder: "sa:shop",
+        asked_at: END,
+        params: &NOTHING,
+    }
 }
 
 pub(crate) fn plain(text: &str) -> Plaintext {
@@ -82,6 +122,7 @@ impl Maker {
             settings: home.settings(),
             manager: plain(&home.manager()),
             entropy: SeededEntropy::new(7),
+            minted: home.minted(),
         }
     }
 
@@ -116,6 +157,7 @@ impl Maker {
             password: &plain(&password),
             expires_at: END,
             role,
+            request: request(),
         };
         let effect = self.accounts().create(&self.call(), &new).await;
         (effect, name, password)
@@ -123,8 +165,17 @@ impl Maker {
 
     pub(crate) async fn made(&self, role: &Role) -> (String, String) {
         let (effect, name, password) = self.create(role).await;
-        assert!(matches!(effect, Effect::Applied(_)), "{effect:?}");
-        (name, password)
+        let Effect::Applied(fields) = effect else {
+            panic!("{effect:?}");
+        };
+        match self.minted {
+            None => (name, password),
+            Some(own) => {
+                let field = fields.iter().find(|field| field.name == own);
+                let value = field.expect("a minted field").value.expose().to_vec();
+                (name, String::from_utf8(value).expect("text"))
+            }
+        }
     }
 
     pub(crate) async fn remove(&self, names: &[&str], revocation: &Revocation) -> Vec<Effect> {
@@ -145,7 +196,7 @@ pub(crate) fn all_applied(effects: &[Effect]) -> bool {
 /// The suite.
 pub(crate) async fn accounts_conform(home: &dyn Home) {
     let maker = Maker::new(home);
-    let good = role(home.creation());
+    let good = home.role();
     assert_eq!(maker.accounts().check_role(&good), []);
 
     // Made, used, renewed, removed with its sessions, and removed once more.
@@ -173,7 +224,7 @@ pub(crate) async fn accounts_conform(home: &dyn Home) {
     }
 
     // Half made is not made.
-    let (effect, name, _) = maker.create(&role(home.broken_creation())).await;
+    let (effect, name, _) = maker.create(&home.broken_role()).await;
     assert!(matches!(effect, Effect::NotApplied(_)), "{effect:?}");
     assert!(!home.exists(&name).await);
 
@@ -213,6 +264,7 @@ pub(crate) async fn accounts_conform(home: &dyn Home) {
             password: &plain(&secret),
             expires_at: END,
             role: &good,
+            request: request(),
         };
         let effect = maker.accounts().create(&call, &new).await;
         assert!(matches!(effect, Effect::NotApplied(_)), "{effect:?}");
@@ -236,4 +288,82 @@ pub(crate) async fn accounts_conform(home: &dyn Home) {
     for (_, password) in &made {
         assert!(!log.contains(password), "the target's log holds a password");
     }
+}
+
+/// A connection that ends anywhere: what is promised not to be made is not there, what may be there
+/// is found by its name, and what is said to be gone is gone.
+pub(crate) async fn cut_connections_conform(home: &dyn Home) {
+    let proxy = FaultProxy::start(home.port());
+    let maker = Maker::new(home);
+    let through = home.settings_at(proxy.port());
+    let cut = AccountCall {
+        settings: &through,
+        ..maker.call()
+    };
+    let role = home.role();
+    let how = Revocation::default();
+    let (mut not_made, mut perhaps, mut bytes) = (Vec::new(), Vec::new(), 1);
+    loop {
+        let (name, password) = maker.credential();
+        let password = plain(&password);
+        let new = NewAccount {
+            name: &name,
+            password: &password,
+            expires_at: END,
+            role: &role,
+            request: request(),
+        };
+        proxy.cut_after(bytes);
+        let effect = maker.accounts().create(&cut, &new).await;
+        proxy.heal();
+        match effect {
+            Effect::Applied(_) => {
+                assert!(home.exists(&name).await, "{bytes}");
+                perhaps.push(name);
+                break;
+            }
+            Effect::NotApplied(_) => not_made.push(name),
+            Effect::Unknown(_) => {
+                let gone = maker.remove(&[&name], &how).await;
+                assert!(all_applied(&gone), "{bytes}: {gone:?}");
+                perhaps.push(name);
+            }
+        }
+        bytes += CUT_STEP;
+    }
+    assert!(!not_made.is_empty() && perhaps.len() > 1, "{perhaps:?}");
+    for name in &not_made {
+        assert!(!home.exists(name).await, "promised not to be there");
+    }
+    // Once more: what was sent may have arrived after the first time.
+    let names: Vec<&str> = perhaps.iter().map(String::as_str).collect();
+    assert!(all_applied(&maker.remove(&names, &how).await));
+    for name in &names {
+        assert!(!home.exists(name).await);
+    }
+
+    // Of sessions that wait none passes a first cut.
+    proxy.reset();
+    let mut was_cut = false;
+    for step in 0.. {
+        let (name, password) = maker.made(&role).await;
+        let old = OldAccount {
+            name: &name,
+            revocation: &how,
+        };
+        proxy.cut_after(1 + step * CUT_STEP);
+        let effects = maker.accounts().remove(&cut, &[old]).await;
+        proxy.heal();
+        let gone = all_applied(&effects);
+        was_cut |= !gone;
+        if !gone {
+            assert!(all_applied(&maker.remove(&[&name], &how).await), "{step}");
+        }
+        assert!(!home.exists(&name).await, "{step}");
+        assert!(!home.works(&name, &password).await, "{step}");
+        if gone {
+            break;
+        }
+    }
+    assert!(was_cut);
 }

@@ -29,7 +29,7 @@ fn value_of(key: &Key) -> String {
 
 /// A description of the third service of the fake: forms, idempotency keys that are honoured, a
 /// cursor, times of last use.
-fn forms(consistency_seconds: u64) -> Value {
+pub(crate) fn forms(consistency_seconds: u64) -> Value {
     json!({
         "service": {"name": "forms", "replays": true, "consistency_seconds": consistency_seconds},
         "auth": {

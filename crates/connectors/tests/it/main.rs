@@ -8,11 +8,19 @@ mod conformance;
 mod fake_keys;
 #[cfg(feature = "http_key")]
 mod http_key;
+#[cfg(feature = "http_key")]
+mod http_key_accounts;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "mysql")]
+mod mysql_accounts;
 #[cfg(feature = "postgresql")]
 mod postgresql;
 #[cfg(feature = "postgresql")]
 mod postgresql_accounts;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_accounts;
+#[cfg(feature = "ssh")]
+mod ssh_certificates;

@@ -67,7 +67,7 @@ impl Maria {
     }
 }
 
-struct Held(Conn);
+pub(crate) struct Held(pub(crate) Conn);
 
 #[async_trait]
 impl Session for Held {

@@ -12,7 +12,7 @@ use scaivault_core::target::TroubleKind;
 use scaivault_peers::postgresql::{PASSWORD, Postgresql as Server, SUPERUSER, psql};
 use serde_json::{Map, Value, json};
 
-use crate::accounts::{Home, Maker, accounts_conform, all_applied, role};
+use crate::accounts::{Home, Maker, accounts_conform, all_applied, cut_connections_conform, role};
 use crate::conformance::{AllowAll, Session};
 use crate::postgresql::{Held, hold};
 
@@ -105,6 +105,22 @@ async fn accounts_of_a_manager_that_may_create_roles() {
 #[tokio::test]
 async fn accounts_of_a_superuser() {
     accounts_conform(&Postgres::start((SUPERUSER, PASSWORD))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_over_connections_that_are_cut() {
+    cut_connections_conform(&Postgres::start(MANAGER)).await;
+}
+
+/// A role's statement that changes the session it runs in changes no other role's.
+#[tokio::test]
+async fn no_role_runs_in_what_is_left_of_anothers_session() {
+    let home = Postgres::start((SUPERUSER, PASSWORD));
+    let maker = Maker::new(&home);
+    let (_, _) = maker
+        .made(&role(vec![format!("{CREATION} SET ROLE weak;")]))
+        .await;
+    maker.made(&role(home.creation())).await;
 }
 
 /// What an account owns is nobody's to lose: it is kept, given or dropped as the role says, and one

@@ -16,7 +16,7 @@ use crate::conformance::{AllowAll, Session, Subject, assert_applied, conformance
 
 const MANAGER: &str = r#"{"username":"manager","password":"manager-password"}"#;
 const RULES: &str = "+@read +config|get ~app:* %R~shared:* &news:* (+set ~own:*)";
-const MINIMAL: &str = "+acl|whoami +acl|getuser +acl|setuser +acl|deluser +acl|users +acl|save \
+pub(crate) const MINIMAL: &str = "+acl|whoami +acl|getuser +acl|setuser +acl|deluser +acl|users +acl|save \
      +acl|dryrun +client|id +client|list +client|kill +config|get +config|rewrite +info";
 
 fn object(value: Value) -> Map<String, Value> {
@@ -28,16 +28,16 @@ fn value(user: &str, password: &str) -> String {
 }
 
 /// A consumer's connection, spoken in inline commands.
-struct Raw(TcpStream);
+pub(crate) struct Raw(TcpStream);
 
 impl Raw {
-    async fn open(peer: &Peer, user: &str, password: &str) -> Option<Self> {
+    pub(crate) async fn open(peer: &Peer, user: &str, password: &str) -> Option<Self> {
         let mut raw = Self(TcpStream::connect(peer.address()).await.expect("connected"));
         let said = raw.say(&format!("AUTH {user} {password}")).await;
         (said == "+OK").then_some(raw)
     }
 
-    async fn say(&mut self, line: &str) -> String {
+    pub(crate) async fn say(&mut self, line: &str) -> String {
         let sent = self.0.write_all(format!("{line}\r\n").as_bytes()).await;
         let mut bytes = [0; 512];
         match (sent, self.0.read(&mut bytes).await) {

@@ -174,9 +174,12 @@ fn says_something(text: &str, dialect: Dialect) -> Result<bool, StatementError> 
 }
 
 fn is_comment(text: &str, dialect: Dialect) -> bool {
-    text.starts_with("--")
+    let is_mysql = dialect == Dialect::Mysql;
+    // There `5--1` is a subtraction.
+    let begins_line = |rest: &str| !is_mysql || !rest.starts_with(|c: char| c > ' ');
+    text.strip_prefix("--").is_some_and(begins_line)
         || text.starts_with("/*")
-        || dialect == Dialect::Mysql && text.starts_with('#')
+        || is_mysql && text.starts_with('#')
 }
 
 /// The length of what begins here: a quote or comment as a whole, else one character.
@@ -296,6 +299,8 @@ mod tests {
             (Mysql, "A `;`; B", vec!["A `;`", "B"]),
             (Mysql, "A # ; x\n; B", vec!["A # ; x", "B"]),
             (Mysql, "A; -- nothing\n", vec!["A"]),
+            (Mysql, "A 5--1; B", vec!["A 5--1", "B"]),
+            (Mysql, "A --\t;\n; B", vec!["A --\t;", "B"]),
             (Mysql, "A /* /* */; B", vec!["A /* /* */", "B"]),
             (Mysql, "A $$; B", vec!["A $$", "B"]),
         ] {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::connector::{Effect, FieldProblem};
 use crate::dynamic::{Revocation, Role};
 use crate::plaintext::Plaintext;
-use crate::target::Trouble;
+use crate::target::{Trouble, TroubleKind};
 use crate::time::Timestamp;
 
 /// What every call is told.
@@ -18,6 +18,17 @@ pub struct AccountCall<'a> {
     pub settings: &'a Map<String, Value>,
     /// The manager secret's value, a JSON object; `None` where the target has no manager.
     pub manager: Option<&'a Plaintext>,
+}
+
+/// What whoever asks for an account says.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountRequest<'a> {
+    /// Who asks, as the token names him.
+    pub holder: &'a str,
+    /// When.
+    pub asked_at: Timestamp,
+    /// Fields of the request that are the connector's own, such as a key to be signed.
+    pub params: &'a Map<String, Value>,
 }
 
 /// An account to be made.
@@ -31,6 +42,8 @@ pub struct NewAccount<'a> {
     pub expires_at: Timestamp,
     /// What it may do.
     pub role: &'a Role,
+    /// What was asked for.
+    pub request: AccountRequest<'a>,
 }
 
 /// An account to be removed.
@@ -51,6 +64,20 @@ pub trait Accounts: Send + Sync {
 
     /// Checks a role without any I/O.
     fn check_role(&self, role: &Role) -> Vec<FieldProblem>;
+
+    /// Checks what whoever asks says, without any I/O: the connector's own fields of a request.
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        let fields = request.params.keys();
+        fields
+            .map(|field| (field.clone(), "is not known".to_owned()))
+            .collect()
+    }
+
+    /// Whether what is made ends at its time alone: it can neither be removed before nor renewed,
+    /// and `remove` has nothing to do.
+    fn ends_by_itself(&self) -> bool {
+        false
+    }
 
     /// Makes an account. Fields that `Applied` brings are its credential beside or instead of name
     /// and password.
@@ -73,4 +100,18 @@ pub trait Accounts: Send + Sync {
     /// # Errors
     /// When the target could not be asked.
     async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble>;
+
+    /// A file by which targets refuse what would end by itself alone: these accounts are revoked
+    /// and their end has not come. No I/O; a later one stands in place of those before.
+    ///
+    /// # Errors
+    /// [`TroubleKind::Unsupported`] where there is no such file.
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
+    }
 }

@@ -14,7 +14,7 @@ mod marks;
 mod store;
 mod unit;
 
-pub use accounts::{AccountCall, Accounts, NewAccount, OldAccount};
+pub use accounts::{AccountCall, AccountRequest, Accounts, NewAccount, OldAccount};
 pub use changes::{ChangeFeed, Changes};
 pub use clock::Clock;
 pub use connector::{

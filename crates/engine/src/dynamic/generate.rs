@@ -9,11 +9,12 @@ use scaivault_core::ids::LeaseId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    Accounts, CommitError, Effect, NewAccount, NewField, Record, Unit, UnitName,
+    AccountRequest, Accounts, CommitError, Effect, NewAccount, NewField, Record, Unit, UnitName,
 };
 use scaivault_core::target::Trouble;
 use scaivault_core::time::Span;
 use scaivault_crypto::generate::{LENGTH_DEFAULT, random_value};
+use serde_json::{Map, Value};
 
 use super::{credential_path, extra_of, failed};
 use crate::caller::Caller;
@@ -26,6 +27,8 @@ use crate::vault::Vault;
 pub struct CredentialRequest {
     /// How long it is to live; no longer than role and engine allow.
     pub ttl: Option<Span>,
+    /// What else the connector takes: a key to be signed.
+    pub params: Map<String, Value>,
 }
 
 /// A credential and its lease. The credential is shown this once and stored nowhere.
@@ -96,6 +99,15 @@ impl Vault {
         let reached = self.engine_reached(&engine).await?;
         let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
         let accounts = makes_accounts(&reached)?;
+        let asked = AccountRequest {
+            holder: caller.identity().as_str(),
+            asked_at: self.now(),
+            params: &request.params,
+        };
+        let problems = accounts.check_request(&role, &asked);
+        if !problems.is_empty() {
+            return Err(VaultError::Validation(problems).into());
+        }
         let lease = self.lease_intended(caller, &engine, &role, accounts, request)?;
         self.commit(self.intent(caller, &lease, &reached)).await?;
 
@@ -105,6 +117,7 @@ impl Vault {
             password: &password,
             expires_at: lease.expires_at,
             role: &role,
+            request: asked,
         };
         let effect = accounts.create(&reached.account_call(), &new).await;
         let now = self.now();

@@ -411,6 +411,7 @@ async fn generate(
             .ttl
             .map(|text| fields::span(&text, "ttl"))
             .transpose()?,
+        params: body.params,
     };
     let made = app
         .vault
@@ -521,10 +522,8 @@ async fn revoke(
 }
 
 fn lease_id(text: &str) -> Result<LeaseId, Problem> {
-    id_in_path(
-        LeaseId::parse(text).ok(),
-        scaivault_api::ErrorCode::LeaseNotFound,
-    )
+    let text = text.to_owned();
+    id_in_path!(LeaseId, text, LeaseNotFound)
 }
 
 pub(super) fn operations() -> Vec<Operation> {

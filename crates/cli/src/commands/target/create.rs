@@ -10,7 +10,7 @@ use crate::commands::Session;
 pub(crate) struct Create {
     /// Name, unique in the tenant
     name: String,
-    /// What speaks to it: postgresql, mysql, redis, http_key
+    /// What speaks to it: postgresql, mysql, redis, http_key, ssh
     #[arg(long, value_name = "CONNECTOR")]
     connector: String,
     #[command(flatten)]

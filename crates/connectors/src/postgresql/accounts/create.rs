@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use super::super::transaction::not_applied;
 use super::super::verifier::verifier;
 use super::super::{Postgresql, sql, trouble};
-use super::{statements, time};
+use super::{pool, statements, time};
+use crate::pool::leaves_no_trace;
 
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '15s';\n";
 const COMMIT: &str = "COMMIT";
@@ -71,15 +72,22 @@ pub(super) fn transaction(
     Ok(whole)
 }
 
-/// Runs it.
-pub(super) async fn run(at: &Postgresql, call: &AccountCall<'_>, text: &str) -> Effect {
-    let manager = match at.pool.take(&*at.reach, call).await {
+/// Runs it; `said` is what a role said of it.
+pub(super) async fn run(
+    at: &Postgresql,
+    call: &AccountCall<'_>,
+    text: &str,
+    said: &[String],
+) -> Effect {
+    let manager = match pool::take(at, call).await {
         Ok(manager) => manager,
         Err(trouble) => return not_applied(trouble),
     };
     match manager.client.batch_execute(text).await {
         Ok(()) => {
-            at.pool.give_back(manager);
+            if statements(said).is_ok_and(|all| all.iter().all(leaves_no_trace)) {
+                at.pool.give_back(manager);
+            }
             Effect::applied()
         }
         Err(error) => failed(&error),

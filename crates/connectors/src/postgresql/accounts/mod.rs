@@ -110,7 +110,7 @@ impl Accounts for Postgresql {
             Ok(text) => text,
             Err(trouble) => return not_applied(trouble),
         };
-        create::run(self, call, &text).await
+        create::run(self, call, &text, &new.role.creation_statements).await
     }
 
     async fn renew(
@@ -120,7 +120,7 @@ impl Accounts for Postgresql {
         until: Timestamp,
     ) -> Effect {
         match create::renewal(name, role, until) {
-            Ok(text) => create::run(self, call, &text).await,
+            Ok(text) => create::run(self, call, &text, &role.renew_statements).await,
             Err(trouble) => not_applied(trouble),
         }
     }
@@ -130,7 +130,7 @@ impl Accounts for Postgresql {
     }
 
     async fn names(&self, call: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
-        let manager = self.pool.take(&*self.reach, call).await?;
+        let manager = pool::take(self, call).await?;
         let names = look::names(&manager).await?;
         self.pool.give_back(manager);
         Ok(names)

@@ -15,7 +15,8 @@ use super::super::transaction::not_applied;
 use super::super::{Postgresql, manager, sql, trouble};
 use super::create::{failed, transaction};
 use super::look::{self, There};
-use super::statements;
+use super::{pool, statements};
+use crate::pool::leaves_no_trace;
 
 /// How often sessions are told to end before it is left to a later call.
 const ROUNDS: u32 = 60;
@@ -53,7 +54,7 @@ async fn work<'a>(
     accounts: &[OldAccount<'a>],
     outcomes: &mut Outcomes<'a>,
 ) -> Result<(), Trouble> {
-    let manager = at.pool.take(&*at.reach, call).await?;
+    let manager = pool::take(at, call).await?;
     let is_super = look::is_superuser(&manager).await?;
     let names: Vec<&str> = accounts.iter().map(|account| account.name).collect();
     let there = look::there(&manager, &names).await?;
@@ -87,7 +88,13 @@ async fn work<'a>(
     }
     ended?;
     drop_all(at, call, &manager, &by_us, outcomes).await?;
-    at.pool.give_back(manager);
+    let plain = |account: &OldAccount<'_>| {
+        let said = statements(&account.revocation.statements);
+        said.is_ok_and(|all| all.iter().all(leaves_no_trace))
+    };
+    if accounts.iter().all(plain) {
+        at.pool.give_back(manager);
+    }
     Ok(())
 }
 
