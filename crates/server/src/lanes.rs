@@ -1,34 +1,41 @@
 //! Which targets are worked on: one piece of work each at a time, so that a target that hangs
-//! holds one place.
+//! holds one place. Leases are worked on engine by engine.
 
 use std::collections::HashMap;
 
-use scaivault_core::ids::TargetId;
 use scaivault_engine::VaultError;
 use tokio::task::{Id, JoinSet};
 
 /// The work in hand of one loop.
-#[derive(Default)]
-pub(crate) struct Lanes {
+pub(crate) struct Lanes<K> {
     in_hand: JoinSet<Result<(), VaultError>>,
-    running: HashMap<Id, Option<TargetId>>,
+    running: HashMap<Id, Option<K>>,
 }
 
-impl Lanes {
+impl<K> Default for Lanes<K> {
+    fn default() -> Self {
+        Self {
+            in_hand: JoinSet::new(),
+            running: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Clone> Lanes<K> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.in_hand.len()
     }
 
-    /// Targets that are worked on.
-    pub(crate) fn busy(&self) -> Vec<TargetId> {
+    /// What is worked on.
+    pub(crate) fn busy(&self) -> Vec<K> {
         self.running.values().flatten().cloned().collect()
     }
 
     /// Works at a target.
     pub(crate) fn start(
         &mut self,
-        target: Option<TargetId>,
+        target: Option<K>,
         work: impl Future<Output = Result<(), VaultError>> + Send + 'static,
     ) {
         let task = self.in_hand.spawn(work);

@@ -14,6 +14,7 @@ mod entrance;
 mod export_directory;
 mod fields;
 mod lanes;
+mod leasing;
 /// Public for the benchmarks, which serve their constant through the same listener.
 pub mod listener;
 mod logging;

@@ -53,6 +53,7 @@ pub(crate) fn start(
     loops.spawn(targets(vault.clone(), targets_max, stop.clone()));
     loops.spawn(debts(vault.clone(), targets_max, stop.clone()));
     loops.spawn(sweeps(vault.clone(), stop.clone()));
+    crate::leasing::start(&mut loops, vault, targets_max, stop);
     loops.spawn(notices(vault.clone(), stop.clone()));
     loops.spawn(tokens(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));

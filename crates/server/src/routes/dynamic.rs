@@ -178,9 +178,8 @@ async fn change_engine(
         Some(_) => app.vault.engine_show(&caller, &name).await?.plugin,
         None => String::new(),
     };
-    let ttl = |text: Option<String>, field: &str| {
-        text.map(|text| fields::span(&text, field)).transpose()
-    };
+    let ttl =
+        |text: Option<String>, field: &str| text.map(|text| fields::span(&text, field)).transpose();
     let change = EngineChange {
         description: fields::free_text(body.description, "description")?,
         settings: settings(&plugin, config.connection_url.as_deref(), &config.settings)?,
@@ -335,13 +334,15 @@ async fn write_role(
     }
     let draft = role_draft(body)?;
     let role = app.vault.role_write(&caller, (engine, name), how, draft);
-    Ok(json_response(StatusCode::OK, &role_view(engine, role.await?)))
+    Ok(json_response(
+        StatusCode::OK,
+        &role_view(engine, role.await?),
+    ))
 }
 
 fn role_draft(body: wire::EngineRoleBody) -> Result<RoleDraft, Problem> {
-    let ttl = |text: Option<String>, field: &str| {
-        text.map(|text| fields::span(&text, field)).transpose()
-    };
+    let ttl =
+        |text: Option<String>, field: &str| text.map(|text| fields::span(&text, field)).transpose();
     let owned = body.owned_objects.as_deref().map(|word| {
         scaivault_core::dynamic::Owned::parse(word)
             .ok_or_else(|| Problem::field("owned_objects", "is keep, reassign or drop"))
@@ -373,7 +374,9 @@ fn statements(texts: Option<Vec<String>>, field: &str) -> Result<Option<Vec<Stri
         true => Ok(Some(texts)),
         false => Err(Problem::field(
             field,
-            format!("are at most {STATEMENTS_MAX} texts of at most {STATEMENT_CHARS_MAX} characters"),
+            format!(
+                "are at most {STATEMENTS_MAX} texts of at most {STATEMENT_CHARS_MAX} characters"
+            ),
         )),
     }
 }
@@ -477,7 +480,7 @@ async fn filter(
         },
         role: query.text("role").map(ToOwned::to_owned),
         states,
-        failing: query.flag("failing")?,
+        failing: query.flag("failing")?.unwrap_or(false),
         holder: holder.transpose()?,
     })
 }
@@ -567,10 +570,15 @@ pub(super) fn operations() -> Vec<Operation> {
                 "invalid_path",
                 "invalid_duration",
             ]),
-        Operation::delete(ENGINE, "deleteEngine", tag, "Forget an engine without leases")
-            .scope(manage)
-            .empty(204)
-            .fails(&["engine_not_found", "engine_in_use"]),
+        Operation::delete(
+            ENGINE,
+            "deleteEngine",
+            tag,
+            "Forget an engine without leases",
+        )
+        .scope(manage)
+        .empty(204)
+        .fails(&["engine_not_found", "engine_in_use"]),
         Operation::get(
             HEALTH,
             "engineHealth",
@@ -637,19 +645,23 @@ pub(super) fn operations() -> Vec<Operation> {
         .scope(manage)
         .empty(204)
         .fails(&["engine_not_found", "role_not_found"]),
-        Operation::post(CREDS, "generateCredential", tag, "Make a credential of a role")
-            .scope(make)
-            .permission("read")
-            .takes_optional::<wire::CredentialBody>()
-            .answers::<wire::Credential>(201)
-            .fails(&[
-                "engine_not_found",
-                "role_not_found",
-                "access_denied",
-                "engine_failed",
-                "invalid_duration",
-                "store_restored",
-            ]),
+        Operation::post(
+            CREDS,
+            "generateCredential",
+            tag,
+            "Make a credential of a role",
+        )
+        .scope(make)
+        .takes_optional::<wire::CredentialBody>()
+        .answers::<wire::Credential>(201)
+        .fails(&[
+            "engine_not_found",
+            "role_not_found",
+            "access_denied",
+            "engine_failed",
+            "invalid_duration",
+            "store_restored",
+        ]),
         Operation::get(
             LEASES,
             "listLeases",
@@ -662,7 +674,11 @@ pub(super) fn operations() -> Vec<Operation> {
         .query("role", "string", "Of this role")
         .query("status", "string", "In these states, between commas")
         .query("identity_id", "string", "Of this holder")
-        .query("failing", "boolean", "Whose accounts could not be removed so far")
+        .query(
+            "failing",
+            "boolean",
+            "Whose accounts could not be removed so far",
+        )
         .answers::<wire::LeaseList>(200)
         .fails(&["engine_not_found", "invalid_cursor"]),
         Operation::get(LEASE, "readLease", tag, "One lease")

@@ -1,0 +1,114 @@
+//! The loops around leases: what is over is removed, what hangs on a token that has ended is put to
+//! its end, and what is at targets is compared with what is stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scaivault_core::ids::EngineId;
+use scaivault_engine::{Vault, VaultError};
+use tokio::task::JoinSet;
+
+use crate::lanes::Lanes;
+use crate::loops::Stop;
+
+/// The longest the loop sleeps: what another node made, or a lost signal, costs at most this.
+const NAP_MAX: Duration = Duration::from_secs(2);
+/// The shortest.
+const NAP_MIN: Duration = Duration::from_millis(5);
+/// What is due belongs to an engine that is busy, or somebody else has it.
+const NAP_BUSY: Duration = Duration::from_millis(100);
+/// After trouble.
+const NAP_TROUBLE: Duration = Duration::from_secs(1);
+/// From one look for tokens that have ended to the next. One that ends here is looked at at once.
+const TOKENS: Duration = Duration::from_secs(30);
+/// From the start to the first sweep.
+const SWEEP_FIRST: Duration = Duration::from_secs(600);
+/// From one look for engines to sweep to the next; each is swept once a day, by one node.
+const SWEEP: Duration = Duration::from_secs(3_600);
+/// How long rows of ended leases are kept.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// Starts them.
+pub(crate) fn start(loops: &mut JoinSet<()>, vault: &Arc<Vault>, engines: usize, stop: &Stop) {
+    loops.spawn(leases(vault.clone(), engines, stop.clone()));
+    loops.spawn(tokens(vault.clone(), stop.clone()));
+    loops.spawn(sweeps(vault.clone(), stop.clone()));
+}
+
+/// Works on the leases of so many engines at a time; one whose target hangs holds one place.
+async fn leases(vault: Arc<Vault>, most: usize, mut stop: Stop) {
+    let mut lanes = Lanes::<EngineId>::default();
+    while !*stop.borrow() {
+        let mut nap = NAP_MAX;
+        let room = most.max(1).saturating_sub(lanes.len());
+        if room > 0 {
+            match vault.leases_due(&lanes.busy(), room).await {
+                Ok(due) if due.is_empty() => {
+                    nap = next(&vault).await;
+                    if nap <= NAP_MIN {
+                        nap = NAP_BUSY;
+                    }
+                }
+                Ok(due) => {
+                    for of_engine in due {
+                        let (vault, engine) = (vault.clone(), of_engine.engine_id().clone());
+                        lanes.start(
+                            Some(engine),
+                            async move { vault.leases_work(of_engine).await },
+                        );
+                    }
+                    continue;
+                }
+                Err(error) => nap = trouble("leases", &error),
+            }
+        }
+        tokio::select! {
+            () = lanes.one_done() => {}
+            () = vault.signals().leases() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    lanes.finish().await;
+}
+
+async fn next(vault: &Vault) -> Duration {
+    let next = vault.store().next_work().await.ok();
+    match next.and_then(|next| next.lease_at) {
+        Some(at) => at.since(vault.now()).clamp(NAP_MIN, NAP_MAX),
+        None => NAP_MAX,
+    }
+}
+
+async fn tokens(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        if let Err(error) = vault.leases_of_ended_tokens().await {
+            trouble("leases of ended tokens", &error);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TOKENS) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn sweeps(vault: Arc<Vault>, mut stop: Stop) {
+    let mut nap = SWEEP_FIRST;
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => return,
+        }
+        let swept = vault.engines_sweep_once().await.map(drop);
+        let pruned = vault.leases_prune(KEPT).await;
+        nap = match swept.and(pruned) {
+            Ok(()) => SWEEP,
+            Err(error) => trouble("sweep of engines", &error).max(SWEEP_FIRST),
+        };
+    }
+}
+
+fn trouble(what: &str, error: &VaultError) -> Duration {
+    tracing::warn!(worker = what, %error, "will try again");
+    NAP_TROUBLE
+}
