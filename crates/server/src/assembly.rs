@@ -115,6 +115,11 @@ impl IssuersFile {
     /// Believes what the file says now; a mistake in it changes nothing.
     pub(crate) fn reload(&self, vault: &Vault) {
         match self.read() {
+            // More likely cut short than meant: all logins would end.
+            Ok(issuers) if issuers.is_empty() && vault.believes_somebody() => tracing::error!(
+                "issuers and rules of exchange NOT read again: the file names no issuer, and those \
+                 from before stay in force; restart the server where nobody is to be believed"
+            ),
             Ok(issuers) => {
                 vault.issuers_replace(issuers);
                 tracing::info!("issuers and rules of exchange read again");

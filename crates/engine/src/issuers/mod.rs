@@ -101,6 +101,11 @@ impl Default for Issuers {
 }
 
 impl Issuers {
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// From what an operator configured; `documents` fetches their keys. Nothing is fetched yet.
     ///
     /// # Errors
@@ -151,6 +156,11 @@ impl Vault {
             }
         }
         *current = (!issuers.known.is_empty()).then(|| Arc::new(issuers));
+    }
+
+    /// Whether anybody outside is believed now.
+    pub fn believes_somebody(&self) -> bool {
+        self.issuers.read().is_some()
     }
 
     /// Those that are believed now.
