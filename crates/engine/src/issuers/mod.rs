@@ -101,11 +101,6 @@ impl Default for Issuers {
 }
 
 impl Issuers {
-    /// Whether nobody is in it.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
     /// From what an operator configured; `documents` fetches their keys. Nothing is fetched yet.
     ///
     /// # Errors
