@@ -331,6 +331,17 @@ mod tests {
             let text = format!(r#"{{"data":{{}},"options":{{"cas":{number}}}}}"#);
             assert!(!is_read::<PutSecret>(&text), "{number}");
         }
+        let huge = |number: &str| {
+            let mut json = serde_json::Deserializer::from_str(number);
+            <i64 as serde::Deserialize>::deserialize(Strict(&mut json)).ok()
+        };
+        let most = huge("9007199254740991e0");
+        assert_eq!(most, Some(9_007_199_254_740_991));
+        assert_eq!(
+            huge("9007199254740993e0"),
+            None,
+            "is read as the one before"
+        );
         assert!(is_read::<SubscriptionBody>(
             r#"{"name":"n","paths":["**"],"events":["a"],"delivery":{"type":"polling"}}"#
         ));
