@@ -138,9 +138,16 @@ async fn exported_rows_go_and_the_rest_verifies() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--accept-gap"));
     let accepted = of("accepted");
-    let unproved = [&args[..args.len() - 1], &[&accepted, "--accept-gap"]].concat();
+    let unproved = [
+        &args[..args.len() - 1],
+        &[accepted.as_str(), "--accept-gap"][..],
+    ]
+    .concat();
     assert_eq!(printed(&run(home, &unproved))["rows"], verify["rows"]);
-    let sent = run(home, &[&args[..], &["--key-file", &key]].concat());
+    let sent = run(
+        home,
+        &[&args[..], &["--key-file", key.as_str()][..]].concat(),
+    );
     assert!(String::from_utf8_lossy(&sent.stderr).contains("removed by retention"));
     assert_eq!(printed(&sent)["rows"], verify["rows"]);
 }
