@@ -86,11 +86,6 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// Reads a typed name; the kind follows from the prefix.
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the broken rule.
-
     /// Reads a name of a ledger: [`Identity::parse`], or what [`Identity::of_tenant`] makes.
     ///
     /// # Errors

@@ -235,8 +235,8 @@ fn in_both(one: &[Cidr], other: &[Cidr]) -> Option<Vec<Cidr>> {
         return Some([one, other].concat());
     }
     let narrower = |a: &Cidr, b: &Cidr| match (a.covers(b), b.covers(a)) {
-        (true, _) => Some(b.clone()),
-        (_, true) => Some(a.clone()),
+        (true, _) => Some(*b),
+        (_, true) => Some(*a),
         _ => None,
     };
     let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (a, b)));
