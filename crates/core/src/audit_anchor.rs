@@ -44,6 +44,12 @@ impl AuditAnchor {
         message
     }
 
+    /// Whether both codes are those that `code` makes: that of the segment's writer, and that of who
+    /// removed it.
+    pub fn fits(&self, code: impl Fn(&[u8]) -> [u8; 32]) -> bool {
+        code(&self.message()) == self.code && code(&self.head_message()) == self.mac
+    }
+
     /// What the code over its last segment was made over.
     pub fn head_message(&self) -> Vec<u8> {
         head_message(&self.chain, self.first_seq, self.last_seq, &self.head)
@@ -67,6 +73,8 @@ pub fn head_message(chain: &str, first_seq: u64, last_seq: u64, head: &[u8; 32])
 pub struct AuditPrunable {
     /// What remains of them; its `removed_at` and `code` are not made yet.
     pub anchor: AuditAnchor,
+    /// The anchor that they hang on, as it is stored; none where the chain begins with them.
+    pub front: Option<AuditAnchor>,
     /// The last row that is gone already; 0 for none.
     pub after: u64,
     /// How many.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::{ID_BODY_CHARS_MAX, TenantId, TokenId};
+use crate::ids::{TenantId, TokenId};
 use crate::tenancy::{Roles, Seat};
 use crate::time::Timestamp;
 
 /// The longest identity name.
 pub const IDENTITY_CHARS_MAX: usize = 256;
 
-/// The longest one in a ledger, where a tenant may stand behind it ([`Identity::of_tenant`]).
-const LEDGER_CHARS_MAX: usize = IDENTITY_CHARS_MAX + 1 + TenantId::PREFIX.len() + ID_BODY_CHARS_MAX;
+/// Stands between a name and the tenant it is of in a ledger. No name has a space.
+const OF_TENANT: &str = " @";
 
 /// The kind of an identity, fixed by the prefix of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,33 +86,33 @@ pub enum IdentityError {
 }
 
 impl Identity {
+    /// Reads a name of a ledger: [`Identity::parse`], or what [`Identity::of_tenant`] makes.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the broken rule.
+    pub fn parse_in_ledger(text: &str) -> Result<Self, IdentityError> {
+        let Some((name, home)) = text.split_once(OF_TENANT) else {
+            return Self::parse(text);
+        };
+        let home = TenantId::parse(home).map_err(|_| IdentityError::Name)?;
+        Ok(Self::parse(name)?.of_tenant(&home))
+    }
+
+    /// The name it has in the ledger of another tenant than its own. No identity can be called so,
+    /// so that two never have one name.
+    #[must_use]
+    pub fn of_tenant(&self, home: &TenantId) -> Self {
+        Self {
+            kind: self.kind,
+            name: format!("{}{OF_TENANT}{home}", self.name).into(),
+        }
+    }
+
     /// Reads a typed name; the kind follows from the prefix.
     ///
     /// # Errors
     /// [`IdentityError`] names the broken rule.
     pub fn parse(text: &str) -> Result<Self, IdentityError> {
-        Self::parse_within(text, IDENTITY_CHARS_MAX)
-    }
-
-    /// Reads a name of a ledger: [`Identity::parse`], with room for [`Identity::of_tenant`].
-    ///
-    /// # Errors
-    /// [`IdentityError`] names the broken rule.
-    pub fn parse_in_ledger(text: &str) -> Result<Self, IdentityError> {
-        Self::parse_within(text, LEDGER_CHARS_MAX)
-    }
-
-    /// The name it has in the ledger of another tenant than its own. Tenants' ids hold no `@`, so
-    /// that two identities never have one name, whatever they are called at home.
-    #[must_use]
-    pub fn of_tenant(&self, home: &TenantId) -> Self {
-        Self {
-            kind: self.kind,
-            name: format!("{}@{home}", self.name).into(),
-        }
-    }
-
-    fn parse_within(text: &str, chars_max: usize) -> Result<Self, IdentityError> {
         let kinds = [
             IdentityKind::User,
             IdentityKind::ServiceAccount,
@@ -124,7 +124,7 @@ impl Identity {
             .find_map(|kind| text.strip_prefix(kind.prefix()).map(|rest| (kind, rest)))
             .ok_or(IdentityError::Prefix)?;
         let printable = rest.bytes().all(|byte| byte.is_ascii_graphic());
-        if rest.is_empty() || text.len() > chars_max || !printable {
+        if rest.is_empty() || text.len() > IDENTITY_CHARS_MAX || !printable {
             return Err(IdentityError::Name);
         }
         Ok(Self {

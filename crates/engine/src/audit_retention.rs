@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::audit_anchor::AuditAnchor;
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
 use scaivault_core::ports::{AuditReads, Op, ReadError, Unit, UnitName};
 
 use scaivault_crypto::detached::SigningKey;
@@ -30,34 +30,79 @@ impl Vault {
     /// soon when it is not 0.
     ///
     /// # Errors
-    /// When the store cannot be read or written, and when the rows are not what was written: then
-    /// they stay, for the verifier to name.
+    /// When the store cannot be read or written, and when the rows are not what was written, or hang
+    /// on an anchor that nobody with the chain's key made: then they stay, for the verifier to name.
+    /// Such a chain is told when no other has rows to remove.
     pub async fn audit_prune_run_once(
         &self,
         keep: Duration,
         exported: Option<&BTreeMap<String, u64>>,
     ) -> Result<u64, VaultError> {
-        let now = self.now();
-        let before = now.minus(keep);
-        let found = AuditReads::audit_prunable(&*self.store, before, exported).await?;
-        let Some(found) = found else {
-            return Ok(0);
-        };
-        let code = |message: &[u8]| self.keyring.chain_mac(message);
-        // A front that was rewritten with all its hashes must not become what the rest hangs on.
-        if code(&found.anchor.head_message()) != found.anchor.mac {
-            let broken = ReadError::Undecodable {
-                table: "audit_segment",
-                column: "mac",
-                row: found.last_id,
+        let before = self.now().minus(keep);
+        let mut ends = exported.cloned();
+        let mut refused: Option<ReadError> = None;
+        loop {
+            let found = AuditReads::audit_prunable(&*self.store, before, ends.as_ref()).await;
+            let found = match (found, &refused) {
+                (Ok(Some(found)), _) => found,
+                (_, Some(first)) => return Err(first.clone().into()),
+                (Ok(None), None) => return Ok(0),
+                (Err(error), None) => return Err(error.into()),
             };
-            return Err(broken.into());
+            let Err(error) = self.is_genuine(&found) else {
+                return self.audit_prune(found).await;
+            };
+            // The other chains have their turn without this one.
+            let others = match ends.take() {
+                Some(ends) => ends,
+                None => self.all_rows().await?,
+            };
+            let chain = found.anchor.chain;
+            tracing::warn!(chain, %error, "no rows of this chain of the audit trail are removed");
+            ends = Some(
+                others
+                    .into_iter()
+                    .filter(|(name, _)| *name != chain)
+                    .collect(),
+            );
+            refused = refused.or(Some(error));
         }
+    }
+
+    /// Whether who wrote and who removed rows had the chain's key: a front that was rewritten with all
+    /// its hashes, or cut with an anchor made up, must not become what the rest hangs on.
+    fn is_genuine(&self, found: &AuditPrunable) -> Result<(), ReadError> {
+        let code = |message: &[u8]| self.keyring.chain_mac(message);
+        let broken = |table, column, row: &str| ReadError::Undecodable {
+            table,
+            column,
+            row: row.to_owned(),
+        };
+        if found.front.as_ref().is_some_and(|front| !front.fits(code)) {
+            return Err(broken("audit_anchor", "code", &found.anchor.chain));
+        }
+        if code(&found.anchor.head_message()) != found.anchor.mac {
+            return Err(broken("audit_segment", "mac", &found.last_id));
+        }
+        Ok(())
+    }
+
+    /// All chains, without an end to what may go of each.
+    async fn all_rows(&self) -> Result<BTreeMap<String, u64>, ReadError> {
+        let heads = AuditReads::audit_heads(&*self.store).await?;
+        Ok(heads
+            .into_iter()
+            .map(|head| (head.chain, u64::MAX))
+            .collect())
+    }
+
+    async fn audit_prune(&self, found: AuditPrunable) -> Result<u64, VaultError> {
+        let now = self.now();
         let mut anchor = AuditAnchor {
             removed_at: now,
             ..found.anchor
         };
-        anchor.code = code(&anchor.message());
+        anchor.code = self.keyring.chain_mac(&anchor.message());
         let extra = AuditExtra {
             count: Some(found.rows),
             first_row_id: Some(found.first_id),

@@ -114,6 +114,17 @@ impl IssuersFile {
 
     /// Believes what the file says now; a mistake in it changes nothing.
     pub(crate) fn reload(&self, vault: &Vault) {
+        // More likely cut short than meant: all logins would end.
+        let is_empty =
+            |file| std::fs::read_to_string(file).is_ok_and(|text| text.trim().is_empty());
+        if self.identity.issuers_file.as_deref().is_some_and(is_empty) && vault.believes_somebody()
+        {
+            tracing::error!(
+                "issuers and rules of exchange NOT read again: the file is empty, and those from \
+                 before stay in force; write 'issuer = []' to believe nobody"
+            );
+            return;
+        }
         match self.read() {
             Ok(issuers) => {
                 vault.issuers_replace(issuers);

@@ -63,6 +63,20 @@ impl Problem {
         Self::fields(vec![(field.to_owned(), why.into())])
     }
 
+    /// For whoever has not shown who he is: a database's words are not for him.
+    pub(crate) fn for_strangers(error: VaultError) -> Self {
+        match error {
+            VaultError::Unavailable(why) => Self {
+                cause: Some(why),
+                ..Self::new(
+                    ErrorCode::ServiceUnavailable,
+                    "the server cannot look that up now: try again",
+                )
+            },
+            error => error.into(),
+        }
+    }
+
     /// The finished answer.
     pub(crate) fn render(&self, request_id: &RequestId) -> Response {
         let body = ErrorBody {

@@ -35,7 +35,7 @@ fn watched<V>(visitor: V) -> Watched<V> {
     }
 }
 
-/// Beyond, neighbours cannot be told apart.
+/// From here on neighbours cannot be told apart: the next whole number is read as this one.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 macro_rules! whole {
@@ -152,7 +152,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<V> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
         let exact = self.expected == Expected::Whole && value.fract() == 0.0;
         #[expect(clippy::cast_possible_truncation, reason = "whole, and in range")]
-        match exact && value.abs() <= EXACT {
+        match exact && value.abs() < EXACT {
             true => self.visitor.visit_i64(value as i64),
             false => self.visitor.visit_f64(value),
         }
@@ -331,6 +331,17 @@ mod tests {
             let text = format!(r#"{{"data":{{}},"options":{{"cas":{number}}}}}"#);
             assert!(!is_read::<PutSecret>(&text), "{number}");
         }
+        let huge = |number: &str| {
+            let mut json = serde_json::Deserializer::from_str(number);
+            <i64 as serde::Deserialize>::deserialize(Strict(&mut json)).ok()
+        };
+        let most = huge("9007199254740991e0");
+        assert_eq!(most, Some(9_007_199_254_740_991));
+        assert_eq!(
+            huge("9007199254740993e0"),
+            None,
+            "is read as the one before"
+        );
         assert!(is_read::<SubscriptionBody>(
             r#"{"name":"n","paths":["**"],"events":["a"],"delivery":{"type":"polling"}}"#
         ));

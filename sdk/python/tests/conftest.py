@@ -17,7 +17,10 @@ import pytest
 from scaivault_sdk import Retry, ScaiVaultClient, SyncScaiVaultClient
 
 ROOT = "skt_root_of_the_sdk_tests_0123456789"
-UNLIMITED = ("READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT")
+UNLIMITED = (
+    *("READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT"),
+    "AUTH",
+)
 #: Every wait of these tests ends.
 PATIENCE = 30.0
 
@@ -41,7 +44,13 @@ class Vault:
     url: str = ""
     process: subprocess.Popen[str] | None = None
 
+    @property
+    def exports(self) -> Path:
+        """Where exports of the audit trail are written to."""
+        return self.data.with_name("exports")
+
     def start(self, listen: str = "127.0.0.1:0") -> None:
+        self.exports.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [
                 self.binary,
@@ -60,6 +69,7 @@ class Vault:
                 **{k: v for k, v in os.environ.items() if not k.startswith("SCAIVAULT_")},
                 # Waiting for something by asking often is no abuse here.
                 **{f"SCAIVAULT_RATE_LIMITS_{name}": "0" for name in UNLIMITED},
+                "SCAIVAULT_AUDIT_EXPORT_DIRECTORY": str(self.exports),
             },
         )
         assert self.process.stdout is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -410,6 +411,42 @@ def test_events_in_a_loop(vault: Vault, root: SyncScaiVaultClient) -> None:
     assert asyncio.run(main()) == ["polled-async/a"]
 
 
+def test_machines(vault: Vault, root: SyncScaiVaultClient) -> None:
+    made = root.machines.create(
+        "sdk-build",
+        "service_account",
+        "sa:sdk-build",
+        ["secrets:read"],
+        settings={"token_ttl": "20m", "secret_id_num_uses": 5},
+    )
+    assert (made.bind_secret_id, made.token_ttl, made.secret_id_num_uses) == (True, "20m", 5)
+    changed = root.machines.update("sdk-build", {"secret_id_num_uses": None, "description": "b"})
+    assert (changed.secret_id_num_uses, changed.description) == (None, "b")
+    assert root.machines.get("sdk-build") == changed
+    assert [role.role_id for role in root.machines.list(limit=1)] == [made.role_id]
+
+    metadata = {"host_name": "build-7"}
+    new = root.machines.create_secret_id("sdk-build", ttl="1h", num_uses=2, metadata=metadata)
+    assert new.secret_id not in repr(new) and new.expires_at is not None
+    with SyncScaiVaultClient(vault.url) as machine:
+        login = machine.machines.login(made.role_id, secret_id=new.secret_id)
+        assert login.token not in repr(login)
+        with SyncScaiVaultClient(vault.url, login.token) as reader:
+            assert reader.whoami().identity_id == "sa:sdk-build"
+        record = root.machines.look_up_secret_id("sdk-build", new.secret_id)
+        assert (record.accessor, record.uses_left) == (new.accessor, 1)
+        assert record.metadata == metadata
+        assert [*root.machines.secret_ids("sdk-build")] == [record]
+        assert root.machines.secret_id("sdk-build", new.accessor) == record
+        root.machines.revoke_secret_id("sdk-build", new.accessor)
+        with pytest.raises(AuthenticationError) as refused:
+            machine.machines.login(made.role_id, secret_id=new.secret_id)
+        assert refused.value.code == "login_refused"
+    root.machines.delete("sdk-build")
+    with pytest.raises(NotFoundError):
+        root.machines.get("sdk-build")
+
+
 def test_audit(root: SyncScaiVaultClient) -> None:
     before = datetime.now(timezone.utc) - timedelta(minutes=5)
     root.secrets.write("audited/a", {"k": "v"})
@@ -427,6 +464,25 @@ def test_audit(root: SyncScaiVaultClient) -> None:
     assert summary.by_action == {"read": 1, "write": 1} and summary.total_events == 2
     verified = root.audit.verify()
     assert verified.valid and verified.rows > 0 and verified.first_bad is None
+
+
+def test_exports_of_the_audit_trail(vault: Vault, root: SyncScaiVaultClient) -> None:
+    before = datetime.now(timezone.utc) - timedelta(minutes=5)
+    root.secrets.write("exported/a", {})
+    begun = root.audit.create_export(from_=before, actions=["write"], format="csv")
+    assert (begun.format, begun.actions, begun.to) == ("csv", ("write",), None)
+    until(lambda: root.audit.read_export(begun.id).status != "running", "the export ends")
+    done = root.audit.read_export(begun.id)
+    assert (done.status, done.progress, done.error) == ("completed", 100, None)
+    assert done.ended_at is not None and done.chains[0].last_seq > 0
+    [file] = done.files
+    assert file.rows == done.rows > 0
+    written = (vault.exports / done.id / file.name).read_bytes()
+    assert hashlib.sha256(written).hexdigest() == file.sha256
+    assert [found.id for found in root.audit.exports(limit=1)] == [done.id]
+    assert root.audit.cancel_export(done.id) == done
+    with pytest.raises(NotFoundError):
+        root.audit.cancel_export("exp_none")
 
 
 def test_system(root: SyncScaiVaultClient) -> None:

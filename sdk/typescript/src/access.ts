@@ -2,19 +2,22 @@
 
 import { type CallOptions, segment } from "./core.js";
 import { Group, type ListOptions, type Pages } from "./group.js";
-import { decodeExchangedToken, decodeLogin, decodeNewToken, given } from "./json.js";
+import { decodeExchangedToken, decodeLogin, decodeNewSecretId, decodeNewToken, given } from "./json.js";
 import type {
   Binding,
   ExchangedToken,
   Identity,
   Introspection,
   Login,
+  NewSecretId,
   NewToken,
   Policy,
   PolicyDecision,
   PolicyItem,
   RenewedToken,
+  Role,
   Rule,
+  SecretIdRecord,
   Token,
 } from "./types.js";
 
@@ -42,7 +45,28 @@ export class Auth extends Group {
   }
 }
 
-/** Machines that log in. */
+/** What a role may say; what is not given has the server's default. */
+export interface RoleFields {
+  /** Made by the server when it is not given. */
+  roleId?: string | undefined;
+  description?: string | null | undefined;
+  groups?: readonly string[] | undefined;
+  /** `false`: the role id and an address in `secretIdBoundCidrs` are enough. */
+  bindSecretId?: boolean | undefined;
+  secretIdTtl?: string | null | undefined;
+  secretIdNumUses?: number | null | undefined;
+  /** Where logins come from. */
+  secretIdBoundCidrs?: readonly string[] | undefined;
+  tokenTtl?: string | undefined;
+  tokenMaxTtl?: string | null | undefined;
+  /** In place of `tokenTtl`: how long a token lives, at first and with each renewal. */
+  tokenPeriod?: string | null | undefined;
+  tokenNumUses?: number | null | undefined;
+  tokenBoundCidrs?: readonly string[] | undefined;
+  isActive?: boolean | undefined;
+}
+
+/** Machines that log in: roles, their secret ids, and the login. */
 export class Machines extends Group {
   /** A token for a role id and a secret id. It needs no token of the client's own. */
   async login(
@@ -51,6 +75,85 @@ export class Machines extends Group {
   ): Promise<Login> {
     const call = { method: "POST", route: "/v1/auth/login", body: given(how), decode: decodeLogin };
     return this.send({ ...call, repeat: "harmful", anonymous: true }, options);
+  }
+
+  /** All roles, by name. */
+  list(options?: ListOptions): Pages<Role> {
+    return this.paged("/v1/auth/roles", "roles", options);
+  }
+
+  /** A new role. */
+  async create(
+    role: RoleFields & {
+      name: string;
+      identityType: "user" | "service_account" | (string & {});
+      identityId: string;
+      scopes: readonly string[];
+    },
+    options?: CallOptions,
+  ): Promise<Role> {
+    return this.act("POST", "/v1/auth/roles", "harmful", given(role), options);
+  }
+
+  /** One role. */
+  async read(name: string, options?: CallOptions): Promise<Role> {
+    return this.get(roleRoute(name), options);
+  }
+
+  /** Changes what is given, from the next login on; `null` takes a limit away. */
+  async update(
+    name: string,
+    changes: RoleFields & {
+      identityType?: "user" | "service_account" | (string & {}) | undefined;
+      identityId?: string | undefined;
+      scopes?: readonly string[] | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<Role> {
+    return this.act("PATCH", roleRoute(name), "harmless", given(changes), options);
+  }
+
+  /** Removes a role and its secret ids. Tokens that it gave live on. */
+  async delete(name: string, options?: CallOptions): Promise<void> {
+    return this.remove(roleRoute(name), options);
+  }
+
+  /** A new secret id: the only time it is shown. */
+  async createSecretId(
+    role: string,
+    how: {
+      /** Texts to know it by. */
+      metadata?: Record<string, string> | undefined;
+      ttl?: string | undefined;
+      /** Logins it serves. */
+      numUses?: number | undefined;
+      boundCidrs?: readonly string[] | undefined;
+      tokenBoundCidrs?: readonly string[] | undefined;
+    } = {},
+    options?: CallOptions,
+  ): Promise<NewSecretId> {
+    const call = { method: "POST", route: secretIds(role), body: given(how), decode: decodeNewSecretId };
+    return this.send({ ...call, repeat: "harmful" }, options);
+  }
+
+  /** The records of a role's secret ids. */
+  secretIds(role: string, options?: ListOptions): Pages<SecretIdRecord> {
+    return this.paged(secretIds(role), "secret_ids", options);
+  }
+
+  /** The record of one secret id. */
+  async secretId(role: string, accessor: string, options?: CallOptions): Promise<SecretIdRecord> {
+    return this.get(secretIds(role, `/${segment(accessor)}`), options);
+  }
+
+  /** The record of a secret id that somebody has. */
+  async lookUpSecretId(role: string, secretId: string, options?: CallOptions): Promise<SecretIdRecord> {
+    return this.act("POST", secretIds(role, "/lookup"), "read", given({ secretId }), options);
+  }
+
+  /** Ends a secret id at once. */
+  async revokeSecretId(role: string, accessor: string, options?: CallOptions): Promise<void> {
+    return this.remove(secretIds(role, `/${segment(accessor)}`), options);
   }
 }
 
@@ -204,6 +307,14 @@ export class Policies extends Group {
 
 function policyBody(policy: { rules?: readonly Rule[] | undefined }): Record<string, unknown> {
   return given({ ...policy, rules: policy.rules?.map((rule) => given(rule)) });
+}
+
+function roleRoute(name: string, suffix = ""): string {
+  return `/v1/auth/roles/${segment(name)}${suffix}`;
+}
+
+function secretIds(role: string, suffix = ""): string {
+  return roleRoute(role, `/secret-ids${suffix}`);
 }
 
 function route(id: string, suffix = ""): string {

@@ -2,8 +2,16 @@
 
 import { type CallOptions, secretPath, segment } from "./core.js";
 import { Group, type ListOptions, type Pages } from "./group.js";
-import { decode } from "./json.js";
-import type { AuditRow, AuditSummary, AuditVerification, Health, Readiness, ServerVersion } from "./types.js";
+import { decode, given } from "./json.js";
+import type {
+  AuditExport,
+  AuditRow,
+  AuditSummary,
+  AuditVerification,
+  Health,
+  Readiness,
+  ServerVersion,
+} from "./types.js";
 
 /** All that are given must hold; `from` is inclusive, `to` is not. */
 export interface AuditFilters {
@@ -47,6 +55,36 @@ export class Audit extends Group {
   /** Walks the whole chain of rows. */
   async verify(options?: CallOptions): Promise<AuditVerification> {
     return this.get("/v1/audit/verify", options);
+  }
+
+  /** Begins to write the rows there are now to the place that the operator configured. */
+  async createExport(
+    how: CallOptions & {
+      from?: Date | string | undefined;
+      to?: Date | string | undefined;
+      actions?: readonly string[] | undefined;
+      format?: "jsonl" | "csv" | (string & {}) | undefined;
+      /** For operators with the scope `admin`. */
+      allTenants?: boolean | undefined;
+    } = {},
+  ): Promise<AuditExport> {
+    const { signal, ...body } = how;
+    return this.act("POST", "/v1/audit/exports", "harmful", given(body), { signal });
+  }
+
+  /** Exports, newest first. */
+  exports(options?: ListOptions): Pages<AuditExport> {
+    return this.paged("/v1/audit/exports", "exports", options);
+  }
+
+  /** One export and how far it is. */
+  async readExport(id: string, options?: CallOptions): Promise<AuditExport> {
+    return this.get(`/v1/audit/exports/${segment(id)}`, options);
+  }
+
+  /** Ends an export that runs, and removes what it wrote. */
+  async cancelExport(id: string, options?: CallOptions): Promise<AuditExport> {
+    return this.act("DELETE", `/v1/audit/exports/${segment(id)}`, "harmless", undefined, options);
   }
 }
 

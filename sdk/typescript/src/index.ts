@@ -10,7 +10,7 @@
  * ```
  */
 
-export { Auth, Machines, Policies, Tokens } from "./access.js";
+export { Auth, Machines, Policies, type RoleFields, Tokens } from "./access.js";
 export { Audit, type AuditFilters, System } from "./audit.js";
 export { CachedSecret, type CacheOptions, type Listener, SecretCache } from "./cache.js";
 export { type ClientOptions, ScaiVaultClient } from "./client.js";

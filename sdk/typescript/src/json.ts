@@ -3,7 +3,15 @@
 import { inspect } from "node:util";
 
 import { isRecord } from "./errors.js";
-import type { Batch, ExchangedToken, Login, NewToken, Secret, SecretPolicyPreview } from "./types.js";
+import type {
+  Batch,
+  ExchangedToken,
+  Login,
+  NewSecretId,
+  NewToken,
+  Secret,
+  SecretPolicyPreview,
+} from "./types.js";
 
 // What users or connectors name themselves is left as it is.
 const OPAQUE = new Set([
@@ -22,7 +30,7 @@ const OPAQUE = new Set([
   "config",
   "entropy_bits",
 ]);
-const TIME_KEY = /(^|_)(at|until|since|ends|timestamp)$/;
+const TIME_KEY = /(^|_)(at|until|since|ends|timestamp)$|^(from|to)$/;
 const TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
 
 /** Decodes an answer: camel case, times as `Date`s. Never fails; what is not known is kept. */
@@ -86,6 +94,11 @@ export function decodeNewToken(value: unknown): NewToken {
 export function decodeExchangedToken(value: unknown): ExchangedToken {
   const token = decode<ExchangedToken>(value);
   return hide(token, "accessToken", token.accessToken);
+}
+
+export function decodeNewSecretId(value: unknown): NewSecretId {
+  const made = decode<NewSecretId>(value);
+  return hide(made, "secretId", made.secretId);
 }
 
 export function decodeLogin(value: unknown): Login {

@@ -174,6 +174,57 @@ export interface NewToken {
   readonly allowedAddresses?: string[];
 }
 
+/** What a machine becomes that logs in by it, and what it has to show. */
+export interface Role {
+  readonly name: string;
+  readonly roleId: string;
+  readonly description: string | null;
+  readonly identityType: string;
+  readonly identityId: string;
+  readonly scopes: string[];
+  readonly groups: string[];
+  readonly bindSecretId: boolean;
+  readonly secretIdTtl: string | null;
+  readonly secretIdNumUses: number | null;
+  readonly secretIdBoundCidrs: string[];
+  readonly tokenTtl: string;
+  readonly tokenMaxTtl: string | null;
+  readonly tokenPeriod: string | null;
+  readonly tokenNumUses: number | null;
+  readonly tokenBoundCidrs: string[];
+  readonly isActive: boolean;
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly updatedAt: Date;
+}
+
+/** A new secret id: the only time it is shown. `secretId` is not enumerable. */
+export interface NewSecretId {
+  readonly secretId: string;
+  /** Its record, to list and revoke it by. */
+  readonly accessor: string;
+  readonly role: string;
+  readonly roleId: string;
+  /** Logins it serves; `null`: any number. */
+  readonly numUses: number | null;
+  readonly expiresAt: Date | null;
+}
+
+/** A secret id's record, without the secret id. */
+export interface SecretIdRecord {
+  readonly accessor: string;
+  readonly role: string;
+  readonly metadata: Record<string, string>;
+  readonly numUses: number | null;
+  readonly usesLeft: number | null;
+  readonly boundCidrs: string[];
+  readonly tokenBoundCidrs: string[];
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly expiresAt: Date | null;
+  readonly lastUsedAt: Date | null;
+}
+
 /** The token of a machine that logged in. `token` is not enumerable. */
 export interface Login {
   readonly token: string;
@@ -669,6 +720,34 @@ export interface AuditVerification {
   readonly rows: number;
   readonly head: string;
   readonly firstBad?: { readonly id: string; readonly reason: string } | null;
+}
+
+/** An export of the trail and how far it is; `progress` is in percent. */
+export interface AuditExport {
+  readonly id: string;
+  /** `running`, `completed`, `failed`, `cancelled`. */
+  readonly status: string;
+  readonly format: string;
+  readonly destination: string;
+  readonly from: Date | null;
+  readonly to: Date | null;
+  readonly actions: string[];
+  readonly allTenants: boolean;
+  readonly requestedBy: string;
+  readonly createdAt: Date;
+  readonly endedAt: Date | null;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly progress: number;
+  readonly files: {
+    readonly name: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
+  /** The chains as they ended when it was asked for. */
+  readonly chains: { readonly chain: string; readonly lastSeq: number; readonly head: string }[];
+  readonly error: string | null;
 }
 
 /** The process answers. */

@@ -26,7 +26,9 @@ before(() => vault.start());
 after(() => vault.stop());
 
 test("every operation has a method", scripted(async (server) => {
-  server.answer = () => ({ status: 200, body: {} });
+  // Something comes at each poll: `events` waits until it does.
+  const polled = { events: [{ event_id: "evt_1" }] };
+  server.answer = (seen) => ({ status: 200, body: seen.path.includes("/poll") ? polled : {} });
   const client = server.client({ retry: { attempts: 1 } });
   for (const group of Object.values(client) as object[]) {
     const prototypes = [Object.getPrototypeOf(group), Object.getPrototypeOf(Object.getPrototypeOf(group))];

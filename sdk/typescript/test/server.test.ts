@@ -1,8 +1,11 @@
 /** Every group of operations against the real server. */
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import * as sdk from "@scaivault/sdk";
@@ -110,6 +113,45 @@ test("policies, tokens and refusals", async () => {
   await root.policies.unbind(policy.id, binding.id);
   await root.policies.delete(policy.id, { force: true });
   await assert.rejects(root.policies.read(policy.id), sdk.NotFoundError);
+});
+
+test("machines log in by roles and secret ids", async () => {
+  const made = await root.machines.create({
+    name: "sdk-build",
+    identityType: "service_account",
+    identityId: "sa:sdk-build",
+    scopes: ["secrets:read"],
+    tokenTtl: "20m",
+    secretIdNumUses: 5,
+  });
+  assert.deepEqual([made.bindSecretId, made.tokenTtl, made.secretIdNumUses], [true, "20m", 5]);
+  assert(made.createdAt instanceof Date);
+  const changed = await root.machines.update("sdk-build", { secretIdNumUses: null, description: "builds" });
+  assert.deepEqual([changed.secretIdNumUses, changed.description], [null, "builds"]);
+  assert.deepEqual(await root.machines.read("sdk-build"), changed);
+  assert.deepEqual((await root.machines.list({ limit: 1 }).all()).map((one) => one.roleId), [made.roleId]);
+
+  const metadata = { host_name: "build-7" };
+  const secret = await root.machines.createSecretId("sdk-build", { ttl: "1h", numUses: 2, metadata });
+  assert(!JSON.stringify(secret).includes(secret.secretId), "it is not copied");
+  assert.deepEqual([secret.roleId, secret.numUses], [made.roleId, 2]);
+  assert(secret.expiresAt instanceof Date);
+  const machine = new sdk.ScaiVaultClient({ baseUrl: vault.url });
+  const login = await machine.machines.login({ roleId: made.roleId, secretId: secret.secretId });
+  const reader = new sdk.ScaiVaultClient({ baseUrl: vault.url, token: login.token });
+  assert.equal((await reader.whoami()).identityId, "sa:sdk-build");
+  const record = await root.machines.lookUpSecretId("sdk-build", secret.secretId);
+  assert.deepEqual([record.accessor, record.usesLeft, record.metadata], [secret.accessor, 1, metadata]);
+  assert.deepEqual(await root.machines.secretIds("sdk-build").all(), [record]);
+  assert.deepEqual(await root.machines.secretId("sdk-build", secret.accessor), record);
+
+  await root.machines.revokeSecretId("sdk-build", secret.accessor);
+  const refused = machine.machines.login({ roleId: made.roleId, secretId: secret.secretId });
+  await assert.rejects(refused, (error: unknown) => {
+    return error instanceof sdk.AuthenticationError && error.code === "login_refused";
+  });
+  await root.machines.delete("sdk-build");
+  await assert.rejects(root.machines.read("sdk-build"), sdk.NotFoundError);
 });
 
 test("rotations", async () => {
@@ -359,6 +401,26 @@ test("audit and system", async () => {
   assert.equal((await root.audit.verify()).valid, true);
   assert.equal((await root.system.health()).status, "healthy");
   assert.equal((await root.system.version()).apiVersion, "v1");
+});
+
+test("exports of the audit trail", async () => {
+  const from = new Date(Date.now() - 300_000);
+  await root.secrets.write("exported/a", {});
+  const begun = await root.audit.createExport({ from, actions: ["write"], format: "csv" });
+  assert.deepEqual([begun.from, begun.to, begun.actions, begun.format], [from, null, ["write"], "csv"]);
+  const done = await until(async () => {
+    const found = await root.audit.readExport(begun.id);
+    return found.status === "running" ? undefined : found;
+  }, "the export ends");
+  assert.deepEqual([done.status, done.progress, done.error], ["completed", 100, null]);
+  assert(done.endedAt instanceof Date && (done.chains[0]?.lastSeq ?? 0) > 0);
+  const [file] = done.files;
+  assert(file !== undefined && file.rows > 0 && file.rows === done.rows);
+  const written = await readFile(join(vault.exports, done.id, file.name));
+  assert.equal(createHash("sha256").update(written).digest("hex"), file.sha256);
+  assert.deepEqual((await root.audit.exports({ limit: 1 }).all()).map((one) => one.id), [done.id]);
+  assert.deepEqual(await root.audit.cancelExport(done.id), done, "one that has ended stays as it is");
+  await assert.rejects(root.audit.cancelExport("exp_none"), sdk.NotFoundError);
 });
 
 test("a rotation reaches the cache, which survives a restart of the server", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { ScaiVaultClient } from "@scaivault/sdk";
 export const ROOT = "skt_root_of_the_sdk_tests_0123456789";
 /** Every wait of these tests ends. */
 const PATIENCE_MS = 30_000;
-const UNLIMITED = ["READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT"];
+const UNLIMITED = ["READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT", "AUTH"];
 
 /** Waits until `condition` gives something. */
 export async function until<T>(
@@ -36,16 +36,24 @@ export class Vault {
   #process: ChildProcess | undefined;
   #directory: string | undefined;
 
+  /** Where exports of the audit trail are written to. */
+  get exports(): string {
+    assert(this.#directory, "the server was started");
+    return join(this.#directory, "exports");
+  }
+
   async start(listen = "127.0.0.1:0"): Promise<void> {
     const binary = process.env["SCAIVAULT_BINARY"];
     assert(binary, "SCAIVAULT_BINARY names the server's binary");
     this.#directory ??= await mkdtemp(join(tmpdir(), "scaivault-sdk-"));
+    await mkdir(this.exports, { recursive: true });
     const env: NodeJS.ProcessEnv = {};
     for (const [name, value] of Object.entries(process.env)) {
       if (!name.startsWith("SCAIVAULT_")) env[name] = value;
     }
     // Waiting for something by asking often is no abuse here.
     for (const name of UNLIMITED) env[`SCAIVAULT_RATE_LIMITS_${name}`] = "0";
+    env["SCAIVAULT_AUDIT_EXPORT_DIRECTORY"] = this.exports;
     const data = join(this.#directory, "data");
     const args = ["dev", "--listen", listen, "--data", data, "--root-token", ROOT];
     const child = spawn(binary, args, { env, stdio: ["ignore", "pipe", "ignore"] });

@@ -119,7 +119,7 @@ async fn exported_rows_go_and_the_rest_verifies() {
     let part = printed(&run(home, &["verify-export", &fresh]));
     assert_eq!(part["removed"][0]["last_seq"], removed);
     assert_eq!(part["chains"], all["chains"]);
-    // On the way to a collector what is gone is said.
+    // On the way to a collector what is gone is said, and passed over with the key, or when accepted.
     let socket = of("log");
     let collector = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
     std::thread::spawn(move || while collector.recv(&mut [0; 1 << 16]).is_ok() {});
@@ -134,7 +134,20 @@ async fn exported_rows_go_and_the_rest_verifies() {
         "--mark",
         &mark,
     ];
-    let sent = run(home, &args);
+    let refused = run(home, &args);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--accept-gap"));
+    let accepted = of("accepted");
+    let unproved = [
+        &args[..args.len() - 1],
+        &[accepted.as_str(), "--accept-gap"][..],
+    ]
+    .concat();
+    assert_eq!(printed(&run(home, &unproved))["rows"], verify["rows"]);
+    let sent = run(
+        home,
+        &[&args[..], &["--key-file", key.as_str()][..]].concat(),
+    );
     assert!(String::from_utf8_lossy(&sent.stderr).contains("removed by retention"));
     assert_eq!(printed(&sent)["rows"], verify["rows"]);
 }

@@ -775,7 +775,18 @@ async fn the_file_is_read_again_on_a_signal_and_a_mistake_changes_nothing() {
         (who["scopes"] == json!(["secrets:read"])).then_some(())
     })
     .await;
+    // A file that was cut short is none; one that says so believes nobody.
     reads(String::new());
+    eventually("it is said", SOON, async || {
+        server
+            .process()
+            .stderr()
+            .contains("the file is empty")
+            .then_some(())
+    })
+    .await;
+    whoami(root, &token).await.ok(200);
+    reads("issuer = []\n".to_owned());
     eventually("nobody is believed", SOON, async || {
         (whoami(root, &token).await.status == 401).then_some(())
     })

@@ -20,7 +20,11 @@ const KNOWN: [&str; 4] = [
 ];
 
 /// Columns of bytes that are not sealed: hashes, codes and links.
-const BYTES: [&str; 10] = [
+const BYTES: [&str; 14] = [
+    "audit_anchor.code",
+    "audit_anchor.head",
+    "audit_anchor.mac",
+    "secret_id.hash",
     "audit_segment.body",
     "audit_segment.head",
     "audit_segment.links",

@@ -104,7 +104,7 @@ impl Vault {
         Ok(export)
     }
 
-    /// One export of the caller's tenant.
+    /// One export of the caller's tenant. One of all tenants is there for who could ask for it.
     ///
     /// # Errors
     /// [`VaultError::Scope`] without `audit:export`; [`VaultError::NotFound`].
@@ -117,7 +117,7 @@ impl Vault {
         self.export_of(caller, id).await
     }
 
-    /// Exports of the caller's tenant, newest first.
+    /// Exports of the caller's tenant, newest first, as [`Self::export_find`] finds them.
     ///
     /// # Errors
     /// [`VaultError::Scope`] without `audit:export`.
@@ -128,14 +128,29 @@ impl Vault {
         limit: usize,
     ) -> Result<Vec<AuditExport>, VaultError> {
         self.require_list(caller, Scope::AuditExport).await?;
-        let found = AuditReads::audit_export_list(&*self.store, caller.tenant(), after, limit);
-        Ok(found.await?)
+        let (store, tenant) = (&*self.store, caller.tenant());
+        let (mut seen, mut after) = (Vec::new(), after.map(str::to_owned));
+        loop {
+            let page =
+                AuditReads::audit_export_list(store, tenant, after.as_deref(), limit).await?;
+            let is_last = page.len() < limit;
+            after = page.last().map(|export| export.id.as_str().to_owned());
+            seen.extend(
+                page.into_iter()
+                    .filter(|export| self.is_shown(caller, export)),
+            );
+            if is_last || seen.len() >= limit {
+                seen.truncate(limit);
+                return Ok(seen);
+            }
+        }
     }
 
-    /// Ends an export that runs, and removes what it wrote. One that has ended stays as it is.
+    /// Ends an export that runs, and removes what it wrote. Of one that has ended the files are
+    /// removed, and its record stays as it is.
     ///
     /// # Errors
-    /// As [`Self::export_find`].
+    /// As [`Self::export_find`]; [`VaultError::Unavailable`] when files of an ended one stay.
     pub async fn export_cancel(
         &self,
         caller: &Caller,
@@ -146,10 +161,16 @@ impl Vault {
         self.require(caller, Scope::AuditExport, action).await?;
         loop {
             let mut export = self.export_of(caller, id).await?;
+            let now = self.now();
             if export.state != ExportState::Running {
+                if let Some(sink) = sink {
+                    let mut row = audit_row(caller, action, &export, now);
+                    row.extra_data.phase = Some("removed".to_owned());
+                    self.commit(Unit::audit_only(row)).await?;
+                    worker::remove(sink, id).await?;
+                }
                 return Ok(export);
             }
-            let now = self.now();
             export.state = ExportState::Cancelled;
             (export.ended_at, export.wake_at) = (Some(now), None);
             export.revision += 1;
@@ -171,6 +192,14 @@ impl Vault {
 
     async fn export_of(&self, caller: &Caller, id: &ExportId) -> Result<AuditExport, VaultError> {
         let found = AuditReads::audit_export_find(&*self.store, caller.tenant(), id).await?;
-        found.ok_or(VaultError::NotFound(Missing::Export))
+        let shown = found.filter(|export| self.is_shown(caller, export));
+        shown.ok_or(VaultError::NotFound(Missing::Export))
+    }
+
+    /// Rows of all tenants are an operator's business, down to how many there are.
+    fn is_shown(&self, caller: &Caller, export: &AuditExport) -> bool {
+        let operates =
+            || self.is_operator(caller) && caller.principal.scopes.contains(Scope::Admin);
+        !export.all_tenants || operates()
     }
 }

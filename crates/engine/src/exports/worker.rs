@@ -101,6 +101,8 @@ impl Vault {
         let has_ended = export.state != ExportState::Running;
         if !self.export_put(&mut export, has_ended).await? {
             self.export_lost(&export, sink).await?;
+        } else if export.state == ExportState::Failed {
+            discard(sink, &export.id).await;
         }
         Ok(true)
     }
@@ -129,7 +131,8 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let store = &*self.store;
         let now = AuditReads::audit_export_find(store, &export.tenant, &export.id).await?;
-        if now.is_none_or(|now| now.state == ExportState::Cancelled) {
+        let is_given_up = |state| matches!(state, ExportState::Cancelled | ExportState::Failed);
+        if now.is_none_or(|now| is_given_up(now.state)) {
             discard(sink, &export.id).await;
         }
         Ok(())
@@ -195,9 +198,16 @@ async fn write(
     Ok(())
 }
 
-/// Removes what was written of an export that was cancelled.
+/// Removes what was written of an export that nobody will read: cancelled or failed.
 pub(super) async fn discard(sink: &dyn ExportSink, id: &ExportId) {
-    if let Err(why) = sink.discard(id).await {
-        tracing::warn!(export = %id, %why, "parts of a cancelled audit export are left");
-    }
+    // What is left is in the log; asked to be removed again, it is told.
+    let _told = remove(sink, id).await;
+}
+
+/// Removes the files of an export.
+pub(super) async fn remove(sink: &dyn ExportSink, id: &ExportId) -> Result<(), VaultError> {
+    sink.discard(id).await.map_err(|why| {
+        tracing::warn!(export = %id, %why, "files of an audit export are left");
+        VaultError::Unavailable("the files of the export cannot be removed now".to_owned())
+    })
 }

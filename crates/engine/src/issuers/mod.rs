@@ -153,6 +153,11 @@ impl Vault {
         *current = (!issuers.known.is_empty()).then(|| Arc::new(issuers));
     }
 
+    /// Whether anybody outside is believed now.
+    pub fn believes_somebody(&self) -> bool {
+        self.issuers.read().is_some()
+    }
+
     /// Those that are believed now.
     pub(crate) fn issuers_now(&self) -> Option<Arc<Issuers>> {
         self.issuers.read().clone()

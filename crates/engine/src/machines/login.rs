@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scaivault_core::access::Cidr;
 use scaivault_core::audit::Action;
 use scaivault_core::identity::{Identity, Principal, ScopeSet, Token, TokenBounds, Uses};
 use scaivault_core::ids::{RequestId, TokenId};
@@ -125,7 +126,15 @@ impl Vault {
                 return Err(LoginError::Refused);
             }
             let used = found.filter(|_| role.bind_secret_id);
-            let (unit, minted) = self.login_unit(&caller, &role, used, now);
+            let own = used.as_ref().map(|row| row.token_bound_cidrs.as_slice());
+            let Some(addresses) = in_both(&role.token_bound_cidrs, own.unwrap_or_default()) else {
+                // The role was narrowed since, and nothing of the secret id's is left.
+                let why = LoginRefusal::SecretIdAddress;
+                self.login_refused(&caller, &role, used.as_ref(), why, now)
+                    .await?;
+                return Err(LoginError::Refused);
+            };
+            let (unit, minted) = self.login_unit(&caller, (&role, addresses), used, now);
             match self.commit(unit).await {
                 Ok(_) => return Ok(minted),
                 // A use went to a login on another node: look again.
@@ -140,20 +149,18 @@ impl Vault {
     fn login_unit(
         &self,
         caller: &Caller,
-        role: &MachineRole,
+        (role, allowed_addresses): (&MachineRole, Vec<Cidr>),
         used: Option<SecretId>,
         now: Timestamp,
     ) -> (Unit, MintedToken) {
         let text = scaivault_crypto::token::mint(&*self.entropy);
-        let own = used.as_ref().map(|row| &row.token_bound_cidrs);
-        let addresses = own.filter(|own| !own.is_empty());
         let life = role.token_period.as_ref().unwrap_or(&role.token_ttl);
         let after = |span: &scaivault_core::time::Span| now.plus(span.duration());
         let max_expires_at = role.token_max_ttl.as_ref().map(after);
         let expires_at = max_expires_at.map_or(after(life), |most| most.min(after(life)));
         let bounds = TokenBounds {
             uses: role.token_num_uses.map(Uses::of),
-            allowed_addresses: addresses.unwrap_or(&role.token_bound_cidrs).clone(),
+            allowed_addresses,
             max_expires_at,
             period_s: role.token_period.as_ref().map(|span| span.as_secs()),
             machine_role: Some(role.name.clone()),
@@ -220,6 +227,21 @@ impl Vault {
             tracing::warn!(unsaid, "a login was refused: no role has its role id");
         }
     }
+}
+
+/// The addresses of both lists, where an empty one means any. `None` when there are none.
+fn in_both(one: &[Cidr], other: &[Cidr]) -> Option<Vec<Cidr>> {
+    if one.is_empty() || other.is_empty() {
+        return Some([one, other].concat());
+    }
+    let narrower = |a: &Cidr, b: &Cidr| match (a.covers(b), b.covers(a)) {
+        (true, _) => Some(*b),
+        (_, true) => Some(*a),
+        _ => None,
+    };
+    let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (a, b)));
+    let both: Vec<Cidr> = pairs.filter_map(|(a, b)| narrower(a, b)).collect();
+    (!both.is_empty()).then_some(both)
 }
 
 /// One use less; the last one removes the record. One whose uses are not counted notes the time, now

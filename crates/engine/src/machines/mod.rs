@@ -91,7 +91,13 @@ impl Vault {
         fill(&mut role);
         keep_names(&mut role, &given);
         check(&role)?;
+        if role.role_id != role.id.as_str() && role.role_id.starts_with(MachineRoleId::PREFIX) {
+            return Err(role_id_taken());
+        }
         self.may_hand_out(caller, &role.identity, role.scopes)?;
+        role.token_bound_cidrs = self
+            .within_own_bounds(caller, &role.token_bound_cidrs)
+            .await?;
         let unit = Unit::new(UnitName::MachineRoleWrite)
             .put(Record::MachineRole(role.clone()))
             .audited(caller.row(Action::MachineRoleCreate, None, now, about(&role)));
@@ -152,7 +158,14 @@ impl Vault {
             keep_names(&mut role, &stored);
             role.role_id = role_id;
             check(&role)?;
+            let chosen = role.role_id != stored.role_id && role.role_id != role.id.as_str();
+            if chosen && role.role_id.starts_with(MachineRoleId::PREFIX) {
+                return Err(role_id_taken());
+            }
             self.may_hand_out(caller, &role.identity, role.scopes)?;
+            role.token_bound_cidrs = self
+                .within_own_bounds(caller, &role.token_bound_cidrs)
+                .await?;
             let now = self.now();
             role.revision += 1;
             role.updated_at = now;
@@ -197,6 +210,10 @@ impl Vault {
         caller: &Caller,
         name: &str,
     ) -> Result<MachineRole, VaultError> {
+        // What no role can be called is not asked for.
+        if !is_plain(name) {
+            return Err(VaultError::NotFound(Missing::MachineRole));
+        }
         MachineReads::machine_role_named(&*self.store, caller.tenant(), name)
             .await?
             .ok_or(VaultError::NotFound(Missing::MachineRole))
@@ -222,11 +239,13 @@ fn keep_names(role: &mut MachineRole, stored: &MachineRole) {
     role.revision = stored.revision;
 }
 
+/// What names and role ids consist of.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
 fn check(role: &MachineRole) -> Result<(), VaultError> {
-    let is_plain = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-    };
     let mut wrong = Vec::new();
     let mut refuse = |field: &str, why: &str| wrong.push((field.to_owned(), why.to_owned()));
     if !is_plain(&role.name) || !(1..=NAME_CHARS_MAX).contains(&role.name.len()) {
@@ -257,6 +276,13 @@ fn check(role: &MachineRole) -> Result<(), VaultError> {
         refuse(
             "secret_id_bound_cidrs",
             "are needed where no secret id is: without either, the role id alone would let in",
+        );
+    }
+    let everywhere = |range: &scaivault_core::access::Cidr| range.bits() == 0;
+    if !role.bind_secret_id && role.secret_id_bound_cidrs.iter().any(everywhere) {
+        refuse(
+            "secret_id_bound_cidrs",
+            "name networks where no secret id is needed: a range of all addresses is none",
         );
     }
     if let Some(most) = &role.token_max_ttl {

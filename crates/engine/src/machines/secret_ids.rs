@@ -61,6 +61,12 @@ impl Vault {
         let role = self.machine_role_of(caller, role).await?;
         self.may_hand_out(caller, &role.identity, role.scopes)?;
         within(&role, &draft)?;
+        let wanted = match draft.token_bound_cidrs.is_empty() {
+            true => &role.token_bound_cidrs,
+            false => &draft.token_bound_cidrs,
+        };
+        let held = self.within_own_bounds(caller, wanted).await?;
+        let narrowed = held != *wanted;
         let now = self.now();
         let text = scaivault_crypto::token::mint_secret_id(&*self.entropy);
         let ttl = draft.ttl.as_ref().or(role.secret_id_ttl.as_ref());
@@ -73,7 +79,10 @@ impl Vault {
             metadata: draft.metadata,
             uses: draft.num_uses.or(role.secret_id_num_uses).map(Uses::of),
             bound_cidrs: draft.bound_cidrs,
-            token_bound_cidrs: draft.token_bound_cidrs,
+            token_bound_cidrs: match narrowed {
+                true => held,
+                false => draft.token_bound_cidrs,
+            },
             created_at: now,
             created_by: caller.identity().clone(),
             expires_at: ttl.map(|ttl| now.plus(ttl.duration())),

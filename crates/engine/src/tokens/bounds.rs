@@ -189,6 +189,41 @@ impl Vault {
         Ok(TokenReads::token_find(&*self.store, home, id).await?)
     }
 
+    /// A request may be held open between its beginning and its body: what lasts longer than the
+    /// token it is made with is made only while that lives. One whose last use this request is
+    /// lives for it.
+    async fn still_lives(&self, maker: &Token, now: Timestamp) -> Result<(), VaultError> {
+        let ended = maker.ended_at(now).is_some() && maker.used_up_at().is_none();
+        let above = self.lineage_holds(maker, now).await;
+        match (ended, above) {
+            (false, Ok(())) => Ok(()),
+            (_, Err(AuthError::Unavailable(why))) => Err(VaultError::Unavailable(why)),
+            _ => Err(VaultError::Forbidden("the token has ended")),
+        }
+    }
+
+    /// What the caller makes that gives tokens: only while its own token lives, and for no address
+    /// that this one is not for. Answers the ranges that hold for it.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`].
+    pub(crate) async fn within_own_bounds(
+        &self,
+        caller: &Caller,
+        ranges: &[Cidr],
+    ) -> Result<Vec<Cidr>, VaultError> {
+        let mut ranges = ranges.to_vec();
+        if caller.principal.is_root || caller.principal.token_id.is_none() {
+            return Ok(ranges);
+        }
+        let own = self.token_own(caller).await?;
+        let own = own.ok_or(VaultError::NotFound(Missing::Token))?;
+        self.still_lives(&own, self.now()).await?;
+        let bounds = own.bounds.unwrap_or_default();
+        narrow(&mut ranges, &bounds.allowed_addresses)?;
+        Ok(ranges)
+    }
+
     /// The bounds of a token that this caller makes, and the latest end it may have.
     pub(super) async fn bounds_of_new(
         &self,
@@ -210,14 +245,12 @@ impl Vault {
                 Some(_) => Err(VaultError::NotFound(Missing::Token)),
             };
         };
+        self.still_lives(&maker, now).await?;
         let of_maker = maker.bounds.clone().unwrap_or_default();
         narrow(&mut bounds.allowed_addresses, &of_maker.allowed_addresses)?;
         // A token of another tenant cannot be a parent: what ends there is not seen here.
         if limits.no_parent || caller.principal.seat.home.is_some() {
             return Ok((bounds, None));
-        }
-        if maker.ended_at(now).is_some() && maker.used_up_at().is_none() {
-            return Err(VaultError::Forbidden("the token has ended"));
         }
         if of_maker.uses.is_some() {
             return Err(VaultError::Forbidden(

@@ -1,7 +1,7 @@
 //! Exports of the trail: what is in them, whose, and that they go on after anything.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,9 +9,9 @@ use scaivault_core::audit::Action;
 use scaivault_core::audit_export::{AuditExport, ExportFormat, ExportState};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::ExportId;
-use scaivault_core::ports::{AuditReads, ExportSink, UnitName};
+use scaivault_core::ports::{AuditReads, ExportSink, Store, Unit, UnitName};
 use scaivault_crypto::detached::{sha256_hex, verify};
-use scaivault_engine::{Caller, ExportDraft, VaultError};
+use scaivault_engine::{Caller, ExportDraft, Missing, Vault, VaultError};
 use scaivault_testkit::{Fault, When};
 use serde_json::Value;
 
@@ -272,29 +272,155 @@ async fn an_export_goes_on_after_a_lost_commit() {
     }
 }
 
+/// More rows than a part has.
+async fn long_trail(world: &World) {
+    world.put("app/a", "value").await;
+    let mut row = world.audit().await.pop().unwrap();
+    row.user_agent = Some("x".repeat(20_000));
+    for _ in 0..21 {
+        let mut unit = Unit::new(UnitName::AuditOnly);
+        unit.audit = vec![row.clone(); 100];
+        Store::commit(&*world.sqlite, unit).await.unwrap();
+    }
+}
+
+/// A destination at which somebody cancels the export while its second part is put.
+struct Cancelling {
+    sink: Sink,
+    vault: Arc<Vault>,
+    export: ExportId,
+}
+
+#[async_trait]
+impl ExportSink for Cancelling {
+    async fn put(&self, id: &ExportId, name: &str, bytes: Vec<u8>) -> Result<(), String> {
+        if name == "part-000002.jsonl" {
+            let who = root();
+            let cancelled = self
+                .vault
+                .export_cancel(&who, &self.export, Some(&self.sink));
+            assert_eq!(cancelled.await.unwrap().state, ExportState::Cancelled);
+            assert_eq!(self.sink.names(), [] as [&str; 0]);
+        }
+        self.sink.put(id, name, bytes).await
+    }
+
+    async fn discard(&self, id: &ExportId) -> Result<(), String> {
+        self.sink.discard(id).await
+    }
+}
+
 #[tokio::test]
 async fn a_cancelled_export_leaves_nothing() {
     let world = World::new().await;
-    world.put("app/a", "value").await;
-    let sink = Sink::failing(1);
+    long_trail(&world).await;
+    for is_put_meanwhile in [false, true] {
+        let export = world.vault.export_create(&root(), draft()).await.unwrap();
+        let destination = Cancelling {
+            sink: Sink::default(),
+            vault: world.another_vault(),
+            export: export.id.clone(),
+        };
+        let sink = &destination.sink;
+        assert_eq!(world.vault.exports_run_once(&destination).await.unwrap(), 1);
+        assert_eq!(sink.names(), ["part-000001.jsonl"]);
+        if is_put_meanwhile {
+            assert_eq!(world.vault.exports_run_once(&destination).await.unwrap(), 1);
+        } else {
+            let who = root();
+            let cancelled = world.vault.export_cancel(&who, &export.id, Some(sink));
+            assert_eq!(cancelled.await.unwrap().state, ExportState::Cancelled);
+        }
+        assert_eq!(sink.names(), [] as [&str; 0], "{is_put_meanwhile}");
+        let ended = run(&world, &export, sink).await;
+        assert_eq!(ended.state, ExportState::Cancelled);
+        assert_eq!(sink.names(), [] as [&str; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_export_leaves_nothing() {
+    let world = World::new().await;
+    long_trail(&world).await;
     let export = world.vault.export_create(&root(), draft()).await.unwrap();
+    let sink = Sink::default();
     world.vault.exports_run_once(&sink).await.unwrap();
-    let cancelled = world
-        .vault
-        .export_cancel(&root(), &export.id, Some(&sink))
-        .await
-        .unwrap();
-    assert_eq!(cancelled.state, ExportState::Cancelled);
-    assert_eq!(
-        run(&world, &export, &sink).await.state,
-        ExportState::Cancelled
-    );
+    assert_eq!(sink.names(), ["part-000001.jsonl"]);
+    *sink.failures.lock().unwrap() = u32::MAX;
+    assert_eq!(run(&world, &export, &sink).await.state, ExportState::Failed);
     assert_eq!(sink.names(), [] as [&str; 0]);
-    // Once is enough; and nobody else's is found.
-    let again = world
-        .vault
-        .export_cancel(&root(), &export.id, Some(&sink))
-        .await
-        .unwrap();
-    assert_eq!(again.revision, cancelled.revision);
+}
+
+#[tokio::test]
+async fn files_of_an_ended_export_are_removed_when_asked() {
+    let world = World::new().await;
+    world.put("app/a", "value").await;
+    let export = world.vault.export_create(&root(), draft()).await.unwrap();
+    let sink = Sink::default();
+    let ended = run(&world, &export, &sink).await;
+    assert_eq!(ended.state, ExportState::Completed);
+    assert_ne!(sink.names(), [] as [&str; 0]);
+    let who = root();
+    let removed = world.vault.export_cancel(&who, &export.id, Some(&sink));
+    assert_eq!(removed.await.unwrap(), ended, "its record stays");
+    assert_eq!(sink.names(), [] as [&str; 0]);
+    let last = world.audit().await.pop().unwrap();
+    assert_eq!(
+        (last.action, last.extra_data.phase.as_deref()),
+        (Action::ExportEnded, Some("removed"))
+    );
+}
+
+/// Whose rows they are is nobody else's to know, in the tenant where it was asked for too.
+#[tokio::test]
+async fn exports_of_all_tenants_are_for_operators() {
+    let world = World::new().await;
+    let all = ExportDraft {
+        all_tenants: true,
+        ..draft()
+    };
+    let mut own = Vec::new();
+    let mut of_all = Vec::new();
+    for _ in 0..2 {
+        let made = world.vault.export_create(&root(), draft()).await.unwrap();
+        own.insert(0, made.id);
+        world.clock.advance(Duration::from_secs(1));
+        let made = world
+            .vault
+            .export_create(&root(), all.clone())
+            .await
+            .unwrap();
+        of_all.insert(0, made.id);
+        world.clock.advance(Duration::from_secs(1));
+    }
+    let sink = Sink::default();
+    let missing = VaultError::NotFound(Missing::Export);
+    for id in &of_all {
+        let found = world.vault.export_find(&exporter(), id).await;
+        assert_eq!(found.unwrap_err(), missing);
+        let cancelled = world
+            .vault
+            .export_cancel(&exporter(), id, Some(&sink))
+            .await;
+        assert_eq!(cancelled.unwrap_err(), missing);
+        let found = world.vault.export_find(&root(), id).await.unwrap();
+        assert_eq!(found.state, ExportState::Running);
+    }
+    let listed = async |caller: &Caller, after: Option<&str>, limit| {
+        let found = world.vault.export_list(caller, after, limit).await.unwrap();
+        found
+            .into_iter()
+            .map(|export| export.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&exporter(), None, 9).await, own);
+    assert_eq!(listed(&root(), None, 9).await.len(), 4);
+    // A page is full where there is more.
+    assert_eq!(listed(&exporter(), None, 1).await, own[..1]);
+    let after = Some(own[0].as_str());
+    assert_eq!(listed(&exporter(), after, 1).await, own[1..]);
+    assert_eq!(listed(&exporter(), None, 2).await, own);
+    let who = exporter();
+    let own = world.vault.export_cancel(&who, &own[0], Some(&sink));
+    assert_eq!(own.await.unwrap().state, ExportState::Cancelled);
 }

@@ -452,3 +452,116 @@ async fn secret_ids_stay_within_their_role() {
         "validation_error"
     );
 }
+
+/// Somebody whose token is bound to addresses, with every scope.
+async fn bound_to(w: &World, texts: &[&str]) -> Caller {
+    let draft = scaivault_engine::TokenDraft {
+        identity: identity("sa:ops"),
+        scopes: ScopeSet::all(),
+        roles: scaivault_core::tenancy::Roles::NONE,
+        ttl: span("1h"),
+        description: None,
+    };
+    let limits = scaivault_engine::TokenLimits {
+        allowed_addresses: ranges(texts),
+        ..scaivault_engine::TokenLimits::default()
+    };
+    let minted = w.vault.token_create_within(&ROOT, draft, limits).await;
+    let minted = minted.unwrap();
+    let principal = w
+        .vault
+        .authenticate(minted.text.expose(), w.now())
+        .await
+        .unwrap();
+    Caller {
+        principal,
+        ..root()
+    }
+}
+
+/// A token that is good from one network only makes no role, and no secret id of a role, whose
+/// tokens are good from everywhere.
+#[tokio::test]
+async fn what_a_bound_token_makes_is_bound_alike() {
+    let w = World::new().await;
+    let bound = bound_to(&w, &["10.0.0.0/8"]).await;
+    let vault = &w.vault;
+    let keep: Change = |_| {};
+    let made = vault.machine_role_create(&bound, draft("build"), &keep);
+    let made = made.await.unwrap();
+    assert_eq!(made.token_bound_cidrs, ranges(&["10.0.0.0/8"]));
+    let wide: Change = |role| role.token_bound_cidrs = ranges(&["0.0.0.0/0"]);
+    let refused = vault
+        .machine_role_create(&bound, draft("wide"), &wide)
+        .await;
+    assert!(
+        matches!(refused, Err(VaultError::Forbidden(_))),
+        "{refused:?}"
+    );
+    let refused = vault.machine_role_change(&bound, "build", &wide).await;
+    assert!(
+        matches!(refused, Err(VaultError::Forbidden(_))),
+        "{refused:?}"
+    );
+    // A role that somebody else made wide.
+    role(&w, "others", |_| {}).await;
+    let minted = vault.secret_id_create(&bound, "others", SecretIdDraft::default());
+    let minted = minted.await.unwrap();
+    let token = login(vault, &minted.role_id, Some(minted.text.expose()), None).await;
+    let bounds = token.unwrap().token.bounds.unwrap();
+    assert_eq!(bounds.allowed_addresses, ranges(&["10.0.0.0/8"]));
+    // Nor anything once it has ended.
+    let id = bound.principal.token_id.clone().unwrap();
+    vault.token_revoke(&ROOT, &id).await.unwrap();
+    let late = vault
+        .machine_role_create(&bound, draft("late"), &keep)
+        .await;
+    assert!(matches!(late, Err(VaultError::Forbidden(_))), "{late:?}");
+}
+
+/// A role that is narrowed narrows what its secret ids give, those that are out included.
+#[tokio::test]
+async fn a_role_narrowed_later_narrows_its_secret_ids() {
+    let w = World::new().await;
+    role(&w, "build", |_| {}).await;
+    let of = |texts: &[&str]| SecretIdDraft {
+        token_bound_cidrs: ranges(texts),
+        ..SecretIdDraft::default()
+    };
+    let wide = secret_id(&w, "build", of(&["10.0.0.0/8"])).await;
+    let beside = secret_id(&w, "build", of(&["192.168.0.0/16"])).await;
+    let narrow: Change = |role| role.token_bound_cidrs = ranges(&["10.1.0.0/16"]);
+    let changed = w.vault.machine_role_change(&ROOT, "build", &narrow).await;
+    changed.unwrap();
+    let token = login(&w.vault, &wide.role_id, Some(wide.text.expose()), None).await;
+    let bounds = token.unwrap().token.bounds.unwrap();
+    assert_eq!(bounds.allowed_addresses, ranges(&["10.1.0.0/16"]));
+    refused(login(&w.vault, &beside.role_id, Some(beside.text.expose()), None).await);
+}
+
+/// Nobody chooses a role id that could be one that was made for another role, nor lets in everybody.
+#[tokio::test]
+async fn role_ids_of_others_are_not_taken_over() {
+    let w = World::new().await;
+    let made = role(&w, "build", |_| {}).await;
+    w.vault.machine_role_delete(&ROOT, "build").await.unwrap();
+    let take = MachineRoleDraft {
+        role_id: Some(made.role_id),
+        ..draft("mine")
+    };
+    let keep: Change = |_| {};
+    let taken = w.vault.machine_role_create(&ROOT, take, &keep).await;
+    assert!(matches!(taken, Err(VaultError::Validation(_))), "{taken:?}");
+    let open: Change = |role| {
+        role.bind_secret_id = false;
+        role.secret_id_bound_cidrs = ranges(&["0.0.0.0/0"]);
+    };
+    let opened = w
+        .vault
+        .machine_role_create(&ROOT, draft("open"), &open)
+        .await;
+    assert!(
+        matches!(opened, Err(VaultError::Validation(_))),
+        "{opened:?}"
+    );
+}

@@ -537,11 +537,11 @@ async fn consumers_of_one_name_in_two_tenants_are_two() {
             .map(|row| row.consumer.to_string())
             .collect::<BTreeSet<_>>()
     };
-    let expect = [&a, &b].map(|id| format!("sa:app@{id}"));
+    let expect = [&a, &b].map(|id| format!("sa:app @{id}"));
     assert_eq!(names(shared.tenant(), "shared").await, expect.into());
     let expect = [
         "sa:app".to_owned(),
-        format!("user:root@{}", default_tenant()),
+        format!("user:root @{}", default_tenant()),
     ];
     assert_eq!(names(&a, "own").await, expect.into());
 

@@ -212,7 +212,7 @@ pub(super) fn operations() -> Vec<Operation> {
             one,
             "cancelAuditExport",
             tag,
-            "End an export that runs, and remove what it wrote",
+            "End an export that runs, and remove the files of any",
         )
         .scope("audit:export")
         .answers::<wire::AuditExport>(200)

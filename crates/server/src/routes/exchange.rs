@@ -60,7 +60,7 @@ impl From<ExchangeError> for Refusal {
     fn from(error: ExchangeError) -> Self {
         match error {
             ExchangeError::Auth(error) => Problem::from(error).into(),
-            ExchangeError::Vault(error) => Problem::from(error).into(),
+            ExchangeError::Vault(error) => Problem::for_strangers(error).into(),
             ExchangeError::NoRule(_) => no_rule(),
             ExchangeError::Scope => Self::OAuth(
                 "invalid_scope",

@@ -1,8 +1,9 @@
 //! `POST /v1/auth/login`: a role id and a secret id for a token. Open without one.
 //!
 //! Limits of the category `auth` bound guessing: every attempt takes one from what its address has, a
-//! failed one three more and one from what its role id has. A role whose failures used up its limit is
-//! closed until it refills, so one address alone cannot close it for the others.
+//! failed one three more and one from what its role id has. Where the role has none left, failed
+//! attempts are told to wait; who shows what is right is let in all the same, so that nobody closes
+//! a role for others.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -47,7 +48,9 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
     let from = (NOWHERE, from.as_str());
     limited(&app, from, 1)?;
     let body: wire::LoginBody = read(&app, body).await?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
+        && body.role_id.bytes().all(plain)
         && body
             .secret_id
             .as_ref()
@@ -57,7 +60,6 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
         false => "login of nobody".to_owned(),
     };
     let of = (NOWHERE, of.as_str());
-    limited(&app, of, 0)?;
     let attempt = match is_sane {
         true => {
             app.vault
@@ -76,15 +78,18 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
     let minted = match attempt {
         Ok(minted) => minted,
         Err(LoginError::Refused) => {
-            // Taken, not asked: this attempt was made.
-            for ((tenant, who), cost) in [(from, FAILURE), (of, 1)] {
-                let now = app.vault.now();
-                app.limiter.take(tenant, who, Category::Auth, now, cost);
-            }
+            // This attempt was made: what is left of its price is taken, were it less than all.
+            let (now, (tenant, who)) = (app.vault.now(), from);
+            let mut costs = (1..=FAILURE).rev();
+            costs.any(|cost| {
+                let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
+                verdict.allowed
+            });
+            limited(&app, of, 1)?;
             let text = LoginError::Refused.to_string();
             return Err(Problem::new(ErrorCode::LoginRefused, text));
         }
-        Err(LoginError::Vault(error)) => return Err(error.into()),
+        Err(LoginError::Vault(error)) => return Err(Problem::for_strangers(error)),
     };
     let token = &minted.token;
     let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
@@ -112,12 +117,11 @@ fn household(address: IpAddr) -> String {
     }
 }
 
-/// Takes `cost`, or looks whether anything is left when it is 0.
+/// Takes `cost`.
 fn limited(app: &App, (tenant, who): (&str, &str), cost: u32) -> Result<(), Problem> {
     let now = app.vault.now();
     let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
-    let is_empty = cost == 0 && verdict.limit > 0 && verdict.remaining == 0;
-    if verdict.allowed && !is_empty {
+    if verdict.allowed {
         return Ok(());
     }
     app.metrics.rate_limit_hit(Category::Auth);

@@ -290,3 +290,29 @@ fn old_rows_of_all_nodes_go() {
         assert_eq!(bad.reason, "missing");
     });
 }
+
+/// Whoever removes rows sees what they hang on as it is stored, to judge it; times beside rows that
+/// say otherwise than the rows remove nothing.
+#[test]
+fn a_made_up_anchor_and_false_times_are_no_way_to_remove_rows() {
+    RUNTIME.block_on(async {
+        let database = Database::new();
+        let store = database.open("node-1").await;
+        write(&store, "sa:n0", 9).await;
+        let code = |message: &[u8]| TestMac(1).mac(message);
+        let found = store.audit_prunable(at(3), None).await.unwrap().unwrap();
+        assert_eq!(found.front, None);
+        store.commit(pruning(found, 50, code)).await.unwrap();
+        let found = store.audit_prunable(at(5), None).await.unwrap().unwrap();
+        assert!(found.front.unwrap().fits(code));
+        database.sql("UPDATE audit_anchor SET code = decode(repeat('00', 32), 'hex')");
+        let found = store.audit_prunable(at(5), None).await.unwrap().unwrap();
+        assert!(!found.front.unwrap().fits(code));
+        let count = || database.sql("SELECT count(*) FROM audit_segment");
+        let before = count();
+        database.sql("UPDATE audit_segment SET last_at = 0");
+        let found = store.audit_prunable(at(5), None).await.unwrap_err();
+        assert!(found.to_string().contains("audit_segment"), "{found}");
+        assert_eq!(count(), before);
+    });
+}

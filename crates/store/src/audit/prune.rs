@@ -24,6 +24,8 @@ pub struct Front {
     pub after: u64,
     /// The hash after it.
     pub prev: Hash,
+    /// The anchor that says both, unproved.
+    pub anchor: Option<AuditAnchor>,
 }
 
 impl Front {
@@ -33,6 +35,7 @@ impl Front {
             chain: chain.to_owned(),
             after: anchor.map_or(0, |anchor| anchor.last_seq),
             prev: anchor.map_or_else(|| genesis(chain), |anchor| anchor.head),
+            anchor: anchor.cloned(),
         }
     }
 }
@@ -48,7 +51,8 @@ pub struct Candidate {
 
 /// Of segments from the front on, in their order, those that go in one commit: older than `before`,
 /// up to the row `upto`, and each whole behind the one before. `Err` is the row behind which the
-/// chain is not: what does not fit stays, for the verifier to be found.
+/// chain is not: what does not fit stays, for the verifier to be found. How old rows are is what they
+/// say themselves, under the chain's hash; the times beside them must be the same.
 ///
 /// # Errors
 /// The last row that fits.
@@ -63,8 +67,13 @@ pub fn prunable(
     let (mut last, mut index) = (None, BTreeSet::new());
     for candidate in segments {
         let segment = &candidate.segment;
-        let may_go = segment.last_at < before.as_micros() && segment.last_seq() <= upto;
-        if !may_go || rows >= ROWS_MAX || bytes >= BYTES_MAX {
+        if segment.last_seq() > upto || rows >= ROWS_MAX || bytes >= BYTES_MAX {
+            break;
+        }
+        let times = segment.times();
+        let times = times.filter(|times| *times == (segment.first_at, segment.last_at));
+        let (_, last_at) = times.ok_or(seq)?;
+        if last_at >= before.as_micros() {
             break;
         }
         hash = segment.follows(seq, &hash).ok_or(seq)?;
@@ -90,6 +99,7 @@ pub fn prunable(
             removed_at: Timestamp::from_micros(0),
             code: [0; 32],
         },
+        front: front.anchor.clone(),
         after: front.after,
         rows,
         first_id: row_id(&front.chain, front.after + 1),

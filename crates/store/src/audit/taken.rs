@@ -1,5 +1,6 @@
 //! What is taken out of a store to be kept elsewhere: the ends of its chains, and their segments.
 
+use scaivault_core::audit::AuditRow;
 use scaivault_core::audit_export::ExportHead;
 
 use super::chain::{Hash, link, mac_message};
@@ -55,6 +56,18 @@ impl TakenSegment {
             && rows > 0
             && self.head == head;
         fits.then_some(head)
+    }
+
+    /// Times of the earliest and the latest of its rows, as the rows have them.
+    pub fn times(&self) -> Option<(i64, i64)> {
+        let mut times = None;
+        for line in self.body.split_inclusive(|byte| *byte == b'\n') {
+            let row = serde_json::from_slice::<AuditRow>(line).ok()?;
+            let at = row.timestamp.as_micros();
+            let (first, last) = times.unwrap_or((at, at));
+            times = Some((at.min(first), at.max(last)));
+        }
+        times
     }
 
     /// What its code is made over.

@@ -531,3 +531,40 @@ async fn what_was_edited_is_not_removed() {
         "{found}"
     );
 }
+
+/// A row is as old as it says itself: times beside it that say otherwise remove nothing.
+#[tokio::test]
+async fn what_has_false_times_is_not_removed() {
+    for tamper in [
+        "UPDATE audit_segment SET last_at = 0 WHERE first_seq = 5",
+        "UPDATE audit_segment SET first_at = first_at + 1 WHERE first_seq = 5",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = pruned(directory.path()).await;
+        let store = at(&file).await;
+        let conn = Connection::open(&file).unwrap();
+        sql(&conn, tamper);
+        let named = id(&chain_name(&conn), 5);
+        // Also where the rows themselves are too young.
+        for secs in [60, 6] {
+            let found = store.audit_prunable(sample_at(secs), None).await;
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains(&named), "{tamper}: {error}");
+        }
+    }
+}
+
+/// Whoever removes rows sees what they hang on as it is stored, to judge it.
+#[tokio::test]
+async fn a_made_up_anchor_is_handed_over_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = pruned(directory.path()).await;
+    let store = at(&file).await;
+    let code = |message: &[u8]| TestMac(1).mac(message);
+    let found = store.audit_prunable(sample_at(10), None).await.unwrap();
+    assert!(found.unwrap().front.unwrap().fits(code));
+    let conn = Connection::open(&file).unwrap();
+    sql(&conn, "UPDATE audit_anchor SET code = zeroblob(32)");
+    let found = store.audit_prunable(sample_at(10), None).await.unwrap();
+    assert!(!found.unwrap().front.unwrap().fits(code));
+}

@@ -362,6 +362,7 @@ impl AuditReads for MemoryStore {
                 removed_at: Timestamp::from_micros(0),
                 code: [0; 32],
             },
+            front: None,
             after,
             rows,
             first_id: id(after + 1),

@@ -22,6 +22,12 @@ pub(crate) struct Forward {
     /// The file that says how far rows were sent
     #[arg(long, value_name = "FILE")]
     mark: PathBuf,
+    /// The root key: with it rows that retention removed are told from those that somebody else did
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Without --key-file: go on behind rows that were removed before they were sent
+    #[arg(long)]
+    accept_gap: bool,
     /// What messages call this machine
     #[arg(long, value_name = "NAME", default_value = "-")]
     hostname: String,
@@ -57,6 +63,8 @@ impl Forward {
             },
             mark: self.mark,
             host: self.hostname,
+            key_file: self.key_file,
+            accept_gap: self.accept_gap,
             from_now: self.from_now,
             once: self.once,
             every: std::time::Duration::from_secs(self.every),

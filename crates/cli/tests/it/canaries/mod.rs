@@ -117,6 +117,12 @@ async fn nothing_planted_in_requests_is_found_where_it_must_not_be() {
         .await;
     let document = server.root().get("/v1/openapi.json").await.ok(200);
     let operations = operations(&document);
+    let kept = serde_json::json!({
+        "name": "kept", "paths": ["**"], "delivery": { "type": "polling" },
+        "events": ["secret.created", "secret.updated", "secret.deleted"],
+    });
+    let kept = server.root().post("/v1/subscriptions", kept).await.ok(201);
+    let kept = kept["id"].as_str().expect("an id").to_owned();
     let receiver = Receiver::start().await;
     let (url, token) = (server.url(), server.root_token());
     let mut planter = Planter::new(url, token, &document, &receiver.url(), 7);
@@ -148,7 +154,7 @@ async fn nothing_planted_in_requests_is_found_where_it_must_not_be() {
 
     let metrics = server.root().get("/v1/metrics").await;
     assert_eq!(metrics.status, 200);
-    let events = planter.heard().await;
+    let events = planter.heard(&kept).await;
     assert!(!events.is_empty(), "no event was there to look at");
     let rows = audit_rows(server.root()).await;
     let (while_running, backup) = (data_bytes(data.path()), backed_up(data.path()));

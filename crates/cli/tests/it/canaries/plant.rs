@@ -209,7 +209,13 @@ impl Planter {
             return;
         }
         let answer: Value = serde_json::from_str(text).unwrap_or_default();
-        if let Some(id) = answer["id"].as_str() {
+        // Roles go by their names, secret ids by what is no credential.
+        let named = match operation.path.as_str() {
+            "/v1/auth/roles" => "name",
+            "/v1/auth/roles/{role}/secret-ids" => "accessor",
+            _ => "id",
+        };
+        if let Some(id) = answer[named].as_str() {
             let ids = self.made.entry(operation.path.clone()).or_default();
             ids.push(id.to_owned());
         }
@@ -415,11 +421,13 @@ impl Planter {
         };
     }
 
-    /// What a subscription made now and one made before tell of all that happened.
-    pub(super) async fn heard(&self) -> String {
+    /// What a subscription that nothing here deletes, and those made on the way, tell of all that
+    /// happened.
+    pub(super) async fn heard(&self, kept: &str) -> String {
         let root = Api::new(&self.url, &self.token);
         let mut heard = String::new();
-        for id in self.made.get("/v1/subscriptions").into_iter().flatten() {
+        let made = self.made.get("/v1/subscriptions").into_iter().flatten();
+        for id in made.map(String::as_str).chain([kept]) {
             let polled = root
                 .get(&format!("/v1/subscriptions/{id}/poll?timeout=0"))
                 .await;

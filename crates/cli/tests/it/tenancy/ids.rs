@@ -82,6 +82,7 @@ fn shown_at(kind: &str, id: &str) -> Option<String> {
         "rotation/targets" => format!("/v1/rotation/targets/{id}"),
         "rotation/campaigns" => format!("/v1/rotation/campaigns/{id}"),
         "secret" => format!("/v1/secrets/{id}"),
+        "auth/roles" => format!("/v1/auth/roles/{id}"),
         _ => return None,
     })
 }
@@ -115,6 +116,15 @@ async fn things(api: &Api) -> BTreeMap<&'static str, String> {
     other.get(&path).await.refused(403, "access_denied");
     ids.insert("audit/identities", "sa:only_a".to_owned());
     ids.insert("auth/tokens", id(minted));
+    let role = format!("role_{n}");
+    let body = json!({ "name": role, "identity_type": "service_account", "identity_id": "sa:x",
+                       "scopes": ["secrets:read"] });
+    api.post("/v1/auth/roles", body).await.ok(201);
+    let route = format!("/v1/auth/roles/{role}/secret-ids");
+    let made = api.post(&route, json!({}));
+    let accessor = made.await.ok(201)["accessor"].as_str().map(str::to_owned);
+    ids.insert("auth/roles", role);
+    ids.insert("secret-ids", accessor.expect("an id"));
     let body = json!({ "name": format!("r{n}"), "interval": "90d", "grace_period": "1h" });
     let rotates = id(api.post("/v1/rotation/policies", body).await.ok(201));
     let body = json!({
@@ -212,6 +222,12 @@ fn body_of(method: &Method, path: &str) -> Option<Value> {
     match (method.as_str(), path) {
         ("DELETE", "/v1/rotation/debts/{id}") => return Some(json!({ "reason": "gone" })),
         ("GET" | "DELETE", _) => return None,
+        ("PATCH" | "POST", "/v1/auth/roles/{role}" | "/v1/auth/roles/{role}/secret-ids") => {
+            return Some(json!({}));
+        }
+        ("POST", "/v1/auth/roles/{role}/secret-ids/lookup") => {
+            return Some(json!({ "secret_id": "sks_x" }));
+        }
         ("PUT", "/v1/policies/{id}") => {
             let rule = json!({ "path_pattern": "**", "permissions": ["read"] });
             return Some(json!({ "name": "mine", "rules": [rule] }));

@@ -115,10 +115,16 @@ impl Out {
         in_time(stream.flush()).await?;
         // Before the look whether it stands: what is asked for must have been so while it stood.
         let waiting = unacknowledged(stream.get_ref());
-        match stream.get_ref().try_read(&mut [0; 64]) {
-            Ok(0) => Err(std::io::ErrorKind::ConnectionAborted.into()),
-            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(waiting.map(|waiting| sent.saturating_sub(waiting))),
+        // What it answers says nothing, but its end may be behind that.
+        loop {
+            match stream.get_ref().try_read(&mut [0; 256]) {
+                Ok(0) => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return Ok(waiting.map(|waiting| sent.saturating_sub(waiting)));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -197,6 +203,35 @@ mod tests {
         }
         out.close().await.unwrap();
         assert_eq!(u64::try_from(reading.await.unwrap().unwrap()).unwrap(), all);
+    }
+
+    #[tokio::test]
+    async fn an_answer_before_the_end_does_not_hide_the_end() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = Destination::Tcp(listener.local_addr().unwrap().to_string());
+        let mut out = Out::open(&to).await.unwrap();
+        let (mut other, _) = listener.accept().await.unwrap();
+        out.send(b"row", MessageFormat::Json).await.unwrap();
+        out.acknowledged().await.unwrap();
+        // Read here, so that it ends with an end and not with a reset.
+        other.read_exact(&mut [0; 4]).await.unwrap();
+        other.write_all(&[b'x'; 1000]).await.unwrap();
+        drop(other);
+        let Out::Tcp(stream, _) = &out else { panic!() };
+        let has_ended = async {
+            let readable = tokio::io::Interest::READABLE;
+            while !stream
+                .get_ref()
+                .ready(readable)
+                .await
+                .unwrap()
+                .is_read_closed()
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, has_ended).await.unwrap();
+        assert!(out.acknowledged().await.is_err());
     }
 
     #[test]

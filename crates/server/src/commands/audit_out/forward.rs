@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use scaivault_core::audit_anchor::AuditAnchor;
+use scaivault_crypto::Keyring;
 
 use super::collector::{Destination, Out};
 use super::mark::Mark;
-use super::source::{Source, check_complete, check_continues, follow};
+use super::source::{Source, check_anchor, check_complete, check_continues, follow};
 use super::syslog::{MessageFormat, message};
 use crate::place::Place;
 
@@ -38,6 +40,10 @@ pub struct ForwardArgs {
     pub mark: PathBuf,
     /// What the messages call this machine.
     pub host: String,
+    /// The root key's file: with it what retention removed is told from what others did.
+    pub key_file: Option<PathBuf>,
+    /// Without a key: go on behind rows that are gone before they were sent.
+    pub accept_gap: bool,
     /// Without a mark: begin with what comes from now on, not with the first row.
     pub from_now: bool,
     /// End when everything there is was handed over.
@@ -62,6 +68,10 @@ pub fn forward(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> 
 
 async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
     let source = Source::open(&args.database).await?;
+    let keyring = match &args.key_file {
+        Some(file) => Some(source.keyring(file.clone()).await?),
+        None => None,
+    };
     let mark = match Mark::read(&args.mark)? {
         Some(mark) => mark,
         None => begin(args, &source).await?,
@@ -70,6 +80,7 @@ async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
     let mut course = Course {
         args,
         source,
+        keyring,
         kept: mark.clone(),
         sent: mark,
         pending: VecDeque::new(),
@@ -114,6 +125,34 @@ async fn begin(args: &ForwardArgs, source: &Source) -> Result<Mark> {
     Ok(mark)
 }
 
+/// What is told of rows behind `seq` that an anchor says retention removed, if it may be believed.
+fn passed_over(
+    anchor: &AuditAnchor,
+    seq: u64,
+    keyring: Option<&Keyring>,
+    accept_gap: bool,
+) -> Result<String> {
+    check_anchor(keyring, anchor)?;
+    let rows = format!(
+        "rows {} to {} of the chain {}",
+        seq.saturating_add(1),
+        anchor.last_seq,
+        anchor.chain
+    );
+    match (keyring, accept_gap) {
+        (Some(_), _) => Ok(format!(
+            "{rows} were removed by retention before they were sent"
+        )),
+        (None, true) => Ok(format!(
+            "{rows} were removed before they were sent: passed over, by --accept-gap"
+        )),
+        (None, false) => bail!(
+            "{rows} were removed before they were sent. Whether retention removed them shows the \
+             key only: give --key-file, or --accept-gap to go on behind them"
+        ),
+    }
+}
+
 enum Trouble {
     /// The other side.
     Collector(std::io::Error),
@@ -133,6 +172,7 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
 struct Course<'a> {
     args: &'a ForwardArgs,
     source: Source,
+    keyring: Option<Keyring>,
     /// As on disk.
     kept: Mark,
     sent: Mark,
@@ -165,12 +205,8 @@ impl Course<'_> {
             if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == chain)
                 && anchor.last_seq > seq
             {
-                (self.told)(&format!(
-                    "rows {} to {} of the chain {chain} were removed by retention before they were \
-                     sent",
-                    seq + 1,
-                    anchor.last_seq
-                ));
+                let gap = passed_over(anchor, seq, self.keyring.as_ref(), self.args.accept_gap)?;
+                (self.told)(&gap);
                 (seq, hash) = (anchor.last_seq, anchor.head);
                 self.sent.set(chain, seq, &hash);
             }
@@ -267,5 +303,107 @@ impl Course<'_> {
             out.close().await.map_err(Trouble::Collector)?;
         }
         self.keep(self.sent.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scaivault_core::audit::{Action, AuditExtra, AuditRow};
+    use scaivault_core::ids::TenantId;
+    use scaivault_core::ports::{AuditReads as _, Op, Store as _, Unit, UnitName};
+    use scaivault_core::time::Timestamp;
+    use scaivault_crypto::SystemEntropy;
+    use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
+
+    use super::super::source::samples::{forged, genuine, keyring};
+    use super::*;
+
+    #[test]
+    fn an_anchor_is_believed_by_its_codes() {
+        let keyring = keyring();
+        let told = passed_over(&genuine(&keyring), 60, Some(&keyring), false).unwrap();
+        assert!(told.starts_with("rows 61 to 100 of the chain brf2zn were removed by retention"));
+        for anchor in forged(&keyring) {
+            let refused = passed_over(&anchor, 60, Some(&keyring), true).unwrap_err();
+            assert!(refused.to_string().contains("who has not its key"));
+        }
+    }
+
+    struct Key(Keyring);
+
+    impl ChainMac for Key {
+        fn mac(&self, message: &[u8]) -> [u8; 32] {
+            self.0.chain_mac(message)
+        }
+    }
+
+    fn row(at: i64) -> AuditRow {
+        AuditRow {
+            timestamp: Timestamp::from_micros(at),
+            tenant_id: TenantId::parse("tnt_a").unwrap(),
+            action: Action::Read,
+            identity_type: "user".into(),
+            identity_id: "user:a".to_owned(),
+            secret_path: None,
+            source_ip: None,
+            user_agent: None,
+            success: true,
+            duration_ms: 1,
+            request_id: None,
+            extra_data: AuditExtra::default(),
+        }
+    }
+
+    /// A store of three segments of which the first is gone, behind an anchor that nobody's key made.
+    async fn cut(file: &std::path::Path) {
+        let store = SqliteStore::open(SqliteOptions::file(file), &SystemEntropy).unwrap();
+        store
+            .start_audit(std::sync::Arc::new(Key(keyring())))
+            .await
+            .unwrap();
+        for at in 0..3 {
+            store.commit(Unit::audit_only(row(at))).await.unwrap();
+        }
+        let before = Timestamp::from_micros(1);
+        let found = store.audit_prunable(before, None).await.unwrap().unwrap();
+        assert_eq!(found.anchor.last_seq, 1);
+        let op = Op::AuditPrune {
+            anchor: found.anchor,
+            after: found.after,
+            index: found.index,
+        };
+        let unit = Unit::new(UnitName::AuditPrune).op(op).audited(row(9));
+        store.commit(unit).await.unwrap();
+    }
+
+    #[test]
+    fn without_a_key_a_gap_is_passed_over_only_when_it_is_accepted() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("store.db");
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(cut(&file));
+        let socket = home.path().join("log");
+        let collector = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+        let args = |accept_gap| ForwardArgs {
+            database: Place::File(file.clone()),
+            to: Destination::Unix(socket.clone()),
+            format: MessageFormat::Json,
+            mark: home.path().join("mark"),
+            host: "-".to_owned(),
+            key_file: None,
+            accept_gap,
+            from_now: false,
+            once: true,
+            every: Duration::from_secs(1),
+        };
+        let refused = forward(&args(false), &|_| {}).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("rows 1 to 1 of") && refused.contains("--accept-gap"),
+            "{refused}"
+        );
+        collector.set_nonblocking(true).unwrap();
+        assert!(collector.recv(&mut [0; 8]).is_err(), "nothing was sent");
+        assert_eq!(forward(&args(true), &|_| {}).unwrap(), 3);
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scaivault_core::audit_anchor::AuditAnchor;
+use scaivault_core::time::Timestamp;
 use scaivault_crypto::detached::{SigningKey, verify};
 use scaivault_store::audit::{Hash, genesis};
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,21 @@ pub(super) struct Anchor {
     /// In microseconds since 1970.
     pub(super) removed_at: i64,
     pub(super) code: String,
+}
+
+impl Anchor {
+    /// As it was in the store.
+    pub(super) fn stored(&self) -> Result<AuditAnchor> {
+        Ok(AuditAnchor {
+            chain: self.chain.clone(),
+            first_seq: self.first_seq,
+            last_seq: self.last_seq,
+            head: unhex(&self.head)?,
+            mac: unhex(&self.mac)?,
+            removed_at: Timestamp::from_micros(self.removed_at),
+            code: unhex(&self.code)?,
+        })
+    }
 }
 
 /// The manifest.

@@ -112,7 +112,7 @@ async fn run(args: &ExportArgs) -> Result<Exported> {
     let heads = run.source.heads().await?;
     let exported = run.manifest.chains.iter().map(|end| end.chain.as_str());
     source::check_complete(&run.source, &heads, exported).await?;
-    resume::check(&args.out, run.signing.as_ref())?;
+    resume::check(&args.out, run.signing.as_ref(), run.keyring.as_ref())?;
     let anchors = run.source.anchors().await?;
     for head in &heads {
         let anchor = anchors.iter().find(|anchor| anchor.chain == head.chain);
@@ -187,20 +187,10 @@ impl Run<'_> {
             (Some(end), _) => Ok((end.last_seq, write::unhex(&end.head)?)),
             (None, None) => Ok((0, genesis(chain))),
             (None, Some(anchor)) => {
-                self.check_anchor(anchor)?;
+                source::check_anchor(self.keyring.as_ref(), anchor)?;
                 self.manifest.begin_behind(anchor);
                 Ok((anchor.last_seq, anchor.head))
             }
-        }
-    }
-
-    fn check_anchor(&self, anchor: &AuditAnchor) -> Result<()> {
-        match &self.keyring {
-            Some(keyring) if keyring.chain_mac(&anchor.message()) != anchor.code => bail!(
-                "the front of the chain {} was removed by somebody who has not its key",
-                anchor.chain
-            ),
-            _ => Ok(()),
         }
     }
 

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use scaivault_crypto::Keyring;
 use scaivault_crypto::detached::SigningKey;
 
 use super::manifest::{Manifest, PUBLIC_KEY, SIGNATURE, is_signed, public_key, shown};
+use super::source::check_anchor;
 use super::verify::verify_files;
 
 /// Looks at what is in the directory before anything is added to it.
 ///
 /// A manifest with the signature of this key is what a run before wrote; its files need to be there.
 /// One without it was written without a key, or its write was cut short between the two, or somebody
-/// changed it: then every line counts, up to the heads that the store must continue.
-pub(super) fn check(directory: &Path, key: Option<&SigningKey>) -> Result<()> {
+/// changed it: then every line counts, up to the heads that the store must continue. An anchor that a
+/// chain begins behind counts only by its codes, whoever wrote it there.
+pub(super) fn check(
+    directory: &Path,
+    key: Option<&SigningKey>,
+    keyring: Option<&Keyring>,
+) -> Result<()> {
     let Some((manifest, bytes)) = Manifest::read(directory)? else {
         return Ok(());
     };
@@ -29,6 +36,12 @@ pub(super) fn check(directory: &Path, key: Option<&SigningKey>) -> Result<()> {
         }
         return is_there(directory, &manifest);
     };
+    for anchor in &manifest.anchors {
+        let genuine = anchor
+            .stored()
+            .and_then(|stored| check_anchor(keyring, &stored));
+        genuine.with_context(|| format!("{}: its manifest", shown(directory)))?;
+    }
     let own = key.public_der();
     if beside.exists() && public_key(&beside)? != own {
         bail!(
@@ -77,4 +90,69 @@ pub(crate) fn exported_ends(directory: &Path, key: &SigningKey) -> Result<BTreeM
         .into_iter()
         .map(|end| (end.chain, end.last_seq));
     Ok(ends.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use scaivault_core::audit_anchor::AuditAnchor;
+    use scaivault_store::audit::{Hash, TakenSegment, link};
+
+    use super::super::source::samples::{forged, genuine, keyring};
+    use super::super::verify::verify_export;
+    use super::super::write::RowsFile;
+    use super::*;
+
+    /// An export without a signature, whose first row is the one behind the anchor.
+    fn cut(directory: &Path, anchor: &AuditAnchor) {
+        let mut manifest = Manifest::new();
+        manifest.begin_behind(anchor);
+        let (chain, seq) = (&anchor.chain, anchor.last_seq);
+        let head: Hash = link(&anchor.head, b"{}");
+        let segment = TakenSegment {
+            first_seq: seq + 1,
+            rows: 1,
+            first_at: 0,
+            last_at: 0,
+            prev: anchor.head.to_vec(),
+            head: head.to_vec(),
+            mac: vec![0; 32],
+            body: b"{}\n".to_vec(),
+        };
+        let mut file = RowsFile::begin(directory, chain, seq, &anchor.head).unwrap();
+        file.push(&segment).unwrap();
+        manifest.add(file.finish(&head).unwrap());
+        manifest.write(directory, None).unwrap();
+    }
+
+    #[test]
+    fn a_beginning_that_was_made_up_is_not_signed_again() {
+        let keyring = keyring();
+        let key = keyring.audit_signing_key().unwrap();
+        let checked = |anchor: &AuditAnchor| {
+            let home = tempfile::tempdir().unwrap();
+            cut(home.path(), anchor);
+            check(home.path(), Some(&key), Some(&keyring))
+        };
+        checked(&genuine(&keyring)).unwrap();
+        for anchor in forged(&keyring) {
+            let refused = format!("{:#}", checked(&anchor).unwrap_err());
+            assert!(refused.contains("who has not its key"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_place_beyond_all_numbers_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let anchor = genuine(&keyring());
+        cut(home.path(), &anchor);
+        verify_export(home.path(), None).unwrap();
+        let (mut manifest, _) = Manifest::read(home.path()).unwrap().unwrap();
+        for (last_seq, first_seq) in [(u64::MAX, 0), (u64::MAX - 1, u64::MAX)] {
+            manifest.anchors[0].last_seq = last_seq;
+            manifest.files[0].first_seq = first_seq;
+            manifest.write(home.path(), None).unwrap();
+            let refused = verify_export(home.path(), None).unwrap_err().to_string();
+            assert!(refused.contains(".jsonl"), "{refused}");
+        }
+    }
 }

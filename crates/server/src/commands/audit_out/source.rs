@@ -121,9 +121,69 @@ pub(super) fn check_continues(head: &ChainHead, seq: u64, hash: &Hash) -> Result
     }
 }
 
+/// Whether an anchor was made, and the row it ends at written, by who has the chain's key. Without the
+/// key that is not known.
+pub(super) fn check_anchor(keyring: Option<&Keyring>, anchor: &AuditAnchor) -> Result<()> {
+    match keyring {
+        Some(keyring) if !anchor.fits(|message| keyring.chain_mac(message)) => bail!(
+            "the front of the chain {}, up to row {}, was removed by somebody who has not its key",
+            anchor.chain,
+            anchor.last_seq
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn another_past(chain: &str, seq: u64) -> anyhow::Error {
     anyhow::anyhow!(
         "the chain {chain} does not continue what was taken of it up to row {seq}: it was cut, \
          rewritten or put back to an older copy"
     )
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use scaivault_core::audit_anchor::AuditAnchor;
+    use scaivault_core::time::Timestamp;
+    use scaivault_crypto::{Keyring, RootKey, SystemEntropy};
+
+    pub(crate) fn keyring() -> Keyring {
+        let root = RootKey::generate(&SystemEntropy);
+        let records = Keyring::first_records(&root, Timestamp::from_micros(0), &SystemEntropy);
+        Keyring::unlock(&root, &records).unwrap()
+    }
+
+    /// As retention makes it, at row 100.
+    pub(crate) fn genuine(keyring: &Keyring) -> AuditAnchor {
+        let mut anchor = AuditAnchor {
+            chain: "brf2zn".to_owned(),
+            first_seq: 97,
+            last_seq: 100,
+            head: [7; 32],
+            mac: [0; 32],
+            removed_at: Timestamp::from_micros(1_800_000_000_000_000),
+            code: [0; 32],
+        };
+        anchor.mac = keyring.chain_mac(&anchor.head_message());
+        anchor.code = keyring.chain_mac(&anchor.message());
+        anchor
+    }
+
+    /// As whoever writes the database can make it: nobody's codes, and one that was moved along.
+    pub(crate) fn forged(keyring: &Keyring) -> [AuditAnchor; 3] {
+        let genuine = genuine(keyring);
+        let moved = AuditAnchor {
+            last_seq: 104,
+            ..genuine.clone()
+        };
+        let without_mac = AuditAnchor {
+            mac: [0; 32],
+            ..genuine.clone()
+        };
+        let without_code = AuditAnchor {
+            code: [0; 32],
+            ..genuine
+        };
+        [moved, without_mac, without_code]
+    }
 }

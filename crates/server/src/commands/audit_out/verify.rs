@@ -97,7 +97,7 @@ pub(super) fn verify_files(
             Some(end) => *end,
             None => manifest.beginning(&file.chain)?,
         };
-        if file.first_seq != seq + 1 || unhex(&file.prev)? != hash {
+        if Some(file.first_seq) != seq.checked_add(1) || unhex(&file.prev)? != hash {
             bail!("{}: does not follow row {seq} of its chain", file.name);
         }
         let hash = lines(directory, file, hash)?;
@@ -140,9 +140,10 @@ fn lines(directory: &Path, entry: &manifest::File, mut hash: Hash) -> Result<Has
         rows += 1;
         bytes += u64::try_from(line.len()).unwrap_or(u64::MAX);
     }
+    let between = entry.last_seq.checked_sub(entry.first_seq);
     let whole = rows == entry.rows
         && bytes == entry.bytes
-        && entry.last_seq == entry.first_seq + rows - 1
+        && between.and_then(|between| between.checked_add(1)) == Some(rows)
         && hex(&sum.finalize()) == entry.sha256;
     if !whole {
         bail!("{}: is not the file that was exported", entry.name);
