@@ -4,6 +4,7 @@
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
 use scaivault_core::campaign::Mode;
+use scaivault_core::dynamic::{EngineKind, Owned};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{
     EventId, PartnerId, RotationId, RotationPolicyId, SecretPolicyId, TenantId, TokenId, WebhookId,
@@ -188,6 +189,33 @@ pub(super) fn limit(schema: &str, field: &str) -> Option<Value> {
         | ("SecretIdBody", "ttl") => duration(""),
         ("LoginBody", "role_id") => json!({ "example": "build" }),
         ("LoginBody" | "SecretIdLookup", "secret_id") => json!({ "example": "sks_…" }),
+        ("EngineBody" | "EngineRoleBody", "name") => segment(),
+        ("EngineBody", "type") => words(EngineKind::ALL.map(EngineKind::as_str)),
+        ("EngineBody" | "EnginePatch" | "EngineRoleBody", "default_ttl" | "max_ttl")
+        | ("CredentialBody", "ttl")
+        | ("RenewLeaseBody", "increment") => duration(""),
+        ("EngineConfig", "plugin") => words(bounds::CONNECTORS),
+        ("EngineConfig" | "EngineConfigPatch", "connection_url") => json!({
+            "example": "postgresql://{{username}}:{{password}}@db.example.com:5432/orders",
+        }),
+        ("EngineConfig" | "EngineConfigPatch", "root_credentials_path") => path(),
+        ("EngineConfig", "target") => at_most(bounds::REFERENCE_CHARS_MAX),
+        (
+            "EngineRoleBody",
+            "creation_statements"
+            | "rollback_statements"
+            | "renew_statements"
+            | "revocation_statements",
+        ) => list(
+            0,
+            bounds::STATEMENTS_MAX,
+            typed("string", at_most(bounds::STATEMENT_CHARS_MAX)),
+        ),
+        ("EngineRoleBody", "owned_objects") => words(Owned::ALL.map(Owned::as_str)),
+        ("EngineRoleBody", "username_template") => json!({
+            "maxLength": 512,
+            "example": "app-{{.RoleName | truncate 8}}-{{random}}",
+        }),
         ("AuditExportBody", "from" | "to") => time(),
         ("AuditExportBody", "actions") => {
             let actions = words(Action::ALL.iter().map(|action| action.as_str()));
@@ -334,6 +362,11 @@ fn given_id(prefix: &str, but: &str) -> Value {
         "pattern": format!("^{prefix}{but}[A-Za-z0-9_-]{{1,{most}}}$"),
         "example": format!("{prefix}acme"),
     })
+}
+
+/// A name that stands in paths.
+fn segment() -> Value {
+    json!({ "minLength": 1, "maxLength": 64, "pattern": "^[a-z0-9_-]+$", "example": "orders" })
 }
 
 /// An address or a range of them.

@@ -1,6 +1,7 @@
 //! The bounds that are kept beside their routes, for the description of the interface.
 
 pub(crate) use super::campaigns::PATHS_MAX as CAMPAIGN_PATHS_MAX;
+pub(crate) use super::dynamic::{STATEMENT_CHARS_MAX, STATEMENTS_MAX};
 pub(crate) use super::exchange::{ACCESS_TOKEN, GRANT_TYPE, SUBJECT_TYPES};
 pub(crate) use super::policies::RULES_MAX;
 pub(crate) use super::rotation_policies::WEBHOOKS_MAX;
@@ -16,4 +17,4 @@ pub(crate) use scaivault_engine::REASON_MAX as REASON_CHARS_MAX;
 pub(crate) const REFERENCE_CHARS_MAX: usize = 256;
 
 /// The kinds of targets; a test compares them with what there is.
-pub(crate) const CONNECTORS: [&str; 4] = ["http_key", "mysql", "postgresql", "redis"];
+pub(crate) const CONNECTORS: [&str; 5] = ["http_key", "mysql", "postgresql", "redis", "ssh"];
