@@ -57,6 +57,7 @@ codes! {
     TokenInvalid = 401, "token_invalid";
     TokenRevoked = 401, "token_revoked";
     LoginRefused = 401, "login_refused";
+    CertificateRefused = 401, "certificate_refused";
     AccessDenied = 403, "access_denied";
     InsufficientScope = 403, "insufficient_scope";
     MfaRequired = 403, "mfa_required";

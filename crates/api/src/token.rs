@@ -130,7 +130,15 @@ pub struct WhoAmI {
     pub roles: Vec<String>,
     pub mfa_verified_at: Option<String>,
     pub token_expires_at: Option<String>,
-    /// Who vouched for the identity, when it was somebody outside: an issuer's URL.
+    /// How it showed who it is: `token`, `machine` (a token that a role id and a secret id were given
+    /// for), `issuer` (a foreign token) or `certificate`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub auth_method: String,
+    /// SHA-256 of the client certificate it came with, hex. `token_expires_at` is that one's end then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_fingerprint: Option<String>,
+    /// Who vouched for the identity, when it was somebody outside: an issuer's URL, or
+    /// `client_certificate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// The token's record, when it is one of this server.
@@ -187,6 +195,25 @@ pub struct Introspection {
     /// Address ranges it may be used from; absent: anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_addresses: Vec<String>,
+}
+
+/// Answer of `POST /v1/auth/certificate/login`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CertificateLogin {
+    /// `skt_…`
+    pub token: String,
+    /// Its record, to revoke it by.
+    pub token_id: String,
+    /// Who it speaks for.
+    pub identity_id: String,
+    /// What it may ask for.
+    pub scopes: Vec<String>,
+    /// Seconds it lives.
+    pub expires_in: u64,
+    /// Its end: the certificate's at the latest.
+    pub expires_at: Option<String>,
+    /// SHA-256 of the certificate it was given for, hex.
+    pub certificate_fingerprint: String,
 }
 
 /// Body of `POST /v1/auth/exchange` (RFC 8693), as JSON or as a form. Fields that are not here are

@@ -203,9 +203,12 @@ pub struct AuditExtra {
     /// Which secret id, by its record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id_accessor: Option<SecretIdAccessor>,
-    /// Who vouched for the identity: an issuer's URL.
+    /// Who vouched for the identity: an issuer's URL, or `client_certificate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// SHA-256 of the client certificate that the caller came with, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_fingerprint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_policy_id: Option<RotationPolicyId>,
     #[serde(skip_serializing_if = "Option::is_none")]

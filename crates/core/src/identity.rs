@@ -345,8 +345,10 @@ pub struct Principal {
 /// What somebody outside says of an identity, beside its name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Foreign {
-    /// The issuer's URL.
+    /// The issuer's URL; `client_certificate` where a certificate gave the identity.
     pub issuer: Box<str>,
+    /// SHA-256 of the client certificate it came with, hex.
+    pub certificate: Option<Box<str>>,
     /// A name for people.
     pub display_name: Option<String>,
     /// When the token was issued.

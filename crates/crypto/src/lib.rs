@@ -46,6 +46,7 @@
 
 mod aead;
 mod binding;
+pub mod certificate;
 mod derive;
 pub mod detached;
 pub mod entropy;

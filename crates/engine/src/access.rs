@@ -37,6 +37,12 @@ pub enum AuthError {
     /// It may not come from there.
     #[error("this token may not be used from this address")]
     Address,
+    /// A client certificate that no rule gives an identity.
+    #[error(
+        "the client certificate is valid, but no rule gives it an identity: send a token, or ask the \
+         operator of this server for a rule"
+    )]
+    Nobody,
     /// It may not act in the tenant named.
     #[error("the token may not act in that tenant")]
     OtherTenant,
@@ -60,6 +66,7 @@ impl AuthError {
             Self::Revoked => "token_revoked",
             Self::UsedUp => "token_expired",
             Self::Address => "ip_not_allowed",
+            Self::Nobody => "authentication_required",
             Self::OtherTenant => "tenant_access_denied",
             Self::NoTenant => "tenant_not_found",
             Self::Suspended => "tenant_suspended",

@@ -87,6 +87,7 @@ impl Caller {
         }
         if let Some(foreign) = &self.principal.foreign {
             extra.issuer = Some(foreign.issuer.to_string());
+            extra.certificate_fingerprint = foreign.certificate.as_deref().map(str::to_owned);
         }
         AuditRow {
             timestamp: now,

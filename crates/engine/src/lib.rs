@@ -50,7 +50,9 @@ pub use dynamic::{
 };
 pub use error::{Missing, VaultError};
 pub use exports::ExportDraft;
-pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
+pub use issuers::{
+    CertificateShown, ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers,
+};
 pub use machines::{
     GROUPS_MAX, LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId,
     NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft,

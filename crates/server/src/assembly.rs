@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use parking_lot::Mutex;
 use scaivault_connectors::Registry;
 use scaivault_core::ports::{
@@ -104,12 +104,14 @@ pub(crate) async fn open_vault(
 pub(crate) struct IssuersFile {
     pub(crate) identity: IdentitySection,
     pub(crate) egress: EgressPolicy,
+    /// Whether clients are asked for certificates.
+    pub(crate) asks_clients: bool,
 }
 
 impl IssuersFile {
     /// What the file says now.
     pub(crate) fn read(&self) -> Result<Issuers> {
-        issuers(&self.identity, self.egress.clone())
+        issuers(&self.identity, self.egress.clone(), self.asks_clients)
     }
 
     /// Believes what the file says now; a mistake in it changes nothing.
@@ -140,16 +142,27 @@ impl IssuersFile {
 }
 
 /// The issuers an operator configured, to be reached by this rule.
-fn issuers(identity: &IdentitySection, egress: EgressPolicy) -> Result<Issuers> {
+fn issuers(
+    identity: &IdentitySection,
+    egress: EgressPolicy,
+    asks_clients: bool,
+) -> Result<Issuers> {
     let outside = match &identity.issuers_file {
         Some(file) => Outside::load(file, &egress)?,
         None => Outside::default(),
     };
+    if !asks_clients && !outside.certificates.is_empty() {
+        bail!(
+            "the file of issuers has [[client_certificate]], but no client is asked for a \
+             certificate: set server.tls_client_ca_file (the development server asks for none)"
+        );
+    }
     let documents = GuardedDocuments::new(egress, outside.authorities)
         .context("a ca_file of an issuer holds no certificate in PEM")?;
     let documents: Arc<dyn Documents> = Arc::new(documents);
-    Issuers::new(outside.issuers, outside.rules, &documents)
-        .map_err(|(name, error)| anyhow!("the jwks_file of the issuer {name}: {error}"))
+    let issuers = Issuers::new(outside.issuers, outside.rules, &documents)
+        .map_err(|(name, error)| anyhow!("the jwks_file of the issuer {name}: {error}"))?;
+    Ok(issuers.with_certificates(outside.certificates))
 }
 
 /// Stores first keys, unless another node was faster: then those are the store's.

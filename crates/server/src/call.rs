@@ -9,9 +9,12 @@ use scaivault_api::ErrorCode;
 use scaivault_core::access::Cidr;
 use scaivault_core::ids::RequestId;
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{Bound, Caller, clean_user_agent};
+use scaivault_crypto::jwt::looks_like_jwt;
+use scaivault_engine::{Bound, Caller, Entered, clean_user_agent};
 
 use crate::app::App;
+use crate::listener::ClientCertificate;
+use crate::metrics::AuthMethod;
 use crate::prefix::Prefix;
 use crate::problem::Problem;
 use crate::rate_limit::{Category, Verdict};
@@ -26,6 +29,8 @@ pub(crate) struct Passage {
     pub(crate) request_id: RequestId,
     pub(crate) started_at: Timestamp,
     pub(crate) peer: Option<SocketAddr>,
+    /// What the client showed when it connected.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) verdict: OnceLock<Verdict>,
     /// What stood before the path, if something did.
     pub(crate) prefix: OnceLock<Prefix>,
@@ -175,8 +180,13 @@ impl Call {
     }
 
     async fn authenticate(&self, app: &App) -> Result<(Caller, Option<Bound>), Problem> {
-        let token = self.bearer()?;
-        let entered = app.vault.enter(token, app.vault.now()).await?;
+        let entered = match &self.passage.certificate {
+            // Who sends a token asks as its bearer, whatever the connection shows.
+            Some(certificate) if !self.headers.contains_key(header::AUTHORIZATION) => {
+                self.by_certificate(app, certificate).await?
+            }
+            _ => self.by_token(app).await?,
+        };
         let caller = Caller {
             principal: entered.principal,
             request_id: Some(self.passage.request_id.clone()),
@@ -185,6 +195,34 @@ impl Call {
             started_at: self.passage.started_at,
         };
         Ok((caller, entered.bound))
+    }
+
+    async fn by_token(&self, app: &App) -> Result<Entered, Problem> {
+        let token = self.bearer()?;
+        let entered = app.vault.enter(token, app.vault.now()).await;
+        let method = match &entered {
+            Ok(entered) if entered.principal.token_id.is_some() => AuthMethod::Token,
+            Err(_) if !looks_like_jwt(token) => AuthMethod::Token,
+            _ => AuthMethod::Issuer,
+        };
+        app.metrics.authenticated(method, entered.is_ok());
+        Ok(entered?)
+    }
+
+    async fn by_certificate(
+        &self,
+        app: &App,
+        certificate: &ClientCertificate,
+    ) -> Result<Entered, Problem> {
+        // Again, as a request may be a long one.
+        let shown = certificate.shown(app.vault.now())?;
+        let principal = app.vault.enter_certificate(&shown).await;
+        app.metrics
+            .authenticated(AuthMethod::Certificate, principal.is_ok());
+        Ok(Entered {
+            principal: principal?,
+            bound: None,
+        })
     }
 
     /// What the client calls itself.
@@ -257,6 +295,7 @@ mod tests {
             request_id: RequestId::parse("req_1").unwrap(),
             started_at: Timestamp::from_secs(0),
             peer: Some(peer.parse().unwrap()),
+            certificate: None,
             verdict: OnceLock::new(),
             prefix: OnceLock::new(),
         };

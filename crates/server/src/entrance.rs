@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 use axum::response::Response;
 use hyper::body::Incoming;
 use scaivault_api::ErrorCode;
@@ -14,8 +14,8 @@ use tower::Service as _;
 
 use crate::app::Shared;
 use crate::call::{Call, Passage};
-use crate::listener::{Front, PeerAddr};
-use crate::metrics::{MethodLabel, PathCategory};
+use crate::listener::{Front, Peer};
+use crate::metrics::{AuthMethod, MethodLabel, PathCategory};
 use crate::prefix::Prefix;
 use crate::problem::Problem;
 use crate::rate_limit::Verdict;
@@ -37,7 +37,7 @@ struct Inner {
 }
 
 impl Front for Entrance {
-    async fn answer(self, request: Request<Incoming>, peer: PeerAddr) -> Response {
+    async fn answer(self, request: Request<Incoming>, peer: Peer) -> Response {
         self.0.pass(request, peer).await
     }
 }
@@ -51,19 +51,23 @@ impl Entrance {
 }
 
 impl Inner {
-    async fn pass(&self, request: Request<Incoming>, peer: PeerAddr) -> Response {
+    async fn pass(&self, request: Request<Incoming>, peer: Peer) -> Response {
         let app = &self.app;
         let method = request.method().clone();
+        let is_h2 = request.version() == Version::HTTP_2;
         let category = PathCategory::of_path(request.uri().path());
         let passage = Arc::new(Passage {
             request_id: app.vault.mint_request_id(),
             started_at: app.vault.now(),
-            peer: Some(peer.0),
+            peer: Some(peer.address.0),
+            certificate: peer.certificate,
             verdict: OnceLock::new(),
             prefix: OnceLock::new(),
         });
         let active = app.metrics.request(MethodLabel::of(&method), category);
-        let mut response = if category == PathCategory::SubscriptionsPoll {
+        let mut response = if let Some(refusal) = self.certificate_refusal(&passage, is_h2) {
+            refusal
+        } else if category == PathCategory::SubscriptionsPoll {
             self.route(request, &passage).await
         } else {
             let limit = app.settings.request_timeout;
@@ -93,6 +97,23 @@ impl Inner {
             );
         }
         response
+    }
+
+    /// Whoever connects with a certificate has to have a good one, also when a token decides and also
+    /// for what is open: a new connection with it would not come about.
+    fn certificate_refusal(&self, passage: &Passage, is_h2: bool) -> Option<Response> {
+        let certificate = passage.certificate.as_ref()?;
+        let refused = certificate.shown(passage.started_at).err()?;
+        self.app
+            .metrics
+            .authenticated(AuthMethod::Certificate, false);
+        let mut response = self.refuse(refused.into(), passage);
+        // So that the next request does not try the same connection. HTTP/2 has no such header.
+        if !is_h2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        Some(response)
     }
 
     /// Secrets are asked for far more often than everything else together, and have one URL space

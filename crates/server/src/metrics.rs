@@ -23,13 +23,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 pub(crate) use histogram::DurationHistogram;
-pub(crate) use labels::{MethodLabel, Outcome, PathCategory};
+pub(crate) use labels::{AuthMethod, MethodLabel, Outcome, PathCategory};
 pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
 
 use crate::listener::ConnectionCounters;
 use crate::rate_limit::Category;
-use labels::{CategoryLabels, PathLabels, RequestLabels, RouteLabels, StatusLabel, StatusLabels};
+use labels::{
+    AuthLabels, CategoryLabels, PathLabels, RequestLabels, RouteLabels, StatusLabel, StatusLabels,
+};
 use tenants::Tenants;
 
 /// The content type of [`Metrics::render`].
@@ -49,6 +51,7 @@ pub(crate) struct Metrics {
     rate_limit_hits: [Counter; Category::ALL.len()],
     rotations: [Counter; Outcome::ALL.len()],
     deliveries: [Counter; Outcome::ALL.len()],
+    authentications: [Counter; AuthMethod::ALL.len() * Outcome::ALL.len()],
     tenants: Tenants,
     /// The listener's, to be given to it.
     pub connections: ConnectionCounters,
@@ -124,6 +127,12 @@ impl Metrics {
             "Delivery attempts ended",
             outcomes,
         );
+        let authentications = fixed(
+            &mut registry,
+            "authentications",
+            "Callers that showed who they are, or failed to",
+            AuthLabels::all,
+        );
         let mut metrics = Self {
             registry,
             requests,
@@ -134,6 +143,7 @@ impl Metrics {
             rate_limit_hits,
             rotations,
             deliveries,
+            authentications,
             tenants: Tenants::default(),
             connections: ConnectionCounters::default(),
             audit_rows: Counter::default(),
@@ -222,6 +232,15 @@ impl Metrics {
     /// A request was refused for its rate.
     pub(crate) fn rate_limit_hit(&self, category: Category) {
         self.rate_limit_hits[category.index()].inc();
+    }
+
+    /// Somebody showed who he is, or failed to.
+    pub(crate) fn authenticated(&self, method: AuthMethod, succeeded: bool) {
+        let outcome = match succeeded {
+            true => Outcome::Success,
+            false => Outcome::Failed,
+        };
+        self.authentications[AuthLabels::place(method, outcome)].inc();
     }
 
     /// So many more rotations ended.
@@ -355,6 +374,8 @@ mod tests {
         tenant.set_secrets(7);
         metrics.connections.refused.inc();
         metrics.store_bytes.set(4_096);
+        metrics.authenticated(AuthMethod::Certificate, true);
+        metrics.authenticated(AuthMethod::Machine, false);
         check(
             &metrics,
             &[
@@ -371,6 +392,9 @@ mod tests {
                 r#"scaivault_secrets_total{tenant="tnt_a"} 7"#,
                 "scaivault_connections_refused_total 1",
                 "scaivault_store_bytes 4096",
+                r#"scaivault_authentications_total{method="certificate",result="success"} 1"#,
+                r#"scaivault_authentications_total{method="certificate",result="failed"} 0"#,
+                r#"scaivault_authentications_total{method="machine",result="failed"} 1"#,
                 r#"scaivault_request_duration_seconds_bucket{le="+Inf",method="GET",path_category="secrets"} 2"#,
                 "# EOF",
             ],
@@ -387,6 +411,8 @@ mod tests {
             assert_eq!(path as usize, at);
         }
         assert_eq!(MethodLabel::Other as usize + 1, MethodLabel::COUNT);
+        let methods = AuthMethod::ALL.map(|method| method as usize);
+        assert_eq!(methods, [0, 1, 2, 3]);
         assert_eq!(Outcome::ALL.map(|outcome| outcome as usize), [0, 1]);
     }
 

@@ -118,6 +118,7 @@ pub fn headers(given: &[(&str, &[u8])], peer: SocketAddr, trusted: &[Cidr]) -> O
         request_id: RequestId::parse("req_1").ok()?,
         started_at: Timestamp::default(),
         peer: Some(peer),
+        certificate: None,
         verdict: OnceLock::new(),
         prefix: OnceLock::new(),
     };

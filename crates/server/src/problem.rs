@@ -10,6 +10,8 @@ use scaivault_core::time::Timestamp;
 use scaivault_engine::{AuthError, VaultError};
 use serde_json::{Value, json};
 
+use crate::listener::CertificateRefused;
+
 /// Seconds a client is asked to wait when the store cannot serve.
 const UNAVAILABLE_RETRY_S: u64 = 1;
 
@@ -185,6 +187,7 @@ impl From<AuthError> for Problem {
             AuthError::Revoked => ErrorCode::TokenRevoked,
             AuthError::UsedUp => ErrorCode::TokenExpired,
             AuthError::Address => ErrorCode::IpNotAllowed,
+            AuthError::Nobody => ErrorCode::AuthenticationRequired,
             AuthError::OtherTenant => ErrorCode::TenantAccessDenied,
             AuthError::NoTenant => ErrorCode::TenantNotFound,
             AuthError::Suspended => ErrorCode::TenantSuspended,
@@ -198,6 +201,13 @@ impl From<AuthError> for Problem {
             },
             error => Self::new(code, error.to_string()),
         }
+    }
+}
+
+impl From<CertificateRefused> for Problem {
+    fn from(why: CertificateRefused) -> Self {
+        let text = format!("{why}: connect again with one that is valid");
+        Self::new(ErrorCode::CertificateRefused, text)
     }
 }
 

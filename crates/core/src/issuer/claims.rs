@@ -130,6 +130,7 @@ impl Issuer {
         let (tenant, identity) = (self.tenant(claims)?, self.identity(claims)?);
         let foreign = Foreign {
             issuer: self.url.as_str().into(),
+            certificate: None,
             display_name: text_of(claim_at(claims, &names.display_name)).and_then(shown),
             issued_at: window.issued_at,
         };

@@ -18,7 +18,8 @@ pub struct ExchangeRule {
     pub subject: Pattern,
     /// Claims they have, beside it.
     pub claims: Vec<(String, Vec<Pattern>)>,
-    /// Whom the token given speaks for. `{claim}` stands for a claim's text.
+    /// Whom the token given speaks for. `{claim}` stands for a claim's text; of a list, for the one
+    /// member that the rule's patterns for that claim fit.
     pub identity: String,
     /// Its groups.
     pub groups: Vec<Identity>,
@@ -62,7 +63,7 @@ pub fn exchange<'a>(
             && rule.claims.iter().all(claimed)
     };
     let rule = rules.iter().find(fits).ok_or(Refused::NoRule)?;
-    let identity = filled(&rule.identity, claims)
+    let identity = filled(rule, claims)
         .and_then(|name| named(&name))
         .ok_or(Refused::Identity)?;
     Ok(Exchange {
@@ -73,15 +74,31 @@ pub fn exchange<'a>(
 }
 
 /// The name with claims in their places.
-fn filled(template: &str, claims: &Claims) -> Option<String> {
+fn filled(rule: &ExchangeRule, claims: &Claims) -> Option<String> {
     let mut name = String::new();
-    let mut left = template;
+    let mut left = rule.identity.as_str();
     while let Some((before, rest)) = left.split_once('{') {
         let (claim, after) = rest.split_once('}')?;
         name.push_str(before);
-        name.push_str(text_of(claim_at(claims, claim))?);
+        name.push_str(meant(rule, claims, claim)?);
         left = after;
     }
     name.push_str(left);
     Some(name)
+}
+
+/// A claim's text. Of a list the rule has to say which member is meant; where it fits several, none
+/// is: whoever may add a member would choose the name.
+fn meant<'a>(rule: &ExchangeRule, claims: &'a Claims, name: &str) -> Option<&'a str> {
+    let claim = claim_at(claims, name)?;
+    let Some(list) = claim.as_array() else {
+        return text_of(Some(claim));
+    };
+    let (_, patterns) = rule.claims.iter().find(|(wanted, _)| wanted == name)?;
+    let mut fit = list
+        .iter()
+        .filter_map(|member| text_of(Some(member)))
+        .filter(|text| patterns.iter().any(|pattern| pattern.matches(text)));
+    let one = fit.next()?;
+    fit.all(|other| other == one).then_some(one)
 }

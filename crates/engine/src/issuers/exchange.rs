@@ -51,9 +51,26 @@ pub struct ExchangeOffer {
     rule: ExchangeRule,
     scopes: ScopeSet,
     subject: String,
+    /// When what was shown for it ends: it does not outlive that.
+    ends_at: Option<Timestamp>,
 }
 
 impl ExchangeOffer {
+    pub(super) fn new(
+        caller: Caller,
+        rule: &ExchangeRule,
+        subject: &str,
+        ends_at: Timestamp,
+    ) -> Self {
+        Self {
+            caller,
+            rule: rule.clone(),
+            scopes: rule.scopes,
+            subject: kept(subject),
+            ends_at: Some(ends_at),
+        }
+    }
+
     /// Whom the token would speak for.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -183,6 +200,7 @@ impl Vault {
             rule: given.rule.clone(),
             scopes,
             subject: kept(given.subject),
+            ends_at: None,
         })
     }
 
@@ -215,7 +233,10 @@ impl Vault {
             rule,
             scopes,
             subject,
+            ends_at,
         } = offer;
+        let ends = now.plus(rule.ttl.duration());
+        let ends = ends_at.map_or(ends, |most| ends.min(most));
         let foreign = caller.principal.foreign.as_ref();
         let token = Token {
             id: TokenId::mint(now, &*self.entropy),
@@ -226,15 +247,15 @@ impl Vault {
             roles: Roles::NONE,
             is_root: false,
             description: Some(format!("exchanged by the rule {}", rule.name)),
-            ttl_s: Some(rule.ttl.as_secs()),
-            expires_at: Some(now.plus(rule.ttl.duration())),
+            ttl_s: Some(ends.since(now).as_secs()),
+            expires_at: Some(ends),
             created_at: now,
             created_by: Identity::system(EXCHANGER),
             revoked_at: None,
             issuer: foreign.map(|foreign| foreign.issuer.to_string()),
             groups: rule.groups,
             bounds: None,
-            wake_at: Some(now.plus(rule.ttl.duration())),
+            wake_at: Some(ends),
             settled_at: None,
             revision: 1,
         };

@@ -4,6 +4,7 @@
 //! and used only while the issuer's keys are the ones it was verified by (`keys`). Who is refused is
 //! told one of two words; the log says which check failed, and how often it was not said again.
 
+mod certificates;
 mod exchange;
 pub(crate) mod grumble;
 mod keys;
@@ -26,6 +27,7 @@ use crate::vault::Vault;
 use grumble::Grumble;
 use keys::{Keys, Refresh};
 
+pub use certificates::CertificateShown;
 pub use exchange::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest};
 
 /// Bytes of verified tokens' principals kept, as estimated.
@@ -40,6 +42,10 @@ pub struct Issuers {
     known: Vec<Arc<Known>>,
     by_url: HashMap<String, usize>,
     rules: Vec<ExchangeRule>,
+    /// Rules for client certificates.
+    certificates: Vec<ExchangeRule>,
+    /// What rules gave to certificates, by what was shown.
+    certified: Coherent<TokenHash, Option<Arc<Principal>>>,
     verified: Coherent<TokenHash, Arc<Verified>>,
     /// By when they are forgotten, by the clock that nobody sets.
     strangers: Coherent<TokenHash, Duration>,
@@ -93,6 +99,8 @@ impl Default for Issuers {
             known: Vec::new(),
             by_url: HashMap::new(),
             rules: Vec::new(),
+            certificates: Vec::new(),
+            certified: Coherent::new(VERIFIED_BYTES_MAX),
             verified: Coherent::new(VERIFIED_BYTES_MAX),
             strangers: Coherent::new(STRANGERS_MAX),
             grumble: Grumble::default(),
@@ -125,6 +133,19 @@ impl Issuers {
         })
     }
 
+    /// With rules for client certificates.
+    #[must_use]
+    pub fn with_certificates(self, rules: Vec<ExchangeRule>) -> Self {
+        Self {
+            certificates: rules,
+            ..self
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.certificates.is_empty()
+    }
+
     fn of(&self, url: &str) -> Option<(usize, &Arc<Known>)> {
         let at = *self.by_url.get(url)?;
         Some((at, self.known.get(at)?))
@@ -150,7 +171,7 @@ impl Vault {
                 }
             }
         }
-        *current = (!issuers.known.is_empty()).then(|| Arc::new(issuers));
+        *current = (!issuers.is_empty()).then(|| Arc::new(issuers));
     }
 
     /// Whether anybody outside is believed now.

@@ -100,6 +100,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     let issuers = IssuersFile {
         identity: config.identity.clone(),
         egress: EgressPolicy::dev(),
+        asks_clients: false,
     };
     let opened = open_vault(
         storage,

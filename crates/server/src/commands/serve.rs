@@ -8,12 +8,11 @@ use scaivault_engine::Vault;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use crate::app::Shared;
 use crate::assembly::{IssuersFile, Opened};
 use crate::entrance::Entrance;
-use crate::listener::{self, ListenerLimits, TlsReload};
+use crate::listener::{self, ListenerLimits, Tls};
 use crate::loops;
 
 /// SIGXFSZ: a write past a file-size limit. Its default would end the process; handled, the
@@ -25,7 +24,7 @@ pub(super) struct Serving {
     pub(super) app: Shared,
     pub(super) front: Entrance,
     pub(super) listener: TcpListener,
-    pub(super) tls: Option<(TlsAcceptor, TlsReload)>,
+    pub(super) tls: Option<Tls>,
     pub(super) issuers: IssuersFile,
     pub(super) limits: ListenerLimits,
     pub(super) deliveries_max: usize,
@@ -43,15 +42,16 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         &serving.app.settings.audit,
         &stopped,
     );
-    let (acceptor, reload) = match serving.tls {
-        Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
-        None => (None, None),
-    };
     let vault = serving.opened.vault.clone();
-    let signals = tokio::spawn(watch_signals(stop, reload, serving.issuers, vault)?);
+    let signals = tokio::spawn(watch_signals(
+        stop,
+        serving.tls.clone(),
+        serving.issuers,
+        vault,
+    )?);
     listener::serve(
         serving.listener,
-        acceptor,
+        serving.tls,
         serving.front,
         serving.limits,
         stopped,
@@ -72,10 +72,10 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM and SIGINT stop; SIGHUP reads certificate and issuers again.
+/// SIGTERM and SIGINT stop; SIGHUP reads certificates and issuers again.
 fn watch_signals(
     stop: watch::Sender<bool>,
-    reload: Option<TlsReload>,
+    tls: Option<Tls>,
     issuers: IssuersFile,
     vault: Arc<Vault>,
 ) -> Result<impl Future<Output = ()>> {
@@ -89,9 +89,12 @@ fn watch_signals(
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => {
-                    match reload.as_ref().map(TlsReload::reload) {
+                    match tls.as_ref().map(Tls::reload) {
                         Some(Ok(())) => tracing::info!("certificate reloaded"),
-                        Some(Err(error)) => tracing::error!(%error, "certificate not reloaded"),
+                        Some(Err(error)) => tracing::error!(
+                            error = %format!("{:#}", anyhow::Error::from(error)),
+                            "certificate not reloaded"
+                        ),
                         None => {}
                     }
                     issuers.reload(&vault);

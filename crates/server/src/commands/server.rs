@@ -14,7 +14,7 @@ use crate::app::HttpSettings;
 use crate::assembly::{IssuersFile, is_initialised, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
-use crate::listener::load_tls;
+use crate::listener::Tls;
 use crate::logging;
 use crate::memory::keep_out_of_swap;
 use crate::storage::Storage;
@@ -55,7 +55,7 @@ async fn serve(config: Config) -> Result<()> {
     }
     let root = root_key::load(&config.seal.kms_provider, &storage).await?;
     let tls = match &config.server.tls {
-        Some(files) => Some(load_tls(&files.cert, &files.key)?),
+        Some(files) => Some(Tls::load(files.clone(), storage.clock())?),
         None => None,
     };
     let listener = TcpListener::bind(config.server.bind_address)
@@ -65,6 +65,7 @@ async fn serve(config: Config) -> Result<()> {
     let issuers = IssuersFile {
         identity: config.identity.clone(),
         egress: config.identity.egress_policy(),
+        asks_clients: config.server.asks_clients(),
     };
     let opened = open_vault(
         storage,

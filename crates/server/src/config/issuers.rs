@@ -1,5 +1,5 @@
 //! The file of issuers: `[[issuer]]` says whose tokens are believed, `[[exchange]]` which foreign
-//! workloads are given one of ours. A file of its own, because it is reviewed by other people than
+//! workloads are given one of ours, `[[client_certificate]]` whom certificates speak for. A file of its own, because it is reviewed by other people than
 //! the server's settings, and stateless on purpose: who may enter is not changed over the network.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use scaivault_core::time::Span;
 use scaivault_engine::default_tenant;
 use serde::Deserialize;
 
+use super::certificate_rules::CertificateText;
 use super::layers::{ConfigError, Source};
 use crate::egress::EgressPolicy;
 
@@ -31,6 +32,8 @@ const TTL_MAX: Duration = Duration::from_secs(86_400);
 pub(crate) struct Outside {
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) rules: Vec<ExchangeRule>,
+    /// For client certificates.
+    pub(crate) certificates: Vec<ExchangeRule>,
     /// By issuer: certificates, PEM, that its documents are believed by besides the system's.
     pub(crate) authorities: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -42,15 +45,26 @@ struct File {
     issuer: Vec<IssuerText>,
     #[serde(default)]
     exchange: Vec<RuleText>,
+    #[serde(default)]
+    client_certificate: Vec<CertificateText>,
 }
 
 type Wanted = BTreeMap<String, OneOrMore>;
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum OneOrMore {
+pub(super) enum OneOrMore {
     One(String),
     More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(super) fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::More(texts) => texts,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -152,6 +166,14 @@ impl Outside {
                 at,
             };
             outside.add_rule(&table, rule)?;
+        }
+        for (at, rule) in read.client_certificate.into_iter().enumerate() {
+            let table = Table {
+                file,
+                kind: "client_certificate",
+                at,
+            };
+            outside.add_certificate(&table, rule)?;
         }
         Ok(outside)
     }
@@ -298,17 +320,7 @@ impl Outside {
             let why = "expected less than everybody: narrow it, or add claims";
             return Err(table.refuse("subject", why));
         }
-        if !is_person(&text.identity) || !is_template(&text.identity) {
-            let why = "expected user:… or sa:…, with {claim} where a claim's text is to stand";
-            return Err(table.refuse("identity", why));
-        }
-        let group = |text: &str| Identity::parse_as(IdentityKind::Group, text).ok();
-        let groups = match text.groups.is_empty() {
-            true => Vec::new(),
-            false => table.each("groups", &text.groups, group, || {
-                "expected group:…".to_owned()
-            })?,
-        };
+        let gift = table.gift(&text.identity, &text.groups, &text.scopes, text.ttl)?;
         let tenant = match text.tenant {
             None => issuer.tenants.first().cloned(),
             Some(text) => issuer
@@ -319,24 +331,15 @@ impl Outside {
         };
         let tenant =
             tenant.ok_or_else(|| table.refuse("tenant", "expected one of the issuer's tenants"))?;
-        let ttl = text.ttl.unwrap_or_else(|| "1h".to_owned());
-        let ttl = Span::parse(&ttl)
-            .ok()
-            .filter(|span| span.duration() <= TTL_MAX);
-        let ttl = ttl.ok_or_else(|| table.refuse("ttl", "expected a duration of at most 24h"))?;
-        let scopes = table.scopes("scopes", &text.scopes)?;
-        if text.scopes.is_empty() {
-            return Err(table.refuse("scopes", "expected at least one"));
-        }
         self.rules.push(ExchangeRule {
             name,
             issuer: text.issuer,
             subject,
             claims,
             identity: text.identity,
-            groups,
-            scopes,
-            ttl,
+            groups: gift.groups,
+            scopes: gift.scopes,
+            ttl: gift.ttl,
             tenant,
         });
         Ok(())
@@ -404,15 +407,22 @@ fn claim_names(text: ClaimsText) -> ClaimNames {
     }
 }
 
+/// What a rule gives.
+pub(super) struct Gift {
+    pub(super) groups: Vec<Identity>,
+    pub(super) scopes: ScopeSet,
+    pub(super) ttl: Span,
+}
+
 /// One table of the file, for what is said of it.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     file: &'a Path,
     kind: &'static str,
     at: usize,
 }
 
 impl Table<'_> {
-    fn refuse(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn refuse(&self, field: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError::Value {
             from: Source::File(self.file.to_owned()),
             section: format!("{} {}", self.kind, self.at + 1),
@@ -421,7 +431,7 @@ impl Table<'_> {
         }
     }
 
-    fn name<'n>(
+    pub(super) fn name<'n>(
         &self,
         name: String,
         mut others: impl Iterator<Item = &'n String>,
@@ -437,7 +447,7 @@ impl Table<'_> {
         }
     }
 
-    fn each<T>(
+    pub(super) fn each<T>(
         &self,
         field: &str,
         texts: &[String],
@@ -447,6 +457,38 @@ impl Table<'_> {
         let all: Option<Vec<T>> = texts.iter().map(|text| read(text)).collect();
         all.filter(|all| !all.is_empty())
             .ok_or_else(|| self.refuse(field, expected()))
+    }
+
+    /// What a rule gives, beside a tenant.
+    pub(super) fn gift(
+        &self,
+        identity: &str,
+        groups: &[String],
+        scopes: &[String],
+        ttl: Option<String>,
+    ) -> Result<Gift, ConfigError> {
+        if !is_person(identity) || !is_template(identity) {
+            let why = "expected user:… or sa:…, with {claim} where a claim's text is to stand";
+            return Err(self.refuse("identity", why));
+        }
+        let group = |text: &str| Identity::parse_as(IdentityKind::Group, text).ok();
+        let groups = match groups.is_empty() {
+            true => Vec::new(),
+            false => self.each("groups", groups, group, || "expected group:…".to_owned())?,
+        };
+        let ttl = ttl.unwrap_or_else(|| "1h".to_owned());
+        let ttl = Span::parse(&ttl)
+            .ok()
+            .filter(|span| span.duration() <= TTL_MAX);
+        let ttl = ttl.ok_or_else(|| self.refuse("ttl", "expected a duration of at most 24h"))?;
+        if scopes.is_empty() {
+            return Err(self.refuse("scopes", "expected at least one"));
+        }
+        Ok(Gift {
+            groups,
+            scopes: self.scopes("scopes", scopes)?,
+            ttl,
+        })
     }
 
     fn scopes(&self, field: &str, words: &[String]) -> Result<ScopeSet, ConfigError> {
@@ -466,12 +508,10 @@ impl Table<'_> {
         field: &str,
         wanted: Wanted,
     ) -> Result<Vec<(String, Vec<Pattern>)>, ConfigError> {
-        let read = |(claim, texts)| {
-            let texts = match texts {
-                OneOrMore::One(text) => vec![text],
-                OneOrMore::More(texts) => texts,
-            };
-            let patterns = self.each(field, &texts, Pattern::parse, || PATTERN.to_owned())?;
+        let read = |(claim, texts): (String, OneOrMore)| {
+            let patterns = self.each(field, &texts.into_list(), Pattern::parse, || {
+                PATTERN.to_owned()
+            })?;
             Ok((claim, patterns))
         };
         wanted.into_iter().map(read).collect()

@@ -12,6 +12,7 @@
 //! a line in its `read`. The tests compare the two.
 
 mod audit;
+mod certificate_rules;
 mod environment;
 mod identity;
 mod issuers;

@@ -1,14 +1,13 @@
 //! `[server]`: where it listens, as what, and what a request may cost.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use scaivault_core::access::Cidr;
 use url::Url;
 
 use super::layers::{ConfigError, Expected, Section};
-use crate::listener::ListenerLimits;
+use crate::listener::{ClientFiles, ListenerLimits, TlsFiles};
 
 /// The section.
 #[derive(Debug, Clone)]
@@ -33,15 +32,6 @@ pub(crate) struct ServerSection {
     pub lock_memory: bool,
 }
 
-/// Certificate chain and private key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    /// Certificates, ours first.
-    pub cert: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-}
-
 impl ServerSection {
     pub(super) fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -63,6 +53,11 @@ impl ServerSection {
     /// Plain HTTP that other hosts can reach: worth a warning at start.
     pub(crate) fn is_exposed_in_clear_text(&self) -> bool {
         self.tls.is_none() && !self.bind_address.ip().is_loopback()
+    }
+
+    /// Whether clients are asked for certificates.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
     }
 
     /// What the listener is to allow.
@@ -93,15 +88,40 @@ fn base_url(text: &str) -> Result<String, Expected> {
 }
 
 fn tls(section: &Section<'_>) -> Result<Option<TlsFiles>, ConfigError> {
+    let clients = clients(section)?;
     match (
         section.optional_path("tls_cert_file")?,
         section.optional_path("tls_key_file")?,
     ) {
-        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, clients })),
+        (None, None) if clients.is_some() => {
+            let problem = "needs tls_cert_file and tls_key_file: clients show certificates to a \
+                           server that speaks TLS itself";
+            Err(section.refuse("tls_client_ca_file", problem))
+        }
         (None, None) => Ok(None),
         (Some(_), None) => Err(section.refuse("tls_cert_file", "needs tls_key_file beside it")),
         (None, Some(_)) => Err(section.refuse("tls_key_file", "needs tls_cert_file beside it")),
     }
+}
+
+fn clients(section: &Section<'_>) -> Result<Option<ClientFiles>, ConfigError> {
+    let required = section.text("tls_client_auth", |text| match text {
+        "optional" => Ok(false),
+        "required" => Ok(true),
+        _ => Err("expected optional or required"),
+    })?;
+    let crl = section.optional_path("tls_client_crl_file")?;
+    let Some(ca) = section.optional_path("tls_client_ca_file")? else {
+        let problem = "needs tls_client_ca_file: the authorities that client certificates are \
+                       believed by";
+        return match (crl, required) {
+            (Some(_), _) => Err(section.refuse("tls_client_crl_file", problem)),
+            (None, true) => Err(section.refuse("tls_client_auth", problem)),
+            (None, false) => Ok(None),
+        };
+    };
+    Ok(Some(ClientFiles { ca, crl, required }))
 }
 
 fn size(section: &Section<'_>, field: &str, min: u64, max: u64) -> Result<usize, ConfigError> {

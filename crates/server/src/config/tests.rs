@@ -7,8 +7,8 @@ use toml::Value;
 
 use super::environment::{DOCUMENTED, long_name};
 use super::layers::Layers;
-use super::server::TlsFiles;
 use super::*;
+use crate::listener::TlsFiles;
 use crate::logging::{LogFormat, LogLevel};
 use crate::place::Place;
 use crate::rate_limit::Category;
@@ -132,6 +132,7 @@ fn every_documented_name_takes_effect() {
         Some("https://vault.example")
     );
     let tls = TlsFiles {
+        clients: None,
         cert: "/c.pem".into(),
         key: "/k.pem".into(),
     };

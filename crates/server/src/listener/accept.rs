@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Shared, run, stopped};
 use super::front::Front;
 use super::limits::{ConnectionCounters, ListenerLimits};
+use super::tls::Tls;
 
 /// Pause after the system refused to hand over a connection: out of file descriptors or memory,
 /// both of which only time and closing connections mend.
@@ -24,7 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// When the listener's socket itself is unusable.
 pub async fn serve<F: Front>(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     front: F,
     limits: ListenerLimits,
     mut shutdown: watch::Receiver<bool>,

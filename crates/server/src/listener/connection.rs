@@ -15,11 +15,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
+use super::client::{ClientCertificate, Peer};
 use super::front::Front;
 use super::limits::{ConnectionCounters, ListenerLimits};
 use super::patience::{Patient, Progress, Protocol};
+use super::tls::Tls;
 
 /// Requests one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
@@ -35,7 +36,7 @@ pub struct PeerAddr(pub SocketAddr);
 /// What all connections of a listener share.
 pub(super) struct Shared<F> {
     pub(super) front: F,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Tls>,
     pub(super) limits: ListenerLimits,
     pub(super) counters: ConnectionCounters,
 }
@@ -47,27 +48,29 @@ pub(super) async fn run<F: Front>(
     peer: SocketAddr,
     stop: watch::Receiver<bool>,
 ) {
-    let peer = PeerAddr(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    let mut peer = Peer::plain(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     // Answers are written whole; waiting to fill a segment would only delay them. A socket that
     // refuses the option still works.
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = &shared.tls else {
+    let Some(tls) = &shared.tls else {
         return speak(&shared, stream, peer, Protocol::Http1, stop).await;
     };
-    let handshake = tokio::time::timeout(shared.limits.handshake, acceptor.accept(stream));
+    let handshake = tokio::time::timeout(shared.limits.handshake, tls.acceptor().accept(stream));
     match handshake.await {
         Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates();
+            peer.certificate = shown.map(|chain| Arc::new(ClientCertificate::new(chain, tls)));
             let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let protocol = if h2 { Protocol::Http2 } else { Protocol::Http1 };
             speak(&shared, stream, peer, protocol, stop).await;
         }
         Ok(Err(error)) => {
             shared.counters.handshakes_failed.inc();
-            tracing::debug!(peer = %peer.0, %error, "TLS handshake failed");
+            tracing::debug!(peer = %peer.address.0, %error, "TLS handshake failed");
         }
         Err(_) => {
             shared.counters.handshakes_failed.inc();
-            tracing::debug!(peer = %peer.0, "TLS handshake took too long");
+            tracing::debug!(peer = %peer.address.0, "TLS handshake took too long");
         }
     }
 }
@@ -75,7 +78,7 @@ pub(super) async fn run<F: Front>(
 async fn speak<F, S>(
     shared: &Shared<F>,
     stream: S,
-    peer: PeerAddr,
+    peer: Peer,
     protocol: Protocol,
     stop: watch::Receiver<bool>,
 ) where
@@ -91,14 +94,14 @@ async fn speak<F, S>(
         limits.idle,
         Arc::clone(&progress),
     );
-    let service = service(shared.front.clone(), peer, progress);
+    let service = service(shared.front.clone(), peer.clone(), progress);
     let io = TokioIo::new(stream);
     let ended = match protocol {
         Protocol::Http1 => speak_http1(io, service, limits, stop).await,
         Protocol::Http2 => speak_http2(io, service, stop).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(peer = %peer.0, %error, "connection ended early");
+        tracing::debug!(peer = %peer.address.0, %error, "connection ended early");
     }
 }
 
@@ -161,7 +164,7 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 fn service(
     front: impl Front,
-    peer: PeerAddr,
+    peer: Peer,
     progress: Arc<Progress>,
 ) -> impl Service<
     Request<Incoming>,
@@ -171,7 +174,7 @@ fn service(
 > + Send {
     service_fn(move |request: Request<Incoming>| {
         let serving = progress.begin();
-        let answer = front.clone().answer(request, peer);
+        let answer = front.clone().answer(request, peer.clone());
         async move {
             let answer = answer.await;
             drop(serving);

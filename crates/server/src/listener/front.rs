@@ -6,7 +6,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::PeerAddr;
+use super::client::Peer;
 
 /// Answers requests. Cheap to clone: each request takes one.
 pub trait Front: Clone + Send + Sync + 'static {
@@ -15,7 +15,7 @@ pub trait Front: Clone + Send + Sync + 'static {
     fn answer(
         self,
         request: Request<Incoming>,
-        peer: PeerAddr,
+        peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send + 'static;
 }
 
@@ -24,9 +24,9 @@ impl Front for Router {
     fn answer(
         mut self,
         mut request: Request<Incoming>,
-        peer: PeerAddr,
+        peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send + 'static {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.address);
         let answer = self.call(request);
         async move {
             match answer.await {

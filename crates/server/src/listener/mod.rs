@@ -8,9 +8,11 @@
 //! - told to stop, it stops accepting at once, lets requests in flight finish, and returns after
 //!   the drain deadline at the latest;
 //! - handlers find the other side of the socket as [`PeerAddr`], never what a header claims;
-//! - certificate files are replaced without a restart, and a bad replacement changes nothing.
+//! - certificate files are replaced without a restart, and a bad replacement changes nothing;
+//! - a client's certificate is good at every request, not only at the handshake (`client`).
 
 mod accept;
+mod client;
 mod connection;
 mod front;
 mod limits;
@@ -18,9 +20,12 @@ mod patience;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trust;
 
 pub use accept::serve;
+pub use client::{CertificateRefused, ClientCertificate, Peer};
 pub use connection::PeerAddr;
 pub use front::Front;
 pub use limits::{ConnectionCounters, ListenerLimits};
-pub use tls::{TlsReload, load_tls};
+pub use tls::{Tls, TlsFiles};
+pub use trust::ClientFiles;

@@ -14,10 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
 use super::tls::TlsFileError;
 use super::*;
+use crate::clock::SystemClock;
 
 struct Running {
     address: SocketAddr,
@@ -29,7 +30,7 @@ struct Running {
     finish: Arc<Notify>,
 }
 
-async fn start(tls: Option<TlsAcceptor>, limits: ListenerLimits) -> Running {
+async fn start(tls: Option<Tls>, limits: ListenerLimits) -> Running {
     let (began, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&began), Arc::clone(&finish));
     let slow = move || async move {
@@ -256,8 +257,13 @@ fn write_certificate(folder: &Path) -> RootCertStore {
     roots
 }
 
-fn load(folder: &Path) -> Result<(TlsAcceptor, TlsReload), TlsFileError> {
-    load_tls(&folder.join("cert.pem"), &folder.join("key.pem"))
+fn load(folder: &Path) -> Result<Tls, TlsFileError> {
+    let files = TlsFiles {
+        cert: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
+        clients: None,
+    };
+    Tls::load(files, Arc::new(SystemClock))
 }
 
 async fn handshake(
@@ -282,8 +288,8 @@ async fn handshake(
 async fn tls_is_served_in_both_protocols() {
     let folder = tempfile::tempdir().unwrap();
     let roots = write_certificate(folder.path());
-    let (acceptor, _) = load(folder.path()).unwrap();
-    let running = start(Some(acceptor), ListenerLimits::default()).await;
+    let tls = load(folder.path()).unwrap();
+    let running = start(Some(tls), ListenerLimits::default()).await;
 
     let mut stream = handshake(running.address, roots.clone(), "http/1.1")
         .await
@@ -311,8 +317,8 @@ async fn tls_is_served_in_both_protocols() {
 async fn clear_text_and_silence_on_a_tls_listener_end_and_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     write_certificate(folder.path());
-    let (acceptor, _) = load(folder.path()).unwrap();
-    let running = start(Some(acceptor), short()).await;
+    let tls = load(folder.path()).unwrap();
+    let running = start(Some(tls), short()).await;
     assert!(!ask(running.address, "/peer").await.contains("200"));
     assert_eq!(rest(connect(running.address).await).await, "");
     assert_eq!(running.counters.handshakes_failed.get(), 2);
@@ -322,17 +328,17 @@ async fn clear_text_and_silence_on_a_tls_listener_end_and_are_counted() {
 async fn a_reload_takes_the_new_files_and_a_bad_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let old = write_certificate(folder.path());
-    let (acceptor, reload) = load(folder.path()).unwrap();
-    let running = start(Some(acceptor), ListenerLimits::default()).await;
+    let tls = load(folder.path()).unwrap();
+    let running = start(Some(tls.clone()), ListenerLimits::default()).await;
     assert!(handshake(running.address, old.clone(), "h2").await.is_ok());
 
     let new = write_certificate(folder.path());
-    reload.reload().unwrap();
+    tls.reload().unwrap();
     assert!(handshake(running.address, old, "h2").await.is_err());
     assert!(handshake(running.address, new.clone(), "h2").await.is_ok());
 
     std::fs::write(folder.path().join("cert.pem"), "half a cert").unwrap();
-    assert!(reload.reload().is_err());
+    assert!(tls.reload().is_err());
     assert!(handshake(running.address, new, "h2").await.is_ok());
 }
 

@@ -48,6 +48,34 @@ impl MethodLabel {
     }
 }
 
+/// How a caller showed who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AuthMethod {
+    /// A token of this server.
+    Token,
+    /// A token of an issuer.
+    Issuer,
+    /// A role id and a secret id.
+    Machine,
+    /// A client certificate.
+    Certificate,
+}
+
+impl AuthMethod {
+    /// Every method, in the order of the discriminants.
+    pub(crate) const ALL: [Self; 4] = [Self::Token, Self::Issuer, Self::Machine, Self::Certificate];
+
+    /// The label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Issuer => "issuer",
+            Self::Machine => "machine",
+            Self::Certificate => "certificate",
+        }
+    }
+}
+
 /// What part of the API a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PathCategory {
@@ -222,6 +250,29 @@ pub(super) struct PathLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CategoryLabels {
     pub(super) category: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct AuthLabels {
+    pub(super) method: &'static str,
+    pub(super) result: &'static str,
+}
+
+impl AuthLabels {
+    const COUNT: usize = AuthMethod::ALL.len() * Outcome::ALL.len();
+
+    /// Where the counter of a method and outcome stands.
+    pub(super) fn place(method: AuthMethod, outcome: Outcome) -> usize {
+        method as usize * Outcome::ALL.len() + outcome as usize
+    }
+
+    /// All of them, each at its place.
+    pub(super) fn all() -> [Self; Self::COUNT] {
+        std::array::from_fn(|place| Self {
+            method: AuthMethod::ALL[place / Outcome::ALL.len()].as_str(),
+            result: Outcome::ALL[place % Outcome::ALL.len()].as_str(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -23,6 +23,7 @@ use super::tokens::ranges;
 use crate::app::{App, Shared};
 use crate::body::{json_response, read};
 use crate::call::Call;
+use crate::metrics::AuthMethod;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -78,6 +79,7 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
     let minted = match attempt {
         Ok(minted) => minted,
         Err(LoginError::Refused) => {
+            app.metrics.authenticated(AuthMethod::Machine, false);
             // This attempt was made: what is left of its price is taken, were it less than all.
             let (now, (tenant, who)) = (app.vault.now(), from);
             let mut costs = (1..=FAILURE).rev();
@@ -91,6 +93,7 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
         }
         Err(LoginError::Vault(error)) => return Err(Problem::for_strangers(error)),
     };
+    app.metrics.authenticated(AuthMethod::Machine, true);
     let token = &minted.token;
     let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
     let ends_at = token.expires_at.unwrap_or(token.created_at);

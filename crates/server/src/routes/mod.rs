@@ -8,6 +8,7 @@ mod audit_exports;
 pub(crate) mod bounds;
 mod campaign_view;
 mod campaigns;
+mod certificate_login;
 mod debts;
 mod docs;
 mod dynamic;
@@ -60,6 +61,7 @@ pub(crate) fn router() -> Router<Shared> {
         .merge(exchange::routes())
         .merge(machines::routes())
         .merge(login::routes())
+        .merge(certificate_login::routes())
         .merge(rotation_policies::routes())
         .merge(secret_policies::routes())
         .merge(assignments::routes())
@@ -93,6 +95,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     all.extend(exchange::operations());
     all.extend(machines::operations());
     all.extend(login::operations());
+    all.extend(certificate_login::operations());
     all.extend(rotation_policies::operations());
     all.extend(secret_policies::operations());
     all.extend(assignments::operations());

@@ -66,6 +66,15 @@ async fn whoami(State(app): State<Shared>, call: Call) -> Result<Response, Probl
             .map(|group| group.as_str().to_owned())
             .collect(),
         roles: role_words(principal.seat.roles),
+        auth_method: match foreign {
+            Some(foreign) if foreign.certificate.is_some() => "certificate",
+            Some(_) if principal.token_id.is_none() => "issuer",
+            _ if bounds.machine_role.is_some() => "machine",
+            _ => "token",
+        }
+        .to_owned(),
+        certificate_fingerprint: foreign
+            .and_then(|foreign| foreign.certificate.as_deref().map(str::to_owned)),
         issuer: foreign.map(|foreign| foreign.issuer.to_string()),
         mfa_verified_at: principal.mfa_at.map(Timestamp::to_rfc3339),
         token_expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
