@@ -53,6 +53,13 @@ pub(crate) struct Flags {
     /// PEM certificates to trust besides the system's [env: SCAIVAULT_CA_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// PEM certificate to show to the server, in place of a token or beside it
+    /// [env: SCAIVAULT_CLIENT_CERT]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// Its key, PEM [env: SCAIVAULT_CLIENT_KEY] [default: the file of the certificate]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_key: Option<PathBuf>,
     /// Say on stderr what is asked and answered, without values [env: SCAIVAULT_DEBUG]
     #[arg(long, global = true)]
     pub(crate) debug: bool,
@@ -221,6 +228,7 @@ mod tests {
             "auth login --token",
             "auth login",
             "auth whoami",
+            "auth login --certificate --client-cert c.pem --client-key k.pem",
             "auth logout",
             "config set base_url http://h",
             "config show",

@@ -25,6 +25,10 @@ pub(crate) struct ConfigFile {
     pub(crate) partner_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_cert: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_key: Option<PathBuf>,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }

@@ -28,6 +28,10 @@ pub(crate) fn with_token(settings: &Settings, token: Option<&Token>) -> Result<C
     if let Some(ca_file) = &settings.ca_file {
         builder = builder.ca_file(&ca_file.value);
     }
+    if let Some(certificate) = &settings.client_cert {
+        let key = settings.client_key.as_ref().unwrap_or(certificate);
+        builder = builder.client_certificate(&certificate.value, &key.value);
+    }
     if settings.debug {
         builder = builder.observer(|exchange| note(&line(exchange)));
     }

@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) tenant_id: Option<Setting<String>>,
     pub(crate) partner_id: Option<Setting<String>>,
     pub(crate) ca_file: Option<Setting<PathBuf>>,
+    pub(crate) client_cert: Option<Setting<PathBuf>>,
+    pub(crate) client_key: Option<Setting<PathBuf>>,
     pub(crate) debug: bool,
 }
 
@@ -60,16 +62,15 @@ impl Settings {
             variable("SCAIVAULT_TOKEN"),
             file.token.as_ref().map(|token| token.expose().to_owned()),
         );
-        let ca_file = first(
-            flags
-                .ca_file
-                .as_ref()
-                .map(|path| path.to_string_lossy().into_owned()),
-            variable("SCAIVAULT_CA_FILE"),
-            file.ca_file
-                .as_ref()
-                .map(|path| path.to_string_lossy().into_owned()),
-        );
+        let path = |flag: &Option<PathBuf>, name: &str, file: &Option<PathBuf>| {
+            let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+            let found = first(
+                flag.as_ref().map(text),
+                variable(name),
+                file.as_ref().map(text),
+            );
+            found.map(|path| map(path, PathBuf::from))
+        };
         Self {
             url: text(&flags.url, "SCAIVAULT_URL", &file.base_url).unwrap_or_else(|| Setting {
                 value: DEFAULT_URL.to_owned(),
@@ -78,7 +79,13 @@ impl Settings {
             token: token.map(|token| map(token, Token::new)),
             tenant_id: text(&flags.tenant_id, "SCAIVAULT_TENANT_ID", &file.tenant_id),
             partner_id: text(&flags.partner_id, "SCAIVAULT_PARTNER_ID", &file.partner_id),
-            ca_file: ca_file.map(|path| map(path, PathBuf::from)),
+            ca_file: path(&flags.ca_file, "SCAIVAULT_CA_FILE", &file.ca_file),
+            client_cert: path(
+                &flags.client_cert,
+                "SCAIVAULT_CLIENT_CERT",
+                &file.client_cert,
+            ),
+            client_key: path(&flags.client_key, "SCAIVAULT_CLIENT_KEY", &file.client_key),
             debug: flags.debug || variable("SCAIVAULT_DEBUG").is_some_and(|text| is_on(&text)),
         }
     }

@@ -1,6 +1,6 @@
 //! Building a client.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub struct ClientBuilder {
     partner: Option<String>,
     timeout: Duration,
     ca_file: Option<PathBuf>,
+    client_certificate: Option<(PathBuf, PathBuf)>,
     user_agent: String,
     retry: RetryPolicy,
     sleeper: Arc<dyn Sleeper>,
@@ -63,6 +64,29 @@ pub enum BuildError {
         /// Which.
         path: PathBuf,
     },
+    /// The client certificate or its key.
+    #[error("cannot read '{}' of the client certificate", path.display())]
+    ClientRead {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// They are not what they should be. Nothing of them is repeated.
+    #[error(
+        "'{}' and '{}' are not a client certificate and its unencrypted key, both PEM",
+        certificate.display(), key.display()
+    )]
+    ClientContent {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// A client certificate is shown over TLS alone.
+    #[error("a client certificate needs an https:// URL")]
+    ClientInTheClear,
     /// TLS could not be set up.
     #[error("cannot set up TLS")]
     Tls(#[source] reqwest::Error),
@@ -77,6 +101,7 @@ impl ClientBuilder {
             partner: None,
             timeout: TIMEOUT,
             ca_file: None,
+            client_certificate: None,
             user_agent: concat!("scaivault-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
             sleeper: Arc::new(TokioSleeper),
@@ -84,7 +109,8 @@ impl ClientBuilder {
         }
     }
 
-    /// The bearer token. Without one only health and version answer.
+    /// The bearer token. Without one, and without a client certificate, only health and version
+    /// answer.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
@@ -114,6 +140,17 @@ impl ClientBuilder {
         self
     }
 
+    /// PEM files of the certificate to show (what it was issued by may follow it) and of its key. A
+    /// server that has a rule for it needs no token.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Name of the program, as the audit trail shows it.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
@@ -138,7 +175,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The client. Reads the CA file; opens no connection.
+    /// The client. Reads the files of certificates; opens no connection.
     ///
     /// # Errors
     /// [`BuildError`] names the setting at fault.
@@ -169,6 +206,12 @@ impl ClientBuilder {
         if is_loopback(base) {
             http = http.no_proxy();
         }
+        if let Some((certificate, key)) = &self.client_certificate {
+            if base.scheme() == "http" {
+                return Err(BuildError::ClientInTheClear);
+            }
+            http = http.identity(identity(certificate, key)?);
+        }
         if base.scheme() == "http" {
             // No TLS will be spoken: a machine without system certificates is fine.
             http = http.tls_certs_only(std::iter::empty());
@@ -187,6 +230,7 @@ impl std::fmt::Debug for ClientBuilder {
             .field("tenant", &self.tenant)
             .field("timeout", &self.timeout)
             .field("ca_file", &self.ca_file)
+            .field("client_certificate", &self.client_certificate)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
@@ -241,6 +285,22 @@ fn ca_certificates(path: &PathBuf) -> Result<Vec<reqwest::Certificate>, BuildErr
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) | Err(_) => Err(BuildError::CaContent { path: path.clone() }),
     }
+}
+
+fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, BuildError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| BuildError::ClientRead {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let mut pem = read(key)?;
+    pem.push(b'\n');
+    pem.extend(read(certificate)?);
+    reqwest::Identity::from_pem(&pem).map_err(|_| BuildError::ClientContent {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -310,6 +370,17 @@ mod tests {
             .build()
             .expect_err("refused");
         assert!(matches!(error, BuildError::CaRead { .. }));
+        let with_certificate = |url| {
+            let client = Client::builder(url).client_certificate(&file, &file);
+            client.build().expect_err("refused")
+        };
+        let error = with_certificate("https://h");
+        assert!(matches!(error, BuildError::ClientRead { .. }), "{error}");
+        let error = with_certificate("http://h");
+        assert_eq!(
+            error.to_string(),
+            "a client certificate needs an https:// URL"
+        );
     }
 
     #[test]

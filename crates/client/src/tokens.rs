@@ -2,7 +2,9 @@
 
 use reqwest::Method;
 
-use scaivault_api::token::{NewToken, RenewedToken, TokenBody, TokenList, WhoAmI};
+use scaivault_api::token::{
+    CertificateLogin, NewToken, RenewedToken, TokenBody, TokenList, WhoAmI,
+};
 
 use crate::call::{Call, Done};
 use crate::client::Client;
@@ -32,6 +34,12 @@ impl<'a> Tokens<'a> {
     /// Who this client's token speaks for.
     pub fn whoami(&self) -> Call<WhoAmI> {
         Call::get(self.client, Ok(Route::new("/auth/whoami")))
+    }
+
+    /// A token for the client certificate that this client shows.
+    pub fn certificate_login(&self) -> Call<CertificateLogin> {
+        let route = Ok(Route::new("/auth/certificate/login"));
+        Call::new(self.client, Method::POST, route, Repeat::Harmful)
     }
 
     /// A new token. The answer is the only time it is shown.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scaivault_sdk import Retry, SyncScaiVaultClient
-from scaivault_sdk.errors import ScaiVaultError, TransportError
+from scaivault_sdk.errors import ConfigurationError, ScaiVaultError, TransportError
 
 
 def certificate(directory: Path, name: str, *more: str) -> tuple[Path, Path]:
@@ -59,16 +59,24 @@ def server(tmp_path: Path) -> Iterator[str]:
     http.server_close()
 
 
-def asked(url: str, **tls: Path) -> str:
+def asked(url: str, **tls: Path | tuple[Path, Path]) -> str:
     with SyncScaiVaultClient(url, "skt_test", retry=Retry(attempts=1), **tls) as client:  # type: ignore[arg-type]
         return client.system.version().api_version
 
 
-def test_both_sides_prove_who_they_are(server: str, tmp_path: Path) -> None:
+def test_both_sides_prove_who_they_are(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ca = tmp_path / "server.pem"
     client, key = tmp_path / "client.pem", tmp_path / "client.key"
     assert asked(server, ca_file=ca, client_cert=client, client_key=key) == "v1"
     assert asked(server, ca_file=ca, client_cert=tmp_path / "both.pem") == "v1"
+    assert asked(server, ca_file=ca, client_cert=(client, key)) == "v1"
+    monkeypatch.setenv("SCAIVAULT_CLIENT_CERT", str(client))
+    monkeypatch.setenv("SCAIVAULT_CLIENT_KEY", str(key))
+    assert asked(server, ca_file=ca) == "v1"
+    with pytest.raises(ConfigurationError):
+        asked(server, ca_file=ca, client_cert=(client, key), client_key=key)
 
 
 def test_a_server_that_is_not_trusted_is_not_asked(server: str, tmp_path: Path) -> None:

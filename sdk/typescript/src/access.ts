@@ -2,9 +2,10 @@
 
 import { type CallOptions, segment } from "./core.js";
 import { Group, type ListOptions, type Pages } from "./group.js";
-import { decodeExchangedToken, decodeLogin, decodeNewSecretId, decodeNewToken, given } from "./json.js";
+import { decodeCertificateLogin, decodeExchangedToken, decodeLogin, decodeNewSecretId, decodeNewToken, given } from "./json.js";
 import type {
   Binding,
+  CertificateLogin,
   ExchangedToken,
   Identity,
   Introspection,
@@ -42,6 +43,12 @@ export class Auth extends Group {
     const body = given({ subjectToken, scope: how.scopes?.join(" "), rule: how.rule });
     const call = { method: "POST", route: "/v1/auth/exchange", body, decode: decodeExchangedToken };
     return this.send({ ...call, repeat: "harmful" }, options);
+  }
+
+  /** A token for the client certificate that this client shows. */
+  async certificateLogin(options?: CallOptions): Promise<CertificateLogin> {
+    const call = { method: "POST", route: "/v1/auth/certificate/login", decode: decodeCertificateLogin };
+    return this.send({ ...call, repeat: "harmful", anonymous: true }, options);
   }
 }
 

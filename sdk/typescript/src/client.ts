@@ -159,7 +159,11 @@ function sessionOf(options: ClientOptions): Session {
   if (url === "") throw new ConfigurationError("no server: give baseUrl or set SCAIVAULT_URL");
   const baseUrl = checkedUrl(url, "baseUrl", insecure).replace(/\/+$/, "");
   const caFile = options.caFile ?? (env["SCAIVAULT_CA_FILE"] || undefined);
-  const { clientCert, clientKey } = options;
+  let { clientCert, clientKey } = options;
+  if (clientCert === undefined && clientKey === undefined) {
+    clientCert = env["SCAIVAULT_CLIENT_CERT"] || undefined;
+    clientKey = clientCert === undefined ? undefined : env["SCAIVAULT_CLIENT_KEY"] || undefined;
+  }
   if (clientKey !== undefined && clientCert === undefined) {
     throw new ConfigurationError("clientKey needs clientCert");
   }

@@ -5,6 +5,7 @@ import { inspect } from "node:util";
 import { isRecord } from "./errors.js";
 import type {
   Batch,
+  CertificateLogin,
   ExchangedToken,
   Login,
   NewSecretId,
@@ -99,6 +100,11 @@ export function decodeExchangedToken(value: unknown): ExchangedToken {
 export function decodeNewSecretId(value: unknown): NewSecretId {
   const made = decode<NewSecretId>(value);
   return hide(made, "secretId", made.secretId);
+}
+
+export function decodeCertificateLogin(value: unknown): CertificateLogin {
+  const login = decode<CertificateLogin>(value);
+  return hide(login, "token", login.token);
 }
 
 export function decodeLogin(value: unknown): Login {

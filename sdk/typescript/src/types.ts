@@ -116,6 +116,10 @@ export interface Identity {
   readonly roles: string[];
   readonly mfaVerifiedAt: Date | null;
   readonly tokenExpiresAt: Date | null;
+  /** How it showed who it is: `token`, `machine`, `issuer` or `certificate`. */
+  readonly authMethod?: string;
+  /** SHA-256 of the client certificate it came with, hex. */
+  readonly certificateFingerprint?: string;
   /** Who vouched for the identity, when it was somebody outside. */
   readonly issuer?: string;
   readonly tokenId?: string;
@@ -156,6 +160,17 @@ export interface ExchangedToken {
   readonly tokenId: string;
   readonly identityId: string;
   readonly expiresAt: Date | null;
+}
+
+/** A token given for a client certificate. `token` is not enumerable. */
+export interface CertificateLogin {
+  readonly token: string;
+  readonly tokenId: string;
+  readonly identityId: string;
+  readonly scopes: string[];
+  readonly expiresIn: number;
+  readonly expiresAt: Date | null;
+  readonly certificateFingerprint: string;
 }
 
 /** A new token: the only time it is shown. `token` is not enumerable. */

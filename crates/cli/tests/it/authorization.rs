@@ -23,6 +23,9 @@ const ANY_TOKEN: [&str; 2] = ["/v1/auth/whoami", "/v1/auth/tokens/self/renew"];
 /// Ask for no token but for what is in their bodies.
 const CREDENTIAL_IN_BODY: [&str; 2] = ["/v1/auth/exchange", "/v1/auth/login"];
 
+/// Asks for no token but for a certificate of the connection.
+const CREDENTIAL_IN_CONNECTION: [&str; 1] = ["/v1/auth/certificate/login"];
+
 /// Every operation of the served document, its path filled with something that is not there.
 pub(crate) async fn operations(api: &Api) -> Vec<(Method, String)> {
     let document = api.get("/v1/openapi.json").await.ok(200);
@@ -86,6 +89,11 @@ async fn every_route_refuses_strangers() {
             continue;
         }
         stranger.refused(401, "authentication_required");
+        if CREDENTIAL_IN_CONNECTION.contains(&path.as_str()) {
+            let refused = powerless.send(method, &path, body).await;
+            refused.refused(401, "authentication_required");
+            continue;
+        }
         let refused = powerless.send(method, &path, body).await;
         if ANY_TOKEN.contains(&path.as_str()) {
             assert_eq!(refused.status, 200, "{what}: {}", refused.text);

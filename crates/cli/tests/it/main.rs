@@ -11,6 +11,7 @@ mod batch;
 mod campaigns;
 mod canaries;
 mod cli;
+mod client_certificates;
 mod crash;
 mod debts;
 mod description;

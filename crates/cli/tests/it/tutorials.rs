@@ -15,13 +15,13 @@ use crate::harness::{Process, SCAIVAULT, Server};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One `sh` block, and what its output must hold.
-struct Block {
+pub(crate) struct Block {
     line: usize,
-    script: String,
-    expect: Vec<String>,
+    pub(crate) script: String,
+    pub(crate) expect: Vec<String>,
 }
 
-fn blocks(text: &str) -> Vec<Block> {
+pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut open: Option<Block> = None;
     for (number, line) in text.lines().enumerate() {
@@ -60,7 +60,7 @@ fn script(blocks: &[Block]) -> String {
     script
 }
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()

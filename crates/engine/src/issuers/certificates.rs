@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use scaivault_core::identity::{Foreign, Principal, ScopeSet, TokenHash};
-use scaivault_core::ids::RequestId;
+use scaivault_core::identity::{Foreign, Identity, Principal, ScopeSet, TokenHash};
+use scaivault_core::ids::{RequestId, TenantId};
 use scaivault_core::issuer::{CERTIFICATES, Claims, ExchangeRule, Refused, exchange};
 use scaivault_core::tenancy::Seat;
 use scaivault_core::time::Timestamp;
@@ -44,7 +44,11 @@ impl Vault {
         let principal = match issuers.certified.get(&key) {
             Ok(seen) => seen,
             Err(ticket) => {
-                let principal = self.certified(&issuers, shown);
+                let mut principal = self.certified(&issuers, shown);
+                if let Some(new) = &mut principal {
+                    new.seat = self.seated_now(&new.tenant).await?.0;
+                }
+                let principal = principal.map(Arc::new);
                 let weight = principal.as_deref().map_or(64, weight);
                 let kept = principal.clone();
                 issuers.certified.insert(ticket, key, kept, weight);
@@ -52,8 +56,7 @@ impl Vault {
             }
         };
         let principal = principal.ok_or(AuthError::Nobody)?;
-        let seat = self.seat_in(&principal.tenant).await;
-        let (seat, served) = seat.map_err(|error| AuthError::Unavailable(error.to_string()))?;
+        let (seat, served) = self.seated_now(&principal.tenant).await?;
         match served {
             true if principal.seat == seat => Ok(principal),
             true => Ok(Arc::new(Principal {
@@ -78,9 +81,10 @@ impl Vault {
     ) -> Result<ExchangeOffer, AuthError> {
         let principal = self.enter_certificate(shown).await?;
         let issuers = self.issuers_now().ok_or(AuthError::Nobody)?;
-        let rule = rule_for(&issuers, shown).map_err(|_| AuthError::Nobody)?;
+        let found = rule_for(&issuers, shown).map_err(|_| AuthError::Nobody)?;
+        let (rule, identity, subject) = found;
         // The rules may have been replaced between the two.
-        if rule.1 != principal.identity || rule.0.tenant != principal.tenant {
+        if identity != principal.identity || rule.tenant != principal.tenant {
             return Err(AuthError::Nobody);
         }
         let principal = Arc::new(Principal {
@@ -95,10 +99,15 @@ impl Vault {
             user_agent,
             started_at,
         };
-        Ok(ExchangeOffer::new(caller, rule.0, rule.2, shown.expires_at))
+        Ok(ExchangeOffer::new(caller, rule, subject, shown.expires_at))
     }
 
-    fn certified(&self, issuers: &Issuers, shown: &CertificateShown) -> Option<Arc<Principal>> {
+    async fn seated_now(&self, tenant: &TenantId) -> Result<(Seat, bool), AuthError> {
+        let seat = self.seat_in(tenant).await;
+        seat.map_err(|error| AuthError::Unavailable(error.to_string()))
+    }
+
+    fn certified(&self, issuers: &Issuers, shown: &CertificateShown) -> Option<Principal> {
         let (rule, identity, _) = match rule_for(issuers, shown) {
             Ok(found) => found,
             Err(why) => {
@@ -109,7 +118,7 @@ impl Vault {
                 return None;
             }
         };
-        Some(Arc::new(Principal {
+        Some(Principal {
             tenant: rule.tenant.clone(),
             seat: Seat::default(),
             identity,
@@ -124,15 +133,12 @@ impl Vault {
                 certificate: Some(shown.fingerprint.clone()),
                 ..Foreign::default()
             })),
-        }))
+        })
     }
 }
 
-type Found<'a> = (
-    &'a ExchangeRule,
-    scaivault_core::identity::Identity,
-    &'a str,
-);
+/// A rule, whom it makes of what was shown, and what that is called.
+type Found<'a> = (&'a ExchangeRule, Identity, &'a str);
 
 fn rule_for<'a>(issuers: &'a Issuers, shown: &'a CertificateShown) -> Result<Found<'a>, Refused> {
     let rules = &issuers.certificates;

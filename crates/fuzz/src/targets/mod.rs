@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod bodies;
 mod calendar;
+mod certificate;
 mod config;
 mod cursors;
 mod durations;
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     backup::TARGET,
     bodies::TARGET,
     calendar::TARGET,
+    certificate::TARGET,
     config::TARGET,
     cursors::TARGET,
     durations::TARGET,

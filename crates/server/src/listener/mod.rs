@@ -13,6 +13,8 @@
 
 mod accept;
 mod client;
+#[cfg(test)]
+mod client_tests;
 mod connection;
 mod front;
 mod limits;

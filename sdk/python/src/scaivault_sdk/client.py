@@ -53,7 +53,9 @@ class _Client(Group[ModeT]):
         timeout: float = 30.0,
         retry: Retry | None = None,
         ca_file: str | os.PathLike[str] | None = None,
-        client_cert: str | os.PathLike[str] | None = None,
+        client_cert: (
+            str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]] | None
+        ) = None,
         client_key: str | os.PathLike[str] | None = None,
         allow_insecure_http: bool = False,
         sleep: Callable[[float], None] | None = None,
@@ -61,7 +63,10 @@ class _Client(Group[ModeT]):
         """What is not given is looked for in the environment: ``SCAIVAULT_URL``,
         ``SCAIVAULT_TOKEN``, ``SCAIVAULT_TOKEN_FILE``, ``SCAIVAULT_CLIENT_ID`` and
         ``SCAIVAULT_CLIENT_SECRET`` with ``SCAIVAULT_TOKEN_URL``, ``SCAIVAULT_TENANT_ID``,
-        ``SCAIVAULT_CA_FILE``.
+        ``SCAIVAULT_CA_FILE``, ``SCAIVAULT_CLIENT_CERT``, ``SCAIVAULT_CLIENT_KEY``.
+
+        ``client_cert`` is a file with the certificate to show, or the pair of it and its key; a
+        server that knows the certificate needs no token.
 
         ``tenant_in`` says how ``tenant_id`` is named: by the header ``X-Tenant-ID``, or before
         the route.
@@ -75,6 +80,13 @@ class _Client(Group[ModeT]):
             token, token_file, client_id, client_secret, token_url, scope, env, allow_insecure_http
         )
         ca_file = ca_file or env.get("SCAIVAULT_CA_FILE")
+        if isinstance(client_cert, tuple):
+            if client_key is not None:
+                raise ConfigurationError("client_key is given twice")
+            client_cert, client_key = client_cert
+        elif client_cert is None and client_key is None:
+            client_cert = env.get("SCAIVAULT_CLIENT_CERT") or None
+            client_key = (env.get("SCAIVAULT_CLIENT_KEY") or None) if client_cert else None
         if client_key is not None and client_cert is None:
             raise ConfigurationError("client_key needs client_cert")
         try:

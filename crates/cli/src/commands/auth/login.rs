@@ -28,6 +28,9 @@ pub(crate) struct Login {
     /// Log in by this role id, and keep the token it gives
     #[arg(long, value_name = "ID", conflicts_with = "token")]
     role_id: Option<String>,
+    /// Log in by the client certificate (--client-cert), and keep the token it gives
+    #[arg(long, conflicts_with_all = ["token", "role_id"])]
+    certificate: bool,
     /// A file with the secret id; - for stdin. Left out where the role asks for none
     #[arg(long, value_name = "FILE", requires = "role_id")]
     secret_id_file: Option<PathBuf>,
@@ -44,6 +47,16 @@ impl Login {
                 };
                 let client = connect::with_token(&settings, None)?;
                 let login = client.machines().login(&body).await;
+                let login = login.map_err(|error| at_server(error.into(), &client))?;
+                Token::new(&login.token)
+            }
+            None if self.certificate => {
+                if settings.client_cert.is_none() {
+                    let message = "there is no client certificate: give --client-cert";
+                    return Err(CliError::Input(message.to_owned()).into());
+                }
+                let client = connect::with_token(&settings, None)?;
+                let login = client.tokens().certificate_login().await;
                 let login = login.map_err(|error| at_server(error.into(), &client))?;
                 Token::new(&login.token)
             }

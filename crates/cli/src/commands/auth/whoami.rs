@@ -30,6 +30,7 @@ fn render(me: &WhoAmI) -> String {
     table.row(["scopes", or_dash(Some(&me.scopes.join(",")))]);
     table.row(["groups", or_dash(Some(&me.groups.join(",")))]);
     table.row(["roles", or_dash(Some(&me.roles.join(",")))]);
+    table.row(["authenticated by", or_dash(Some(&me.auth_method))]);
     table.row(["token expires", or_dash(me.token_expires_at.as_deref())]);
     table.render()
 }

@@ -1,5 +1,7 @@
 //! `scaivault config set`
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use scaivault_client::{BuildError, Client};
 
@@ -20,6 +22,8 @@ enum Key {
     TenantId,
     PartnerId,
     CaFile,
+    ClientCert,
+    ClientKey,
 }
 
 impl Set {
@@ -43,12 +47,16 @@ impl Set {
             Key::TenantId => file.tenant_id = value,
             Key::PartnerId => file.partner_id = value,
             // Kept whole, so that it is found from any directory.
-            Key::CaFile => {
-                file.ca_file = value.map(|path| std::path::absolute(&path).unwrap_or(path.into()))
-            }
+            Key::CaFile => file.ca_file = value.map(whole),
+            Key::ClientCert => file.client_cert = value.map(whole),
+            Key::ClientKey => file.client_key = value.map(whole),
         }
         Ok(())
     }
+}
+
+fn whole(path: String) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path.into())
 }
 
 #[cfg(test)]
@@ -76,5 +84,7 @@ mod tests {
         assert_eq!(file.base_url, None);
         let (_, file) = set(Key::CaFile, "ca.pem");
         assert!(file.ca_file.expect("path").is_absolute());
+        let (_, file) = set(Key::ClientCert, "client.pem");
+        assert!(file.client_cert.expect("path").is_absolute());
     }
 }

@@ -1,5 +1,7 @@
 //! `scaivault config show`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -38,16 +40,23 @@ fn rows(settings: &Settings) -> Vec<Row> {
         value: token.value.masked(),
         source: token.source,
     });
-    let ca_file = settings.ca_file.as_ref().map(|path| Setting {
-        value: path.value.display().to_string(),
-        source: path.source,
-    });
+    let shown = |path: &Option<Setting<PathBuf>>| {
+        path.as_ref().map(|path| Setting {
+            value: path.value.display().to_string(),
+            source: path.source,
+        })
+    };
+    let ca_file = shown(&settings.ca_file);
+    let client_cert = shown(&settings.client_cert);
+    let client_key = shown(&settings.client_key);
     let all = [
         ("base_url", Some(&settings.url)),
         ("token", masked.as_ref()),
         ("tenant_id", settings.tenant_id.as_ref()),
         ("partner_id", settings.partner_id.as_ref()),
         ("ca_file", ca_file.as_ref()),
+        ("client_cert", client_cert.as_ref()),
+        ("client_key", client_key.as_ref()),
     ];
     all.into_iter()
         .filter_map(|(key, setting)| {

@@ -1,6 +1,7 @@
 //! What every test here stands on: the real binary started as a process, a plain HTTP client, a
 //! receiver of webhooks, and waiting for conditions with a deadline.
 
+pub(crate) mod authority;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod process;

@@ -3,6 +3,7 @@
 from ._base import Answer, Done, Items, Model
 from .access import (
     Binding,
+    CertificateLogin,
     EvaluatedPolicy,
     ExchangedToken,
     Identity,
@@ -99,6 +100,7 @@ __all__ = [
     "Campaign",
     "CampaignCounts",
     "CampaignItem",
+    "CertificateLogin",
     "ChainHead",
     "Connector",
     "Consumer",

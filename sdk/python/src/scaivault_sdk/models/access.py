@@ -25,6 +25,10 @@ class Identity(Model):
     roles: tuple[str, ...] = ()
     mfa_verified_at: datetime | None = None
     token_expires_at: datetime | None = None
+    #: ``token``, ``machine``, ``issuer`` or ``certificate``.
+    auth_method: str = ""
+    #: SHA-256 of the client certificate it came with, hex.
+    certificate_fingerprint: str | None = None
     #: Who vouched for the identity, when it was somebody outside.
     issuer: str | None = None
     token_id: str | None = None
@@ -69,6 +73,19 @@ class ExchangedToken(Model):
     token_id: str = ""
     identity_id: str = ""
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateLogin(Model):
+    """A token given for a client certificate. It is in no ``repr``."""
+
+    token: str = field(default="", repr=False)
+    token_id: str = ""
+    identity_id: str = ""
+    scopes: tuple[str, ...] = ()
+    expires_in: int = 0
+    expires_at: datetime | None = None
+    certificate_fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from .._modes import Group, ModeT, listing, operation
 from .._time import format_duration, format_time
 from ..models import (
     Binding,
+    CertificateLogin,
     Done,
     ExchangedToken,
     Identity,
@@ -60,6 +62,12 @@ class Auth(Group[ModeT]):
             rule=rule,
         )
         return act("POST", "/v1/auth/exchange", ExchangedToken, Repeat.HARMFUL, body)
+
+    @operation
+    def certificate_login(self) -> Call[CertificateLogin]:
+        """A token for the client certificate that this client shows."""
+        call = act("POST", "/v1/auth/certificate/login", CertificateLogin, Repeat.HARMFUL)
+        return replace(call, anonymous=True)
 
 
 class Tokens(Group[ModeT]):
