@@ -53,7 +53,7 @@ pub enum TlsFileError {
     /// A list that cannot be used.
     #[error(
         "a revocation list in {} cannot be used: expected complete lists (no deltas) of the client \
-         authorities, in PEM form", .0.display()
+         authorities, of version 2 (with a CRL number), in PEM form", .0.display()
     )]
     List(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
