@@ -752,6 +752,59 @@ async fn the_command_line_shows_a_certificate() {
     assert!(text.contains("are not a client certificate"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_suspended_or_not_there_serves_no_certificate() {
+    let rules = SPIFFE_RULE.replace("ttl = \"30m\"", "tenant = \"tnt_shop\"");
+    let setup = Setup::new(&rules);
+    let served = setup.serve().await;
+    let holder = setup.holder(&served, &setup.clients.workload(1, SHOP));
+    let asked = holder.get("/v1/auth/whoami").await;
+    asked.refused(403, "tenant_suspended");
+    let root = &served.api;
+    let body = json!({ "name": "Shop", "id": "tnt_shop" });
+    root.post("/v1/identity/tenants", body).await.ok(201);
+    let who = whoami(&holder).await;
+    assert_eq!(
+        (&who["tenant_id"], &who["auth_method"]),
+        (&json!("tnt_shop"), &json!("certificate"))
+    );
+    for (status, expect) in [("SUSPENDED", 403), ("ACTIVE", 200)] {
+        let body = json!({ "status": status });
+        let changed = root.patch("/v1/identity/tenants/tnt_shop", body);
+        changed.await.ok(200);
+        let asked = holder.get("/v1/auth/whoami").await;
+        assert_eq!(asked.status, expect, "{status}: {}", asked.text);
+    }
+    let elsewhere = holder.in_tenant("tnt_default").get("/v1/auth/whoami").await;
+    elsewhere.refused(403, "tenant_access_denied");
+}
+
+/// Whatever a request says of a certificate: only what was shown in the handshake counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_header_stands_for_a_certificate() {
+    let setup = Setup::new(SPIFFE_RULE);
+    let mut command = setup.command();
+    command.env("SCAIVAULT_SERVER_TRUSTED_PROXIES", "127.0.0.1");
+    let served = setup.serve_by(command, None).await;
+    let cart = setup.clients.workload(1, SHOP);
+    let flat = cart.certificate.replace('\n', "");
+    let http = setup.http(None);
+    for name in [
+        "x-client-cert",
+        "x-ssl-client-cert",
+        "x-forwarded-client-cert",
+        "client-cert",
+        "x-amzn-mtls-clientcert",
+    ] {
+        let asked = http
+            .get(format!("{}/v1/auth/whoami", served.api.url()))
+            .header(name, &flat)
+            .send();
+        let asked = asked.await.expect("an answer");
+        assert_eq!(asked.status(), 401, "{name}");
+    }
+}
+
 /// The blocks of the page, in order: what is made, what is shown, what is revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_worked_example_works() {

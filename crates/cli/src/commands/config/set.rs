@@ -23,7 +23,8 @@ enum Key {
     PartnerId,
     CaFile,
     ClientCert,
-    ClientKey,
+    #[value(name = "client_key")]
+    ClientKeyFile,
 }
 
 impl Set {
@@ -49,7 +50,7 @@ impl Set {
             // Kept whole, so that it is found from any directory.
             Key::CaFile => file.ca_file = value.map(whole),
             Key::ClientCert => file.client_cert = value.map(whole),
-            Key::ClientKey => file.client_key = value.map(whole),
+            Key::ClientKeyFile => file.client_key = value.map(whole),
         }
         Ok(())
     }
