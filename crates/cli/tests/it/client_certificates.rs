@@ -376,7 +376,7 @@ async fn a_certificate_ends_on_open_connections_too() {
     let served = setup.serve().await;
     let wanted = Wanted {
         names: vec![uri(SHOP)],
-        valid: (-60, 5),
+        valid: (-60, 10),
         ..Wanted::default()
     };
     let ending = setup.clients.issue(1, wanted);
