@@ -6,15 +6,19 @@
 //! no longer continues it: then the store was cut, put back to an older copy, or rewritten.
 
 mod collector;
+pub(crate) mod course;
+mod destination;
 mod forward;
 mod manifest;
-mod mark;
+pub(crate) mod mark;
+mod post;
 mod resume;
 mod selection;
-mod source;
+pub(crate) mod source;
 mod syslog;
 mod unacknowledged;
 mod verify;
+pub(crate) mod way;
 mod write;
 
 use std::path::PathBuf;
@@ -32,10 +36,12 @@ use manifest::Manifest;
 use source::Source;
 use write::RowsFile;
 
-pub use collector::Destination;
+pub use destination::Destination;
 pub use forward::{ForwardArgs, forward};
+pub(crate) use post::Post;
 pub(crate) use resume::exported_ends;
 pub use syslog::MessageFormat;
+pub(crate) use syslog::{Form, STRUCTURED, is_element_id};
 pub use verify::{ExportReport, verify_export};
 
 /// Arguments of an export.

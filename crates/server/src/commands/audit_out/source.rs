@@ -10,18 +10,20 @@ use scaivault_store::OfflineStore;
 use scaivault_store::audit::{ChainHead, Hash, TakenSegment};
 use scaivault_store_postgres::OfflinePostgres;
 
+use super::course::Lag;
+use super::mark::Mark;
 use crate::commands::root_key;
 use crate::config::KmsProvider;
 use crate::place::Place;
 
 /// The store, whichever it is.
-pub(super) enum Source {
+pub(crate) enum Source {
     File(OfflineStore),
     Postgresql(OfflinePostgres),
 }
 
 impl Source {
-    pub(super) async fn open(place: &Place) -> Result<Self> {
+    pub(crate) async fn open(place: &Place) -> Result<Self> {
         Ok(match place {
             Place::File(path) => Self::File(OfflineStore::open(path)?),
             Place::Postgresql(url) => Self::Postgresql(OfflinePostgres::open(url.expose()).await?),
@@ -69,6 +71,35 @@ impl Source {
             Self::File(store) => store.audit_segments(chain, after),
             Self::Postgresql(store) => store.audit_segments(chain, after).await,
         }
+    }
+
+    /// Where everything is that there is now.
+    pub(crate) async fn end(&self) -> Result<Mark> {
+        let mut mark = Mark::default();
+        for head in self.heads().await? {
+            mark.set(&head.chain, head.last_seq, &head.head);
+        }
+        Ok(mark)
+    }
+
+    /// How much there is behind a mark.
+    pub(crate) async fn lag(&self, mark: &Mark) -> Result<Lag> {
+        let mut lag = Lag::default();
+        let anchors = self.anchors().await?;
+        for head in self.heads().await? {
+            let (mut seq, _) = mark.of(&head.chain)?;
+            if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == head.chain) {
+                seq = seq.max(anchor.last_seq);
+            }
+            let rows = head.last_seq.saturating_sub(seq);
+            if rows > 0 {
+                lag.rows += rows;
+                let next = self.segments(&head.chain, seq).await?;
+                let at = next.first().map(|segment| segment.first_at);
+                lag.since = lag.since.into_iter().chain(at).min();
+            }
+        }
+        Ok(lag)
     }
 }
 
@@ -125,13 +156,20 @@ pub(super) fn check_continues(head: &ChainHead, seq: u64, hash: &Hash) -> Result
 /// key that is not known.
 pub(super) fn check_anchor(keyring: Option<&Keyring>, anchor: &AuditAnchor) -> Result<()> {
     match keyring {
-        Some(keyring) if !anchor.fits(|message| keyring.chain_mac(message)) => bail!(
-            "the front of the chain {}, up to row {}, was removed by somebody who has not its key",
-            anchor.chain,
-            anchor.last_seq
-        ),
+        Some(keyring) if !anchor.fits(|message| keyring.chain_mac(message)) => {
+            Err(refuse_front(anchor))
+        }
         _ => Ok(()),
     }
+}
+
+/// What is said of an anchor that was not made with the chain's key.
+pub(super) fn refuse_front(anchor: &AuditAnchor) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the front of the chain {}, up to row {}, was removed by somebody who has not its key",
+        anchor.chain,
+        anchor.last_seq
+    )
 }
 
 fn another_past(chain: &str, seq: u64) -> anyhow::Error {
