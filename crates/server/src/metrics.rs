@@ -8,10 +8,13 @@
 //!
 //! To add one: a field of [`Metrics`], a line in `register`, and a method if it has labels.
 
+mod forwards;
 mod histogram;
 mod labels;
+mod logins;
 mod open_rotations;
 mod tenants;
+mod trail;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -22,10 +25,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub(crate) use forwards::ForwardMetrics;
 pub(crate) use histogram::DurationHistogram;
 pub(crate) use labels::{MethodLabel, Outcome, PathCategory};
+pub(crate) use logins::{LoginMethod, LoginMetrics, LoginResult};
 pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
+pub(crate) use trail::TrailMetrics;
 
 use crate::listener::ConnectionCounters;
 use crate::rate_limit::Category;
@@ -66,6 +72,12 @@ pub(crate) struct Metrics {
     pub streams: Gauge,
     /// Rotations that have not ended.
     pub open_rotations: OpenRotations,
+    /// Collectors of the audit trail; their loops have it, too.
+    pub forwards: Arc<ForwardMetrics>,
+    /// Logins.
+    pub logins: LoginMetrics,
+    /// Retention and exports of the audit trail.
+    pub trail: TrailMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -143,6 +155,9 @@ impl Metrics {
             debt_oldest: Gauge::default(),
             streams: Gauge::default(),
             open_rotations: OpenRotations::default(),
+            forwards: Arc::default(),
+            logins: LoginMetrics::default(),
+            trail: TrailMetrics::default(),
         };
         metrics.register();
         metrics
@@ -152,6 +167,9 @@ impl Metrics {
         let registry = &mut self.registry;
         self.tenants.register(registry);
         self.open_rotations.register(registry);
+        self.forwards.register(registry);
+        self.logins.register(registry);
+        self.trail.register(registry);
         let open = &self.connections;
         registry.register(
             "connections_accepted",

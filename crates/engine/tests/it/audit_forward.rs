@@ -55,8 +55,7 @@ async fn a_lost_commit_leaves_the_place_before_or_after() {
         let world = World::new().await;
         let vault = &world.vault;
         let mut held = vault.forward_claim("siem", "a").await.unwrap().unwrap();
-        let (name, second) = (UnitName::AuditForward, When::Nth(2));
-        world.store.arm(name, second, fault);
+        world.store.arm(UnitName::AuditForward, When::Nth(1), fault);
         let kept = vault.forward_keep(&mut held, at(5)).await;
         assert!(kept.is_err(), "{fault:?}: {kept:?}");
         let found = vault.forward_find("siem").await.unwrap().unwrap();

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::Shared;
 use crate::assembly::{IssuersFile, Opened};
 use crate::entrance::Entrance;
+use crate::forwarding::Trail;
 use crate::listener::{self, ListenerLimits, TlsReload};
 use crate::loops;
 
@@ -29,6 +30,7 @@ pub(super) struct Serving {
     pub(super) issuers: IssuersFile,
     pub(super) limits: ListenerLimits,
     pub(super) deliveries_max: usize,
+    pub(super) trail: Trail,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -41,8 +43,18 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         serving.app.settings.targets_max,
         serving.app.settings.streams.unread_ttl,
         &serving.app.settings.audit,
+        serving.app.settings.export_sink.as_ref(),
         &stopped,
     );
+    crate::forwarding::start(
+        &mut workers,
+        &serving.opened.vault,
+        &serving.trail,
+        &serving.app.settings.audit,
+        &serving.app.metrics.forwards,
+        &stopped,
+    )?;
+    crate::exports::look(&serving.app.settings.audit).await;
     let (acceptor, reload) = match serving.tls {
         Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
         None => (None, None),

@@ -25,7 +25,7 @@ mod tests;
 
 pub(crate) use courier::GuardedCourier;
 pub(crate) use documents::GuardedDocuments;
-pub(crate) use operator_http::{HttpTrouble, OperatorHttp};
+pub(crate) use operator_http::OperatorHttp;
 pub(crate) use policy::{EgressPolicy, Scheme, URL_BYTES_MAX};
 pub(crate) use reach::GuardedReach;
 pub(crate) use target_policy::TargetPolicy;

@@ -228,7 +228,7 @@ impl<'a> Course<'a> {
     }
 
     /// How far behind the collector is, by what is kept.
-    pub(crate) async fn lag(&self) -> Result<Lag> {
+    pub(crate) async fn lag(&mut self) -> Result<Lag> {
         self.source.lag(&self.kept).await
     }
 }

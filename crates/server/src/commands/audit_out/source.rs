@@ -1,8 +1,9 @@
 //! The store that rows are taken out of, and whether it continues what was taken before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 use scaivault_crypto::Keyring;
@@ -18,21 +19,36 @@ use crate::place::Place;
 
 /// The store, whichever it is.
 pub(crate) enum Source {
-    File(OfflineStore),
+    File(Mutex<OfflineStore>),
     Postgresql(OfflinePostgres),
 }
 
 impl Source {
     pub(crate) async fn open(place: &Place) -> Result<Self> {
+        Self::open_with(place, None).await
+    }
+
+    /// The same with the database's password in a file, as it is now.
+    pub(crate) async fn open_with(place: &Place, password: Option<&Path>) -> Result<Self> {
+        let read = |file: &Path| {
+            let text = std::fs::read_to_string(file);
+            text.with_context(|| format!("cannot read {}", file.display()))
+        };
+        let password = password.map(read).transpose()?;
+        let password = password
+            .as_deref()
+            .map(|text| text.trim_end_matches(['\r', '\n']));
         Ok(match place {
-            Place::File(path) => Self::File(OfflineStore::open(path)?),
-            Place::Postgresql(url) => Self::Postgresql(OfflinePostgres::open(url.expose()).await?),
+            Place::File(path) => Self::File(Mutex::new(apart(|| OfflineStore::open(path))?)),
+            Place::Postgresql(url) => {
+                Self::Postgresql(OfflinePostgres::open_with(url.expose(), password).await?)
+            }
         })
     }
 
     pub(super) async fn keyring(&self, key_file: PathBuf) -> Result<Keyring> {
         let records = match self {
-            Self::File(store) => store.keys()?,
+            Self::File(store) => apart(|| store.lock().keys())?,
             Self::Postgresql(store) => store.keys().await?,
         };
         let root = root_key::of_records(&KmsProvider::Local { key_file }, &records)?;
@@ -41,7 +57,7 @@ impl Source {
 
     pub(super) async fn heads(&self) -> Result<Vec<ChainHead>, ReadError> {
         match self {
-            Self::File(store) => store.audit_heads(),
+            Self::File(store) => apart(|| store.lock().audit_heads()),
             Self::Postgresql(store) => store.audit_heads().await,
         }
     }
@@ -49,7 +65,7 @@ impl Source {
     /// What retention left of the fronts of chains.
     pub(super) async fn anchors(&self) -> Result<Vec<AuditAnchor>, ReadError> {
         match self {
-            Self::File(store) => store.audit_anchors(),
+            Self::File(store) => apart(|| store.lock().audit_anchors()),
             Self::Postgresql(store) => store.audit_anchors().await,
         }
     }
@@ -57,7 +73,7 @@ impl Source {
     /// A chain that has rows and no end.
     async fn stray(&self) -> Result<Option<String>, ReadError> {
         match self {
-            Self::File(store) => store.audit_stray(),
+            Self::File(store) => apart(|| store.lock().audit_stray()),
             Self::Postgresql(store) => store.audit_stray().await,
         }
     }
@@ -68,7 +84,7 @@ impl Source {
         after: u64,
     ) -> Result<Vec<TakenSegment>, ReadError> {
         match self {
-            Self::File(store) => store.audit_segments(chain, after),
+            Self::File(store) => apart(|| store.lock().audit_segments(chain, after)),
             Self::Postgresql(store) => store.audit_segments(chain, after).await,
         }
     }
@@ -101,6 +117,11 @@ impl Source {
         }
         Ok(lag)
     }
+}
+
+/// Reading a file waits for the disk: other tasks of this thread go elsewhere meanwhile.
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
 }
 
 /// The hash after a segment that must follow the row at `seq`. Where that is the last row of a run
