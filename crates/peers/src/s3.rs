@@ -25,7 +25,9 @@ impl S3Service {
     /// moto: believes any key.
     pub fn moto() -> Self {
         let home = installed(&format!("moto-{MOTO}"), |home| {
-            run(Command::new(program("python3", &[])).args(["-m", "venv"]).arg(home));
+            run(Command::new(program("python3", &[]))
+                .args(["-m", "venv"])
+                .arg(home));
             let mut pip = Command::new(home.join("bin/pip"));
             run(pip.args(["install", "--quiet", &format!("moto[server,s3]=={MOTO}")]));
         });
@@ -41,13 +43,28 @@ impl S3Service {
     pub fn s3rver(buckets: &[&str]) -> Self {
         let home = installed(&format!("s3rver-{S3RVER}"), |home| {
             let mut npm = Command::new(program("npm", &[]));
-            npm.args(["install", "--silent", "--no-fund", "--no-audit", "--ignore-scripts"]);
-            run(npm.arg("--prefix").arg(home).arg(format!("s3rver@{S3RVER}")));
+            npm.args([
+                "install",
+                "--silent",
+                "--no-fund",
+                "--no-audit",
+                "--ignore-scripts",
+            ]);
+            run(npm
+                .arg("--prefix")
+                .arg(home)
+                .arg(format!("s3rver@{S3RVER}")));
         });
         let mut command = Command::new(program("node", &[]));
         let (dir, port) = begin();
         command.arg(home.join("node_modules/s3rver/bin/s3rver.js"));
-        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "--no-vhost-buckets"]);
+        command.args([
+            "-a",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "--no-vhost-buckets",
+        ]);
         command.arg("-d").arg(dir.path().join("data"));
         std::fs::create_dir(dir.path().join("data")).expect("a directory");
         for bucket in buckets {
