@@ -169,11 +169,13 @@ impl Keeper for Stored {
 impl Forwarding {
     async fn run(self, mut stop: Stop) {
         let mut last = String::new();
+        let mut kept = None;
         while !*stop.borrow() {
-            let nap = match self.turn(&mut stop).await {
+            let nap = match self.turn(&mut stop, &mut kept).await {
                 Ok(Ended::Stopped) => return,
                 Ok(Ended::Elsewhere) => IDLE,
                 Err(error) => {
+                    kept = None;
                     let why = format!("{error:#}");
                     self.metrics.failed(&self.name);
                     if why != last {
@@ -191,18 +193,23 @@ impl Forwarding {
     }
 
     /// Hands rows over until another node has it, the server stops, or something of ours fails.
-    async fn turn(&self, stop: &mut Stop) -> Result<Ended> {
+    /// `kept` is the way to the store between the turns of others.
+    async fn turn(&self, stop: &mut Stop, kept: &mut Option<Source>) -> Result<Ended> {
         let claimed = self.vault.forward_claim(&self.name, &self.trail.node);
-        let Some(forward) = claimed.await? else {
-            let source = self.open().await?;
+        let claimed = claimed.await?;
+        let source = match kept.take() {
+            Some(source) => source,
+            None => self.open().await?,
+        };
+        let Some(forward) = claimed else {
             if let Some(forward) = self.vault.forward_find(&self.name).await? {
                 let lag = source.lag(&Mark::of_heads(&forward.heads)).await?;
                 self.metrics
                     .set_lag(&self.name, lag, self.vault.now(), self.lag_max);
             }
+            *kept = Some(source);
             return Ok(Ended::Elsewhere);
         };
-        let source = self.open().await?;
         let held = Arc::new(Mutex::new(forward));
         let mut stored = Stored {
             vault: self.vault.clone(),

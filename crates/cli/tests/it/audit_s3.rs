@@ -224,11 +224,12 @@ async fn what_is_wrong_with_a_bucket_is_said_and_keys_are_read_again() {
     let mut settings = settings(home, service.port(), SECRET);
     settings.push(("EXPORT_DIRECTORY", "s3".to_owned()));
     let server = with(Server::dev(), &settings).start().await;
-    let said = server.process().stderr();
-    assert!(
-        said.contains("the bucket for the audit trail cannot be used now"),
-        "{said}"
-    );
+    let said = eventually("it looks at the bucket", SOON, async || {
+        let said = server.process().stderr();
+        said.contains("the bucket for the audit trail cannot be used now")
+            .then_some(said)
+    })
+    .await;
     assert!(
         said.contains("the key is not accepted") && said.contains("s3_access_key_file"),
         "{said}"
@@ -260,8 +261,11 @@ async fn what_is_wrong_with_a_bucket_is_said_and_keys_are_read_again() {
     });
     let other: Vec<_> = other.collect();
     let server = with(Server::dev(), &other).start().await;
-    let said = server.process().stderr();
-    assert!(said.contains("there is no bucket elsewhere"), "{said}");
+    eventually("it is said", SOON, async || {
+        let said = server.process().stderr();
+        said.contains("there is no bucket elsewhere").then_some(())
+    })
+    .await;
 }
 
 /// Retention waits for the copy in the bucket, and for all of it.

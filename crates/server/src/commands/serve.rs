@@ -54,7 +54,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         &serving.app.metrics.forwards,
         &stopped,
     )?;
-    crate::exports::look(&serving.app.settings.audit).await;
+    workers.spawn(crate::exports::look(serving.app.settings.audit.clone()));
     let (acceptor, reload) = match serving.tls {
         Some((acceptor, reload)) => (Some(acceptor), Some(reload)),
         None => (None, None),

@@ -15,7 +15,7 @@ use crate::config::{AuditSection, ExportPlace};
 use directory::ExportDirectory;
 use s3::S3;
 
-/// The server does not wait longer for a bucket before it serves.
+/// A look at the bucket takes no longer: a server that stops waits for it.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// The destination of exports that are asked for over the API, if there is one.
@@ -47,12 +47,12 @@ pub(crate) fn bucket(audit: &AuditSection) -> Result<S3> {
 
 /// Looks whether the bucket can be used, so that it is known at the start. Only a warning: it may be
 /// there when it is needed.
-pub(crate) async fn look(audit: &AuditSection) {
+pub(crate) async fn look(audit: AuditSection) {
     if audit.s3.is_none() {
         return;
     }
     let looked = async {
-        let bucket = bucket(audit)?;
+        let bucket = bucket(&audit)?;
         let shown = bucket.shown();
         let looked = tokio::time::timeout(LOOK_MAX, bucket.check()).await;
         looked.unwrap_or_else(|_| Err(anyhow::anyhow!("it does not answer in time")))?;

@@ -129,6 +129,8 @@ async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use scaivault_core::audit::{Action, AuditExtra, AuditRow};
     use scaivault_core::ids::TenantId;
     use scaivault_core::ports::{AuditReads as _, Op, Store as _, Unit, UnitName};
@@ -218,5 +220,84 @@ mod tests {
         collector.set_nonblocking(true).unwrap();
         assert!(collector.recv(&mut [0; 8]).is_err(), "nothing was sent");
         assert_eq!(forward(&args(true), &|_| {}).unwrap(), 3);
+    }
+
+    /// A collector that takes one TLS connection at a time, and its certificate's file.
+    fn tls_collector(home: &std::path::Path) -> (rustls::ServerConfig, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let file = home.join("collector.pem");
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.unwrap())
+            .unwrap();
+        (config, file)
+    }
+
+    #[test]
+    fn over_tls_nothing_is_lost_when_the_collector_starts_again() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("store.db");
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(cut(&file));
+        let (config, certificate) = tls_collector(home.path());
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let collector = runtime.spawn(async move {
+            // The first that gets through is cut off in the middle; others are read to their end.
+            let mut all = Vec::new();
+            let mut cut_off = false;
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                if !cut_off {
+                    cut_off = true;
+                    stream.read_exact(&mut [0; 20]).await.unwrap();
+                    continue;
+                }
+                stream.read_to_end(&mut all).await.unwrap();
+                stream.shutdown().await.unwrap();
+                return String::from_utf8(all).unwrap();
+            }
+        });
+        let args = |ca_file: Option<PathBuf>| ForwardArgs {
+            database: Place::File(file.clone()),
+            to: Destination::Tls(format!("localhost:{port}")),
+            format: MessageFormat::Json,
+            ca_file,
+            mark: home.path().join("mark"),
+            host: "-".to_owned(),
+            key_file: None,
+            accept_gap: true,
+            from_now: false,
+            once: true,
+            every: Duration::from_secs(1),
+        };
+        // Whom nobody vouches for gets nothing.
+        let refused = forward(&args(None), &|_| {}).unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{refused}");
+        let believed = args(Some(certificate));
+        let refused = forward(&believed, &|_| {}).unwrap_err().to_string();
+        assert!(refused.contains("the collector takes nothing"), "{refused}");
+        assert_eq!(forward(&believed, &|_| {}).unwrap(), 3);
+        let all = runtime.block_on(collector).unwrap();
+        let times = all.lines().map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["timestamp"].as_i64().unwrap()
+        });
+        assert_eq!(times.collect::<Vec<_>>(), [1, 2, 9]);
+        // The mark is behind them.
+        let mark = Mark::read(&believed.mark).unwrap().unwrap();
+        assert_eq!(mark.heads()[0].last_seq, 4);
     }
 }
