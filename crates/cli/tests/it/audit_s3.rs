@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use scaivault_peers::FaultProxy;
 use scaivault_peers::s3::S3Service;
 use serde_json::{Value, json};
@@ -12,6 +13,16 @@ use crate::harness::{Api, SOON, Server, eventually};
 
 const BUCKET: &str = "trail";
 const SECRET: &str = "canary-of-a-secret-access-key-0123456789";
+
+/// Any signature will do for moto, but none will not.
+fn client() -> Client {
+    let signed = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/s3/aws4_request, \
+                  SignedHeaders=host, Signature=00";
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_static(signed));
+    let client = Client::builder().default_headers(headers);
+    client.build().expect("a client")
+}
 
 async fn write(api: &Api, from: usize, to: usize) {
     for n in from..to {
@@ -59,7 +70,7 @@ fn with(mut server: ServerBuilder, settings: &[(&str, String)]) -> ServerBuilder
 async fn download(port: u16, prefix: &str, to: &Path) -> usize {
     let at = format!("http://127.0.0.1:{port}/{BUCKET}");
     let get = async |url: String| {
-        let answer = Client::new().get(url).send().await.expect("an answer");
+        let answer = client().get(url).send().await.expect("an answer");
         assert!(answer.status().is_success());
         answer.bytes().await.expect("bytes")
     };
@@ -76,7 +87,7 @@ async fn download(port: u16, prefix: &str, to: &Path) -> usize {
 }
 
 async fn make_bucket(port: u16, with_lock: bool) {
-    let mut request = Client::new().put(format!("http://127.0.0.1:{port}/{BUCKET}"));
+    let mut request = client().put(format!("http://127.0.0.1:{port}/{BUCKET}"));
     if with_lock {
         request = request.header("x-amz-bucket-object-lock-enabled", "true");
     }
@@ -157,7 +168,7 @@ async fn an_export_in_a_bucket_is_whole_locked_and_verifies() {
         "http://127.0.0.1:{}/{BUCKET}/vault/one/{id}/manifest.json",
         service.port()
     );
-    let head = Client::new().head(&at).send().await.expect("an answer");
+    let head = client().head(&at).send().await.expect("an answer");
     let header = |name: &str| {
         let value = head.headers().get(name);
         value.map(|value| value.to_str().expect("text").to_owned())
@@ -357,7 +368,7 @@ async fn rows_go_when_the_bucket_has_them() {
         "http://127.0.0.1:{port}/{BUCKET}/vault/one/chain/{}",
         names[0]
     );
-    let changed = Client::new()
+    let changed = client()
         .put(&at)
         .body("{}\n")
         .send()

@@ -112,7 +112,11 @@ impl S3 {
         let credentials = self.credentials()?;
         let key = self.key(name);
         let mut action = self.bucket.put_object(Some(&credentials), &key);
-        let mut headers = vec![(CHECKSUM, STANDARD.encode(object.sha256))];
+        let mut headers = vec![
+            (CHECKSUM, STANDARD.encode(object.sha256)),
+            // Without this one an object with a lock is refused.
+            ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
+        ];
         if let Some(encryption) = self.section.encryption {
             headers.push(("x-amz-server-side-encryption", encryption.to_owned()));
         }
