@@ -128,7 +128,7 @@ pub struct AuditExportBody {
     /// `jsonl` (the default) or `csv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// `directory`, the one that the operator configured, and the default.
+    /// `directory` or `s3`, whichever the operator configured, and the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
     /// Rows of all tenants: for an operator with the scope `admin`.
@@ -145,7 +145,7 @@ pub struct AuditExport {
     pub status: String,
     /// `jsonl` or `csv`.
     pub format: String,
-    /// `directory`.
+    /// `directory` or `s3`.
     pub destination: String,
     /// From this time on.
     pub from: Option<String>,

@@ -44,6 +44,9 @@ pub(crate) enum CliError {
     /// The record was changed.
     #[error("the audit chain is broken at row {id}: {reason}")]
     ChainBroken { id: String, reason: String },
+    /// An export that was waited for ended otherwise.
+    #[error("the export is {status}: {why}")]
+    NotExported { status: String, why: String },
     /// A look at a target found that it cannot be worked with.
     #[error("{target} is not ready: {why}")]
     TargetNotReady { target: String, why: String },
@@ -119,7 +122,8 @@ fn code(error: &anyhow::Error) -> u8 {
             | CliError::TargetNotReady { .. }
             | CliError::NotAllRead { .. }
             | CliError::NotPassed
-            | CliError::NotRotated(_),
+            | CliError::NotRotated(_)
+            | CliError::NotExported { .. },
         )
         | None => GENERAL,
     }

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use scaivault_api::audit::{AuditLogs, AuditTrail, AuditVerify};
+use reqwest::Method;
+
+use scaivault_api::audit::{
+    AuditExport, AuditExportBody, AuditExportList, AuditLogs, AuditTrail, AuditVerify,
+};
 
 use crate::call::Call;
 use crate::client::Client;
+use crate::retry::Repeat;
 use crate::route::Route;
 
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -71,6 +76,28 @@ impl<'a> Audit<'a> {
         Call::get(self.client, Route::new("/audit/identities").id(identity_id))
     }
 
+    /// Asks the server to write rows to the place that its operator configured.
+    pub fn export_create(&self, body: &AuditExportBody) -> Call<AuditExport> {
+        let route = Ok(Route::new("/audit/exports"));
+        Call::new(self.client, Method::POST, route, Repeat::Harmful).body(body)
+    }
+
+    /// A page of exports, newest first.
+    pub fn exports(&self) -> Call<AuditExportList> {
+        Call::get(self.client, Ok(Route::new("/audit/exports")))
+    }
+
+    /// One export, and how far it is.
+    pub fn export(&self, id: &str) -> Call<AuditExport> {
+        Call::get(self.client, Route::new("/audit/exports").id(id))
+    }
+
+    /// Ends one that runs; removes the files of any.
+    pub fn export_cancel(&self, id: &str) -> Call<AuditExport> {
+        let route = Route::new("/audit/exports").id(id);
+        Call::new(self.client, Method::DELETE, route, Repeat::Harmless)
+    }
+
     /// Checks the whole chain. A broken chain is an answer (`valid: false`), not an error.
     ///
     /// The server reads every row, so this call has [ten minutes](Call::timeout) by itself.
@@ -86,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn routes() {
-        let server = Responder::start(vec![Script::json(200, "{}"); 4]).await;
+        let server = Responder::start(vec![Script::json(200, "{}"); 8]).await;
         let client = server.client();
         let query = AuditQuery {
             from: Some("2026-01-01T00:00:00+01:00".to_owned()),
@@ -98,6 +125,14 @@ mod tests {
         drop(client.audit().secret_trail("a/b").json().await);
         drop(client.audit().identity_trail("user:a@b").json().await);
         drop(client.audit().verify().json().await);
+        let asked = AuditExportBody {
+            format: Some("csv".to_owned()),
+            ..AuditExportBody::default()
+        };
+        drop(client.audit().export_create(&asked).json().await);
+        drop(client.audit().exports().json().await);
+        drop(client.audit().export("exp_1").json().await);
+        drop(client.audit().export_cancel("exp_1").json().await);
         assert_eq!(
             server.lines(),
             [
@@ -106,6 +141,10 @@ mod tests {
                 "GET /v1/audit/secrets/a/b",
                 "GET /v1/audit/identities/user%3Aa%40b",
                 "GET /v1/audit/verify",
+                "POST /v1/audit/exports",
+                "GET /v1/audit/exports",
+                "GET /v1/audit/exports/exp_1",
+                "DELETE /v1/audit/exports/exp_1",
             ]
         );
     }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use scaivault_api::audit::{AuditLogs, AuditTrail};
+use scaivault_api::audit::{AuditExportList, AuditLogs, AuditTrail};
 use scaivault_api::campaign::CampaignList;
 use scaivault_api::debt::DebtList;
 use scaivault_api::machine::{RoleList, SecretIdList};
@@ -57,6 +57,7 @@ macro_rules! pages {
 pages! {
     AuditLogs: logs;
     AuditTrail: logs;
+    AuditExportList: exports;
     CampaignList: data;
     PolicyList: policies;
     RoleList: roles;

@@ -8,6 +8,7 @@ pub mod access;
 pub mod audit;
 pub mod audit_anchor;
 pub mod audit_export;
+pub mod audit_forward;
 mod audit_json;
 pub mod campaign;
 pub mod campaign_course;

@@ -3,6 +3,7 @@
 //! the chain hangs on, and a row that says which went.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
@@ -13,6 +14,7 @@ use scaivault_crypto::detached::SigningKey;
 
 use crate::caller::Caller;
 use crate::error::VaultError;
+use crate::tally::Tally;
 use crate::vault::{Vault, default_tenant};
 
 impl Vault {
@@ -119,6 +121,9 @@ impl Vault {
         };
         let unit = Unit::new(UnitName::AuditPrune).op(op).audited(row);
         self.commit(unit).await?;
+        let removed = &self.tally.audit_rows_removed;
+        removed.fetch_add(found.rows, Ordering::Relaxed);
+        Tally::at(&self.tally.audit_removed_at_s, now);
         Ok(found.rows)
     }
 }

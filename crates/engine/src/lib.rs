@@ -11,6 +11,7 @@
 
 mod access;
 mod audit;
+mod audit_forward;
 mod audit_retention;
 mod cache;
 mod caller;

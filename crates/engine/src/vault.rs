@@ -58,6 +58,8 @@ pub struct Vault {
     pub(crate) caches: Caches,
     pub(crate) signals: Signals,
     pub(crate) tally: Tally,
+    /// One export is begun at a time, so that those that run can be counted before it.
+    pub(crate) export_turn: tokio::sync::Mutex<()>,
     pub(crate) settlement: Settlement,
     pub(crate) neighbours: Neighbours,
     pub(crate) last_look: LastLook,
@@ -84,6 +86,7 @@ impl Vault {
             caches: Caches::new(SECRET_BYTES_MAX),
             signals: Signals::default(),
             tally: Tally::default(),
+            export_turn: tokio::sync::Mutex::default(),
             settlement: Settlement::default(),
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),

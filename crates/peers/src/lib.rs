@@ -12,6 +12,7 @@ pub mod postgresql;
 pub mod postgresql_pair;
 
 pub mod redis;
+pub mod s3;
 pub mod sshd;
 
 pub use fault_proxy::{FaultProxy, Wire};

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use parking_lot::Mutex;
 use scaivault_core::access::Cidr;
 use scaivault_core::ids::TenantId;
-use scaivault_core::ports::{RotationFigures, StoreHealth};
+use scaivault_core::ports::{ExportSink, RotationFigures, StoreHealth};
 use scaivault_engine::{DebtFigures, TallyReading, Vault};
 
 use tokio::sync::{Semaphore, watch};
@@ -38,6 +38,8 @@ pub(crate) struct HttpSettings {
     pub(crate) streams: SubscriptionsSection,
     /// How long rows of the trail are kept.
     pub(crate) audit: AuditSection,
+    /// Where exports that are asked for go.
+    pub(crate) export_sink: Option<Arc<dyn ExportSink>>,
 }
 
 /// How old a probe of the store may be that is told as news.
@@ -49,8 +51,10 @@ pub(crate) const COUNTS_AGE_MAX: Duration = Duration::from_secs(10);
 const POLL_MAX: Duration = Duration::from_secs(60);
 
 impl HttpSettings {
-    pub(crate) fn of(config: &Config) -> Self {
-        Self {
+    /// # Errors
+    /// When the bucket of exports cannot be used as configured.
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
             base_url: config.server.base_url.clone(),
             max_body_bytes: config.server.max_body_bytes,
             request_timeout: config.server.request_timeout,
@@ -61,7 +65,8 @@ impl HttpSettings {
             targets_max: config.targets.max_concurrent,
             streams: config.subscriptions.clone(),
             audit: config.audit.clone(),
-        }
+            export_sink: crate::exports::sink(&config.audit)?,
+        })
     }
 }
 
@@ -109,6 +114,7 @@ impl App {
                 tally.deliveries_succeeded - before.deliveries_succeeded,
                 tally.deliveries_failed - before.deliveries_failed,
             );
+            metrics.trail.told(&tally, &before);
             metrics.audit_rows.inc_by(stats.audit_rows - rows);
             *told = (tally, stats.audit_rows);
         }

@@ -11,8 +11,9 @@ mod cursor;
 mod dispatcher;
 mod egress;
 mod entrance;
-mod export_directory;
+mod exports;
 mod fields;
+mod forwarding;
 mod lanes;
 mod leasing;
 /// Public for the benchmarks, which serve their constant through the same listener.

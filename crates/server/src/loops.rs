@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use scaivault_core::ports::ExportSink;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{LOOK_EVERY, Vault, VaultError};
 use tokio::sync::watch;
@@ -11,7 +12,6 @@ use tokio::task::JoinSet;
 
 use crate::config::AuditSection;
 use crate::dispatcher::Dispatcher;
-use crate::export_directory::ExportDirectory;
 use crate::lanes::Lanes;
 
 /// The longest a loop sleeps: a lost signal, a clock set back, or work that a node left behind
@@ -44,6 +44,7 @@ pub(crate) fn start(
     targets_max: usize,
     unread_ttl: Option<Duration>,
     audit: &AuditSection,
+    export_sink: Option<&Arc<dyn ExportSink>>,
     stop: &Stop,
 ) -> JoinSet<()> {
     let mut loops = JoinSet::new();
@@ -65,9 +66,8 @@ pub(crate) fn start(
         audit.clone(),
         stop.clone(),
     ));
-    if let Some(directory) = &audit.export_directory {
-        let sink = ExportDirectory(directory.clone());
-        loops.spawn(exports(vault.clone(), sink, stop.clone()));
+    if let Some(sink) = export_sink {
+        loops.spawn(exports(vault.clone(), sink.clone(), stop.clone()));
     }
     if vault.has_neighbours() {
         loops.spawn(neighbours(vault.clone(), stop.clone()));
@@ -354,9 +354,9 @@ async fn issuers(vault: Arc<Vault>, mut stop: Stop) {
 }
 
 /// Writes exports of the audit trail, a part of each at a time.
-async fn exports(vault: Arc<Vault>, sink: ExportDirectory, mut stop: Stop) {
+async fn exports(vault: Arc<Vault>, sink: Arc<dyn ExportSink>, mut stop: Stop) {
     while !*stop.borrow() {
-        let nap = match vault.exports_run_once(&sink).await {
+        let nap = match vault.exports_run_once(&*sink).await {
             Ok(0) => EXPORTS,
             Ok(_) => continue,
             Err(error) => trouble("audit exports", &error),

@@ -8,10 +8,13 @@
 //!
 //! To add one: a field of [`Metrics`], a line in `register`, and a method if it has labels.
 
+mod forwards;
 mod histogram;
 mod labels;
+mod logins;
 mod open_rotations;
 mod tenants;
+mod trail;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -22,10 +25,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub(crate) use forwards::ForwardMetrics;
 pub(crate) use histogram::DurationHistogram;
 pub(crate) use labels::{AuthMethod, MethodLabel, Outcome, PathCategory};
+pub(crate) use logins::{LoginMethod, LoginMetrics, LoginResult};
 pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
+pub(crate) use trail::TrailMetrics;
 
 use crate::listener::ConnectionCounters;
 use crate::rate_limit::Category;
@@ -69,6 +75,12 @@ pub(crate) struct Metrics {
     pub streams: Gauge,
     /// Rotations that have not ended.
     pub open_rotations: OpenRotations,
+    /// Collectors of the audit trail; their loops have it, too.
+    pub forwards: Arc<ForwardMetrics>,
+    /// Logins.
+    pub logins: LoginMetrics,
+    /// Retention and exports of the audit trail.
+    pub trail: TrailMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -153,6 +165,9 @@ impl Metrics {
             debt_oldest: Gauge::default(),
             streams: Gauge::default(),
             open_rotations: OpenRotations::default(),
+            forwards: Arc::default(),
+            logins: LoginMetrics::default(),
+            trail: TrailMetrics::default(),
         };
         metrics.register();
         metrics
@@ -162,6 +177,9 @@ impl Metrics {
         let registry = &mut self.registry;
         self.tenants.register(registry);
         self.open_rotations.register(registry);
+        self.forwards.register(registry);
+        self.logins.register(registry);
+        self.trail.register(registry);
         let open = &self.connections;
         registry.register(
             "connections_accepted",
@@ -375,7 +393,7 @@ mod tests {
         metrics.connections.refused.inc();
         metrics.store_bytes.set(4_096);
         metrics.authenticated(AuthMethod::Certificate, true);
-        metrics.authenticated(AuthMethod::Machine, false);
+        metrics.authenticated(AuthMethod::Token, false);
         check(
             &metrics,
             &[
@@ -394,7 +412,7 @@ mod tests {
                 "scaivault_store_bytes 4096",
                 r#"scaivault_authentications_total{method="certificate",result="success"} 1"#,
                 r#"scaivault_authentications_total{method="certificate",result="failed"} 0"#,
-                r#"scaivault_authentications_total{method="machine",result="failed"} 1"#,
+                r#"scaivault_authentications_total{method="token",result="failed"} 1"#,
                 r#"scaivault_request_duration_seconds_bucket{le="+Inf",method="GET",path_category="secrets"} 2"#,
                 "# EOF",
             ],
@@ -412,7 +430,7 @@ mod tests {
         }
         assert_eq!(MethodLabel::Other as usize + 1, MethodLabel::COUNT);
         let methods = AuthMethod::ALL.map(|method| method as usize);
-        assert_eq!(methods, [0, 1, 2, 3]);
+        assert_eq!(methods, [0, 1, 2]);
         assert_eq!(Outcome::ALL.map(|outcome| outcome as usize), [0, 1]);
     }
 

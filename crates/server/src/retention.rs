@@ -1,14 +1,14 @@
 //! The loop that removes old rows of the audit trail, a bounded commit at a time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_engine::Vault;
 
-use crate::commands::exported_ends;
-use crate::config::AuditSection;
+use crate::commands::{Seen, exported_ends, exported_ends_at};
+use crate::config::{AuditSection, ExportPlace};
+use crate::exports;
 use crate::loops::Stop;
 
 /// Between two looks, at most and at least.
@@ -31,10 +31,14 @@ pub(crate) async fn run(vault: Arc<Vault>, settings: AuditSection, mut stop: Sto
             "audit.retention is less than a day"
         );
     }
-    let must_be_in = settings.must_be_in();
+    let mut exported = Exported {
+        place: settings.must_be_in(),
+        settings,
+        seen: Seen::default(),
+    };
     let mut removed = 0;
     while !*stop.borrow() {
-        let nap = match once(&vault, keep, must_be_in.clone()).await {
+        let nap = match once(&vault, keep, &mut exported).await {
             Ok(0) => {
                 if removed > 0 {
                     tracing::info!(rows = removed, "rows of the audit trail were removed");
@@ -58,19 +62,33 @@ pub(crate) async fn run(vault: Arc<Vault>, settings: AuditSection, mut stop: Sto
     }
 }
 
-async fn once(
-    vault: &Arc<Vault>,
-    keep: Duration,
-    directory: Option<PathBuf>,
-) -> anyhow::Result<u64> {
-    let exported = match directory {
-        None => None,
-        Some(directory) => Some(ends(vault, directory).await?),
-    };
+async fn once(vault: &Arc<Vault>, keep: Duration, exported: &mut Exported) -> anyhow::Result<u64> {
+    let exported = exported.ends(vault).await?;
     Ok(vault.audit_prune_run_once(keep, exported.as_ref()).await?)
 }
 
-async fn ends(vault: &Arc<Vault>, directory: PathBuf) -> anyhow::Result<BTreeMap<String, u64>> {
-    let key = vault.audit_signing_key()?;
-    tokio::task::spawn_blocking(move || exported_ends(&directory, &key)).await?
+/// The export that rows must be in.
+struct Exported {
+    place: Option<ExportPlace>,
+    settings: AuditSection,
+    /// Files in the bucket that were looked at.
+    seen: Seen,
+}
+
+impl Exported {
+    /// How far each chain is in it; `None` where none is asked for.
+    async fn ends(&mut self, vault: &Vault) -> anyhow::Result<Option<BTreeMap<String, u64>>> {
+        let key = vault.audit_signing_key()?;
+        let ends = match self.place.clone() {
+            None => return Ok(None),
+            Some(ExportPlace::Directory(path)) => {
+                tokio::task::spawn_blocking(move || exported_ends(&path, &key)).await??
+            }
+            Some(ExportPlace::S3) => {
+                let bucket = exports::bucket(&self.settings)?;
+                exported_ends_at(&bucket, &key, &mut self.seen).await?
+            }
+        };
+        Ok(Some(ends))
+    }
 }

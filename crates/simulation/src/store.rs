@@ -11,6 +11,7 @@ use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
 use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::audit_export::{AuditExport, ExportHead};
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -378,6 +379,7 @@ forward! {
         fn audit_export_list(tenant: &TenantId, after: Option<&str>, limit: usize)
             -> Read<Vec<AuditExport>>;
         fn audit_export_due(now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
+        fn audit_forward_find(name: &str) -> Read<Option<AuditForward>>;
     }
     TenancyReads {
         fn partner_find(id: &PartnerId) -> Read<Option<Partner>>;

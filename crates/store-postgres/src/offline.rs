@@ -30,8 +30,16 @@ impl OfflinePostgres {
     /// # Errors
     /// [`OpenError`]; [`OpenError::Older`] when it needs a migration first.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
+        Self::open_with(url, None).await
+    }
+
+    /// The same with the password that the address does not hold.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(url: &str, password: Option<&str>) -> Result<Self, OpenError> {
         let handle = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
-        let connector = Connector::new(Address::parse(url, None)?)?;
+        let connector = Connector::new(Address::parse(url, password)?)?;
         let conn = connector.connect(Purpose::Serve).await;
         let conn = conn.map_err(|error| OpenError::Unavailable(text(&error)))?;
         migrate::look(&conn).await?;

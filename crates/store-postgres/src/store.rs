@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use scaivault_core::audit::{AuditFilter, AuditReport};
 use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::audit_export::{AuditExport, ExportHead};
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::ids::{ExportId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
@@ -32,7 +33,8 @@ use crate::refusal::text;
 use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
 use crate::sql::{
-    audit_anchor, audit_export, audit_index, audit_read, audit_verify, change, migrate, secret,
+    audit_anchor, audit_export, audit_forward, audit_index, audit_read, audit_verify, change,
+    migrate, secret,
 };
 use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
@@ -312,6 +314,10 @@ impl AuditReads for PostgresStore {
 
     async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
         audit_export::due(self, now, limit).await
+    }
+
+    async fn audit_forward_find(&self, name: &str) -> Read<Option<AuditForward>> {
+        audit_forward::find(self, name).await
     }
 
     async fn audit_prunable(

@@ -7,6 +7,7 @@ use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
 use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::audit_export::{AuditExport, ExportHead};
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -40,9 +41,10 @@ use scaivault_core::time::Timestamp;
 use crate::audit::ChainHead;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
-    assignment, audit_anchor, audit_export, audit_read, audit_verify, binding, campaign, consumer,
-    debt, delivery, dynamic, event, group_turn, keyring, lease, machine, meta, policy, rotation,
-    rotation_policy, secret, secret_policy, subscription, target, tenancy, token, version, webhook,
+    assignment, audit_anchor, audit_export, audit_forward, audit_read, audit_verify, binding,
+    campaign, consumer, debt, delivery, dynamic, event, group_turn, keyring, lease, machine, meta,
+    policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy, token,
+    version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -384,6 +386,13 @@ impl AuditReads for SqliteStore {
     async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>> {
         self.readers
             .read(move |conn| audit_export::due(conn, now, limit))
+            .await
+    }
+
+    async fn audit_forward_find(&self, name: &str) -> Read<Option<AuditForward>> {
+        let name = name.to_owned();
+        self.readers
+            .read(move |conn| audit_forward::find(conn, &name))
             .await
     }
 

@@ -8,6 +8,7 @@ mod clients;
 mod cluster;
 mod cut_off;
 mod faults;
+mod forwarded;
 #[path = "../it/harness/mod.rs"]
 #[expect(
     dead_code,

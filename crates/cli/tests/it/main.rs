@@ -3,7 +3,9 @@
 
 mod audit_export;
 mod audit_forward;
+mod audit_forwarded;
 mod audit_retention;
+mod audit_s3;
 mod audit_selections;
 mod authorization;
 mod bad_input;

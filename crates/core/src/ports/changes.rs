@@ -137,6 +137,7 @@ impl Changes {
             | Record::MachineRole(_)
             | Record::SecretId(_)
             | Record::AuditExport(_)
+            | Record::AuditForward(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}

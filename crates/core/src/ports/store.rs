@@ -14,6 +14,7 @@ use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
 use crate::audit_anchor::AuditPrunable;
 use crate::audit_export::{AuditExport, ExportHead};
+use crate::audit_forward::AuditForward;
 use crate::campaign::Campaign;
 use crate::consumer::Consumer;
 use crate::debt::Debt;
@@ -580,6 +581,8 @@ pub trait AuditReads {
     ) -> Read<Vec<AuditExport>>;
     /// Exports with `wake_at <= now`, of every tenant that is not suspended, longest overdue first.
     async fn audit_export_due(&self, now: Timestamp, limit: usize) -> Read<Vec<AuditExport>>;
+    /// How far the trail was handed over to the collector of this name.
+    async fn audit_forward_find(&self, name: &str) -> Read<Option<AuditForward>>;
 }
 
 /// The keyring's wrapped keys.

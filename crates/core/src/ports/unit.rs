@@ -16,6 +16,7 @@ use crate::access::{AccessPolicy, Binding};
 use crate::audit::AuditRow;
 use crate::audit_anchor::AuditAnchor;
 use crate::audit_export::AuditExport;
+use crate::audit_forward::AuditForward;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
 use crate::debt::Debt;
@@ -60,6 +61,7 @@ unit_names! {
     AuditPrune = "audit_prune";
     ExportWrite = "export_write";
     ExportStep = "export_step";
+    AuditForward = "audit_forward";
     SecretWrite = "secret_write";
     SecretMetadata = "secret_metadata";
     SecretDelete = "secret_delete";
@@ -204,6 +206,8 @@ pub enum Record {
     Lease(Lease),
     /// An export of the audit trail.
     AuditExport(AuditExport),
+    /// How far the trail was handed over to a collector.
+    AuditForward(AuditForward),
 }
 
 /// Which kind of row.
@@ -233,6 +237,7 @@ pub enum RecordKind {
     Tenant,
     AuditAnchor,
     AuditExport,
+    AuditForward,
     Engine,
     Lease,
     Role,
@@ -267,6 +272,7 @@ impl Record {
             Self::Role(_) => RecordKind::Role,
             Self::Lease(_) => RecordKind::Lease,
             Self::AuditExport(_) => RecordKind::AuditExport,
+            Self::AuditForward(_) => RecordKind::AuditForward,
         }
     }
 }

@@ -64,6 +64,7 @@ impl Vault {
         if draft.all_tenants {
             self.require_operator(caller, action).await?;
         }
+        let _turn = self.export_turn.lock().await;
         let (store, tenant) = (&*self.store, caller.tenant());
         let newest = AuditReads::audit_export_list(store, tenant, None, LOOKED_AT).await?;
         let running = |export: &&AuditExport| export.state == ExportState::Running;

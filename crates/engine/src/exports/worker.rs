@@ -13,6 +13,7 @@ use super::render::{Rendered, begin, row};
 use super::{audit_row, manifest};
 use crate::caller::Caller;
 use crate::error::VaultError;
+use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// Exports taken up in one look.
@@ -101,8 +102,18 @@ impl Vault {
         let has_ended = export.state != ExportState::Running;
         if !self.export_put(&mut export, has_ended).await? {
             self.export_lost(&export, sink).await?;
-        } else if export.state == ExportState::Failed {
-            discard(sink, &export.id).await;
+            return Ok(true);
+        }
+        match export.state {
+            ExportState::Failed => {
+                Tally::add(&self.tally.exports_failed);
+                discard(sink, &export.id).await;
+            }
+            ExportState::Completed => {
+                Tally::add(&self.tally.exports_completed);
+                Tally::at(&self.tally.export_completed_at_s, now);
+            }
+            _ => {}
         }
         Ok(true)
     }

@@ -424,3 +424,21 @@ async fn exports_of_all_tenants_are_for_operators() {
     let own = world.vault.export_cancel(&who, &own[0], Some(&sink));
     assert_eq!(own.await.unwrap().state, ExportState::Cancelled);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_run_at_a_time_than_may_however_they_are_asked_for() {
+    let world = World::new().await;
+    let asking = (0..20).map(|_| {
+        let vault = world.vault.clone();
+        tokio::spawn(async move { vault.export_create(&exporter(), draft()).await })
+    });
+    let asking: Vec<_> = asking.collect();
+    let mut begun = 0;
+    for one in asking {
+        match one.await.unwrap() {
+            Ok(_) => begun += 1,
+            Err(error) => assert!(matches!(error, VaultError::Validation(_)), "{error}"),
+        }
+    }
+    assert_eq!(begun, 5);
+}

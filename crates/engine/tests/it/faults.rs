@@ -53,6 +53,7 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::AuditPrune, "see audit_retention.rs"),
     (UnitName::ExportWrite, "see audit_exports.rs"),
     (UnitName::ExportStep, "see audit_exports.rs"),
+    (UnitName::AuditForward, "see audit_forward.rs"),
     (UnitName::DeliveryHold, "see redelivery.rs"),
     (UnitName::DeliveryReplay, "see redelivery.rs"),
     (UnitName::SubscriptionExpire, "see redelivery.rs"),

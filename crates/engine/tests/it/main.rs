@@ -6,6 +6,7 @@
 mod ageing;
 mod attachments;
 mod audit_exports;
+mod audit_forward;
 mod audit_retention;
 mod batch;
 mod campaigns;

@@ -19,7 +19,9 @@ use crate::assembly::{IssuersFile, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::egress::EgressPolicy;
+use crate::forwarding::Trail;
 use crate::logging;
+use crate::place::Place;
 use crate::storage::Storage;
 
 /// Arguments of `dev`.
@@ -115,7 +117,7 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
     let (front, app) = surface(
         &opened,
         config.rate_limits.clone(),
-        HttpSettings::of(&config),
+        HttpSettings::of(&config)?,
     );
     greet(address, &token, args.data.as_deref());
     let deliveries_max = config.webhooks.max_in_flight;
@@ -129,6 +131,11 @@ async fn serve(args: DevArgs, config: Config) -> Result<()> {
         issuers,
         limits,
         deliveries_max,
+        trail: Trail {
+            place: Place::File(data.join("scaivault.db")),
+            password_file: None,
+            node: "dev".to_owned(),
+        },
     })
     .await?;
     drop(temporary);

@@ -10,9 +10,11 @@ pub mod store;
 mod verify;
 
 pub use crate::place::Place;
-pub(crate) use audit_out::exported_ends;
 pub use audit_out::{Destination, ForwardArgs, MessageFormat, forward};
 pub use audit_out::{ExportArgs, ExportReport, Exported, export, verify_export};
+pub(crate) use audit_out::{Form, Post, STRUCTURED, is_element_id};
+pub(crate) use audit_out::{Seen, exported_ends, exported_ends_at};
+pub(crate) use audit_out::{course, mark, source, way};
 pub use dev::{DevArgs, dev};
 pub use init::{InitArgs, init};
 pub use server::{ServerArgs, server};

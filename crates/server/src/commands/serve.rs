@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::app::Shared;
 use crate::assembly::{IssuersFile, Opened};
 use crate::entrance::Entrance;
+use crate::forwarding::Trail;
 use crate::listener::{self, ListenerLimits, Tls};
 use crate::loops;
 
@@ -28,6 +29,7 @@ pub(super) struct Serving {
     pub(super) issuers: IssuersFile,
     pub(super) limits: ListenerLimits,
     pub(super) deliveries_max: usize,
+    pub(super) trail: Trail,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -40,8 +42,18 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         serving.app.settings.targets_max,
         serving.app.settings.streams.unread_ttl,
         &serving.app.settings.audit,
+        serving.app.settings.export_sink.as_ref(),
         &stopped,
     );
+    crate::forwarding::start(
+        &mut workers,
+        &serving.opened.vault,
+        &serving.trail,
+        &serving.app.settings.audit,
+        &serving.app.metrics.forwards,
+        &stopped,
+    )?;
+    workers.spawn(crate::exports::look(serving.app.settings.audit.clone()));
     let vault = serving.opened.vault.clone();
     let signals = tokio::spawn(watch_signals(
         stop,

@@ -14,6 +14,7 @@ use crate::app::HttpSettings;
 use crate::assembly::{IssuersFile, is_initialised, open_vault, surface};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
+use crate::forwarding::Trail;
 use crate::listener::Tls;
 use crate::logging;
 use crate::memory::keep_out_of_swap;
@@ -80,7 +81,7 @@ async fn serve(config: Config) -> Result<()> {
     let (front, app) = surface(
         &opened,
         config.rate_limits.clone(),
-        HttpSettings::of(&config),
+        HttpSettings::of(&config)?,
     );
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(url = %format!("{scheme}://{address}"), "serving");
@@ -100,6 +101,11 @@ async fn serve(config: Config) -> Result<()> {
         issuers,
         limits,
         deliveries_max,
+        trail: Trail {
+            place: config.store.database,
+            password_file: config.store.password_file,
+            node: config.store.node_name,
+        },
     })
     .await
 }

@@ -12,6 +12,8 @@
 //! a line in its `read`. The tests compare the two.
 
 mod audit;
+mod audit_forward;
+mod audit_s3;
 mod certificate_rules;
 mod environment;
 mod identity;
@@ -32,7 +34,9 @@ mod webhooks;
 
 use std::path::Path;
 
-pub(crate) use audit::AuditSection;
+pub(crate) use audit::{AuditSection, ExportPlace};
+pub(crate) use audit_forward::ForwardSection;
+pub(crate) use audit_s3::S3Section;
 pub(crate) use environment::Environment;
 pub(crate) use identity::IdentitySection;
 pub(crate) use issuers::Outside;

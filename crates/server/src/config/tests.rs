@@ -99,6 +99,10 @@ fn every_field_is_set_by_its_long_name() {
                         | "passphrase_file"
                         | "password_file"
                         | "issuers_file"
+                        | "s3_access_key_file"
+                        | "s3_secret_key_file"
+                        | "s3_session_token_file"
+                        | "s3_ca_file"
                         | "database_url"
                         | "node_name"
                 ),

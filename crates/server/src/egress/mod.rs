@@ -15,6 +15,7 @@ mod courier;
 mod documents;
 #[cfg(test)]
 mod hostile;
+mod operator_http;
 mod policy;
 mod reach;
 mod resolve;
@@ -24,6 +25,7 @@ mod tests;
 
 pub(crate) use courier::GuardedCourier;
 pub(crate) use documents::GuardedDocuments;
+pub(crate) use operator_http::OperatorHttp;
 pub(crate) use policy::{EgressPolicy, Scheme, URL_BYTES_MAX};
 pub(crate) use reach::GuardedReach;
 pub(crate) use target_policy::TargetPolicy;

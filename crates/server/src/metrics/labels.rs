@@ -55,22 +55,19 @@ pub(crate) enum AuthMethod {
     Token,
     /// A token of an issuer.
     Issuer,
-    /// A role id and a secret id.
-    Machine,
     /// A client certificate.
     Certificate,
 }
 
 impl AuthMethod {
     /// Every method, in the order of the discriminants.
-    pub(crate) const ALL: [Self; 4] = [Self::Token, Self::Issuer, Self::Machine, Self::Certificate];
+    pub(crate) const ALL: [Self; 3] = [Self::Token, Self::Issuer, Self::Certificate];
 
     /// The label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Issuer => "issuer",
-            Self::Machine => "machine",
             Self::Certificate => "certificate",
         }
     }

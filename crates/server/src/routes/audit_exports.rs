@@ -18,15 +18,13 @@ use crate::app::{App, Shared};
 use crate::body::{json_response, read};
 use crate::call::Call;
 use crate::cursor::Cursors;
-use crate::export_directory::ExportDirectory;
+use crate::exports;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::rate_limit::Category;
 
 const EXPORTS: &str = "audit_exports";
-/// The one destination there is.
-const DIRECTORY: &str = "directory";
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -37,18 +35,18 @@ pub(super) fn routes() -> Router<Shared> {
 async fn create(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::AuditExport).await?;
     let body: wire::AuditExportBody = read(&app, body).await?;
-    let draft = draft(body)?;
+    let draft = draft(body, exports::word(&app.settings.audit))?;
     if app.settings.audit.export_directory.is_none() {
         let why = "none is configured at this server: its operator sets audit.export_directory";
         return Err(Problem::field("destination", why));
     }
     let export = app.vault.export_create(&caller, draft).await?;
-    Ok(json_response(StatusCode::CREATED, &view(export)))
+    Ok(json_response(StatusCode::CREATED, &view(&app, export)))
 }
 
-fn draft(body: wire::AuditExportBody) -> Result<ExportDraft, Problem> {
-    if body.destination.is_some_and(|word| word != DIRECTORY) {
-        let why = "is directory: the one that the operator configured";
+fn draft(body: wire::AuditExportBody, destination: &str) -> Result<ExportDraft, Problem> {
+    if body.destination.is_some_and(|word| word != destination) {
+        let why = format!("is {destination}: the one that the operator configured");
         return Err(Problem::field("destination", why));
     }
     let time = |text: Option<String>, field: &str| match text {
@@ -96,7 +94,7 @@ async fn list(State(app): State<Shared>, uri: Uri, call: Call) -> Result<Respons
     Ok(json_response(
         StatusCode::OK,
         &wire::AuditExportList {
-            exports: rows.into_iter().map(view).collect(),
+            exports: rows.into_iter().map(|row| view(&app, row)).collect(),
             cursor,
             has_more,
         },
@@ -111,7 +109,7 @@ async fn show(
     let caller = call.enter(&app, Category::Audit).await?;
     let id = id_in_path!(ExportId, id, ExportNotFound)?;
     let export = app.vault.export_find(&caller, &id).await?;
-    Ok(json_response(StatusCode::OK, &view(export)))
+    Ok(json_response(StatusCode::OK, &view(&app, export)))
 }
 
 async fn cancel(
@@ -121,21 +119,12 @@ async fn cancel(
 ) -> Result<Response, Problem> {
     let caller = call.enter(&app, Category::AuditExport).await?;
     let id = id_in_path!(ExportId, id, ExportNotFound)?;
-    let sink = sink(&app);
-    let sink = sink.as_ref().map(|sink| sink as _);
+    let sink = app.settings.export_sink.as_deref();
     let export = app.vault.export_cancel(&caller, &id, sink).await?;
-    Ok(json_response(StatusCode::OK, &view(export)))
+    Ok(json_response(StatusCode::OK, &view(&app, export)))
 }
 
-fn sink(app: &App) -> Option<ExportDirectory> {
-    app.settings
-        .audit
-        .export_directory
-        .clone()
-        .map(ExportDirectory)
-}
-
-fn view(export: AuditExport) -> wire::AuditExport {
+fn view(app: &App, export: AuditExport) -> wire::AuditExport {
     // Places are those of all chains together.
     let all: u64 = export.heads.iter().map(|head| head.last_seq).sum();
     let left = export.below.saturating_sub(1).min(all);
@@ -146,7 +135,7 @@ fn view(export: AuditExport) -> wire::AuditExport {
     wire::AuditExport {
         status: export.state.as_str().to_owned(),
         format: export.format.as_str().to_owned(),
-        destination: DIRECTORY.to_owned(),
+        destination: exports::word(&app.settings.audit).to_owned(),
         from: export.from.map(Timestamp::to_rfc3339_micros),
         to: export.to.map(Timestamp::to_rfc3339_micros),
         actions: export

@@ -11,10 +11,10 @@ use scaivault_api::token as wire;
 use scaivault_core::identity::Scope;
 use scaivault_core::time::Timestamp;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::body::json_response;
 use crate::call::Call;
-use crate::metrics::AuthMethod;
+use crate::metrics::{AuthMethod, LoginMethod, LoginResult};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -24,6 +24,16 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn login(State(app): State<Shared>, call: Call) -> Result<Response, Problem> {
+    let done = attempted(&app, &call).await;
+    let result = match &done {
+        Ok(_) => LoginResult::Success,
+        Err(problem) => LoginResult::of(problem.code),
+    };
+    app.metrics.logins.ended(LoginMethod::Certificate, result);
+    done
+}
+
+async fn attempted(app: &App, call: &Call) -> Result<Response, Problem> {
     let Some(certificate) = &call.passage.certificate else {
         return Err(Problem::new(
             ErrorCode::AuthenticationRequired,
@@ -44,7 +54,7 @@ async fn login(State(app): State<Shared>, call: Call) -> Result<Response, Proble
     app.metrics
         .authenticated(AuthMethod::Certificate, offer.is_ok());
     let offer = offer?;
-    call.spend(&app, offer.caller(), Category::Auth, 1)?;
+    call.spend(app, offer.caller(), Category::Auth, 1)?;
     let minted = app.vault.exchange_take(offer).await;
     let minted = minted.map_err(Problem::for_strangers)?;
     let token = &minted.token;

@@ -18,6 +18,7 @@ use scaivault_engine::{ExchangeError, ExchangeRequest};
 use crate::app::{App, Shared};
 use crate::body::{json_response, parse, read_bytes};
 use crate::call::Call;
+use crate::metrics::{LoginMethod, LoginResult};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -77,7 +78,14 @@ fn no_rule() -> Refusal {
 }
 
 async fn exchange(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
-    match exchanged(&app, &call, body).await {
+    let done = exchanged(&app, &call, body).await;
+    let result = match &done {
+        Ok(_) => LoginResult::Success,
+        Err(Refusal::Plain(problem)) => LoginResult::of(problem.code),
+        Err(Refusal::OAuth(_, code, _)) => LoginResult::of(*code),
+    };
+    app.metrics.logins.ended(LoginMethod::Exchange, result);
+    match done {
         Ok(response) => Ok(response),
         Err(Refusal::Plain(problem)) => Err(problem),
         Err(Refusal::OAuth(error, code, text)) => {

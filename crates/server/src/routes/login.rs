@@ -23,7 +23,7 @@ use super::tokens::ranges;
 use crate::app::{App, Shared};
 use crate::body::{json_response, read};
 use crate::call::Call;
-use crate::metrics::AuthMethod;
+use crate::metrics::{LoginMethod, LoginResult};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -41,14 +41,24 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
+    let done = attempted(&app, &call, body).await;
+    let result = match &done {
+        Ok(_) => LoginResult::Success,
+        Err(problem) => LoginResult::of(problem.code),
+    };
+    app.metrics.logins.ended(LoginMethod::Machine, result);
+    done
+}
+
+async fn attempted(app: &App, call: &Call, body: Body) -> Result<Response, Problem> {
     let source_ip = call.source_ip(&app.settings.trusted_proxies);
     let from = format!(
         "login from {}",
         source_ip.map_or_else(String::new, household)
     );
     let from = (NOWHERE, from.as_str());
-    limited(&app, from, 1)?;
-    let body: wire::LoginBody = read(&app, body).await?;
+    limited(app, from, 1)?;
+    let body: wire::LoginBody = read(app, body).await?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
         && body.role_id.bytes().all(plain)
@@ -79,7 +89,6 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
     let minted = match attempt {
         Ok(minted) => minted,
         Err(LoginError::Refused) => {
-            app.metrics.authenticated(AuthMethod::Machine, false);
             // This attempt was made: what is left of its price is taken, were it less than all.
             let (now, (tenant, who)) = (app.vault.now(), from);
             let mut costs = (1..=FAILURE).rev();
@@ -87,13 +96,12 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
                 let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
                 verdict.allowed
             });
-            limited(&app, of, 1)?;
+            limited(app, of, 1)?;
             let text = LoginError::Refused.to_string();
             return Err(Problem::new(ErrorCode::LoginRefused, text));
         }
         Err(LoginError::Vault(error)) => return Err(Problem::for_strangers(error)),
     };
-    app.metrics.authenticated(AuthMethod::Machine, true);
     let token = &minted.token;
     let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
     let ends_at = token.expires_at.unwrap_or(token.created_at);

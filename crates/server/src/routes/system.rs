@@ -63,6 +63,9 @@ async fn ready(State(app): State<Shared>) -> Response {
     if app.vault.was_reconcile_only() {
         checks.insert("rotation".to_owned(), "reconcile_only".to_owned());
     }
+    if app.metrics.forwards.is_lagging() {
+        checks.insert("audit_forward".to_owned(), "lagging".to_owned());
+    }
     let (status, word) = if errors.is_empty() {
         (StatusCode::OK, "ready")
     } else {

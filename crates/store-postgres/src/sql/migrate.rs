@@ -63,6 +63,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0010_dynamic.sql"),
         needs: 9,
     },
+    // A node that does not forward leaves it to those that do.
+    Migration {
+        sql: include_str!("migrations/0011_audit_forward.sql"),
+        needs: 9,
+    },
 ];
 
 /// The newest revision known.

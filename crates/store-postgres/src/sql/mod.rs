@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod assignment;
 pub(crate) mod audit_anchor;
 pub(crate) mod audit_export;
+pub(crate) mod audit_forward;
 pub(crate) mod audit_index;
 pub(crate) mod audit_read;
 pub(crate) mod audit_verify;

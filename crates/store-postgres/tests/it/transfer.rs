@@ -99,6 +99,7 @@ async fn fill(store: &dyn Store) {
             .put(Record::GroupTurn(group_turn(&a, id)))
             .put(Record::Campaign(campaign(&a, id, Some(at(2)))))
             .put(Record::AuditExport(audit_export(&a, id, Some(at(2)))))
+            .put(Record::AuditForward(audit_forward(id)))
             .put(Record::Debt(debt(&a, id, Some(at(3)))))
             .put(Record::Lease(lease(&engine(&a, id), id, Some(at(4)))))
             .put(Record::Role(engine_role(&engine(&a, id), id)))

@@ -8,6 +8,7 @@ pub(crate) mod apply;
 pub(crate) mod assignment;
 pub(crate) mod audit_anchor;
 pub(crate) mod audit_export;
+pub(crate) mod audit_forward;
 pub(crate) mod audit_index;
 pub(crate) mod audit_past;
 pub(crate) mod audit_read;

@@ -107,6 +107,7 @@ pub const TABLES: &[Table] = &[
     table("audit_export", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("doc", T),
     ]),
+    table("audit_forward", 1, &[("name", T), ("revision", I), ("doc", T)]),
     table("debt", 2, &[
         ("tenant", T), ("id", T), ("revision", I), ("wake_at", I), ("path", T), ("target_id", T),
         ("doc", T),

@@ -111,6 +111,7 @@ impl State {
             Record::GroupTurn(row) => self.turns.put(row),
             Record::Campaign(row) => self.campaigns.put(row),
             Record::AuditExport(row) => self.audit_exports.put(row),
+            Record::AuditForward(row) => self.audit_forwards.put(row),
             Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
@@ -158,6 +159,7 @@ impl State {
             Record::GroupTurn(row) => self.turns.delete(row),
             Record::Campaign(row) => self.campaigns.delete(row),
             Record::AuditExport(row) => self.audit_exports.delete(row),
+            Record::AuditForward(row) => self.audit_forwards.delete(row),
             Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::AuditRow;
 use scaivault_core::audit_export::AuditExport;
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::debt::Debt;
@@ -63,6 +64,7 @@ struct State {
     turns: Shared<Table<GroupTurn>>,
     campaigns: Shared<Table<Campaign>>,
     audit_exports: Shared<Table<AuditExport>>,
+    audit_forwards: Shared<Table<AuditForward>>,
     debts: Shared<Table<Debt>>,
     webhooks: Shared<Table<Webhook>>,
     subscriptions: Shared<Table<Subscription>>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit_export::AuditExport;
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
@@ -149,6 +150,7 @@ rows! {
     GroupTurn = GroupTurn by |row| row.tenant, row.group;
     Campaign = Campaign by |row| row.tenant, row.id;
     AuditExport = AuditExport by |row| row.tenant, row.id;
+    AuditForward = AuditForward by |row| "", row.name;
     Debt = Debt by |row| row.tenant, row.id;
     Webhook = Webhook by |row| row.tenant, row.id;
     Subscription = Subscription by |row| row.tenant, row.id;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use scaivault_core::audit::{AuditFilter, AuditReport, StoredAuditRow};
 use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::consumer::Consumer;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::event::{Event, StoredEvent};
@@ -335,6 +336,11 @@ impl AuditReads for MemoryStore {
         let suspended = state.suspended();
         let wake_at = |row: &AuditExport| row.wake_at.filter(|_| !suspended.contains(&row.tenant));
         Ok(due(&state.audit_exports, wake_at, now, limit))
+    }
+
+    async fn audit_forward_find(&self, name: &str) -> Read<Option<AuditForward>> {
+        let key = (String::new(), name.to_owned());
+        Ok(self.0.lock().audit_forwards.0.get(&key).cloned())
     }
 
     /// As if each row were a segment of one chain. Nothing makes codes.

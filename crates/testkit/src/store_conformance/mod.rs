@@ -72,7 +72,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions machine_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions audit_export_revisions debt_revisions
+                target_revisions machine_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions audit_export_revisions audit_forward_revisions debt_revisions
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;

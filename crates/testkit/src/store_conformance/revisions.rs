@@ -4,10 +4,10 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, audit_export, binding, campaign, debt, delivery, engine, engine_role,
-    group_turn, key, lease, machine_role, partner, path, policy, rotation, rotation_policy, sealed,
-    secret, secret_id, secret_policy, subscription, target, tenant, tenant_row, token, version,
-    webhook,
+    T0, assignment, at, audit_export, audit_forward, binding, campaign, debt, delivery, engine,
+    engine_role, group_turn, key, lease, machine_role, partner, path, policy, rotation,
+    rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target, tenant,
+    tenant_row, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -29,6 +29,7 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::GroupTurn(row) => &mut row.revision,
         Record::Campaign(row) => &mut row.revision,
         Record::AuditExport(row) => &mut row.revision,
+        Record::AuditForward(row) => &mut row.revision,
         Record::Debt(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
@@ -123,6 +124,11 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::AuditExport),
+        Record::AuditForward(row) => store
+            .audit_forward_find(&row.name)
+            .await
+            .unwrap()
+            .map(Record::AuditForward),
         Record::Debt(row) => store
             .debt_find(&row.tenant, &row.id)
             .await
@@ -309,6 +315,10 @@ pub async fn audit_export_revisions(store: Subject) {
         Record::AuditExport(audit_export(&tenant("a"), "1", None)),
     )
     .await;
+}
+
+pub async fn audit_forward_revisions(store: Subject) {
+    check_put(store, Record::AuditForward(audit_forward("siem"))).await;
 }
 
 pub async fn campaign_revisions(store: Subject) {

@@ -6,6 +6,7 @@ use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
 use scaivault_core::audit_export::{
     AuditExport, ExportFormat, ExportHead, ExportPart, ExportState,
 };
+use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::debt::{Debt, Owed};
@@ -686,6 +687,21 @@ pub fn audit_export(owner: &TenantId, id: &str, wake: Option<Timestamp>) -> Audi
         attempts: 1,
         error: Some("the disk is full".into()),
         wake_at: wake,
+        revision: 1,
+    }
+}
+
+/// The place of a collector of logs, held by a node.
+pub fn audit_forward(name: &str) -> AuditForward {
+    AuditForward {
+        name: name.to_owned(),
+        heads: vec![ExportHead {
+            chain: "abcdef".into(),
+            last_seq: 7,
+            head: "00".repeat(32),
+        }],
+        holder: Some("node-1".into()),
+        held_until: Some(at(30)),
         revision: 1,
     }
 }

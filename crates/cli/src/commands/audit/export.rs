@@ -22,6 +22,9 @@ pub(crate) struct Export {
     /// Rows of a file, about
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     rows_per_file: u64,
+    /// The server's configuration: the directory is copied into the bucket of its audit.s3_bucket
+    #[arg(long, value_name = "CONFIG")]
+    s3: Option<PathBuf>,
 }
 
 /// Check an export without a store: every file, every row, and the manifest's signature.
@@ -54,25 +57,35 @@ mod offline {
                 out: self.out,
                 key_file: self.key_file,
                 rows_per_file: self.rows_per_file,
+                s3: self.s3,
             })?;
             let signed = if done.is_signed {
                 "signed"
             } else {
                 "not signed"
             };
+            let (bucket, copied) = done.copied.unzip();
             say(&match as_json {
                 true => {
                     json!({
                         "rows": done.rows, "files": done.files, "rows_in_all": done.rows_in_all,
-                        "signed": done.is_signed,
+                        "signed": done.is_signed, "bucket": bucket, "files_copied": copied,
                     })
                     .to_string()
                         + "\n"
                 }
-                false => format!(
-                    "exported {} rows in {} files; {} rows in all, {signed}\n",
-                    done.rows, done.files, done.rows_in_all
-                ),
+                false => {
+                    let at = match (&bucket, copied) {
+                        (Some(bucket), Some(files)) => {
+                            format!("; {files} files copied to {bucket}")
+                        }
+                        _ => String::new(),
+                    };
+                    format!(
+                        "exported {} rows in {} files; {} rows in all, {signed}{at}\n",
+                        done.rows, done.files, done.rows_in_all
+                    )
+                }
             })
         }
     }

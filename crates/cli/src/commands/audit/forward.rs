@@ -13,9 +13,12 @@ pub(crate) struct Forward {
     /// The store: a file, postgresql://…, or @FILE with it
     #[arg(long, value_name = "STORE")]
     database: String,
-    /// tcp://host:port, udp://host:port or unix:///path
+    /// tcp://host:port, tls://host:port, udp://host:port or unix:///path
     #[arg(long, value_name = "WHERE")]
     to: String,
+    /// With tls://: believe the certificates in this file, not those this machine does
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// syslog: RFC 5424 with the row as its text; json: the row
     #[arg(long, value_name = "FORMAT", value_parser = ["syslog", "json"], default_value = "syslog")]
     format: String,
@@ -61,6 +64,7 @@ impl Forward {
                 "json" => MessageFormat::Json,
                 _ => MessageFormat::Syslog,
             },
+            ca_file: self.ca_file,
             mark: self.mark,
             host: self.hostname,
             key_file: self.key_file,

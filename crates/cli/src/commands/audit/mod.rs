@@ -1,6 +1,7 @@
 //! `scaivault audit …`
 
 mod export;
+mod exports;
 mod forward;
 mod logs;
 mod tail;
@@ -19,6 +20,9 @@ pub(crate) enum Audit {
     /// Show the newest rows, and those that follow
     Tail(tail::Tail),
     Export(export::Export),
+    /// Exports that the server writes: ask for one, see how far it is, wait for it
+    #[command(subcommand)]
+    Exports(exports::Exports),
     VerifyExport(export::VerifyExport),
     Forward(forward::Forward),
 }
@@ -29,6 +33,7 @@ impl Audit {
             Self::Verify(command) => command.run(session).await,
             Self::Logs(command) => command.run(session).await,
             Self::Tail(command) => command.run(session).await,
+            Self::Exports(command) => command.run(session).await,
             Self::Export(_) | Self::VerifyExport(_) | Self::Forward(_) => {
                 anyhow::bail!("asks no server")
             }

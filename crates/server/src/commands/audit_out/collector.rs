@@ -1,14 +1,18 @@
 //! The ways to a collector of logs.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 
+use super::destination::Destination;
+use super::post::{Batch, Post};
 use super::syslog::{MessageFormat, framed};
 use super::unacknowledged::unacknowledged;
+use super::way::Way;
 
 /// The longest wait for a collector that does not take what it is sent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,56 +21,58 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// Between two looks whether the end has arrived.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Where rows go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// A connection: `tcp://host:port`.
-    Tcp(String),
-    /// A datagram each: `udp://host:port`. What is lost on the way is lost.
-    Udp(String),
-    /// A datagram each, on this machine: `unix:///dev/log`.
-    Unix(PathBuf),
-}
+/// A connection, in clear text or not.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl Destination {
-    /// Reads `tcp://…`, `udp://…` or `unix:///…`.
-    ///
-    /// # Errors
-    /// When it is none of these.
-    pub fn parse(text: &str) -> Result<Self> {
-        let named = |address: &str| {
-            let (host, port) = address.rsplit_once(':')?;
-            let fits = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
-            fits.then(|| address.to_owned())
-        };
-        let found = match text.split_once("://") {
-            Some(("tcp", address)) => named(address).map(Self::Tcp),
-            Some(("udp", address)) => named(address).map(Self::Udp),
-            Some(("unix", path)) if path.starts_with('/') => Some(Self::Unix(path.into())),
-            _ => None,
-        };
-        found.context("the destination is tcp://host:port, udp://host:port or unix:///path")
-    }
-}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// An open way to the collector.
 pub(super) enum Out {
-    /// A connection, and how many bytes went into it.
-    Tcp(tokio::io::BufWriter<TcpStream>, u64),
+    Stream(Stream),
     Udp(UdpSocket),
     Unix(UnixDatagram),
+    /// Rows to be posted, and how many bytes of them were.
+    Post(Arc<Post>, Batch, u64),
+}
+
+/// A connection, its two ends, and how many bytes went into it. Inside TLS more bytes wait in the
+/// system than rows are behind them, so that what is taken as arrived has.
+pub(super) struct Stream {
+    io: BufWriter<Box<dyn Io>>,
+    ends: (SocketAddr, SocketAddr),
+    sent: u64,
+}
+
+impl Stream {
+    fn new(io: Box<dyn Io>, ends: (SocketAddr, SocketAddr)) -> Self {
+        Self {
+            io: BufWriter::new(io),
+            ends,
+            sent: 0,
+        }
+    }
+
+    fn waiting(&self) -> Option<u64> {
+        unacknowledged(self.ends.0, self.ends.1)
+    }
 }
 
 impl Out {
-    pub(super) async fn open(to: &Destination) -> std::io::Result<Self> {
-        match to {
+    pub(super) async fn open(way: &Way) -> std::io::Result<Self> {
+        match &way.to {
             Destination::Tcp(address) => {
-                let stream = in_time(TcpStream::connect(address)).await?;
-                Ok(Self::Tcp(tokio::io::BufWriter::new(stream), 0))
+                let stream = in_time(way.connect(address)).await?;
+                let ends = ends(&stream)?;
+                Ok(Self::Stream(Stream::new(Box::new(stream), ends)))
+            }
+            Destination::Tls(address) => {
+                let stream = in_time(way.connect(address)).await?;
+                let ends = ends(&stream)?;
+                let stream = in_time(way.encrypt(stream, address)).await?;
+                Ok(Self::Stream(Stream::new(Box::new(stream), ends)))
             }
             Destination::Udp(address) => {
-                let mut found = tokio::net::lookup_host(address).await?;
-                let Some(to) = found.next() else {
+                let Some(to) = way.addresses(address).await?.into_iter().next() else {
                     return Err(std::io::ErrorKind::NotFound.into());
                 };
                 let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -79,6 +85,10 @@ impl Out {
                 socket.connect(path)?;
                 Ok(Self::Unix(socket))
             }
+            Destination::Http(_) => match &way.post {
+                Some(post) => Ok(Self::Post(post.clone(), Batch::default(), 0)),
+                None => Err(std::io::Error::other("no way to post was set up")),
+            },
         }
     }
 
@@ -88,59 +98,77 @@ impl Out {
         format: MessageFormat,
     ) -> std::io::Result<()> {
         match self {
-            Self::Tcp(stream, sent) => {
+            Self::Stream(stream) => {
                 let framed = framed(message, format);
-                *sent += u64::try_from(framed.len()).unwrap_or(u64::MAX);
-                in_time(stream.write_all(&framed)).await
+                stream.sent += u64::try_from(framed.len()).unwrap_or(u64::MAX);
+                in_time(stream.io.write_all(&framed)).await
             }
             Self::Udp(socket) => in_time(socket.send(message)).await.map(|_| ()),
             Self::Unix(socket) => in_time(socket.send(message)).await.map(|_| ()),
+            Self::Post(to, batch, sent) => {
+                let framed = framed(message, MessageFormat::Json);
+                *sent += u64::try_from(framed.len()).unwrap_or(u64::MAX);
+                match batch.push(&framed) {
+                    true => batch.post(to).await,
+                    false => Ok(()),
+                }
+            }
         }
     }
 
     /// How many bytes were sent.
     pub(super) fn sent(&self) -> u64 {
         match self {
-            Self::Tcp(_, sent) => *sent,
+            Self::Stream(stream) => stream.sent,
+            Self::Post(_, _, sent) => *sent,
             Self::Udp(_) | Self::Unix(_) => 0,
         }
+    }
+
+    /// Whether [`Self::acknowledged`] says what the collector itself has, not what its system has.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self, Self::Post(..))
     }
 
     /// How many of them the other side's system has, if the other side has not hung up; `None`
     /// where this system does not say. Of datagrams nothing is ever known: all of them.
     pub(super) async fn acknowledged(&mut self) -> std::io::Result<Option<u64>> {
-        let Self::Tcp(stream, sent) = self else {
-            return Ok(Some(0));
+        let stream = match self {
+            Self::Stream(stream) => stream,
+            Self::Post(to, batch, sent) => {
+                batch.post(to).await?;
+                return Ok(Some(*sent));
+            }
+            Self::Udp(_) | Self::Unix(_) => return Ok(Some(0)),
         };
-        in_time(stream.flush()).await?;
+        in_time(stream.io.flush()).await?;
         // Before the look whether it stands: what is asked for must have been so while it stood.
-        let waiting = unacknowledged(stream.get_ref());
+        let waiting = stream.waiting();
         // What it answers says nothing, but its end may be behind that.
-        loop {
-            match stream.get_ref().try_read(&mut [0; 256]) {
-                Ok(0) => return Err(std::io::ErrorKind::ConnectionAborted.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    return Ok(waiting.map(|waiting| sent.saturating_sub(waiting)));
-                }
-                Err(error) => return Err(error),
+        let mut answer = [0; 256];
+        while let Some(read) = stream.io.get_mut().read(&mut answer).now_or_never() {
+            if read? == 0 {
+                return Err(std::io::ErrorKind::ConnectionAborted.into());
             }
         }
+        Ok(waiting.map(|waiting| stream.sent.saturating_sub(waiting)))
     }
 
     /// Says that nothing follows, and waits for the other side to have read it all: it says so by
     /// closing too. One that does not may have read nothing.
     pub(super) async fn close(self) -> std::io::Result<()> {
-        let Self::Tcp(mut stream, _) = self else {
-            return Ok(());
+        let mut stream = match self {
+            Self::Stream(stream) => stream,
+            Self::Post(to, mut batch, _) => return batch.post(&to).await,
+            Self::Udp(_) | Self::Unix(_) => return Ok(()),
         };
-        in_time(stream.flush()).await?;
-        stream.get_mut().shutdown().await?;
+        in_time(stream.io.flush()).await?;
+        stream.io.get_mut().shutdown().await?;
         let closed = async {
             let mut answer = [0; 256];
-            while stream.get_mut().read(&mut answer).await? > 0 {}
+            while stream.io.get_mut().read(&mut answer).await? > 0 {}
             // It may have closed its side first, and not have all yet.
-            while unacknowledged(stream.get_ref()).is_some_and(|waiting| waiting > 0) {
+            while stream.waiting().is_some_and(|waiting| waiting > 0) {
                 tokio::time::sleep(LOOK).await;
             }
             Ok(())
@@ -156,6 +184,10 @@ impl Out {
     }
 }
 
+fn ends(stream: &TcpStream) -> std::io::Result<(SocketAddr, SocketAddr)> {
+    Ok((stream.local_addr()?, stream.peer_addr()?))
+}
+
 async fn in_time<T>(what: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
     match tokio::time::timeout(PATIENCE, what).await {
         Ok(done) => done,
@@ -165,13 +197,19 @@ async fn in_time<T>(what: impl Future<Output = std::io::Result<T>>) -> std::io::
 
 #[cfg(test)]
 mod tests {
+    use super::super::syslog::Form;
     use super::*;
+
+    async fn open(listener: &tokio::net::TcpListener) -> Out {
+        let to = Destination::Tcp(listener.local_addr().unwrap().to_string());
+        let way = Way::anywhere(to, Form::json(), None).unwrap();
+        Out::open(&way).await.unwrap()
+    }
 
     #[tokio::test]
     async fn what_waits_in_this_systems_buffer_is_not_acknowledged() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = Destination::Tcp(listener.local_addr().unwrap().to_string());
-        let mut out = Out::open(&to).await.unwrap();
+        let mut out = open(&listener).await;
         let (mut other, _) = listener.accept().await.unwrap();
         let row = vec![b'x'; 4096];
         out.send(&row, MessageFormat::Json).await.unwrap();
@@ -182,8 +220,8 @@ mod tests {
         // More than the other side's system takes while nobody reads there.
         let full = async {
             loop {
-                let Out::Tcp(stream, _) = &out else { panic!() };
-                let before = unacknowledged(stream.get_ref()).unwrap();
+                let Out::Stream(stream) = &out else { panic!() };
+                let before = stream.waiting().unwrap();
                 out.send(&row, MessageFormat::Json).await.unwrap();
                 if before > 64 << 10 {
                     return;
@@ -208,8 +246,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_before_the_end_does_not_hide_the_end() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = Destination::Tcp(listener.local_addr().unwrap().to_string());
-        let mut out = Out::open(&to).await.unwrap();
+        let mut out = open(&listener).await;
         let (mut other, _) = listener.accept().await.unwrap();
         out.send(b"row", MessageFormat::Json).await.unwrap();
         out.acknowledged().await.unwrap();
@@ -217,47 +254,11 @@ mod tests {
         other.read_exact(&mut [0; 4]).await.unwrap();
         other.write_all(&[b'x'; 1000]).await.unwrap();
         drop(other);
-        let Out::Tcp(stream, _) = &out else { panic!() };
         let has_ended = async {
-            let readable = tokio::io::Interest::READABLE;
-            while !stream
-                .get_ref()
-                .ready(readable)
-                .await
-                .unwrap()
-                .is_read_closed()
-            {
+            while out.acknowledged().await.is_ok() {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, has_ended).await.unwrap();
-        assert!(out.acknowledged().await.is_err());
-    }
-
-    #[test]
-    fn destinations_have_a_kind_and_an_address() {
-        let parsed = |text| Destination::parse(text).ok();
-        let tcp = "logs.example:6514".to_owned();
-        assert_eq!(
-            parsed("tcp://logs.example:6514"),
-            Some(Destination::Tcp(tcp))
-        );
-        assert!(parsed("udp://[::1]:514").is_some());
-        assert_eq!(
-            parsed("unix:///dev/log"),
-            Some(Destination::Unix("/dev/log".into()))
-        );
-        for bad in [
-            "",
-            "logs:514",
-            "tcp://logs",
-            "tcp://:514",
-            "tcp://h:0",
-            "tcp://h:x",
-            "unix://x",
-            "ftp://h:1",
-        ] {
-            assert_eq!(parsed(bad), None, "{bad}");
-        }
     }
 }

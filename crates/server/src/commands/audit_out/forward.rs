@@ -1,31 +1,22 @@
-//! `scaivault audit forward`: rows as they come, to a collector of logs.
-//!
-//! A mark on disk says up to which row of each chain everything was handed over. It moves after the
-//! rows did, so that a crash, or a collector that is gone, repeats rows and loses none; memory holds
-//! one slice of the chain, however far behind the collector is.
+//! `scaivault audit forward`: rows as they come, to a collector of logs, with a mark on disk.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use scaivault_core::audit_anchor::AuditAnchor;
-use scaivault_crypto::Keyring;
 
-use super::collector::{Destination, Out};
+use super::course::{Course, Genuine, Keeper, Trouble};
+use super::destination::Destination;
 use super::mark::Mark;
-use super::source::{Source, check_anchor, check_complete, check_continues, follow};
-use super::syslog::{MessageFormat, message};
+use super::source::Source;
+use super::syslog::{Form, MessageFormat};
+use super::way::Way;
 use crate::place::Place;
 
 /// The longest pause before a collector is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-/// From one look to the next that counts: time for a collector that hung up to be noticed.
-const STANDING: Duration = Duration::from_secs(1);
-/// Where the system does not say what was acknowledged: a connection that has stood for so long
-/// since has delivered, or the system would have given it up.
-const STOOD: Duration = Duration::from_secs(20 * 60);
 
 /// Arguments.
 #[derive(Debug, Clone)]
@@ -36,6 +27,8 @@ pub struct ForwardArgs {
     pub to: Destination,
     /// In which form.
     pub format: MessageFormat,
+    /// For `tls://`: whose certificates are believed; otherwise those this machine believes.
+    pub ca_file: Option<PathBuf>,
     /// The mark's file.
     pub mark: PathBuf,
     /// What the messages call this machine.
@@ -66,6 +59,16 @@ pub fn forward(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> 
     runtime.block_on(run(args, told))
 }
 
+/// The mark's file.
+struct MarkFile(PathBuf);
+
+#[async_trait::async_trait]
+impl Keeper for MarkFile {
+    async fn keep(&mut self, mark: &Mark) -> Result<()> {
+        mark.write(&self.0)
+    }
+}
+
 async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
     let source = Source::open(&args.database).await?;
     let keyring = match &args.key_file {
@@ -74,20 +77,29 @@ async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
     };
     let mark = match Mark::read(&args.mark)? {
         Some(mark) => mark,
-        None => begin(args, &source).await?,
+        None if args.from_now => source.end().await?,
+        None => Mark::default(),
     };
     mark.write(&args.mark)?;
-    let mut course = Course {
-        args,
-        source,
-        keyring,
-        kept: mark.clone(),
-        sent: mark,
-        pending: VecDeque::new(),
-        looked: (0, Instant::now()),
-        out: None,
-        told,
+    let form = Form {
+        format: args.format,
+        host: args.host.clone(),
+        structured: None,
     };
+    let way = Way::anywhere(args.to.clone(), form, args.ca_file.as_deref())?;
+    let fits = |keyring: scaivault_crypto::Keyring| -> Genuine {
+        Box::new(move |anchor: &AuditAnchor| anchor.fits(|message| keyring.chain_mac(message)))
+    };
+    let mut course = Course::new(
+        &way,
+        source,
+        mark,
+        Box::new(MarkFile(args.mark.clone())),
+        told,
+    );
+    course.genuine = keyring.map(fits);
+    course.accept_gap = args.accept_gap;
+    course.once = args.once;
     let (mut rows, mut pause) = (0, PAUSE_MIN);
     loop {
         match course.pass().await {
@@ -115,199 +127,10 @@ async fn run(args: &ForwardArgs, told: &(dyn Fn(&str) + Sync)) -> Result<u64> {
     }
 }
 
-async fn begin(args: &ForwardArgs, source: &Source) -> Result<Mark> {
-    let mut mark = Mark::default();
-    if args.from_now {
-        for head in source.heads().await? {
-            mark.set(&head.chain, head.last_seq, &head.head);
-        }
-    }
-    Ok(mark)
-}
-
-/// What is told of rows behind `seq` that an anchor says retention removed, if it may be believed.
-fn passed_over(
-    anchor: &AuditAnchor,
-    seq: u64,
-    keyring: Option<&Keyring>,
-    accept_gap: bool,
-) -> Result<String> {
-    check_anchor(keyring, anchor)?;
-    let rows = format!(
-        "rows {} to {} of the chain {}",
-        seq.saturating_add(1),
-        anchor.last_seq,
-        anchor.chain
-    );
-    match (keyring, accept_gap) {
-        (Some(_), _) => Ok(format!(
-            "{rows} were removed by retention before they were sent"
-        )),
-        (None, true) => Ok(format!(
-            "{rows} were removed before they were sent: passed over, by --accept-gap"
-        )),
-        (None, false) => bail!(
-            "{rows} were removed before they were sent. Whether retention removed them shows the \
-             key only: give --key-file, or --accept-gap to go on behind them"
-        ),
-    }
-}
-
-enum Trouble {
-    /// The other side.
-    Collector(std::io::Error),
-    /// The store, the chain, the mark.
-    Own(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Trouble {
-    fn from(error: E) -> Self {
-        Self::Own(error.into())
-    }
-}
-
-/// One run. What was sent is kept as handed over only when the other side had acknowledged it at one
-/// look and the connection still stood at the next: a collector that hung up may have left unread
-/// what its system had.
-struct Course<'a> {
-    args: &'a ForwardArgs,
-    source: Source,
-    keyring: Option<Keyring>,
-    /// As on disk.
-    kept: Mark,
-    sent: Mark,
-    /// What is between the two, in the order it was sent.
-    pending: VecDeque<Pending>,
-    /// Bytes that were acknowledged at the last look that counts, and when that was.
-    looked: (u64, Instant),
-    out: Option<Out>,
-    told: &'a (dyn Fn(&str) + Sync),
-}
-
-/// A place reached: after so many bytes of the connection, at that moment.
-struct Pending {
-    mark: Mark,
-    sent: u64,
-    at: Instant,
-}
-
-impl Course<'_> {
-    /// Everything there is when it begins, chain by chain, a slice at a time.
-    async fn pass(&mut self) -> Result<u64, Trouble> {
-        self.confirm().await?;
-        let mut rows = 0;
-        let heads = self.source.heads().await?;
-        check_complete(&self.source, &heads, self.sent.chains()).await?;
-        let anchors = self.source.anchors().await?;
-        for head in heads {
-            let chain = head.chain.as_str();
-            let (mut seq, mut hash) = self.sent.of(chain)?;
-            if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == chain)
-                && anchor.last_seq > seq
-            {
-                let gap = passed_over(anchor, seq, self.keyring.as_ref(), self.args.accept_gap)?;
-                (self.told)(&gap);
-                (seq, hash) = (anchor.last_seq, anchor.head);
-                self.sent.set(chain, seq, &hash);
-            }
-            check_continues(&head, seq, &hash)?;
-            let first = seq;
-            while seq < head.last_seq {
-                let segments = self.source.segments(chain, seq).await?;
-                if segments.is_empty() {
-                    let why = anyhow::anyhow!("the chain {chain} is broken behind row {seq}");
-                    return Err(why.into());
-                }
-                for segment in &segments {
-                    hash = follow(segment, chain, seq, &hash, seq == first)?;
-                    rows += self.send(&segment.body).await?;
-                    seq = segment.last_seq();
-                }
-                self.sent.set(chain, seq, &hash);
-                self.pending.push_back(Pending {
-                    mark: self.sent.clone(),
-                    sent: self.out.as_ref().map_or(0, Out::sent),
-                    at: Instant::now(),
-                });
-                self.confirm().await?;
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn send(&mut self, body: &[u8]) -> Result<u64, Trouble> {
-        let args = self.args;
-        let to = match &mut self.out {
-            Some(to) => to,
-            None => {
-                let to = Out::open(&args.to).await.map_err(Trouble::Collector)?;
-                self.out.insert(to)
-            }
-        };
-        let mut rows = 0;
-        for line in body.split(|byte| *byte == b'\n') {
-            if !line.is_empty() {
-                let text = message(line, args.format, &args.host)?;
-                let sent = to.send(&text, args.format).await;
-                sent.map_err(Trouble::Collector)?;
-                rows += 1;
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Keeps what had arrived at the look before, if the connection it went over still stands.
-    async fn confirm(&mut self) -> Result<(), Trouble> {
-        let Some(out) = &mut self.out else {
-            return Ok(());
-        };
-        let found = out.acknowledged().await.map_err(Trouble::Collector)?;
-        // One that ends by itself is told at its end: by the other side closing too.
-        if self.args.once || self.looked.1.elapsed() < STANDING {
-            return Ok(());
-        }
-        let looked = (found.unwrap_or(0), Instant::now());
-        let (arrived, _) = std::mem::replace(&mut self.looked, looked);
-        let has_arrived = |pending: &Pending| match found {
-            Some(_) => pending.sent <= arrived,
-            None => pending.at.elapsed() >= STOOD,
-        };
-        let mut reached = None;
-        while self.pending.front().is_some_and(has_arrived) {
-            reached = self.pending.pop_front();
-        }
-        match reached {
-            Some(reached) => self.keep(reached.mark),
-            None => Ok(()),
-        }
-    }
-
-    fn keep(&mut self, mark: Mark) -> Result<(), Trouble> {
-        if self.kept != mark {
-            mark.write(&self.args.mark)?;
-            self.kept = mark;
-        }
-        Ok(())
-    }
-
-    /// What was not kept is sent again.
-    fn hung_up(&mut self) {
-        self.out = None;
-        self.sent = self.kept.clone();
-        self.pending.clear();
-        self.looked = (0, Instant::now());
-    }
-
-    async fn finish(&mut self) -> Result<(), Trouble> {
-        if let Some(out) = self.out.take() {
-            out.close().await.map_err(Trouble::Collector)?;
-        }
-        self.keep(self.sent.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use scaivault_core::audit::{Action, AuditExtra, AuditRow};
     use scaivault_core::ids::TenantId;
     use scaivault_core::ports::{AuditReads as _, Op, Store as _, Unit, UnitName};
@@ -315,19 +138,10 @@ mod tests {
     use scaivault_crypto::SystemEntropy;
     use scaivault_store::{ChainMac, SqliteOptions, SqliteStore};
 
-    use super::super::source::samples::{forged, genuine, keyring};
-    use super::*;
+    use scaivault_crypto::Keyring;
 
-    #[test]
-    fn an_anchor_is_believed_by_its_codes() {
-        let keyring = keyring();
-        let told = passed_over(&genuine(&keyring), 60, Some(&keyring), false).unwrap();
-        assert!(told.starts_with("rows 61 to 100 of the chain brf2zn were removed by retention"));
-        for anchor in forged(&keyring) {
-            let refused = passed_over(&anchor, 60, Some(&keyring), true).unwrap_err();
-            assert!(refused.to_string().contains("who has not its key"));
-        }
-    }
+    use super::super::source::samples::keyring;
+    use super::*;
 
     struct Key(Keyring);
 
@@ -389,6 +203,7 @@ mod tests {
             database: Place::File(file.clone()),
             to: Destination::Unix(socket.clone()),
             format: MessageFormat::Json,
+            ca_file: None,
             mark: home.path().join("mark"),
             host: "-".to_owned(),
             key_file: None,
@@ -405,5 +220,84 @@ mod tests {
         collector.set_nonblocking(true).unwrap();
         assert!(collector.recv(&mut [0; 8]).is_err(), "nothing was sent");
         assert_eq!(forward(&args(true), &|_| {}).unwrap(), 3);
+    }
+
+    /// A collector that takes one TLS connection at a time, and its certificate's file.
+    fn tls_collector(home: &std::path::Path) -> (rustls::ServerConfig, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let file = home.join("collector.pem");
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.unwrap())
+            .unwrap();
+        (config, file)
+    }
+
+    #[test]
+    fn over_tls_nothing_is_lost_when_the_collector_starts_again() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("store.db");
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(cut(&file));
+        let (config, certificate) = tls_collector(home.path());
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let collector = runtime.spawn(async move {
+            // The first that gets through is cut off in the middle; others are read to their end.
+            let mut all = Vec::new();
+            let mut cut_off = false;
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                if !cut_off {
+                    cut_off = true;
+                    stream.read_exact(&mut [0; 20]).await.unwrap();
+                    continue;
+                }
+                stream.read_to_end(&mut all).await.unwrap();
+                stream.shutdown().await.unwrap();
+                return String::from_utf8(all).unwrap();
+            }
+        });
+        let args = |ca_file: Option<PathBuf>| ForwardArgs {
+            database: Place::File(file.clone()),
+            to: Destination::Tls(format!("localhost:{port}")),
+            format: MessageFormat::Json,
+            ca_file,
+            mark: home.path().join("mark"),
+            host: "-".to_owned(),
+            key_file: None,
+            accept_gap: true,
+            from_now: false,
+            once: true,
+            every: Duration::from_secs(1),
+        };
+        // Whom nobody vouches for gets nothing.
+        let refused = forward(&args(None), &|_| {}).unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{refused}");
+        let believed = args(Some(certificate));
+        let refused = forward(&believed, &|_| {}).unwrap_err().to_string();
+        assert!(refused.contains("the collector takes nothing"), "{refused}");
+        assert_eq!(forward(&believed, &|_| {}).unwrap(), 3);
+        let all = runtime.block_on(collector).unwrap();
+        let times = all.lines().map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["timestamp"].as_i64().unwrap()
+        });
+        assert_eq!(times.collect::<Vec<_>>(), [1, 2, 9]);
+        // The mark is behind them.
+        let mark = Mark::read(&believed.mark).unwrap().unwrap();
+        assert_eq!(mark.heads()[0].last_seq, 4);
     }
 }

@@ -131,12 +131,17 @@ impl Manifest {
         let Some(bytes) = bytes_of(directory)? else {
             return Ok(None);
         };
-        let read: Self = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{}: not a manifest of an export", shown(&path)))?;
-        if read.format != FORMAT {
-            bail!("{}: made by another release", shown(&path));
-        }
+        let read = Self::parse(&bytes).with_context(|| shown(&path))?;
         Ok(Some((read, bytes)))
+    }
+
+    /// A manifest out of its bytes.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        let read: Self = serde_json::from_slice(bytes).context("not a manifest of an export")?;
+        if read.format != FORMAT {
+            bail!("made by another release");
+        }
+        Ok(read)
     }
 
     /// Writes it, signed when there is a key: the signature first, so that a manifest whose

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use scaivault_core::audit_export::ExportHead;
 use scaivault_store::audit::{Hash, genesis};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::write::{hex, unhex};
 /// How far each chain was handed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     chains: Vec<MarkedChain>,
 }
 
@@ -43,6 +44,28 @@ impl Mark {
             _ => Path::new("."),
         };
         put(directory, name, &serde_json::to_vec(self)?)
+    }
+
+    /// As a store keeps it.
+    pub(crate) fn heads(&self) -> Vec<ExportHead> {
+        let head = |marked: &MarkedChain| ExportHead {
+            chain: marked.chain.clone(),
+            last_seq: marked.last_seq,
+            head: marked.head.clone(),
+        };
+        self.chains.iter().map(head).collect()
+    }
+
+    /// The same, read.
+    pub(crate) fn of_heads(heads: &[ExportHead]) -> Self {
+        let marked = |head: &ExportHead| MarkedChain {
+            chain: head.chain.clone(),
+            last_seq: head.last_seq,
+            head: head.head.clone(),
+        };
+        Self {
+            chains: heads.iter().map(marked).collect(),
+        }
     }
 
     pub(super) fn of(&self, chain: &str) -> Result<(u64, Hash)> {

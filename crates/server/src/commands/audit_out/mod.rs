@@ -5,21 +5,26 @@
 //! further export into the same directory goes on behind what is there, and refuses when the store
 //! no longer continues it: then the store was cut, put back to an older copy, or rewritten.
 
+mod at_s3;
 mod collector;
+pub(crate) mod course;
+mod destination;
 mod forward;
 mod manifest;
-mod mark;
+pub(crate) mod mark;
+mod post;
 mod resume;
 mod selection;
-mod source;
+pub(crate) mod source;
 mod syslog;
 mod unacknowledged;
 mod verify;
+pub(crate) mod way;
 mod write;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::Clock;
 use scaivault_crypto::Keyring;
@@ -27,15 +32,19 @@ use scaivault_crypto::detached::SigningKey;
 use scaivault_store::audit::{ChainHead, Hash, TakenSegment, genesis};
 
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::place::Place;
 use manifest::Manifest;
 use source::Source;
 use write::RowsFile;
 
-pub use collector::Destination;
+pub(crate) use at_s3::{Seen, exported_ends_at};
+pub use destination::Destination;
 pub use forward::{ForwardArgs, forward};
+pub(crate) use post::Post;
 pub(crate) use resume::exported_ends;
 pub use syslog::MessageFormat;
+pub(crate) use syslog::{Form, STRUCTURED, is_element_id};
 pub use verify::{ExportReport, verify_export};
 
 /// Arguments of an export.
@@ -49,6 +58,8 @@ pub struct ExportArgs {
     pub key_file: Option<PathBuf>,
     /// A file ends with the segment that brings it to so many rows.
     pub rows_per_file: u64,
+    /// The server's configuration, into whose bucket it is copied.
+    pub s3: Option<PathBuf>,
 }
 
 /// What an export did.
@@ -62,6 +73,8 @@ pub struct Exported {
     pub rows_in_all: u64,
     /// Whether the manifest is signed.
     pub is_signed: bool,
+    /// Where it was copied to, and how many files.
+    pub copied: Option<(String, usize)>,
 }
 
 /// Exports what is behind the last export into this directory.
@@ -90,6 +103,13 @@ struct Run<'a> {
 }
 
 async fn run(args: &ExportArgs) -> Result<Exported> {
+    let bucket = match &args.s3 {
+        Some(config) => {
+            let config = Config::load(Some(config), &super::dev::environment())?;
+            Some(crate::exports::bucket(&config.audit)?)
+        }
+        None => None,
+    };
     let source = Source::open(&args.database).await?;
     let keyring = match &args.key_file {
         Some(file) => Some(source.keyring(file.clone()).await?),
@@ -119,7 +139,16 @@ async fn run(args: &ExportArgs) -> Result<Exported> {
         run.chain(head, anchor).await?;
     }
     run.save()?;
+    let copied = match bucket {
+        Some(bucket) => {
+            let files = at_s3::copy(&args.out, &bucket).await;
+            let files = files.with_context(|| bucket.shown())?;
+            Some((bucket.shown(), files))
+        }
+        None => None,
+    };
     Ok(Exported {
+        copied,
         rows: run.rows,
         files: run.files,
         rows_in_all: run.manifest.rows,

@@ -1,8 +1,9 @@
 //! The store that rows are taken out of, and whether it continues what was taken before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use scaivault_core::audit_anchor::AuditAnchor;
 use scaivault_core::ports::ReadError;
 use scaivault_crypto::Keyring;
@@ -10,27 +11,44 @@ use scaivault_store::OfflineStore;
 use scaivault_store::audit::{ChainHead, Hash, TakenSegment};
 use scaivault_store_postgres::OfflinePostgres;
 
+use super::course::Lag;
+use super::mark::Mark;
 use crate::commands::root_key;
 use crate::config::KmsProvider;
 use crate::place::Place;
 
 /// The store, whichever it is.
-pub(super) enum Source {
-    File(OfflineStore),
+pub(crate) enum Source {
+    File(Mutex<OfflineStore>),
     Postgresql(OfflinePostgres),
 }
 
 impl Source {
-    pub(super) async fn open(place: &Place) -> Result<Self> {
+    pub(crate) async fn open(place: &Place) -> Result<Self> {
+        Self::open_with(place, None).await
+    }
+
+    /// The same with the database's password in a file, as it is now.
+    pub(crate) async fn open_with(place: &Place, password: Option<&Path>) -> Result<Self> {
+        let read = |file: &Path| {
+            let text = std::fs::read_to_string(file);
+            text.with_context(|| format!("cannot read {}", file.display()))
+        };
+        let password = password.map(read).transpose()?;
+        let password = password
+            .as_deref()
+            .map(|text| text.trim_end_matches(['\r', '\n']));
         Ok(match place {
-            Place::File(path) => Self::File(OfflineStore::open(path)?),
-            Place::Postgresql(url) => Self::Postgresql(OfflinePostgres::open(url.expose()).await?),
+            Place::File(path) => Self::File(Mutex::new(apart(|| OfflineStore::open(path))?)),
+            Place::Postgresql(url) => {
+                Self::Postgresql(OfflinePostgres::open_with(url.expose(), password).await?)
+            }
         })
     }
 
     pub(super) async fn keyring(&self, key_file: PathBuf) -> Result<Keyring> {
         let records = match self {
-            Self::File(store) => store.keys()?,
+            Self::File(store) => apart(|| store.lock().keys())?,
             Self::Postgresql(store) => store.keys().await?,
         };
         let root = root_key::of_records(&KmsProvider::Local { key_file }, &records)?;
@@ -39,7 +57,7 @@ impl Source {
 
     pub(super) async fn heads(&self) -> Result<Vec<ChainHead>, ReadError> {
         match self {
-            Self::File(store) => store.audit_heads(),
+            Self::File(store) => apart(|| store.lock().audit_heads()),
             Self::Postgresql(store) => store.audit_heads().await,
         }
     }
@@ -47,7 +65,7 @@ impl Source {
     /// What retention left of the fronts of chains.
     pub(super) async fn anchors(&self) -> Result<Vec<AuditAnchor>, ReadError> {
         match self {
-            Self::File(store) => store.audit_anchors(),
+            Self::File(store) => apart(|| store.lock().audit_anchors()),
             Self::Postgresql(store) => store.audit_anchors().await,
         }
     }
@@ -55,7 +73,7 @@ impl Source {
     /// A chain that has rows and no end.
     async fn stray(&self) -> Result<Option<String>, ReadError> {
         match self {
-            Self::File(store) => store.audit_stray(),
+            Self::File(store) => apart(|| store.lock().audit_stray()),
             Self::Postgresql(store) => store.audit_stray().await,
         }
     }
@@ -66,10 +84,44 @@ impl Source {
         after: u64,
     ) -> Result<Vec<TakenSegment>, ReadError> {
         match self {
-            Self::File(store) => store.audit_segments(chain, after),
+            Self::File(store) => apart(|| store.lock().audit_segments(chain, after)),
             Self::Postgresql(store) => store.audit_segments(chain, after).await,
         }
     }
+
+    /// Where everything is that there is now.
+    pub(crate) async fn end(&self) -> Result<Mark> {
+        let mut mark = Mark::default();
+        for head in self.heads().await? {
+            mark.set(&head.chain, head.last_seq, &head.head);
+        }
+        Ok(mark)
+    }
+
+    /// How much there is behind a mark.
+    pub(crate) async fn lag(&self, mark: &Mark) -> Result<Lag> {
+        let mut lag = Lag::default();
+        let anchors = self.anchors().await?;
+        for head in self.heads().await? {
+            let (mut seq, _) = mark.of(&head.chain)?;
+            if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == head.chain) {
+                seq = seq.max(anchor.last_seq);
+            }
+            let rows = head.last_seq.saturating_sub(seq);
+            if rows > 0 {
+                lag.rows += rows;
+                let next = self.segments(&head.chain, seq).await?;
+                let at = next.first().map(|segment| segment.first_at);
+                lag.since = lag.since.into_iter().chain(at).min();
+            }
+        }
+        Ok(lag)
+    }
+}
+
+/// Reading a file waits for the disk: other tasks of this thread go elsewhere meanwhile.
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
 }
 
 /// The hash after a segment that must follow the row at `seq`. Where that is the last row of a run
@@ -125,13 +177,20 @@ pub(super) fn check_continues(head: &ChainHead, seq: u64, hash: &Hash) -> Result
 /// key that is not known.
 pub(super) fn check_anchor(keyring: Option<&Keyring>, anchor: &AuditAnchor) -> Result<()> {
     match keyring {
-        Some(keyring) if !anchor.fits(|message| keyring.chain_mac(message)) => bail!(
-            "the front of the chain {}, up to row {}, was removed by somebody who has not its key",
-            anchor.chain,
-            anchor.last_seq
-        ),
+        Some(keyring) if !anchor.fits(|message| keyring.chain_mac(message)) => {
+            Err(refuse_front(anchor))
+        }
         _ => Ok(()),
     }
+}
+
+/// What is said of an anchor that was not made with the chain's key.
+pub(super) fn refuse_front(anchor: &AuditAnchor) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the front of the chain {}, up to row {}, was removed by somebody who has not its key",
+        anchor.chain,
+        anchor.last_seq
+    )
 }
 
 fn another_past(chain: &str, seq: u64) -> anyhow::Error {

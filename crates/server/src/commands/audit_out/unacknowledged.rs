@@ -2,12 +2,9 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
-
-/// Bytes handed to the system for this connection that the other side has not acknowledged. `None`
+/// Bytes handed to the system for the connection between these two that the other side has not acknowledged. `None`
 /// where there is no such table, or the connection is no longer in it.
-pub(super) fn unacknowledged(stream: &TcpStream) -> Option<u64> {
-    let (own, other) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+pub(super) fn unacknowledged(own: SocketAddr, other: SocketAddr) -> Option<u64> {
     let table = match own {
         SocketAddr::V4(_) => "/proc/self/net/tcp",
         SocketAddr::V6(_) => "/proc/self/net/tcp6",

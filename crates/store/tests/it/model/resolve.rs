@@ -6,10 +6,10 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, audit_export, binding, campaign, debt, delivery, engine,
-    engine_role, event, group_turn, key, lease, machine_role, partner, path, policy, rotation,
-    rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target, tenant,
-    tenant_row, token, version, webhook,
+    assignment, at, at_target, audit_export, audit_forward, binding, campaign, debt, delivery,
+    engine, engine_role, event, group_turn, key, lease, machine_role, partner, path, policy,
+    rotation, rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target,
+    tenant, tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -152,6 +152,13 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.audit_export_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::AuditExport(row)
+        }
+        RecordKind::AuditForward => {
+            let mut row = audit_forward(&name);
+            row.held_until = time;
+            let stored = model.audit_forward_find(&row.name).await.unwrap();
+            row.revision = next(stored.map(|row| row.revision));
+            Record::AuditForward(row)
         }
         RecordKind::Debt => {
             let mut row = debt(&owner, &name, time);
@@ -310,6 +317,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::GroupTurn(row) => back(&mut row.revision),
         Record::Campaign(row) => back(&mut row.revision),
         Record::AuditExport(row) => back(&mut row.revision),
+        Record::AuditForward(row) => back(&mut row.revision),
         Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),

@@ -82,6 +82,7 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::GroupTurn,
             Kind::Campaign,
             Kind::AuditExport,
+            Kind::AuditForward,
             Kind::Debt,
             Kind::Webhook,
             Kind::Subscription,
