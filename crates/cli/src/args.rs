@@ -20,7 +20,8 @@ Exit codes:
   5  invalid input, this command line included
   6  a campaign ended and some of its secrets were not rotated
   7  a campaign waits for a person, or longer than --timeout
-  8  a store was copied whole, but its source went on meanwhile: run it again";
+  8  a store was copied whole, but its source went on meanwhile: run it again
+`dynamic run` ends with the code of the program it runs.";
 
 /// Keeps secrets, rotates them, and accounts for every read.
 #[derive(Parser)]

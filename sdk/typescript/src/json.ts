@@ -5,6 +5,7 @@ import { inspect } from "node:util";
 import { isRecord } from "./errors.js";
 import type {
   Batch,
+  Credential,
   ExchangedToken,
   Login,
   NewSecretId,
@@ -99,6 +100,12 @@ export function decodeExchangedToken(value: unknown): ExchangedToken {
 export function decodeNewSecretId(value: unknown): NewSecretId {
   const made = decode<NewSecretId>(value);
   return hide(made, "secretId", made.secretId);
+}
+
+/** A credential that is neither logged nor copied. */
+export function decodeCredential(value: unknown): Credential {
+  const made = hideData(decode<Credential>(value));
+  return hide(made, "password", made.password);
 }
 
 export function decodeLogin(value: unknown): Login {

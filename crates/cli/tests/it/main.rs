@@ -16,6 +16,8 @@ mod debts;
 mod description;
 mod disk;
 mod doors;
+mod dynamic_command;
+mod dynamic_run;
 mod egress;
 mod ends;
 mod first_integration;
