@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use scaivault_peers::postgresql::Postgresql;
 use serde_json::Value;
 
-use crate::cli::{OK, Terminal};
+use crate::cli::Terminal;
 use crate::dynamic_command::{engine, gone, reads};
 use crate::harness::{Process, SOON, Server, eventually};
 

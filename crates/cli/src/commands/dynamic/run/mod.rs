@@ -11,8 +11,8 @@ mod signals;
 use std::time::Duration;
 
 use clap::Args;
-use scaivault_api::dynamic::{Credential, CredentialBody};
-use scaivault_client::ClientError;
+use scaivault_api::dynamic::{Credential, CredentialBody, Lease};
+use scaivault_client::{Call, ClientError};
 
 use self::keeper::{Act, Keeper};
 use self::program::{Ended, Program};
@@ -56,6 +56,54 @@ enum Over {
     Program(Ended),
     /// This credential is for its next life.
     Replaced(Box<Credential>),
+}
+
+/// A request that is under way while the program runs.
+enum Asked {
+    Renewal(<Call<Lease> as IntoFuture>::IntoFuture),
+    New(<Call<Credential> as IntoFuture>::IntoFuture),
+}
+
+/// What came of it.
+enum Answer {
+    Renewed(Box<Result<Lease, ClientError>>),
+    New(Result<Box<Credential>, ClientError>),
+}
+
+/// Waits for the answer; for ever, where nothing was asked.
+async fn answered(asked: &mut Option<Asked>) -> Answer {
+    match asked {
+        Some(Asked::Renewal(asked)) => Answer::Renewed(Box::new(asked.await)),
+        Some(Asked::New(asked)) => Answer::New(asked.await.map(Box::new)),
+        None => std::future::pending().await,
+    }
+}
+
+/// Nobody needs the answer any more. A credential that comes of it is given back.
+async fn forget(session: &Session, asked: Option<Asked>) {
+    if let Some(Asked::New(asked)) = asked
+        && let Ok(Ok(made)) = tokio::time::timeout(GIVING_BACK_MAX, asked).await
+    {
+        give_back(session, &made).await;
+    }
+}
+
+/// Takes note of what came of a renewal.
+fn keep(keeper: &mut Keeper, made: &Credential, renewed: Result<Lease, ClientError>) {
+    match renewed {
+        Ok(lease) => keeper.renewed(&lease),
+        Err(error) => {
+            note(&format!(
+                "the lease {} was not renewed: {}",
+                plain(&made.lease_id),
+                plain(&error.to_string())
+            ));
+            match is_over(&error) {
+                true => keeper.over(),
+                false => keeper.failed(),
+            }
+        }
+    }
 }
 
 impl Run {
@@ -106,7 +154,8 @@ impl Run {
         }
     }
 
-    /// One life of the program.
+    /// One life of the program. It waits for the server and for the program at once: signals are
+    /// passed on, and its end is seen, while a request is under way.
     async fn live(
         &self,
         session: &Session,
@@ -117,19 +166,20 @@ impl Run {
         let variables = self.variables.of(made)?;
         let mut keeper = Keeper::new(made);
         let mut program = Program::start(&self.program, variables, self.keep_token)?;
+        let mut asked: Option<Asked> = None;
         loop {
             tokio::select! {
-                ended = program.ended() => return Ok(Over::Program(ended?)),
+                ended = program.ended() => {
+                    forget(session, asked).await;
+                    return Ok(Over::Program(ended?));
+                }
                 signal = signals.next() => program.pass(signal, signals),
-                act = keeper.due() => match act {
-                    Act::Renew => self.renew(session, made, &mut keeper).await,
-                    Act::Last if self.restart => match self.wanted.call(session, body).await {
-                        Ok(next) => return self.replace(session, program, next, signals).await,
-                        Err(error) => {
-                            note(&format!("no new credential: {}", plain(&error.to_string())));
-                            keeper.failed();
-                        }
-                    },
+                act = keeper.due(), if asked.is_none() => match act {
+                    Act::Renew => asked = Some(self.renewal(session, made)),
+                    Act::Last if self.restart => {
+                        let call = self.wanted.call(session, body);
+                        asked = Some(Asked::New(call.into_future()));
+                    }
                     Act::Last => {
                         note(&format!(
                             "the credential of the lease {} ends at {} and cannot be renewed any \
@@ -139,27 +189,27 @@ impl Run {
                         keeper.rest();
                     }
                 },
+                answer = answered(&mut asked) => {
+                    asked = None;
+                    match answer {
+                        Answer::Renewed(renewed) => keep(&mut keeper, made, *renewed),
+                        Answer::New(Ok(next)) => {
+                            return self.replace(session, program, *next, signals).await;
+                        }
+                        Answer::New(Err(error)) => {
+                            note(&format!("no new credential: {}", plain(&error.to_string())));
+                            keeper.failed();
+                        }
+                    }
+                }
             }
         }
     }
 
-    async fn renew(&self, session: &Session, made: &Credential, keeper: &mut Keeper) {
+    fn renewal(&self, session: &Session, made: &Credential) -> Asked {
         let dynamic = session.client.dynamic();
-        let renewed = dynamic.renew(&made.lease_id, self.wanted.ttl.as_deref());
-        match renewed.await {
-            Ok(lease) => keeper.renewed(&lease),
-            Err(error) => {
-                note(&format!(
-                    "the lease {} was not renewed: {}",
-                    plain(&made.lease_id),
-                    plain(&error.to_string())
-                ));
-                match is_over(&error) {
-                    true => keeper.over(),
-                    false => keeper.failed(),
-                }
-            }
-        }
+        let call = dynamic.renew(&made.lease_id, self.wanted.ttl.as_deref());
+        Asked::Renewal(call.into_future())
     }
 
     /// Ends the program, for it to begin anew. One that ended by itself meanwhile does not.
