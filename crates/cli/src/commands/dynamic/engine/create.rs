@@ -7,7 +7,7 @@ use crate::commands::Session;
 use crate::commands::target::settings::Given;
 
 #[derive(Args)]
-#[command(group = clap::ArgGroup::new("place").required(true).args(["url", "target", "settings", "settings_file"]).multiple(true))]
+#[command(group = clap::ArgGroup::new("place").required(true).args(["connection_url", "target", "settings", "settings_file"]).multiple(true))]
 pub(crate) struct Create {
     /// Its name, which stands in URLs and policies
     name: String,
@@ -18,8 +18,8 @@ pub(crate) struct Create {
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// Where it is: postgresql://{{username}}:{{password}}@db.example.com:5432/orders
-    #[arg(long = "connection-url", value_name = "URL", conflicts_with = "target")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", conflicts_with = "target")]
+    connection_url: Option<String>,
     /// Path of the secret with the credential that makes the others
     #[arg(long, value_name = "PATH", conflicts_with = "target")]
     root: Option<String>,
@@ -51,7 +51,7 @@ impl Create {
             description: self.description,
             config: EngineConfig {
                 plugin: self.plugin,
-                connection_url: self.url,
+                connection_url: self.connection_url,
                 root_credentials_path: self.root,
                 target: self.target,
                 settings: self.settings.read()?,

@@ -13,8 +13,8 @@ pub(crate) struct Update {
     /// The engine's name or id
     engine: String,
     /// Where it is now
-    #[arg(long = "connection-url", value_name = "URL")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    connection_url: Option<String>,
     /// Another path of the secret with the credential that makes the others
     #[arg(long, value_name = "PATH")]
     root: Option<String>,
@@ -50,9 +50,9 @@ impl Update {
     fn patch(self) -> Result<EnginePatch, CliError> {
         let mut settings = self.settings.read()?;
         settings.extend(self.removed.into_iter().map(|name| (name, Value::Null)));
-        let moves = self.url.is_some() || self.root.is_some() || !settings.is_empty();
+        let moves = self.connection_url.is_some() || self.root.is_some() || !settings.is_empty();
         let config = EngineConfigPatch {
-            connection_url: self.url,
+            connection_url: self.connection_url,
             root_credentials_path: self.root,
             settings,
             verify_connection: self.no_verify.then_some(false),
