@@ -138,6 +138,35 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The parser keeps both under one name: the value of one would be taken for the other's.
+    #[test]
+    fn no_command_has_an_option_named_as_one_of_all() {
+        fn walk(command: &clap::Command, of_all: &[&str]) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                // The token to log in with is the token of all.
+                let is_meant = (command.get_name(), id) == ("login", "token");
+                assert!(
+                    is_meant || !of_all.contains(&id),
+                    "{}: {id}",
+                    command.get_name()
+                );
+            }
+            for inner in command.get_subcommands() {
+                walk(inner, of_all);
+            }
+        }
+        let whole = Cli::command();
+        let of_all: Vec<&str> = whole
+            .get_arguments()
+            .map(|argument| argument.get_id().as_str())
+            .collect();
+        assert!(of_all.contains(&"url"));
+        for command in whole.get_subcommands() {
+            walk(command, &of_all);
+        }
+    }
+
     #[test]
     fn options_may_stand_before_and_after_the_command() {
         for line in [
