@@ -62,13 +62,14 @@ pub(crate) enum PathCategory {
     Audit,
     Auth,
     Identity,
+    Dynamic,
     System,
     Other,
 }
 
 impl PathCategory {
     /// Every category, in the order of the discriminants.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Secrets,
         Self::SecretsBatch,
         Self::Policies,
@@ -80,6 +81,7 @@ impl PathCategory {
         Self::Audit,
         Self::Auth,
         Self::Identity,
+        Self::Dynamic,
         Self::System,
         Self::Other,
     ];
@@ -111,6 +113,7 @@ impl PathCategory {
             "audit" => Self::Audit,
             "auth" => Self::Auth,
             "identity" => Self::Identity,
+            "dynamic" => Self::Dynamic,
             "health" | "metrics" | "version" | "system" => Self::System,
             _ => Self::Other,
         }
@@ -130,6 +133,7 @@ impl PathCategory {
             Self::Audit => "audit",
             Self::Auth => "auth",
             Self::Identity => "identity",
+            Self::Dynamic => "dynamic",
             Self::System => "system",
             Self::Other => "other",
         }
