@@ -16,6 +16,7 @@ mod debts;
 mod description;
 mod disk;
 mod doors;
+mod dynamic;
 mod egress;
 mod ends;
 mod first_integration;

@@ -54,7 +54,8 @@ impl Vault {
     /// first, so that an account never ends before its lease.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`]; [`VaultError::LeaseEnded`]; [`VaultError::EngineFailed`] when the
+    /// [`VaultError::NotFound`]; [`VaultError::LeaseEnded`]; [`VaultError::Restored`];
+    /// [`VaultError::EngineFailed`] when the
     /// target could not be told: the lease ends as it did before.
     pub async fn lease_renew(
         &self,
@@ -62,6 +63,9 @@ impl Vault {
         id: &LeaseId,
         increment: Option<&Span>,
     ) -> Result<Lease, VaultError> {
+        if self.is_reconcile_only().await? {
+            return Err(VaultError::Restored);
+        }
         for _ in 0..RACES_MAX {
             let lease = self.lease_of(caller, id, Scope::DynamicManage).await?;
             let engine = self.engine_of_lease(&lease).await?;

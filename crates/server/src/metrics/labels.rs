@@ -141,7 +141,7 @@ impl PathCategory {
 }
 
 /// The statuses this server answers with; any other is labelled `other`.
-const STATUSES: [(u16, &str); 19] = [
+const STATUSES: [(u16, &str); 20] = [
     (200, "200"),
     (201, "201"),
     (202, "202"),
@@ -159,6 +159,7 @@ const STATUSES: [(u16, &str); 19] = [
     (422, "422"),
     (429, "429"),
     (500, "500"),
+    (502, "502"),
     (503, "503"),
     (504, "504"),
 ];

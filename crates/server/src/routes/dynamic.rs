@@ -793,6 +793,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "lease_not_found",
                 "lease_ended",
                 "engine_failed",
+                "store_restored",
                 "engine_not_found",
                 "role_not_found",
                 "invalid_duration",
