@@ -9,6 +9,10 @@ pub struct Tally {
     pub(crate) rotations_failed: AtomicU64,
     pub(crate) deliveries_succeeded: AtomicU64,
     pub(crate) deliveries_failed: AtomicU64,
+    pub(crate) credentials_made: AtomicU64,
+    pub(crate) credentials_failed: AtomicU64,
+    pub(crate) accounts_removed: AtomicU64,
+    pub(crate) accounts_not_removed: AtomicU64,
 }
 
 /// A reading of [`Tally`].
@@ -22,6 +26,14 @@ pub struct TallyReading {
     pub deliveries_succeeded: u64,
     /// Delivery attempts that failed.
     pub deliveries_failed: u64,
+    /// Credentials made on request.
+    pub credentials_made: u64,
+    /// Requests for one that the target did not serve.
+    pub credentials_failed: u64,
+    /// Accounts of leases removed.
+    pub accounts_removed: u64,
+    /// Attempts at that which failed.
+    pub accounts_not_removed: u64,
 }
 
 impl Tally {
@@ -32,6 +44,10 @@ impl Tally {
             rotations_failed: self.rotations_failed.load(Ordering::Relaxed),
             deliveries_succeeded: self.deliveries_succeeded.load(Ordering::Relaxed),
             deliveries_failed: self.deliveries_failed.load(Ordering::Relaxed),
+            credentials_made: self.credentials_made.load(Ordering::Relaxed),
+            credentials_failed: self.credentials_failed.load(Ordering::Relaxed),
+            accounts_removed: self.accounts_removed.load(Ordering::Relaxed),
+            accounts_not_removed: self.accounts_not_removed.load(Ordering::Relaxed),
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod histogram;
 mod labels;
+mod leases;
 mod open_rotations;
 mod tenants;
 
@@ -24,6 +25,7 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use histogram::DurationHistogram;
 pub(crate) use labels::{MethodLabel, Outcome, PathCategory};
+pub(crate) use leases::Leases;
 pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
 
@@ -66,6 +68,8 @@ pub(crate) struct Metrics {
     pub streams: Gauge,
     /// Rotations that have not ended.
     pub open_rotations: OpenRotations,
+    /// Leases of credentials made on request.
+    pub leases: Leases,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -143,6 +147,7 @@ impl Metrics {
             debt_oldest: Gauge::default(),
             streams: Gauge::default(),
             open_rotations: OpenRotations::default(),
+            leases: Leases::default(),
         };
         metrics.register();
         metrics
@@ -152,6 +157,7 @@ impl Metrics {
         let registry = &mut self.registry;
         self.tenants.register(registry);
         self.open_rotations.register(registry);
+        self.leases.register(registry);
         let open = &self.connections;
         registry.register(
             "connections_accepted",

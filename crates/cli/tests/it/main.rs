@@ -16,6 +16,7 @@ mod debts;
 mod description;
 mod disk;
 mod doors;
+mod dynamic;
 mod dynamic_command;
 mod dynamic_run;
 mod egress;
