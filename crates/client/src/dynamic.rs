@@ -7,12 +7,13 @@ use reqwest::Method;
 use scaivault_api::dynamic::{
     Credential, CredentialBody, Engine, EngineBody, EngineHealth, EngineList, EnginePatch,
     EngineRole, EngineRoleBody, EngineRoleList, EngineSwept, Lease, LeaseList, LeasesRevoked,
-    RenewLeaseBody,
+    RenewLeaseBody, RotateRootBody,
 };
+use scaivault_api::rotation::Rotation as RotationItem;
 
 use crate::call::{Call, Done};
 use crate::client::Client;
-use crate::error::ClientError;
+use crate::error::{ClientError, DecodeProblem};
 use crate::retry::Repeat;
 use crate::route::Route;
 
@@ -83,6 +84,44 @@ impl<'a> Dynamic<'a> {
     pub fn revoke_all(&self, engine: &str, role: Option<&str>) -> Call<LeasesRevoked> {
         let route = below(engine, "/revoke-all");
         Call::new(self.client, Method::POST, route, Repeat::Harmless).query("role", role)
+    }
+
+    /// Rotates the credential that makes the others. The first time it is attached to a rotation
+    /// policy: this one, or `engine-roots`.
+    pub fn rotate_root(
+        &self,
+        engine: &str,
+        rotation_policy_id: Option<&str>,
+    ) -> Call<RotationItem> {
+        let body = RotateRootBody {
+            rotation_policy_id: rotation_policy_id.map(str::to_owned),
+        };
+        let route = below(engine, "/rotate-root");
+        Call::new(self.client, Method::POST, route, Repeat::Harmful)
+            .body(&body)
+            .timeout(TARGET_TIMEOUT)
+    }
+
+    /// The key that signs certificates, as a line for `TrustedUserCAKeys` (`ssh`).
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn public_key(&self, engine: &str) -> Result<String, ClientError> {
+        let route = below(engine, "/public-key");
+        let bytes = Call::<Done>::get(self.client, route).bytes().await?;
+        String::from_utf8(bytes).map_err(|_| {
+            let problem = DecodeProblem::Unexpected { line: 1, column: 0 };
+            ClientError::decode(200, None, problem)
+        })
+    }
+
+    /// Certificates that were revoked, as a file for `RevokedKeys` (`ssh`).
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn revocation_list(&self, engine: &str) -> Result<Vec<u8>, ClientError> {
+        let route = below(engine, "/revocation-list");
+        Call::<Done>::get(self.client, route).bytes().await
     }
 
     /// Compares what is at an engine's target with its leases.
@@ -260,6 +299,39 @@ mod tests {
         let requests = server.requests();
         assert!(requests[1].body.contains(r#""type":"database""#));
         assert_eq!(requests[17].body, r#"{"increment":"30m"}"#);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_json() {
+        let answers = vec![
+            Script::with(200, &[], "ssh-ed25519 AAAA x\n"),
+            Script::with(200, &[], "SSHKRL\n\0"),
+            Script::error(404, "engine_not_found", &[]),
+            Script::json(202, "{}"),
+        ];
+        let server = Responder::start(answers).await;
+        let client = server.client();
+        let dynamic = client.dynamic();
+        let key = dynamic.public_key("b").await.expect("a key");
+        assert_eq!(key, "ssh-ed25519 AAAA x\n");
+        let list = dynamic.revocation_list("b").await.expect("a list");
+        assert_eq!(list, b"SSHKRL\n\0");
+        let missing = dynamic.revocation_list("n").await.expect_err("missing");
+        assert_eq!(missing.code(), Some("engine_not_found"));
+        drop(dynamic.rotate_root("b", Some("rot_1")).json().await);
+        assert_eq!(
+            server.lines(),
+            [
+                "GET /v1/dynamic/engines/b/public-key",
+                "GET /v1/dynamic/engines/b/revocation-list",
+                "GET /v1/dynamic/engines/n/revocation-list",
+                "POST /v1/dynamic/engines/b/rotate-root",
+            ]
+        );
+        assert_eq!(
+            server.requests()[3].body,
+            r#"{"rotation_policy_id":"rot_1"}"#
+        );
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +40,15 @@ def config() -> dict[str, Any]:
         "root_credentials_path": "dynamic/python",
         "settings": {**settings, "database": "postgres"},
     }
+
+
+@pytest.fixture(scope="module")
+def vault(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    """A server of this module's own: targets and policies of engines are in nobody's way."""
+    vault = Vault(binary, tmp_path_factory.mktemp("dynamic") / "data")
+    vault.start()
+    yield vault
+    vault.stop()
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +110,28 @@ def test_every_operation_at_a_database(root: SyncScaiVaultClient, engine: str) -
     assert dynamic.sweep(engine).found == ()
     dynamic.generate(engine, "reader")
     assert dynamic.revoke_all(engine, role="reader").revoked == 1
+
+
+def test_the_root_credential_rotates(root: SyncScaiVaultClient, engine: str) -> None:
+    rotation = root.dynamic.rotate_root(engine)
+    assert rotation.secret_path == "dynamic/python"
+    until(
+        lambda: root.secrets.read("dynamic/python").data["password"] != "of-the-root",
+        "nobody knows it any more",
+    )
+    with root.dynamic.credentials(engine, "reader") as cred:
+        assert psql(READ, cred.username, cred.password) == "42"
+    with pytest.raises(ValidationError):
+        root.dynamic.public_key(engine)
+
+
+def test_what_is_no_json(client: SyncScaiVaultClient, scripted: Scripted) -> None:
+    scripted.says(Says(200, b"ssh-ed25519 AAAA x\n"), Says(200, b"SSHKRL\n\x00\xff"))
+    assert client.dynamic.public_key("bastion") == "ssh-ed25519 AAAA x\n"
+    assert client.dynamic.revocation_list("bastion") == b"SSHKRL\n\x00\xff"
+    scripted.says(error(404, "engine_not_found"))
+    with pytest.raises(NotFoundError):
+        client.dynamic.revocation_list("nothing")
 
 
 def test_errors_by_code(root: SyncScaiVaultClient, engine: str) -> None:

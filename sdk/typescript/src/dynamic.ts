@@ -12,6 +12,7 @@ import type {
   Lease,
   LeaseStatus,
   RevokedLeases,
+  Rotation,
   SweptEngine,
 } from "./types.js";
 
@@ -152,6 +153,27 @@ export class Dynamic extends Group {
     return this.send(call, rest);
   }
 
+  /** Rotates the credential that makes the others. The first time it is attached to a rotation policy. */
+  async rotateRoot(
+    engine: string,
+    options: CallOptions & { rotationPolicyId?: string | undefined } = {},
+  ): Promise<Rotation> {
+    const { rotationPolicyId, ...rest } = options;
+    const route = engineRoute(engine, "/rotate-root");
+    return this.atTarget("POST", route, "harmful", given({ rotationPolicyId }), rest);
+  }
+
+  /** The key that signs certificates, as a line for `TrustedUserCAKeys` (`ssh`). */
+  async publicKey(engine: string, options?: CallOptions): Promise<string> {
+    const text = (body: Uint8Array): string => new TextDecoder().decode(body);
+    return this.file(engineRoute(engine, "/public-key"), text, options);
+  }
+
+  /** Certificates that were revoked, as a file for `RevokedKeys` (`ssh`). */
+  async revocationList(engine: string, options?: CallOptions): Promise<Uint8Array> {
+    return this.file(engineRoute(engine, "/revocation-list"), (body) => body, options);
+  }
+
   /** Compares what is at the engine's target with its leases. */
   async sweep(engine: string, options?: CallOptions): Promise<SweptEngine> {
     return this.atTarget("POST", engineRoute(engine, "/sweep"), "harmless", undefined, options);
@@ -243,6 +265,11 @@ export class Dynamic extends Group {
   /** Ends a lease. Its account is removed right after the answer. */
   async revoke(id: string, options?: CallOptions): Promise<Lease> {
     return this.act("POST", leaseRoute(id, "/revoke"), "harmless", undefined, options);
+  }
+
+  private file<T>(route: string, raw: (body: Uint8Array) => T, options?: CallOptions): Promise<T> {
+    const nothing = (): T => raw(new Uint8Array());
+    return this.send({ method: "GET", route, decode: nothing, raw, timeoutMs: TARGET_MS }, options);
   }
 
   private atTarget<T>(

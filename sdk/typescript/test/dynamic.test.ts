@@ -80,6 +80,31 @@ test("every operation at a database", async () => {
   assert.equal((await dynamic.revokeAll(ENGINE, { role: "reader" })).revoked, 1);
 });
 
+test("the root credential rotates", async () => {
+  const rotation = await root.dynamic.rotateRoot(ENGINE);
+  assert.equal(rotation.secretPath, "dynamic/root");
+  await until(async () => {
+    const { data } = await root.secrets.read("dynamic/root");
+    return data["password"] !== "of-the-root";
+  }, "nobody knows it any more");
+  await root.dynamic.withCredential(ENGINE, "reader", async (cred) => {
+    assert.equal(await psql(READ, cred.username, cred.password), "42");
+  });
+  await assert.rejects(root.dynamic.publicKey(ENGINE), sdk.ValidationError);
+});
+
+test(
+  "what is no JSON",
+  scripted(async (server) => {
+    server.says({ status: 200, body: "ssh-ed25519 AAAA x\n" }, { status: 200, body: "SSHKRL\n\u0000" });
+    const { dynamic } = server.client();
+    assert.equal(await dynamic.publicKey("bastion"), "ssh-ed25519 AAAA x\n");
+    assert.deepEqual([...(await dynamic.revocationList("bastion"))], [...Buffer.from("SSHKRL\n\u0000")]);
+    server.says(refusal(404, "engine_not_found"));
+    await assert.rejects(dynamic.revocationList("nothing"), sdk.NotFoundError);
+  }),
+);
+
 test("errors by code", async () => {
   const { dynamic } = root;
   const config = { plugin: "postgresql", rootCredentialsPath: "dynamic/root", settings: settings("nowhere") };

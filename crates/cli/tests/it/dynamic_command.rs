@@ -1,6 +1,7 @@
 //! Credentials on request by command, at a real PostgreSQL: made, seen, prolonged, ended.
 
 use scaivault_peers::postgresql::Postgresql;
+use scaivault_peers::sshd::keygen;
 use serde_json::{Value, json};
 
 use crate::cli::{AUTHORIZATION, GENERAL, NOT_FOUND, OK, Terminal, VALIDATION};
@@ -228,6 +229,24 @@ async fn roles_and_engines_change_by_command() {
         (&json!("8h"), &json!("d"))
     );
 
+    // The root credential rotates, and makes others all the while.
+    let rotation = me.json("dynamic engine rotate-root orders");
+    assert_eq!(rotation["secret_path"], "dynamic/root");
+    let looks = "secrets read dynamic/root --field password";
+    eventually("nobody knows it any more", SOON, async || {
+        (me.run(looks, OK) != CANARY).then_some(())
+    })
+    .await;
+    let made = me.json("dynamic creds orders/reader");
+    let (user, password) = (text(&made, "username"), text(&made, "password"));
+    assert_eq!(reads(&database, user, password), Ok("42".to_owned()));
+    me.run("dynamic engine rotate-root nothing", NOT_FOUND);
+    me.run("dynamic engine public-key orders", VALIDATION);
+    me.run(
+        "dynamic engine revocation-list orders --out list",
+        VALIDATION,
+    );
+
     // A target that lets nobody in is told when it is described, and when it is looked at.
     database.sql("ALTER ROLE vault PASSWORD 'another'");
     let line = format!(
@@ -247,4 +266,49 @@ async fn roles_and_engines_change_by_command() {
     let app = Terminal::new(&server, text(&token, "token"));
     app.run("dynamic creds orders/reader", AUTHORIZATION);
     app.run("dynamic engine list", AUTHORIZATION);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_signed_by_command() {
+    let server = Server::dev().start().await;
+    let me = Terminal::new(&server, server.root_token());
+    let (private, public) = keygen(&["-t", "ed25519"]);
+    me.run_with("secrets write ssh/ca private_key=-", &private, OK);
+    me.run(
+        "dynamic engine create bastion --plugin ssh --root ssh/ca",
+        OK,
+    );
+    let role = "dynamic role create bastion/ops --setting default_user=deploy --default-ttl 5m";
+    me.run(role, OK);
+
+    let words = |line: &str| line.split_whitespace().take(2).map(str::to_owned).collect();
+    let ours: Vec<String> = words(&public);
+    let key = me.run("dynamic engine public-key bastion", OK);
+    assert_eq!(ours, words(&key) as Vec<String>);
+    let json = me.json("dynamic engine public-key bastion");
+    assert_eq!(ours, words(text(&json, "public_key")) as Vec<String>);
+
+    // A key of several lines is no line of a file of variables.
+    let creds = "dynamic creds bastion/ops --param generate=true --format";
+    me.run(&format!("{creds} env"), VALIDATION);
+    let lines = me.run(&format!("{creds} shell"), OK);
+    assert!(
+        lines.contains("export BASTION_PRIVATE_KEY='-----BEGIN"),
+        "{lines}"
+    );
+    let table = me.run("dynamic creds bastion/ops --param generate=true", OK);
+    assert!(table.contains("renewable until  -\n"), "{table}");
+    assert!(table.contains("\nprivate_key:\n-----BEGIN"), "{table}");
+
+    let list = me.home().join("revoked");
+    let write = format!(
+        "dynamic engine revocation-list bastion --out {}",
+        list.display()
+    );
+    me.run(&write, OK);
+    let before = std::fs::read(&list).expect("the list");
+    me.run("dynamic engine revoke-all bastion --yes", OK);
+    me.run(&write, OK);
+    let after = std::fs::read(&list).expect("the list");
+    assert!(after.starts_with(b"SSHKRL\n\0") && after != before);
 }

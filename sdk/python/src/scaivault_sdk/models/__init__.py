@@ -1,6 +1,6 @@
 """Typed answers of the API."""
 
-from ._base import Answer, Done, Items, Model
+from ._base import Answer, Content, Done, Items, Model, Text
 from .access import (
     Binding,
     EvaluatedPolicy,
@@ -111,6 +111,7 @@ __all__ = [
     "ChainHead",
     "Connector",
     "Consumer",
+    "Content",
     "Credential",
     "Debt",
     "DeletedSecret",
@@ -170,6 +171,7 @@ __all__ = [
     "Target",
     "TargetCheck",
     "Tenant",
+    "Text",
     "Token",
     "Trouble",
     "Version",

@@ -22,6 +22,7 @@ from .._call import (
 from .._modes import Group, ModeT, listing, operation
 from ..leased import LeasedCredential
 from ..models import (
+    Content,
     Credential,
     Done,
     Engine,
@@ -29,7 +30,9 @@ from ..models import (
     EngineRole,
     Lease,
     RevokedLeases,
+    Rotation,
     SweptEngine,
+    Text,
 )
 
 _ENGINES = "/v1/dynamic/engines"
@@ -127,6 +130,24 @@ class Dynamic(Group[ModeT]):
         route = _engine(engine, "/revoke-all")
         decode = RevokedLeases.from_json
         return Call("POST", route, decode, repeat=Repeat.HARMLESS, query=query(role=role))
+
+    @operation
+    def rotate_root(self, engine: str, *, rotation_policy_id: str | None = None) -> Call[Rotation]:
+        """Rotates the credential that makes the others. The first time it is attached to a
+        rotation policy: the given one, or ``engine-roots``."""
+        body = given(rotation_policy_id=rotation_policy_id)
+        route = _engine(engine, "/rotate-root")
+        return slow(act("POST", route, Rotation, Repeat.HARMFUL, body), _TARGET_SECONDS)
+
+    @operation
+    def public_key(self, engine: str) -> Call[Text]:
+        """The key that signs certificates, as a line for ``TrustedUserCAKeys`` (``ssh``)."""
+        return Call("GET", _engine(engine, "/public-key"), Text, raw=lambda key: Text(key, "utf-8"))
+
+    @operation
+    def revocation_list(self, engine: str) -> Call[Content]:
+        """Certificates that were revoked, as a file for ``RevokedKeys`` (``ssh``)."""
+        return Call("GET", _engine(engine, "/revocation-list"), Content, raw=Content)
 
     @operation
     def sweep(self, engine: str) -> Call[SweptEngine]:

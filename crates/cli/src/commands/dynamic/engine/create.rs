@@ -7,7 +7,6 @@ use crate::commands::Session;
 use crate::commands::target::settings::Given;
 
 #[derive(Args)]
-#[command(group = clap::ArgGroup::new("place").required(true).args(["connection_url", "target", "settings", "settings_file"]).multiple(true))]
 pub(crate) struct Create {
     /// Its name, which stands in URLs and policies
     name: String,

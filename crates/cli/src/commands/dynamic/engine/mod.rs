@@ -2,6 +2,7 @@
 
 mod create;
 mod end;
+mod keys;
 mod look;
 mod update;
 
@@ -25,6 +26,12 @@ pub(crate) enum Engines {
     Health(look::Health),
     /// Compare what is at an engine's target with its leases
     Sweep(look::Sweep),
+    /// Rotate the credential that makes the others
+    RotateRoot(keys::RotateRoot),
+    /// Print the key that signs certificates (ssh), for TrustedUserCAKeys
+    PublicKey(keys::PublicKey),
+    /// Write the certificates that were revoked (ssh) to a file, for RevokedKeys
+    RevocationList(keys::RevocationList),
     /// End all leases of an engine, or of one of its roles
     RevokeAll(end::RevokeAll),
     /// Forget an engine without leases
@@ -40,6 +47,9 @@ impl Engines {
             Self::Update(command) => command.run(session).await,
             Self::Health(command) => command.run(session).await,
             Self::Sweep(command) => command.run(session).await,
+            Self::RotateRoot(command) => command.run(session).await,
+            Self::PublicKey(command) => command.run(session).await,
+            Self::RevocationList(command) => command.run(session).await,
             Self::RevokeAll(command) => command.run(session).await,
             Self::Delete(command) => command.run(session).await,
         }
