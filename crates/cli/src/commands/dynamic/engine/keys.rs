@@ -58,8 +58,9 @@ pub(crate) struct RevocationList {
 
 impl RevocationList {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let list = session.client.dynamic().revocation_list(&self.engine);
-        write(&self.out, &list.await?).map_err(|error| {
+        let dynamic = session.client.dynamic();
+        let list = dynamic.revocation_list(&self.engine).await?;
+        write(&self.out, &list).map_err(|error| {
             CliError::Input(format!("cannot write {}: {error}", self.out.display()))
         })?;
         let text = format!("wrote {}", self.out.display());
