@@ -115,7 +115,8 @@ async fn no_account_is_without_a_lease_whenever_the_server_is_killed() {
     let root = server.root();
 
     // What was handed out has its lease, and what is at the target belongs to one.
-    for made in handed_out.lock().expect("no panic in it").clone() {
+    let all = handed_out.lock().expect("no panic in it").clone();
+    for made in all {
         let row = root
             .get(&format!("{LEASES}/{}", text(&made, "lease_id")))
             .await

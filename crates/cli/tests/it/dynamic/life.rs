@@ -212,7 +212,7 @@ async fn ends_and_things_owned_at_postgresql() {
         super::psql(pg.port(), name, password, "postgres", &table).expect("a table");
         let revoke = format!("{LEASES}/{}/revoke", text(&made, "lease_id"));
         root.post_empty(&revoke).await.ok(202);
-        let target: Arc<dyn Target> = Arc::new(Watched(pg.port(), name.to_owned()));
+        let target: Arc<dyn Target> = Arc::new(Watched(pg.port()));
         gone(root, &target, &made).await;
         let owner = format!("SELECT tableowner FROM pg_tables WHERE tablename = '{owned}_it'");
         assert_eq!(pg.0.sql(&owner), left, "{owned}");
@@ -233,7 +233,7 @@ async fn ends_and_things_owned_at_postgresql() {
 }
 
 /// One account at a server that somebody else holds.
-struct Watched(u16, String);
+struct Watched(u16);
 
 impl Target for Watched {
     fn plugin(&self) -> &'static str {
