@@ -290,7 +290,7 @@ mod tests {
                 "PATCH /v1/dynamic/engines/o/roles/r",
                 "DELETE /v1/dynamic/engines/o/roles/r",
                 "POST /v1/dynamic/engines/o/creds/r",
-                "GET /v1/dynamic/leases?engine=o&status=active%2crevoking&failing=true",
+                "GET /v1/dynamic/leases?engine=o&status=active%2Crevoking&failing=true",
                 "GET /v1/dynamic/leases/lse_1",
                 "POST /v1/dynamic/leases/lse_1/renew",
                 "POST /v1/dynamic/leases/lse_1/revoke",
