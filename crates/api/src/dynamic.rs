@@ -305,6 +305,16 @@ pub struct RenewLeaseBody {
     pub increment: Option<String>,
 }
 
+/// Body of `POST /v1/dynamic/engines/{engine}/rotate-root`; may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateRootBody {
+    /// The rotation policy it is attached to where it is under none yet. Left out: `engine-roots`,
+    /// which is made when it is not there and rotates every 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_policy_id: Option<String>,
+}
+
 /// How many leases were put to their end.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LeasesRevoked {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, auth, config, policy, role, rotation, secret_policy, secrets, store, target, tenancy,
-    token, webhook,
+    audit, auth, config, dynamic, lease, policy, role, rotation, secret_policy, secrets, store,
+    target, tenancy, token, webhook,
 };
 use crate::token::Token;
 
@@ -20,7 +20,8 @@ Exit codes:
   5  invalid input, this command line included
   6  a campaign ended and some of its secrets were not rotated
   7  a campaign waits for a person, or longer than --timeout
-  8  a store was copied whole, but its source went on meanwhile: run it again";
+  8  a store was copied whole, but its source went on meanwhile: run it again
+`dynamic run` ends with the code of the program it runs.";
 
 /// Keeps secrets, rotates them, and accounts for every read.
 #[derive(Parser)]
@@ -91,6 +92,12 @@ pub(crate) enum Command {
     /// Describe the systems whose credentials are rotated, and check them
     #[command(subcommand)]
     Target(target::Targets),
+    /// Make credentials on request, for a program or a person
+    #[command(subcommand)]
+    Dynamic(dynamic::Dynamic),
+    /// See, prolong and end credentials that were made on request
+    #[command(subcommand)]
+    Lease(lease::Leases),
     /// Send events elsewhere, as signed JSON or as Slack messages
     #[command(subcommand)]
     Webhook(webhook::Webhooks),
@@ -136,6 +143,35 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The parser keeps both under one name: the value of one would be taken for the other's.
+    #[test]
+    fn no_command_has_an_option_named_as_one_of_all() {
+        fn walk(command: &clap::Command, of_all: &[&str]) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                // The token to log in with is the token of all.
+                let is_meant = (command.get_name(), id) == ("login", "token");
+                assert!(
+                    is_meant || !of_all.contains(&id),
+                    "{}: {id}",
+                    command.get_name()
+                );
+            }
+            for inner in command.get_subcommands() {
+                walk(inner, of_all);
+            }
+        }
+        let whole = Cli::command();
+        let of_all: Vec<&str> = whole
+            .get_arguments()
+            .map(|argument| argument.get_id().as_str())
+            .collect();
+        assert!(of_all.contains(&"url"));
+        for command in whole.get_subcommands() {
+            walk(command, &of_all);
+        }
     }
 
     #[test]
@@ -213,6 +249,36 @@ mod tests {
             "rotation debt write-off dbt_1 --reason gone",
             "target rehearse orders --strategy two_users",
             "target sweep orders",
+            "dynamic engine create orders --plugin postgresql --connection-url postgresql://db/o \
+             --root db/root --setting tls=off --default-ttl 1h --max-ttl 24h --no-verify",
+            "dynamic engine create orders --plugin postgresql --target orders --type database",
+            "dynamic engine create bastion --plugin ssh --root ssh/ca",
+            "dynamic engine list --limit 5",
+            "dynamic engine show orders",
+            "dynamic engine update orders --connection-url u --root p --remove-setting tls",
+            "dynamic engine health orders",
+            "dynamic engine sweep orders",
+            "dynamic engine revoke-all orders --role reader --yes",
+            "dynamic engine rotate-root orders --policy databases",
+            "dynamic engine public-key bastion",
+            "dynamic engine revocation-list bastion --out revoked",
+            "dynamic engine delete orders",
+            "dynamic role create orders/reader --creation @make.sql --creation x --revocation y \
+             --renewal z --rollback w --owned-objects drop --username-template t --default-ttl 1h",
+            "dynamic role put orders/reader --creation -",
+            "dynamic role update orders/reader --max-ttl 2h",
+            "dynamic role list orders",
+            "dynamic role show orders/reader",
+            "dynamic role delete orders/reader",
+            "dynamic creds orders/reader",
+            "dynamic creds orders/reader --ttl 5m --format shell --prefix DB_ --param a=b",
+            "dynamic creds orders/reader --format env --env PGUSER=username --env U={{username}}",
+            "dynamic run orders/reader --env PGUSER=username -- psql -h db orders",
+            "dynamic run orders/reader --restart --grace 5 --keep-token -- serve",
+            "lease list --engine orders --role r --status active,revoking --identity sa:x --failing",
+            "lease show lse_1",
+            "lease renew lse_1 --increment 30m",
+            "lease revoke lse_1 lse_2 --wait",
             "store reconcile",
             "store resume --without-look",
             "tenant create Acme --slug acme --region eu --partner ptn_1 --id tnt_1",
@@ -258,6 +324,14 @@ mod tests {
             "rotation campaign start --identity sa:x --group g",
             "rotation campaign start --identity sa:x --keep-token",
             "rotation debt write-off dbt_1",
+            "dynamic engine create orders --plugin postgresql --target t --connection-url u",
+            "dynamic engine create orders --plugin postgresql --target t --setting a=b",
+            "dynamic role create orders",
+            "dynamic creds orders/reader --env 1=username",
+            "dynamic creds orders/reader --format yaml",
+            "dynamic run orders/reader",
+            "dynamic run orders/reader psql",
+            "lease revoke",
             "config set token t",
             "nonsense",
         ] {

@@ -32,6 +32,19 @@ pub(crate) enum CliError {
     /// A rehearsal that a rotation would not survive.
     #[error("the rehearsal did not pass: cure what is told above, then rehearse again")]
     NotPassed,
+    /// The credential is made, and has no such field.
+    #[error("there is no field '{field}' in this credential; it has: {known}")]
+    NoCredentialField { field: String, known: String },
+    /// A program that was run ended like this.
+    #[error("the program ended with {0}")]
+    Program(u8),
+    /// A program that was to be run is not one.
+    #[error("'{program}' cannot be started: {why}")]
+    NotStarted {
+        program: String,
+        code: u8,
+        why: String,
+    },
     /// There is nothing to watch.
     #[error("there is no rotation of the secret '{0}'")]
     NoRotation(String),
@@ -77,7 +90,10 @@ pub(crate) fn finish(result: anyhow::Result<()>) -> ExitCode {
     if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;
     }
-    note(&report::text(&error));
+    // A program that was run has said itself what it had to say.
+    if !matches!(error.downcast_ref(), Some(CliError::Program(_))) {
+        note(&report::text(&error));
+    }
     ExitCode::from(code(&error))
 }
 
@@ -110,7 +126,8 @@ fn code(error: &anyhow::Error) -> u8 {
         return VALIDATION;
     }
     match error.downcast_ref::<CliError>() {
-        Some(CliError::Input(_)) => VALIDATION,
+        Some(CliError::Input(_) | CliError::NoCredentialField { .. }) => VALIDATION,
+        Some(CliError::Program(code) | CliError::NotStarted { code, .. }) => *code,
         Some(
             CliError::NoField { .. } | CliError::NoRotation(_) | CliError::NoRotationPolicy(_),
         ) => NOT_FOUND,

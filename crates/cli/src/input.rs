@@ -87,6 +87,27 @@ pub(crate) fn identity(typed_name: &str) -> Result<(&'static str, &str), CliErro
     Ok((identity_type, typed_name))
 }
 
+/// Asks whether something is meant, by its name. Where nobody can be asked, `yes` has to say so.
+pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::Input(format!(
+            "{what} Nothing was done: say --yes where nobody can be asked"
+        )));
+    }
+    crate::output::note(&format!("{what}\nGive the name '{name}' to go on:"));
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| CliError::Input(format!("cannot read the answer: {error}")))?;
+    match answer.trim() == name {
+        true => Ok(()),
+        false => Err(CliError::Input("nothing was done".to_owned())),
+    }
+}
+
 fn read_file(key: &str, file: &Path) -> Result<String, CliError> {
     let bytes = std::fs::read(file)
         .map_err(|error| CliError::Input(format!("cannot read the file for '{key}': {error}")))?;

@@ -109,6 +109,13 @@ fn api_hint(api: &ApiError) -> Option<String> {
         }
         "policy_in_use" => "`--force` drops its bindings, too",
         "target_not_found" => "`scaivault target list` shows what there is",
+        "engine_not_found" => "`scaivault dynamic engine list` shows what there is",
+        "engine_in_use" => {
+            "its leases have to end first: `scaivault dynamic engine revoke-all NAME`, then again \
+             in a moment"
+        }
+        "lease_not_found" => "`scaivault lease list` shows those that you may see",
+        "lease_ended" => "get a new credential: `scaivault dynamic creds ENGINE/ROLE`",
         "invalid_duration" => "durations look like 30s, 15m, 24h, 90d, 2w or 1h30m",
         "internal_error" => "the server's log tells more, under the request id",
         _ if api.status == 401 => SET_TOKEN,

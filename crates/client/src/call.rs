@@ -122,6 +122,12 @@ impl<T> Call<T> {
         Json::new(answer)
     }
 
+    /// Sends the request; the answer's bytes as they came, for what is no JSON.
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>, ClientError> {
+        let request = self.request?;
+        Ok(self.client.inner().exchange(&request).await?.body)
+    }
+
     /// Walks the list from page to page.
     pub fn pages(self) -> Pages<T>
     where

@@ -9,6 +9,7 @@ use crate::audit::Audit;
 use crate::builder::ClientBuilder;
 use crate::campaigns::Campaigns;
 use crate::debts::Debts;
+use crate::dynamic::Dynamic;
 use crate::exchange::Observer;
 use crate::machines::Machines;
 use crate::policies::Policies;
@@ -119,6 +120,11 @@ impl Client {
     /// What is left at targets, and rehearsals.
     pub fn debts(&self) -> Debts<'_> {
         Debts::new(self)
+    }
+
+    /// Credentials on request, and their leases.
+    pub fn dynamic(&self) -> Dynamic<'_> {
+        Dynamic::new(self)
     }
 
     /// The audit trail.

@@ -29,6 +29,7 @@ mod call;
 mod campaigns;
 mod client;
 mod debts;
+mod dynamic;
 mod error;
 mod exchange;
 mod machines;
@@ -55,6 +56,7 @@ pub use call::{Call, Done, Json};
 pub use campaigns::Campaigns;
 pub use client::Client;
 pub use debts::Debts;
+pub use dynamic::{Dynamic, LeaseQuery};
 pub use error::{
     ApiError, ClientError, DecodeError, DecodeProblem, InputError, TransportError, TransportKind,
 };

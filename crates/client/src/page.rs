@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use scaivault_api::audit::{AuditExportList, AuditLogs, AuditTrail};
 use scaivault_api::campaign::CampaignList;
 use scaivault_api::debt::DebtList;
+use scaivault_api::dynamic::{EngineList, EngineRoleList, LeaseList};
 use scaivault_api::machine::{RoleList, SecretIdList};
 use scaivault_api::policy::PolicyList;
 use scaivault_api::rotation::{RotationList, RotationPolicyList};
@@ -63,6 +64,9 @@ pages! {
     RoleList: roles;
     SecretIdList: secret_ids;
     DebtList: data;
+    EngineList: engines;
+    EngineRoleList: roles;
+    LeaseList: leases;
     RotationList: data;
     RotationPolicyList: data;
     SecretList: secrets;

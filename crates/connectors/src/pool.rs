@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
@@ -27,11 +28,50 @@ pub(crate) trait Keep: Send {
 }
 
 /// Sessions that wait.
-pub(crate) struct Pool<S>(Mutex<HashMap<Key, Vec<(S, Instant)>>>);
+pub(crate) struct Pool<S>(Arc<Mutex<Waiting<S>>>);
+
+struct Waiting<S> {
+    by_key: HashMap<Key, Vec<(S, Instant)>>,
+    /// Somebody comes by to close what has waited too long.
+    watched: bool,
+}
 
 impl<S> Default for Pool<S> {
     fn default() -> Self {
-        Self(Mutex::default())
+        let waiting = Waiting {
+            by_key: HashMap::new(),
+            watched: false,
+        };
+        Self(Arc::new(Mutex::new(waiting)))
+    }
+}
+
+impl<S: Keep> Waiting<S> {
+    fn close_old(&mut self) {
+        let now = Instant::now();
+        self.by_key.retain(|_, sessions| {
+            sessions.retain(|(session, since)| {
+                now.duration_since(*since) < IDLE_MAX && !session.is_closed()
+            });
+            !sessions.is_empty()
+        });
+    }
+}
+
+/// Closes what nobody asks for, until nothing waits: a session of an earlier password counts as a
+/// use of that password for as long as it is open.
+async fn watch<S: Keep>(waiting: Weak<Mutex<Waiting<S>>>) {
+    loop {
+        tokio::time::sleep(IDLE_MAX / 6).await;
+        let Some(waiting) = waiting.upgrade() else {
+            return;
+        };
+        let mut waiting = waiting.lock();
+        waiting.close_old();
+        if waiting.by_key.is_empty() {
+            waiting.watched = false;
+            return;
+        }
     }
 }
 
@@ -67,19 +107,13 @@ fn key(call: &AccountCall<'_>) -> Result<Key, Trouble> {
     Ok(key)
 }
 
-impl<S: Keep> Pool<S> {
+impl<S: Keep + 'static> Pool<S> {
     /// One that waits.
     pub(crate) fn waiting(&self, call: &AccountCall<'_>) -> Result<Option<Pooled<S>>, Trouble> {
         let key = key(call)?;
-        let now = Instant::now();
         let mut waiting = self.0.lock();
-        waiting.retain(|_, sessions| {
-            sessions.retain(|(session, since)| {
-                now.duration_since(*since) < IDLE_MAX && !session.is_closed()
-            });
-            !sessions.is_empty()
-        });
-        let found = waiting.get_mut(&key).and_then(Vec::pop);
+        waiting.close_old();
+        let found = waiting.by_key.get_mut(&key).and_then(Vec::pop);
         Ok(found.map(|(session, _)| Pooled { session, key }))
     }
 
@@ -95,9 +129,15 @@ impl<S: Keep> Pool<S> {
             return;
         }
         let mut waiting = self.0.lock();
-        let sessions = waiting.entry(pooled.key).or_default();
+        let sessions = waiting.by_key.entry(pooled.key).or_default();
         if sessions.len() < IDLE_SESSIONS_MAX {
             sessions.push((pooled.session, Instant::now()));
+        }
+        if !waiting.watched
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            waiting.watched = true;
+            runtime.spawn(watch(Arc::downgrade(&self.0)));
         }
     }
 }

@@ -16,6 +16,10 @@ pub struct Tally {
     pub(crate) exports_completed: AtomicU64,
     pub(crate) exports_failed: AtomicU64,
     pub(crate) export_completed_at_s: AtomicU64,
+    pub(crate) credentials_made: AtomicU64,
+    pub(crate) credentials_failed: AtomicU64,
+    pub(crate) accounts_removed: AtomicU64,
+    pub(crate) accounts_not_removed: AtomicU64,
 }
 
 /// A reading of [`Tally`].
@@ -39,6 +43,14 @@ pub struct TallyReading {
     pub exports_failed: u64,
     /// When one was completed last, seconds since 1970; 0 before that.
     pub export_completed_at_s: u64,
+    /// Credentials made on request.
+    pub credentials_made: u64,
+    /// Requests for one that the target did not serve.
+    pub credentials_failed: u64,
+    /// Accounts of leases removed.
+    pub accounts_removed: u64,
+    /// Attempts at that which failed.
+    pub accounts_not_removed: u64,
 }
 
 impl Tally {
@@ -54,6 +66,10 @@ impl Tally {
             exports_completed: self.exports_completed.load(Ordering::Relaxed),
             exports_failed: self.exports_failed.load(Ordering::Relaxed),
             export_completed_at_s: self.export_completed_at_s.load(Ordering::Relaxed),
+            credentials_made: self.credentials_made.load(Ordering::Relaxed),
+            credentials_failed: self.credentials_failed.load(Ordering::Relaxed),
+            accounts_removed: self.accounts_removed.load(Ordering::Relaxed),
+            accounts_not_removed: self.accounts_not_removed.load(Ordering::Relaxed),
         }
     }
 

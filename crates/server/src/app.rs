@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use parking_lot::Mutex;
 use scaivault_core::access::Cidr;
 use scaivault_core::ids::TenantId;
-use scaivault_core::ports::{ExportSink, RotationFigures, StoreHealth};
+use scaivault_core::ports::{ExportSink, LeaseFigures, RotationFigures, StoreHealth};
 use scaivault_engine::{DebtFigures, TallyReading, Vault};
 
 use tokio::sync::{Semaphore, watch};
@@ -94,6 +94,8 @@ pub(crate) struct App {
     pub(crate) debts: Recent<Option<DebtFigures>>,
     /// Open rotations, as last counted.
     pub(crate) rotation_figures: Recent<Option<RotationFigures>>,
+    /// Leases, as last counted.
+    pub(crate) lease_figures: Recent<Option<LeaseFigures>>,
     /// What the counters were told last.
     pub(crate) told: Mutex<(TallyReading, u64)>,
 }
@@ -115,6 +117,7 @@ impl App {
                 tally.deliveries_failed - before.deliveries_failed,
             );
             metrics.trail.told(&tally, &before);
+            metrics.leases.done(&before, &tally);
             metrics.audit_rows.inc_by(stats.audit_rows - rows);
             *told = (tally, stats.audit_rows);
         }
@@ -137,6 +140,12 @@ impl App {
             self.metrics.debts.set(number(figures.count));
             let oldest = figures.oldest.as_secs();
             self.metrics.debt_oldest.set(number(oldest));
+        }
+        let vault = self.vault.clone();
+        let figures = async move { vault.store().lease_figures().await.ok() };
+        let figures = self.lease_figures.get(Option::is_some, figures).await;
+        if let Some(figures) = figures.flatten() {
+            self.metrics.leases.set(&figures, self.vault.now());
         }
         for (tenant, count) in counts.flatten().into_iter().flatten() {
             self.metrics.tenant(tenant.as_str()).set_secrets(count);

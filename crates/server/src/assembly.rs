@@ -198,6 +198,7 @@ pub(crate) fn surface(
         probe: Recent::new(PROBE_AGE_MAX),
         secret_counts: Recent::new(COUNTS_AGE_MAX),
         debts: Recent::new(COUNTS_AGE_MAX),
+        lease_figures: Recent::new(COUNTS_AGE_MAX),
         rotation_figures: Recent::new(PROBE_AGE_MAX),
         told: Mutex::default(),
     });

@@ -19,8 +19,9 @@ const NAP_MIN: Duration = Duration::from_millis(5);
 const NAP_BUSY: Duration = Duration::from_millis(100);
 /// After trouble.
 const NAP_TROUBLE: Duration = Duration::from_secs(1);
-/// From one look for tokens that have ended to the next. One that ends here is looked at at once.
-const TOKENS: Duration = Duration::from_secs(30);
+/// From one look for leases of tokens that have ended to the next. As a rule they end in the commit
+/// that sees to the token's end; this finds those of requests that were under way then.
+const TOKENS: Duration = Duration::from_secs(300);
 /// From the start to the first sweep.
 const SWEEP_FIRST: Duration = Duration::from_secs(600);
 /// From one look for engines to sweep to the next; each is swept once a day, by one node.

@@ -11,6 +11,7 @@
 mod forwards;
 mod histogram;
 mod labels;
+mod leases;
 mod logins;
 mod open_rotations;
 mod tenants;
@@ -28,6 +29,7 @@ use prometheus_client::registry::Registry;
 pub(crate) use forwards::ForwardMetrics;
 pub(crate) use histogram::DurationHistogram;
 pub(crate) use labels::{AuthMethod, MethodLabel, Outcome, PathCategory};
+pub(crate) use leases::Leases;
 pub(crate) use logins::{LoginMethod, LoginMetrics, LoginResult};
 pub(crate) use open_rotations::OpenRotations;
 pub(crate) use tenants::TenantMetrics;
@@ -81,6 +83,8 @@ pub(crate) struct Metrics {
     pub logins: LoginMetrics,
     /// Retention and exports of the audit trail.
     pub trail: TrailMetrics,
+    /// Leases of credentials made on request.
+    pub leases: Leases,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -168,6 +172,7 @@ impl Metrics {
             forwards: Arc::default(),
             logins: LoginMetrics::default(),
             trail: TrailMetrics::default(),
+            leases: Leases::default(),
         };
         metrics.register();
         metrics
@@ -180,6 +185,7 @@ impl Metrics {
         self.forwards.register(registry);
         self.logins.register(registry);
         self.trail.register(registry);
+        self.leases.register(registry);
         let open = &self.connections;
         registry.register(
             "connections_accepted",

@@ -20,6 +20,7 @@ ROOT = "skt_root_of_the_sdk_tests_0123456789"
 UNLIMITED = (
     *("READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT"),
     "AUTH",
+    *("DYNAMIC_ADMIN", "DYNAMIC_GENERATE", "LEASE"),
 )
 #: Every wait of these tests ends.
 PATIENCE = 30.0
@@ -33,6 +34,23 @@ def until(condition: Callable[[], Any], what: str) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {PATIENCE} s in vain: {what}")
+
+
+def psql(statements: str, user: str = "postgres", password: str | None = None) -> str:
+    """Statements in a new login at the PostgreSQL that `sdk/test` started; `PermissionError` when
+    it lets nobody in."""
+    own = os.environ.get("SDK_TEST_SUPERUSER")
+    assert own, "sdk/test starts a PostgreSQL"
+    ran = subprocess.run(
+        ["psql", "-X", "-qAt", "-w", "-v", "ON_ERROR_STOP=1", "-U", user, "-c", statements],
+        env={**os.environ, "PGPASSWORD": own if password is None else password},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    if ran.returncode != 0:
+        raise PermissionError(ran.stderr)
+    return ran.stdout.strip()
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from scaivault_sdk import AsyncScaiVaultClient, ScaiVaultClient, Secret, SyncScaiVaultClient
-from scaivault_sdk.models import Items, Version
+from scaivault_sdk.models import Credential, Items, Version
 
 
 def blocking(client: SyncScaiVaultClient) -> None:
@@ -39,3 +39,17 @@ def either_blocking(client: ScaiVaultClient) -> None:
     version: int = client.secrets.read("a/b").version
     paths: list[str] = [found.path for found in client.secrets.list()]
     print(version, paths)
+
+
+def leased(client: SyncScaiVaultClient) -> None:
+    made: Credential = client.dynamic.generate("orders", "reader", ttl="5m")
+    with client.dynamic.credentials("orders", "reader", on_end=print) as cred:
+        name: str = cred.username
+        same: Credential = cred.credential
+    print(made.lease_id, name, same.password)
+
+
+async def leased_awaiting(client: AsyncScaiVaultClient) -> None:
+    ends: datetime = (await client.dynamic.renew("lse_1", increment="1h")).expires_at
+    async with client.dynamic.credentials("orders", "reader") as cred:
+        print(cred.password, ends)

@@ -6,6 +6,7 @@ import { CachedSecret, type CacheOptions, SecretCache } from "./cache.js";
 import { type CallOptions, type Session, sleep } from "./core.js";
 import { ClientCredentials, type Credentials, StaticToken, TokenFile } from "./credentials.js";
 import { ConfigurationError } from "./errors.js";
+import { Dynamic } from "./dynamic.js";
 import { Subscriptions, Webhooks } from "./events.js";
 import { DEFAULT_RETRY, type Retry } from "./retry.js";
 import { SecretPolicies } from "./generation.js";
@@ -63,6 +64,7 @@ export class ScaiVaultClient {
   readonly targets: Targets;
   readonly campaigns: Campaigns;
   readonly debts: Debts;
+  readonly dynamic: Dynamic;
   readonly auth: Auth;
   readonly tokens: Tokens;
   readonly machines: Machines;
@@ -87,6 +89,7 @@ export class ScaiVaultClient {
     this.targets = new Targets(session);
     this.campaigns = new Campaigns(session);
     this.debts = new Debts(session);
+    this.dynamic = new Dynamic(session);
     this.auth = new Auth(session);
     this.tokens = new Tokens(session);
     this.machines = new Machines(session);

@@ -26,6 +26,8 @@ export interface Call<T> {
   method: string;
   route: string;
   decode: (body: unknown) => T;
+  /** In place of `decode`, where the answer is no JSON. */
+  raw?: (body: Uint8Array) => T;
   /** `read` when not given. */
   repeat?: Repeat;
   query?: object;
@@ -151,6 +153,7 @@ function read<T>(call: Call<T>, answer: Incoming): T {
     isJson = false;
   }
   if (answer.status >= 200 && answer.status < 300) {
+    if (call.raw !== undefined) return call.raw(answer.bytes);
     if (isJson) return call.decode(body);
     throw new InvalidResponseError({
       code: "invalid_response",

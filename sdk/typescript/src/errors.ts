@@ -68,6 +68,14 @@ export class ValidationError extends ScaiVaultError {
   }
 }
 
+/** 400 `invalid_config`: the target of an engine lets nobody in, or lacks something. */
+export class InvalidConfigError extends ValidationError {
+  /** What stands in the way, as a word. */
+  get trouble(): string | undefined {
+    return text(this.details["trouble"]);
+  }
+}
+
 /** 404: no such object, or none that the caller may know of. */
 export class NotFoundError extends ScaiVaultError {}
 /** 404 `secret_not_found`. */
@@ -99,6 +107,11 @@ export class SecretExistsError extends ConflictError {
   }
 }
 
+/** 409 `lease_ended`: the lease is over, or is about to be. */
+export class LeaseEndedError extends ConflictError {}
+/** 409 `engine_in_use`: the engine has leases that have not ended. */
+export class EngineInUseError extends ConflictError {}
+
 /** 410: the secret has expired, or a rotation has closed this version. */
 export class SecretExpiredError extends ScaiVaultError {}
 /** 413: the body is larger than the server takes. */
@@ -109,6 +122,13 @@ export class RateLimitError extends ScaiVaultError {}
 export class InternalServerError extends ScaiVaultError {}
 /** 503: the server cannot answer now. */
 export class ServiceUnavailableError extends ScaiVaultError {}
+/** 502 `engine_failed`: the target did not do what was asked; what may be there is removed. */
+export class EngineFailedError extends ScaiVaultError {
+  /** What stood in the way, as a word. */
+  get trouble(): string | undefined {
+    return text(this.details["trouble"]);
+  }
+}
 /** There was no answer: the connection could not be made, or broke. */
 export class TransportError extends ScaiVaultError {}
 /** There was no answer in time. */
@@ -139,6 +159,10 @@ const BY_CODE: Record<string, ErrorClass> = {
   version_not_found: VersionNotFoundError,
   version_conflict: VersionConflictError,
   secret_exists: SecretExistsError,
+  lease_ended: LeaseEndedError,
+  engine_in_use: EngineInUseError,
+  engine_failed: EngineFailedError,
+  invalid_config: InvalidConfigError,
   secret_expired: SecretExpiredError,
   rate_limited: RateLimitError,
   service_unavailable: ServiceUnavailableError,

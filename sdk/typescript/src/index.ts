@@ -16,12 +16,24 @@ export { CachedSecret, type CacheOptions, type Listener, SecretCache } from "./c
 export { type ClientOptions, ScaiVaultClient } from "./client.js";
 export type { CallOptions } from "./core.js";
 export {
+  type CredentialOptions,
+  Dynamic,
+  type EngineConfig,
+  type EngineFields,
+  type EngineRoleFields,
+  type LeaseOptions,
+} from "./dynamic.js";
+export {
   AuthenticationError,
   ConfigurationError,
   ConflictError,
+  EngineFailedError,
+  EngineInUseError,
   InsufficientScopeError,
   InternalServerError,
+  InvalidConfigError,
   InvalidResponseError,
+  LeaseEndedError,
   MethodNotAllowedError,
   NotFoundError,
   PayloadTooLargeError,
@@ -50,6 +62,7 @@ export {
 } from "./events.js";
 export { SecretPolicies, type SecretPolicyFields } from "./generation.js";
 export { type ListOptions, Pages } from "./group.js";
+export { LeasedCredential } from "./leased.js";
 export type { Retry } from "./retry.js";
 export {
   Campaigns,

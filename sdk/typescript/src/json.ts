@@ -6,6 +6,7 @@ import { isRecord } from "./errors.js";
 import type {
   Batch,
   CertificateLogin,
+  Credential,
   ExchangedToken,
   Login,
   NewSecretId,
@@ -105,6 +106,12 @@ export function decodeNewSecretId(value: unknown): NewSecretId {
 export function decodeCertificateLogin(value: unknown): CertificateLogin {
   const login = decode<CertificateLogin>(value);
   return hide(login, "token", login.token);
+}
+
+/** A credential that is neither logged nor copied. */
+export function decodeCredential(value: unknown): Credential {
+  const made = hideData(decode<Credential>(value));
+  return hide(made, "password", made.password);
 }
 
 export function decodeLogin(value: unknown): Login {

@@ -22,6 +22,7 @@ export interface Incoming {
   readonly status: number;
   header(name: string): string | null;
   readonly text: string;
+  readonly bytes: Uint8Array;
 }
 
 /** An answer whose body arrives piece by piece. */
@@ -64,8 +65,9 @@ export function overFetch(fetchFunction: typeof fetch): Transport {
     send: (outgoing) =>
       bounded(outgoing, async (signal) => {
         const answer = await ask(outgoing, signal);
-        const text = await answer.text();
-        return { status: answer.status, header: (name) => answer.headers.get(name), text };
+        const bytes = new Uint8Array(await answer.arrayBuffer());
+        const text = new TextDecoder().decode(bytes);
+        return { status: answer.status, header: (name) => answer.headers.get(name), text, bytes };
       }),
     open: (outgoing) =>
       opened(outgoing, async (signal) => {
@@ -99,7 +101,8 @@ export function overHttps(tls: Tls): Transport {
         const answer = await ask(outgoing, signal);
         const chunks: Buffer[] = [];
         for await (const chunk of answer) chunks.push(chunk as Buffer);
-        return { ...head(answer), text: Buffer.concat(chunks).toString() };
+        const bytes = Buffer.concat(chunks);
+        return { ...head(answer), text: bytes.toString(), bytes };
       }),
     open: (outgoing) =>
       opened(outgoing, async (signal) => {

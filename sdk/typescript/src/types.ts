@@ -393,6 +393,103 @@ export interface Trouble {
   readonly retryAfterS?: number | null;
 }
 
+/** What makes credentials at one target. */
+export interface Engine {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly description: string | null;
+  readonly plugin: string;
+  readonly targetId: string | null;
+  readonly defaultTtl: string;
+  readonly maxTtl: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly sweptAt: Date | null;
+}
+
+/** How an engine's target answers. */
+export interface EngineHealth {
+  readonly engine: string;
+  readonly healthy: boolean;
+  readonly checkedAt: Date;
+  readonly trouble: Trouble | null;
+  readonly server: string | null;
+  readonly manager: string | null;
+  readonly missing: { readonly what: string; readonly statement: string }[];
+  /** Leases that have not ended. */
+  readonly leases: number;
+}
+
+/** What the credentials of an engine may do, and how they are made and removed. */
+export interface EngineRole {
+  readonly engine: string;
+  readonly name: string;
+  readonly creationStatements: string[];
+  readonly rollbackStatements: string[];
+  readonly renewStatements: string[];
+  readonly revocationStatements: string[];
+  readonly ownedObjects: string;
+  readonly usernameTemplate: string | null;
+  readonly settings: Record<string, unknown>;
+  readonly defaultTtl: string | null;
+  readonly maxTtl: string | null;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** A new credential: the only time it is shown. `data` and `password` are not enumerable. */
+export interface Credential {
+  readonly leaseId: string;
+  readonly engine: string;
+  readonly role: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** Everything that was made, name and password included. */
+  readonly data: Record<string, unknown>;
+  readonly renewable: boolean;
+  /** Seconds until it ends. */
+  readonly ttl: number;
+  readonly expiresAt: Date;
+  /** How far it can be renewed. */
+  readonly maxExpiresAt: Date;
+}
+
+/** Where a lease is in its life. */
+export type LeaseStatus = "creating" | "active" | "revoking" | "revoked" | (string & {});
+
+/** A credential for as long as it lives. The credential itself is stored nowhere. */
+export interface Lease {
+  readonly id: string;
+  readonly engineId: string;
+  readonly role: string;
+  /** The account's name at the target. */
+  readonly account: string;
+  readonly identityId: string;
+  readonly tokenId: string | null;
+  readonly status: LeaseStatus;
+  /** Why it ends: `expired`, `asked`, `token`, `unconfirmed`, `not_made` or `found`. */
+  readonly cause: string | null;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+  readonly maxExpiresAt: Date;
+  readonly renewedAt: Date | null;
+  readonly revokedAt: Date | null;
+  readonly attempts: number;
+  readonly failingSince: Date | null;
+  readonly trouble: Trouble | null;
+}
+
+/** How many leases were put to their end. */
+export interface RevokedLeases {
+  readonly revoked: number;
+}
+
+/** Leases for accounts that had none. */
+export interface SweptEngine {
+  readonly found: Lease[];
+}
+
 /** A rotation: where it stands, what it waits for, and what may be done with it now. */
 export interface Rotation {
   readonly id: string;

@@ -6,9 +6,11 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { ROOT, Vault } from "./support.js";
+import { psql, ROOT, until, Vault } from "./support.js";
 
 test("the page runs as one program", async () => {
+  await psql("CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'of-the-root'");
+  await psql("GRANT pg_signal_backend, pg_read_all_stats TO keeper");
   const vault = new Vault();
   await vault.start();
   try {
@@ -20,6 +22,10 @@ test("the page runs as one program", async () => {
     assert(!stdout.includes("client_secret"));
     assert(stdout.includes("somebody was here first; it is at version "));
     assert(said.includes("secret.updated app/other 2"));
+    const account = said.find((line) => line.startsWith("account v_reader_"))?.split(" ")[1];
+    assert(account !== undefined);
+    const look = `SELECT count(*) FROM pg_roles WHERE rolname = '${account}'`;
+    await until(async () => (await psql(look)) === "0", "the account is gone");
     assert.equal(said.at(-1), "401");
   } finally {
     await vault.stop();

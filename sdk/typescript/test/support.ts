@@ -1,20 +1,24 @@
 /** The real server, and one that says what a test wants. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 import { ScaiVaultClient } from "@scaivault/sdk";
 
 export const ROOT = "skt_root_of_the_sdk_tests_0123456789";
 /** Every wait of these tests ends. */
 const PATIENCE_MS = 30_000;
-const UNLIMITED = ["READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT", "AUTH"];
+const UNLIMITED = [
+  ...["READ", "WRITE", "LIST", "ROTATION", "SUBSCRIPTION", "POLL", "WEBHOOK", "AUDIT", "AUTH"],
+  ...["DYNAMIC_ADMIN", "DYNAMIC_GENERATE", "LEASE"],
+];
 
 /** Waits until `condition` gives something. */
 export async function until<T>(
@@ -28,6 +32,18 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new Error(`waited ${PATIENCE_MS} ms in vain: ${what}`);
+}
+
+/** Statements in a new login at the PostgreSQL that `sdk/test` started; fails when it lets nobody in. */
+export async function psql(statements: string, user = "postgres", password?: string): Promise<string> {
+  const own = process.env["SDK_TEST_SUPERUSER"];
+  assert(own, "sdk/test starts a PostgreSQL");
+  const { stdout } = await promisify(execFile)(
+    "psql",
+    ["-X", "-qAt", "-w", "-v", "ON_ERROR_STOP=1", "-U", user, "-c", statements],
+    { env: { ...process.env, PGPASSWORD: password ?? own }, timeout: PATIENCE_MS },
+  );
+  return stdout.trim();
 }
 
 /** The real server. */

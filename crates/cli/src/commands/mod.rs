@@ -3,6 +3,8 @@
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod config;
+pub(crate) mod dynamic;
+pub(crate) mod lease;
 pub(crate) mod policy;
 pub(crate) mod role;
 pub(crate) mod rotation;
@@ -61,6 +63,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Target(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Tenant(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Partner(command) => in_session(&flags, async |session| command.run(session).await),
+        Command::Dynamic(command) => in_session(&flags, async |session| command.run(session).await),
+        Command::Lease(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Webhook(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Audit(audit::Audit::Verify(verify)) if verify.is_offline() => {
             verify.run_offline(flags.json)

@@ -1,6 +1,7 @@
 //! The command line against a running server: what it prints, and how it ends.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::harness::server::scaivault;
 pub(crate) const OK: i32 = 0;
 pub(crate) const GENERAL: i32 = 1;
 const AUTHENTICATION: i32 = 2;
-const AUTHORIZATION: i32 = 3;
+pub(crate) const AUTHORIZATION: i32 = 3;
 pub(crate) const NOT_FOUND: i32 = 4;
 pub(crate) const VALIDATION: i32 = 5;
 
@@ -34,7 +35,12 @@ impl<'a> Terminal<'a> {
         }
     }
 
-    fn command(&self, line: &str) -> Command {
+    /// Where its files are.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = scaivault(self.home.path());
         command
             .args(line.split_whitespace())

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::server::{ready, scaivault};
 use crate::harness::{Api, Process, SOON, Server, eventually};
 
-fn run(home: &Path, args: &[&str]) -> Output {
+pub(crate) fn run(home: &Path, args: &[&str]) -> Output {
     let mut command = scaivault(home);
     command.args(args).output().expect("the command runs")
 }
@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// What it printed as JSON, once it ended with this code.
-fn printed(output: &Output, code: i32) -> Value {
+pub(crate) fn printed(output: &Output, code: i32) -> Value {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
     serde_json::from_str(&out).expect("JSON")
@@ -32,28 +32,28 @@ fn refused(output: &Output, code: i32, why: &str) {
     assert!(err.contains(why), "{err}");
 }
 
-struct Places {
+pub(crate) struct Places {
     directory: tempfile::TempDir,
-    data: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
 impl Places {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let data = directory.path().join("data");
         Self { directory, data }
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.directory.path()
     }
 
-    fn of(&self, name: &str) -> String {
+    pub(crate) fn of(&self, name: &str) -> String {
         let path = self.directory.path().join(name);
         path.to_str().expect("text").to_owned()
     }
 
-    fn data_file(&self, suffix: &str) -> String {
+    pub(crate) fn data_file(&self, suffix: &str) -> String {
         let found = std::fs::read_dir(&self.data).expect("the data directory");
         let paths = found.map(|entry| entry.expect("an entry").path());
         let mut names = paths.filter_map(|path| path.to_str().map(str::to_owned));
@@ -74,7 +74,7 @@ async fn value(api: &Api, path: &str) -> Value {
 }
 
 /// A production server over this store.
-async fn serve(places: &Places, store: &str, key: &str, token: &str) -> (Process, Api) {
+pub(crate) async fn serve(places: &Places, store: &str, key: &str, token: &str) -> (Process, Api) {
     let mut command = scaivault(places.home());
     command
         .arg("server")

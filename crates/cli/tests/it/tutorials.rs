@@ -136,6 +136,11 @@ async fn rotate_a_database() {
     run("rotate-a-database.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamic_postgres_credentials() {
+    run("dynamic-postgres-credentials.md").await;
+}
+
 /// A tutorial that no test runs rots.
 #[test]
 fn every_tutorial_is_run() {
@@ -154,6 +159,7 @@ fn every_tutorial_is_run() {
     assert_eq!(
         names,
         [
+            "dynamic-postgres-credentials.md",
             "first-integration.md",
             "rotate-a-database.md",
             "rotate-oauth-credentials.md"

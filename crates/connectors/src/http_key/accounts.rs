@@ -72,7 +72,7 @@ fn check(role: &Role) -> Vec<FieldProblem> {
     }
     if role.revocation.owned != Owned::Keep {
         let what = "is not known here: a key owns nothing";
-        found.push(("owned".to_owned(), what.to_owned()));
+        found.push(("owned_objects".to_owned(), what.to_owned()));
     }
     if let Some(template) = &role.username_template
         && let Err(error) = NameTemplate::parse(template)

@@ -113,7 +113,7 @@ pub(super) fn problems(role: &Role) -> Vec<FieldProblem> {
     }
     if role.revocation.owned != Owned::Keep {
         bad(
-            "owned",
+            "owned_objects",
             "is not known here: a user of Redis owns nothing".to_owned(),
         );
     }

@@ -140,7 +140,7 @@ fn check(role: &Role) -> Vec<FieldProblem> {
     }
     if role.revocation.owned != Owned::Keep {
         found.push((
-            "owned".to_owned(),
+            "owned_objects".to_owned(),
             "is not known here: a certificate owns nothing".to_owned(),
         ));
     }

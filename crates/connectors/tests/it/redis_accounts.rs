@@ -259,6 +259,6 @@ fn roles_are_checked_without_a_server() {
     odd.renew_statements = vec!["x".to_owned()];
     assert_eq!(
         problems(&odd),
-        ["renew_statements", "revocation_statements", "owned"]
+        ["renew_statements", "revocation_statements", "owned_objects"]
     );
 }

@@ -292,6 +292,11 @@ impl Lease {
         self.state == LeaseState::Active && now < self.expires_at
     }
 
+    /// Whether somebody has the credential, or is about to get it.
+    pub fn may_be_used(&self) -> bool {
+        matches!(self.state, LeaseState::Creating | LeaseState::Active)
+    }
+
     /// Whether its account may be at the target.
     pub fn may_exist(&self) -> bool {
         self.state != LeaseState::Revoked

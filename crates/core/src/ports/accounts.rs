@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::connector::{Effect, FieldProblem};
+use super::connector::{Effect, FieldProblem, Missing};
 use crate::dynamic::{Revocation, Role};
 use crate::plaintext::Plaintext;
 use crate::target::{Trouble, TroubleKind};
@@ -61,6 +61,11 @@ pub struct OldAccount<'a> {
 pub trait Accounts: Send + Sync {
     /// The longest name an account can have.
     fn name_chars_max(&self) -> usize;
+
+    /// Whether accounts cannot be made and removed without what a look found missing.
+    fn needs(&self, _missing: &Missing) -> bool {
+        true
+    }
 
     /// Checks a role without any I/O.
     fn check_role(&self, role: &Role) -> Vec<FieldProblem>;

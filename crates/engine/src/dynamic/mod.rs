@@ -2,10 +2,12 @@
 //! ends only when its account is known to be gone: [`generate`] writes the one before and the
 //! other after the target is told, and [`worker`] removes whatever is over or was left behind.
 
+mod authority;
 mod engines;
 mod generate;
 mod leases;
 mod roles;
+mod root;
 mod sweep;
 mod worker;
 

@@ -13,10 +13,12 @@ use scaivault_core::ports::{
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
+use super::generate::is_manager_refused;
 use super::{extra_of, path_of};
 use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::events;
+use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// Whom the audit trail names.
@@ -108,12 +110,54 @@ impl Vault {
                 LeaseStep::Wait(_) | LeaseStep::Ended => {}
             }
         }
+        let over = match found.as_ref().filter(|engine| self.signs(engine)) {
+            Some(engine) => self.kept_refused(engine, over, now).await?,
+            None => over,
+        };
         let over = self.take(found.as_ref(), over).await?;
         if over.is_empty() {
             return Ok(());
         }
         let effects = self.remove_all(found.as_ref(), &over).await?;
         self.note_all(found.as_ref(), &over, &effects).await
+    }
+
+    /// Whether what an engine makes ends by itself alone.
+    fn signs(&self, engine: &Engine) -> bool {
+        let connector = self.connectors.get(&engine.plugin);
+        connector.is_some_and(|connector| {
+            let accounts = connector.accounts();
+            accounts.is_some_and(|accounts| accounts.ends_by_itself())
+        })
+    }
+
+    /// What ends by itself alone stays on the list of what is refused until then. Answers the rest.
+    async fn kept_refused(
+        &self,
+        engine: &Engine,
+        leases: Vec<Lease>,
+        now: Timestamp,
+    ) -> Result<Vec<Lease>, VaultError> {
+        let (over, refused): (Vec<_>, Vec<_>) = leases
+            .into_iter()
+            .partition(|lease| lease.expires_at <= now);
+        for lease in refused {
+            let caller = Caller::system(lease.tenant.clone(), WORKER, now);
+            let kept = Lease {
+                wake_at: Some(lease.expires_at),
+                ..lease
+            };
+            let path = path_of(engine, &kept.role);
+            let extra = extra_of(engine, &kept);
+            let unit = Unit::new(UnitName::LeaseTake)
+                .audited(caller.row(Action::DynamicRevoke, path.as_ref(), now, extra))
+                .put(Record::Lease(kept));
+            match self.commit(unit).await {
+                Ok(_) | Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(over)
     }
 
     /// Takes leases in hand, with the row that says that the manager's credential is used. What
@@ -187,10 +231,11 @@ impl Vault {
         let Some(engine) = engine else {
             return Ok(none("engine_gone"));
         };
-        let Some(reached) = self.engine_reached(engine).await? else {
+        let Some(mut reached) = self.engine_reached(engine).await? else {
             return Ok(none("target_gone"));
         };
-        let Some(accounts) = reached.connector.accounts() else {
+        let connector = reached.connector.clone();
+        let Some(accounts) = connector.accounts() else {
             return Ok(none("no_accounts"));
         };
         let old: Vec<_> = leases
@@ -200,7 +245,13 @@ impl Vault {
                 revocation: &lease.revocation,
             })
             .collect();
-        Ok(accounts.remove(&reached.account_call(), &old).await)
+        loop {
+            let effects = accounts.remove(&reached.account_call(), &old).await;
+            let refused = effects.iter().all(is_manager_refused);
+            if !refused || !self.another_manager(&mut reached).await? {
+                return Ok(effects);
+            }
+        }
     }
 
     /// Writes down what came of it.
@@ -214,6 +265,10 @@ impl Vault {
         let mut units = Vec::with_capacity(leases.len());
         for (lease, effect) in leases.iter().zip(effects) {
             let outcome = lease.removed(effect, self.jitter(), now);
+            Tally::add(match effect {
+                Effect::Applied(_) => &self.tally.accounts_removed,
+                Effect::NotApplied(_) | Effect::Unknown(_) => &self.tally.accounts_not_removed,
+            });
             units.push(self.noted(engine, outcome, now));
         }
         let all = units
@@ -314,6 +369,37 @@ impl Vault {
         }
     }
 
+    /// Puts leases of a token that has ended to their end, in the commit that sees to what follows
+    /// from it: so many at most, `None` when there are none left.
+    pub(crate) async fn leases_of_token_end(
+        &self,
+        mut unit: Unit,
+        (tenant, token): (&TenantId, &TokenId),
+        now: Timestamp,
+    ) -> Result<(Unit, bool), VaultError> {
+        let mut after = None::<String>;
+        loop {
+            let store = &*self.store;
+            let page = DynamicReads::lease_of_token(store, tenant, token, after.as_deref(), 200);
+            let page = page.await?;
+            let Some(last) = page.last() else {
+                return Ok((unit, false));
+            };
+            after = Some(last.id.as_str().to_owned());
+            let ending: Vec<Lease> = page
+                .iter()
+                .filter(|lease| lease.may_be_used())
+                .filter_map(|lease| lease.ending(Cause::Token, now))
+                .collect();
+            if !ending.is_empty() {
+                for lease in ending {
+                    unit = unit.put(Record::Lease(lease));
+                }
+                return Ok((unit, true));
+            }
+        }
+    }
+
     async fn end_leases_of(&self, tenant: &TenantId, token: &TokenId) -> Result<usize, VaultError> {
         let (mut ended, mut after) = (0, None::<String>);
         loop {
@@ -326,7 +412,7 @@ impl Vault {
             after = Some(last.id.as_str().to_owned());
             for lease in page {
                 // What is ending already keeps its time.
-                if lease.is_live(self.now())
+                if lease.may_be_used()
                     && let Some(next) = lease.ending(Cause::Token, self.now())
                 {
                     self.lease_put(UnitName::LeaseEnd, next).await?;

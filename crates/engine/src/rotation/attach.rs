@@ -107,7 +107,7 @@ impl Vault {
             .await
     }
 
-    async fn attach(
+    pub(crate) async fn attach(
         &self,
         caller: &Caller,
         policy_id: &RotationPolicyId,

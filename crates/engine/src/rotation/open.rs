@@ -115,7 +115,7 @@ impl Vault {
         Ok(rotations)
     }
 
-    async fn rotate_now(
+    pub(crate) async fn rotate_now(
         &self,
         caller: &Caller,
         path: &SecretPath,

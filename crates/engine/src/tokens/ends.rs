@@ -5,7 +5,7 @@
 //! or the clock reaches, and keeps until all that follows is done. Each step is one commit that leaves
 //! less to do, so a crash loses nothing, and of two nodes at one token one finds the row changed.
 //!
-//! What follows now: tokens made with it are revoked, a page at a time, the youngest generation first
+//! What follows now: leases of credentials made with it end, some at a time, and tokens made with it are revoked, a page at a time, the youngest generation first
 //! in line being woken by that very write, so that a tree of any size and depth goes down in bounded
 //! commits. Whatever else is to end with a token belongs into [`Vault::token_settle`], before the row
 //! is settled.
@@ -79,6 +79,12 @@ impl Vault {
                 unit.put(Record::Token(with_parent(child, now)))
                     .audited(caller.row(Action::TokenRevoke, None, now, extra))
             }));
+        }
+        let of = (&token.tenant, &token.id);
+        let (unit, more) = self.leases_of_token_end(unit, of, now).await?;
+        if more {
+            self.signals.leases_end();
+            return Ok(unit);
         }
         // Only a token with the scope admin makes others.
         let looked_again = !token.scopes.contains(Scope::Admin) || now.since(ended) >= MAKING;

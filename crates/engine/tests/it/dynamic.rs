@@ -13,8 +13,8 @@ use scaivault_core::ports::{DynamicReads, LeaseFilter, Op, Record, Store, Unit, 
 use scaivault_core::target::{Target, TroubleKind};
 use scaivault_core::tenancy::Roles;
 use scaivault_engine::{
-    Caller, CredentialRequest, EngineAt, EngineDraft, Generated, RoleDraft, RoleWrite, TokenDraft,
-    VaultError, default_tenant,
+    Caller, CredentialRequest, EngineAt, EngineChange, EngineDraft, Generated, RoleDraft,
+    RoleWrite, TokenDraft, VaultError, default_tenant,
 };
 use scaivault_testkit::store_conformance::samples::{engine, engine_role, target};
 use scaivault_testkit::{Fault, Luck, SCRIPTED, When};
@@ -315,6 +315,58 @@ async fn leases_end_with_the_token_they_were_made_with() {
     assert_eq!(accepted(&w).len(), 1);
 }
 
+/// What sees to a token's end ends its leases in the same commit, however many there are.
+#[tokio::test]
+async fn what_follows_from_the_end_of_a_token_is_the_end_of_its_leases() {
+    let (w, of) = world().await;
+    w.grant("sa:shop", "dynamic/**", &[Permission::Read]).await;
+    let (id, who) = token(&w, "sa:shop", "30d").await;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(generate(&w, &who, &of).await.unwrap().lease);
+    }
+    // One of them is ending already, and keeps its cause.
+    w.vault.lease_revoke(&who, &made[0].id).await.unwrap();
+    let other = generate(&w, &root(), &of).await.unwrap().lease;
+    w.vault.token_revoke(&root(), &id).await.unwrap();
+    assert!(w.vault.tokens_ended_run_once().await.unwrap() > 0);
+    for (row, cause) in made.iter().zip([Cause::Asked, Cause::Token, Cause::Token]) {
+        let ended = lease(&w, &row.id).await;
+        assert_eq!(
+            (ended.state, ended.cause),
+            (LeaseState::Revoking, Some(cause))
+        );
+    }
+    assert_eq!(lease(&w, &other.id).await.state, LeaseState::Active);
+    w.vault.leases_run_once().await.unwrap();
+    assert_eq!(accepted(&w).len(), 1);
+}
+
+/// An engine that is being deleted makes nothing, and is there again when it is changed.
+#[tokio::test]
+async fn a_closed_engine_makes_nothing() {
+    let (w, of) = world().await;
+    let closed = Engine {
+        closed: true,
+        revision: of.revision + 1,
+        ..of.clone()
+    };
+    let unit = Unit::new(UnitName::EngineWrite).put(Record::Engine(closed));
+    w.sqlite.commit(unit).await.unwrap();
+    let refused = generate(&w, &root(), &of).await.unwrap_err();
+    assert_eq!(refused.code(), "engine_not_found");
+    assert!(leases(&w).await.is_empty());
+    let change = EngineChange::default();
+    w.vault
+        .engine_change(&root(), &of.name, change)
+        .await
+        .unwrap();
+    generate(&w, &root(), &of).await.unwrap();
+    let refused = w.vault.engine_delete(&root(), &of.name).await.unwrap_err();
+    assert_eq!(refused.code(), "engine_in_use");
+    generate(&w, &root(), &of).await.unwrap();
+}
+
 /// A target that cannot be reached is asked for ever, is told of once, and holds back nobody.
 #[tokio::test]
 async fn what_cannot_be_removed_is_owed_until_it_is() {
@@ -569,6 +621,16 @@ async fn engines_and_roles_are_checked_before_they_are_stored() {
     vault.lease_revoke(&root(), &made.lease.id).await.unwrap();
     vault.leases_run_once().await.unwrap();
     assert!(accepted(&w).is_empty(), "without its role, too");
+    let of_engine = vault
+        .engine_show(&root(), "orders")
+        .await
+        .unwrap()
+        .target_id;
+    let target = of_engine.unwrap();
+    let in_use = vault.target_delete(&root(), target.as_str()).await;
+    assert_eq!(in_use.unwrap_err().code(), "target_in_use");
     vault.engine_delete(&root(), "orders").await.unwrap();
     assert_eq!(engines().await, 0);
+    let gone = vault.target_show(&root(), target.as_str()).await;
+    assert_eq!(gone.unwrap_err().code(), "target_not_found");
 }

@@ -87,13 +87,14 @@ pub(crate) enum PathCategory {
     Audit,
     Auth,
     Identity,
+    Dynamic,
     System,
     Other,
 }
 
 impl PathCategory {
     /// Every category, in the order of the discriminants.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Secrets,
         Self::SecretsBatch,
         Self::Policies,
@@ -105,6 +106,7 @@ impl PathCategory {
         Self::Audit,
         Self::Auth,
         Self::Identity,
+        Self::Dynamic,
         Self::System,
         Self::Other,
     ];
@@ -136,6 +138,7 @@ impl PathCategory {
             "audit" => Self::Audit,
             "auth" => Self::Auth,
             "identity" => Self::Identity,
+            "dynamic" => Self::Dynamic,
             "health" | "metrics" | "version" | "system" => Self::System,
             _ => Self::Other,
         }
@@ -155,6 +158,7 @@ impl PathCategory {
             Self::Audit => "audit",
             Self::Auth => "auth",
             Self::Identity => "identity",
+            Self::Dynamic => "dynamic",
             Self::System => "system",
             Self::Other => "other",
         }
@@ -162,7 +166,7 @@ impl PathCategory {
 }
 
 /// The statuses this server answers with; any other is labelled `other`.
-const STATUSES: [(u16, &str); 19] = [
+const STATUSES: [(u16, &str); 20] = [
     (200, "200"),
     (201, "201"),
     (202, "202"),
@@ -180,6 +184,7 @@ const STATUSES: [(u16, &str); 19] = [
     (422, "422"),
     (429, "429"),
     (500, "500"),
+    (502, "502"),
     (503, "503"),
     (504, "504"),
 ];

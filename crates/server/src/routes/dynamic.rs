@@ -3,13 +3,13 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use scaivault_api::dynamic as wire;
 use scaivault_core::dynamic::{EngineKind, LeaseState, settings_of};
 use scaivault_core::identity::Identity;
-use scaivault_core::ids::LeaseId;
+use scaivault_core::ids::{LeaseId, RotationPolicyId};
 use scaivault_core::ports::LeaseFilter;
 use scaivault_engine::{
     CredentialRequest, EngineAt, EngineChange, EngineDraft, RoleDraft, RoleWrite,
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::dynamic_view::{credential_view, engine_view, health_view, lease_view, role_view};
 use super::id_in_path;
+use super::rotation_view::row_view;
 use crate::app::Shared;
 use crate::body::{json_response, no_content, read, read_or_default};
 use crate::call::Call;
@@ -33,6 +34,9 @@ const ENGINE: &str = "/v1/dynamic/engines/{engine}";
 const HEALTH: &str = "/v1/dynamic/engines/{engine}/health";
 const REVOKE_ALL: &str = "/v1/dynamic/engines/{engine}/revoke-all";
 const SWEEP: &str = "/v1/dynamic/engines/{engine}/sweep";
+const ROTATE_ROOT: &str = "/v1/dynamic/engines/{engine}/rotate-root";
+const PUBLIC_KEY: &str = "/v1/dynamic/engines/{engine}/public-key";
+const REVOKED: &str = "/v1/dynamic/engines/{engine}/revocation-list";
 const ROLES: &str = "/v1/dynamic/engines/{engine}/roles";
 const ROLE: &str = "/v1/dynamic/engines/{engine}/roles/{role}";
 const CREDS: &str = "/v1/dynamic/engines/{engine}/creds/{role}";
@@ -54,6 +58,9 @@ pub(super) fn routes() -> Router<Shared> {
         .route(HEALTH, get(health))
         .route(REVOKE_ALL, post(revoke_all))
         .route(SWEEP, post(sweep))
+        .route(ROTATE_ROOT, post(rotate_root))
+        .route(PUBLIC_KEY, get(public_key))
+        .route(REVOKED, get(revocation_list))
         .route(ROLES, get(roles).post(create_role))
         .route(
             ROLE,
@@ -252,6 +259,51 @@ async fn sweep(
             found: found.into_iter().map(lease_view).collect(),
         },
     ))
+}
+
+async fn rotate_root(
+    State(app): State<Shared>,
+    Path(engine): Path<String>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::DynamicAdmin).await?;
+    let body: wire::RotateRootBody = read_or_default(&app, body).await?;
+    let policy = match body.rotation_policy_id {
+        Some(id) => Some(id_in_path!(RotationPolicyId, id, RotationPolicyNotFound)?),
+        None => None,
+    };
+    let _slot = app.target_slots.acquire().await;
+    let rotation = app
+        .vault
+        .engine_rotate_root(&caller, &engine, policy.as_ref())
+        .await?;
+    Ok(json_response(
+        StatusCode::ACCEPTED,
+        &row_view(&rotation, app.vault.now()),
+    ))
+}
+
+async fn public_key(
+    State(app): State<Shared>,
+    Path(engine): Path<String>,
+    call: Call,
+) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::DynamicAdmin).await?;
+    let key = app.vault.engine_public_key(&caller, &engine).await?;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], format!("{key}\n")).into_response())
+}
+
+async fn revocation_list(
+    State(app): State<Shared>,
+    Path(engine): Path<String>,
+    call: Call,
+) -> Result<Response, Problem> {
+    let caller = call.enter(&app, Category::DynamicAdmin).await?;
+    let list = app.vault.engine_revocation_list(&caller, &engine).await?;
+    let kind = HeaderValue::from_static("application/octet-stream");
+    Ok(([(header::CONTENT_TYPE, kind)], list).into_response())
 }
 
 async fn roles(
@@ -612,6 +664,54 @@ pub(super) fn operations() -> Vec<Operation> {
             "engine_failed",
             "store_restored",
         ]),
+        Operation::post(
+            ROTATE_ROOT,
+            "rotateEngineRoot",
+            tag,
+            "Rotate the root credential, under which credentials are made all the while",
+        )
+        .scope(manage)
+        .takes_optional::<wire::RotateRootBody>()
+        .answers::<scaivault_api::rotation::Rotation>(202)
+        .fails(&[
+            "engine_not_found",
+            "target_not_found",
+            "rotation_policy_not_found",
+            "secret_not_found",
+            "access_denied",
+            "invalid_config",
+            "not_adopted",
+            "rotation_unfinished",
+            "store_restored",
+        ]),
+        Operation::get(
+            PUBLIC_KEY,
+            "engineSigningKey",
+            tag,
+            "The key that signs, as servers are told to trust it",
+        )
+        .scope(see)
+        .text(200, "text/plain")
+        .fails(&[
+            "engine_not_found",
+            "target_not_found",
+            "invalid_config",
+            "engine_failed",
+        ]),
+        Operation::get(
+            REVOKED,
+            "engineRevocationList",
+            tag,
+            "What was revoked and has not ended by itself, as servers read it (KRL)",
+        )
+        .scope(see)
+        .text(200, "application/octet-stream")
+        .fails(&[
+            "engine_not_found",
+            "target_not_found",
+            "invalid_config",
+            "engine_failed",
+        ]),
         Operation::get(ROLES, "listEngineRoles", tag, "Roles of an engine")
             .scope(see)
             .paged()
@@ -693,6 +793,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "lease_not_found",
                 "lease_ended",
                 "engine_failed",
+                "store_restored",
                 "engine_not_found",
                 "role_not_found",
                 "invalid_duration",

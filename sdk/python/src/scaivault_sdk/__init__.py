@@ -16,6 +16,7 @@ from ._version import __version__
 from .cache import CachedSecret, SecretCache
 from .client import AsyncScaiVaultClient, ScaiVaultClient, SyncScaiVaultClient
 from .errors import ScaiVaultError
+from .leased import LeasedCredential
 from .models import Event, Secret, SecretInfo
 from .webhooks import WebhookVerifier, verify_webhook
 
@@ -27,6 +28,7 @@ __all__ = [
     "CachedSecret",
     "Event",
     "Events",
+    "LeasedCredential",
     "Pages",
     "Pending",
     "Retry",

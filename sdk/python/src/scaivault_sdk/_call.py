@@ -57,6 +57,8 @@ class Call(Generic[T]):
     anonymous: bool = False
     accepts: tuple[int, ...] = ()
     """Error statuses that are answers of this call all the same."""
+    raw: Callable[[bytes], T] | None = None
+    """In place of ``decode``, where the answer is no JSON."""
     gone: Callable[[], T] | None = None
     """What "not found" means after an attempt of a removal whose outcome is unknown."""
 

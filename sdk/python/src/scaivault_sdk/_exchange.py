@@ -189,6 +189,8 @@ def _answer(call: Call[T], response: Response, session: Session) -> T:
     body = _json(response.content)
     request_id = response.headers.get("x-request-id")
     if 200 <= response.status < 300:
+        if call.raw is not None:
+            return call.raw(response.content)
         if body is _NOT_JSON:
             raise InvalidResponseError(
                 "the answer is not JSON: is the URL right?",

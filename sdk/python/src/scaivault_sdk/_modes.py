@@ -256,10 +256,10 @@ class EitherPages(_Walk[T]):
         return self._apages()
 
 
-def _refuse_to_block(core: Core) -> None:
+def _refuse_to_block(core: Core, instead: str = "async for") -> None:
     if core.mode is Either and _in_loop():
         raise NotAwaitedError(
-            "inside a running event loop write `async for`, or use SyncScaiVaultClient,"
+            f"inside a running event loop write `{instead}`, or use SyncScaiVaultClient,"
             " which blocks"
         )
 

@@ -23,6 +23,7 @@ from .errors import ConfigurationError
 from .models import Identity
 from .resources.access import Auth, Policies, Tokens
 from .resources.audit import Audit, System
+from .resources.dynamic import Dynamic
 from .resources.events import Subscriptions, Webhooks
 from .resources.generation import SecretPolicies
 from .resources.machines import Machines
@@ -124,6 +125,7 @@ class _Client(Group[ModeT]):
         self.targets: Targets[ModeT] = Targets(core)
         self.campaigns: Campaigns[ModeT] = Campaigns(core)
         self.debts: Debts[ModeT] = Debts(core)
+        self.dynamic: Dynamic[ModeT] = Dynamic(core)
         self.auth: Auth[ModeT] = Auth(core)
         self.tokens: Tokens[ModeT] = Tokens(core)
         self.machines: Machines[ModeT] = Machines(core)

@@ -16,9 +16,13 @@ __all__ = [
     "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
+    "EngineFailedError",
+    "EngineInUseError",
     "InsufficientScopeError",
     "InternalServerError",
+    "InvalidConfigError",
     "InvalidResponseError",
+    "LeaseEndedError",
     "MethodNotAllowedError",
     "NotAwaitedError",
     "NotFoundError",
@@ -114,6 +118,15 @@ class ValidationError(ScaiVaultError):
         return {str(name): str(reason) for name, reason in fields.items()}
 
 
+class InvalidConfigError(ValidationError):
+    """400 ``invalid_config``: the target of an engine lets nobody in, or lacks something."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What stands in the way, as a word."""
+        return _text(self.details.get("trouble"))
+
+
 class NotFoundError(ScaiVaultError):
     """404: no such object, or none that the caller may know of."""
 
@@ -157,6 +170,14 @@ class SecretExistsError(ConflictError):
         return parse_time(self.details.get("recoverable_until"))
 
 
+class LeaseEndedError(ConflictError):
+    """409 ``lease_ended``: the lease is over, or is about to be."""
+
+
+class EngineInUseError(ConflictError):
+    """409 ``engine_in_use``: the engine has leases that have not ended."""
+
+
 class SecretExpiredError(ScaiVaultError):
     """410: the secret has expired, or a rotation has closed this version."""
 
@@ -175,6 +196,15 @@ class InternalServerError(ScaiVaultError):
 
 class ServiceUnavailableError(ScaiVaultError):
     """503: the server cannot answer now; ``retry_after`` seconds, when it says so."""
+
+
+class EngineFailedError(ScaiVaultError):
+    """502 ``engine_failed``: the target did not do what was asked; what may be there is removed."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What stood in the way, as a word."""
+        return _text(self.details.get("trouble"))
 
 
 class TransportError(ScaiVaultError):
@@ -217,6 +247,10 @@ _BY_CODE: dict[str, type[ScaiVaultError]] = {
     "version_not_found": VersionNotFoundError,
     "version_conflict": VersionConflictError,
     "secret_exists": SecretExistsError,
+    "lease_ended": LeaseEndedError,
+    "engine_in_use": EngineInUseError,
+    "engine_failed": EngineFailedError,
+    "invalid_config": InvalidConfigError,
     "secret_expired": SecretExpiredError,
     "rate_limited": RateLimitError,
     "service_unavailable": ServiceUnavailableError,

@@ -12,6 +12,8 @@ mod show;
 mod unassign;
 mod watch;
 
+pub(crate) use named::policy_id;
+
 use clap::Subcommand;
 use scaivault_api::rotation::Rotation;
 

@@ -21,7 +21,7 @@ pub(super) async fn rotation_id(session: &Session, given: String) -> anyhow::Res
 }
 
 /// The id itself, or that of the rotation policy of this name.
-pub(super) async fn policy_id(session: &Session, given: String) -> anyhow::Result<String> {
+pub(crate) async fn policy_id(session: &Session, given: String) -> anyhow::Result<String> {
     if given.starts_with("rot_") {
         return Ok(given);
     }

@@ -13,6 +13,8 @@ mod undelete;
 mod versions;
 mod write;
 
+pub(crate) use read::values;
+
 use clap::Subcommand;
 use scaivault_api::secret::{Secret, SecretList};
 

@@ -100,7 +100,7 @@ fn render(secret: &SecretValue) -> String {
 }
 
 /// One line for each field; a value of several lines stands below its name.
-pub(super) fn values(data: &RawValue) -> String {
+pub(crate) fn values(data: &RawValue) -> String {
     let Some(fields) = object(data) else {
         return format!("{}\n", plain(data.get()));
     };

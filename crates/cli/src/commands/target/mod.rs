@@ -6,7 +6,7 @@ mod create;
 mod delete;
 mod list;
 mod rehearse;
-mod settings;
+pub(crate) mod settings;
 mod show;
 mod sweep;
 mod update;

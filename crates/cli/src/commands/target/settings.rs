@@ -9,7 +9,7 @@ use crate::exit::CliError;
 use crate::input;
 
 #[derive(Args)]
-pub(super) struct Given {
+pub(crate) struct Given {
     /// A setting: host=db, port=5432, ca_pem=@FILE; what reads as JSON is JSON. May be repeated
     #[arg(long = "setting", value_name = "NAME=VALUE")]
     settings: Vec<String>,
@@ -19,7 +19,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    pub(super) fn read(&self) -> Result<Map<String, Value>, CliError> {
+    pub(crate) fn read(&self) -> Result<Map<String, Value>, CliError> {
         let mut all = match &self.settings_file {
             Some(file) => object(&input::document(file)?, file)?,
             None => Map::new(),
@@ -30,7 +30,7 @@ impl Given {
 }
 
 /// `NAME=VALUE` pairs, as they are given for settings and accounts.
-pub(super) fn pairs(arguments: &[String]) -> Result<Map<String, Value>, CliError> {
+pub(crate) fn pairs(arguments: &[String]) -> Result<Map<String, Value>, CliError> {
     let texts = input::pairs(arguments, input::stdin_value)?;
     Ok(texts
         .into_iter()
@@ -59,7 +59,7 @@ fn object(text: &str, file: &Path) -> Result<Map<String, Value>, CliError> {
 }
 
 /// A value on one line.
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if text.contains('\n') => {
             format!("{} characters in several lines", text.chars().count())

@@ -79,7 +79,12 @@ impl Process {
 
     /// Asks it to read its files again.
     pub(crate) fn hang_up(&self) {
-        kill_process(self.id(), Signal::HUP).expect("our own child takes our signal");
+        self.signal(Signal::HUP);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).expect("our own child takes our signal");
     }
 
     /// `kill -9`, and waits for it to be gone. A child that leads a process group of its own

@@ -193,7 +193,7 @@ pub(crate) async fn ready(process: &mut Process, api: &Api) {
     .await;
 }
 
-const RATE_CATEGORIES: [&str; 13] = [
+const RATE_CATEGORIES: [&str; 16] = [
     "READ",
     "WRITE",
     "DELETE",
@@ -207,4 +207,7 @@ const RATE_CATEGORIES: [&str; 13] = [
     "SUBSCRIPTION",
     "POLL",
     "ROTATION",
+    "DYNAMIC_ADMIN",
+    "DYNAMIC_GENERATE",
+    "LEASE",
 ];

@@ -83,6 +83,7 @@ fn shown_at(kind: &str, id: &str) -> Option<String> {
         "rotation/campaigns" => format!("/v1/rotation/campaigns/{id}"),
         "secret" => format!("/v1/secrets/{id}"),
         "auth/roles" => format!("/v1/auth/roles/{id}"),
+        "engines" => format!("/v1/dynamic/engines/{id}"),
         _ => return None,
     })
 }
@@ -168,11 +169,25 @@ async fn things(api: &Api) -> BTreeMap<&'static str, String> {
     let body = json!({ "paths": [manager] });
     let run = api.post("/v1/rotation/campaigns", body).await.ok(201);
     ids.insert("rotation/campaigns", id(run));
+    let engine = format!("engine_{n}");
+    let body = json!({
+        "name": engine, "type": "database",
+        "config": { "plugin": "redis", "connection_url": "redis://cache.internal:6379",
+                    "root_credentials_path": manager, "verify_connection": false },
+    });
+    api.post("/v1/dynamic/engines", body).await.ok(201);
+    let body = json!({ "name": "role_a", "creation_statements": ["~*", "+@read"] });
+    let route = format!("/v1/dynamic/engines/{engine}/roles");
+    api.post(&route, body).await.ok(201);
+    ids.insert("engines", engine);
+    ids.insert("{engine}/roles", "role_a".to_owned());
+    ids.insert("creds", "role_a".to_owned());
     // Nothing makes these here: the other tenant asks by ids of the right form.
     for (kind, prefix) in [
         ("rotation/debts", "dbt"),
         ("deliveries", "del"),
         ("audit/exports", "exp"),
+        ("dynamic/leases", "lse"),
     ] {
         ids.insert(kind, format!("{prefix}_01JDB2V9Q7C0M3F5Y8K4T6R1ZX"));
     }

@@ -35,7 +35,10 @@ async fn tenant(root: &Api, partner: &str, name: &str) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
-const SCOPES: [&str; 14] = [
+const SCOPES: [&str; 17] = [
+    "dynamic:read",
+    "dynamic:manage",
+    "dynamic:generate",
     "secrets:read",
     "secrets:write",
     "secrets:delete",

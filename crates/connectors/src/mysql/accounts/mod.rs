@@ -77,7 +77,7 @@ fn check(role: &Role) -> Vec<FieldProblem> {
     }
     if role.revocation.owned != Owned::Keep {
         let why = "is not known here: an account of MySQL and MariaDB owns nothing";
-        found.push(("owned".to_owned(), why.to_owned()));
+        found.push(("owned_objects".to_owned(), why.to_owned()));
     }
     if let Some(template) = &role.username_template
         && let Err(error) = NameTemplate::parse(template)

@@ -11,7 +11,9 @@ mod remove;
 
 use async_trait::async_trait;
 use scaivault_core::dynamic::{Dialect, NameTemplate, Role, Statement, split};
-use scaivault_core::ports::{AccountCall, Accounts, Effect, FieldProblem, NewAccount, OldAccount};
+use scaivault_core::ports::{
+    AccountCall, Accounts, Effect, FieldProblem, Missing, NewAccount, OldAccount,
+};
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
@@ -99,6 +101,11 @@ fn is_transaction(statement: &Statement) -> bool {
 impl Accounts for Postgresql {
     fn name_chars_max(&self) -> usize {
         NAME_CHARS_MAX
+    }
+
+    /// It may end sessions of roles it has made, and sees nothing of others here.
+    fn needs(&self, missing: &Missing) -> bool {
+        missing.statement.contains("CREATEROLE")
     }
 
     fn check_role(&self, role: &Role) -> Vec<FieldProblem> {

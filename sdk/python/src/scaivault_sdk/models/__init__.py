@@ -1,6 +1,6 @@
 """Typed answers of the API."""
 
-from ._base import Answer, Done, Items, Model
+from ._base import Answer, Content, Done, Items, Model, Text
 from .access import (
     Binding,
     CertificateLogin,
@@ -28,6 +28,15 @@ from .audit import (
     Readiness,
     RemovedRows,
     ServerVersion,
+)
+from .dynamic import (
+    Credential,
+    Engine,
+    EngineHealth,
+    EngineRole,
+    Lease,
+    RevokedLeases,
+    SweptEngine,
 )
 from .events import (
     AcknowledgedEvents,
@@ -104,12 +113,17 @@ __all__ = [
     "ChainHead",
     "Connector",
     "Consumer",
+    "Content",
+    "Credential",
     "Debt",
     "DeletedSecret",
     "Delivery",
     "Done",
     "Drift",
     "DueRotation",
+    "Engine",
+    "EngineHealth",
+    "EngineRole",
     "EvaluatedPolicy",
     "Event",
     "ExchangedToken",
@@ -120,6 +134,7 @@ __all__ = [
     "Introspection",
     "Items",
     "LastDelivery",
+    "Lease",
     "Login",
     "MatchedRule",
     "Metadata",
@@ -138,6 +153,7 @@ __all__ = [
     "RemovedRows",
     "RenewedToken",
     "Replay",
+    "RevokedLeases",
     "Role",
     "Rotation",
     "RotationPolicy",
@@ -153,9 +169,11 @@ __all__ = [
     "ServerVersion",
     "Subscription",
     "SubscriptionDelivery",
+    "SweptEngine",
     "Target",
     "TargetCheck",
     "Tenant",
+    "Text",
     "Token",
     "Trouble",
     "Version",

@@ -50,6 +50,18 @@ class Items(tuple[ItemT, ...], Answer):
     __slots__ = ()
 
 
+class Text(str, Answer):
+    """A text."""
+
+    __slots__ = ()
+
+
+class Content(bytes, Answer):
+    """A file's bytes."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model(Answer):
     """A decoded JSON object.
