@@ -63,6 +63,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0010_dynamic.sql"),
         needs: 9,
     },
+    // A node that does not know codes of documents would write rows without, which are refused.
+    Migration {
+        sql: include_str!("migrations/0011_row_codes.sql"),
+        needs: 11,
+    },
 ];
 
 /// The newest revision known.

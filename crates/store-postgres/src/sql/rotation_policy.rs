@@ -5,6 +5,7 @@ use scaivault_core::ids::{RotationPolicyId, TenantId};
 use scaivault_core::ports::{CommitError, RecordKind, RotationPolicyReads};
 use scaivault_core::rotation::RotationPolicy;
 
+use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use super::secret_policy::recipe;
@@ -13,7 +14,7 @@ use crate::store::PostgresStore;
 
 const TABLE: &str = "rotation_policy";
 
-pub(crate) fn put(policy: &RotationPolicy) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, policy: &RotationPolicy) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::RotationPolicy, "name", "rotation_policy_name"),
         write(
@@ -31,7 +32,7 @@ pub(crate) fn put(policy: &RotationPolicy) -> Result<Step, CommitError> {
         policy.name.clone(),
         policy.is_active,
         recipe(policy.secret_policy_id.as_ref()),
-        encode(policy)?,
+        encode(rows, policy)?,
     ))
 }
 
