@@ -168,7 +168,12 @@ impl PostgresStore {
         if beyond || !fits {
             return Err(AuditStartError::End);
         }
-        let over = (head.chain.as_str(), head.first_seq, head.last_seq, &head.head);
+        let over = (
+            head.chain.as_str(),
+            head.first_seq,
+            head.last_seq,
+            &head.head,
+        );
         if head.last_seq > 0 && head_code(&*mac, over, &head.mac).is_none() {
             return Err(AuditStartError::Mac);
         }
@@ -237,7 +242,9 @@ async fn time(conn: &Conn) -> Result<i64, OpenError> {
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
-        self.shared.submit(Prepared::new(unit, &self.shared.rows)?).await
+        self.shared
+            .submit(Prepared::new(unit, &self.shared.rows)?)
+            .await
     }
 
     async fn secret_served(
@@ -254,10 +261,11 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> StoreHealth {
-        let written: Outcome = match Prepared::new(Unit::new(UnitName::Housekeeping), &self.shared.rows) {
-            Ok(nothing) => self.shared.submit_within(nothing, PROBE_PATIENCE).await,
-            Err(error) => Err(error),
-        };
+        let written: Outcome =
+            match Prepared::new(Unit::new(UnitName::Housekeeping), &self.shared.rows) {
+                Ok(nothing) => self.shared.submit_within(nothing, PROBE_PATIENCE).await,
+                Err(error) => Err(error),
+            };
         let started = self.shared.mac.read().is_some();
         let trouble = match written {
             Err(error) => {

@@ -134,7 +134,12 @@ impl SqliteStore {
             if stored != Some(expect) {
                 return Err(AuditStartError::End);
             }
-            let over = (head.chain.as_str(), head.first_seq, head.last_seq, &head.head);
+            let over = (
+                head.chain.as_str(),
+                head.first_seq,
+                head.last_seq,
+                &head.head,
+            );
             if head_code(&*mac, over, &head.mac).is_none() {
                 return Err(AuditStartError::Mac);
             }
@@ -256,7 +261,8 @@ fn open_writer(
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
-        self.submit(Work::Unit(Prepared::new(unit, &self.shared.rows)?)).await
+        self.submit(Work::Unit(Prepared::new(unit, &self.shared.rows)?))
+            .await
     }
 
     async fn secret_served(

@@ -6,11 +6,11 @@ use scaivault_core::identity::Identity;
 use scaivault_core::ids::{BindingId, PolicyId, TenantId};
 use scaivault_core::ports::{CommitError, PolicyReads, RecordKind};
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, decode, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "policy";
 const BINDING: &str = "binding";

@@ -7,11 +7,11 @@ use scaivault_core::ports::{AssignmentReads, CommitError, RecordKind};
 use scaivault_core::rotation::Assignment;
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, count, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) const TABLE: &str = "assignment";
 

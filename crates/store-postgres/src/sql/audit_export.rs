@@ -5,11 +5,11 @@ use scaivault_core::ids::{ExportId, TenantId};
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "audit_export";
 

@@ -7,11 +7,11 @@ use scaivault_core::ids::{DeliveryId, SubscriptionId, TenantId};
 use scaivault_core::ports::{CommitError, DeliveryReads, DeliveryStats, RecordKind};
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) const TABLE: &str = "delivery";
 
@@ -159,7 +159,9 @@ impl DeliveryReads for PostgresStore {
                    ORDER BY event_position LIMIT 100";
         let key = (tenant.as_str(), int(after));
         let rows = self.rows(sql, &[&key.0, &receiver, &lane, &key.1]).await?;
-        Ok(rows.iter().find_map(|row| decode(&self.shared.rows, TABLE, row, 0).ok()))
+        Ok(rows
+            .iter()
+            .find_map(|row| decode(&self.shared.rows, TABLE, row, 0).ok()))
     }
 
     async fn delivery_stats(

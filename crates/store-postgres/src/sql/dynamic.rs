@@ -8,11 +8,11 @@ use scaivault_core::ids::{EngineId, LeaseId, TenantId, TokenId};
 use scaivault_core::ports::{CommitError, DynamicReads, LeaseFigures, LeaseFilter, RecordKind};
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit, time, undecodable};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const ENGINE: &str = "engine";
 const ROLE: &str = "engine_role";

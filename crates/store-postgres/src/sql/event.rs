@@ -196,7 +196,9 @@ impl EventReads for PostgresStore {
         let sql = "SELECT e.position, e.sequence, e.tenant, e.id, e.doc FROM event e
                    WHERE e.tenant = $1 AND e.id = $2";
         let rows = self.rows(sql, &[&tenant.as_str(), &id.as_str()]).await?;
-        rows.first().map(|row| stored(&self.shared.rows, row, 0)).transpose()
+        rows.first()
+            .map(|row| stored(&self.shared.rows, row, 0))
+            .transpose()
     }
 
     /// In one statement: the mark and the events are of one moment.

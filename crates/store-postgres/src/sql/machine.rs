@@ -8,11 +8,11 @@ use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::ports::{CommitError, MachineReads, RecordKind};
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const ROLE: &str = "machine_role";
 const SECRET_ID: &str = "secret_id";
@@ -92,7 +92,11 @@ impl MachineReads for PostgresStore {
     async fn machine_role_by_role_id(&self, role_id: &str) -> Read<Option<MachineRole>> {
         let sql = "SELECT tenant, name, doc FROM machine_role WHERE role_id = $1";
         let found: Option<MachineRole> = self.doc(ROLE, sql, &[&role_id]).await?;
-        let says = |row: MachineRole| self.shared.rows.says(row, "role_id", |row| row.role_id == role_id);
+        let says = |row: MachineRole| {
+            self.shared
+                .rows
+                .says(row, "role_id", |row| row.role_id == role_id)
+        };
         found.map(says).transpose()
     }
 

@@ -5,11 +5,11 @@ use scaivault_core::ids::{SubscriptionId, TenantId, WebhookId};
 use scaivault_core::ports::{CommitError, ReceiverReads, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) fn put_webhook(rows: &Rows, webhook: &Webhook) -> Result<Step, CommitError> {
     Ok(step!(
@@ -37,7 +37,10 @@ pub(crate) fn delete_webhook(webhook: &Webhook) -> Step {
     )
 }
 
-pub(crate) fn put_subscription(rows: &Rows, subscription: &Subscription) -> Result<Step, CommitError> {
+pub(crate) fn put_subscription(
+    rows: &Rows,
+    subscription: &Subscription,
+) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Subscription),
         write(

@@ -101,12 +101,12 @@ pub(crate) const CLAIM_ONE: &str = "
     UPDATE rotation SET revision = revision + 1, claimed_until = $2
     WHERE tenant = $3 AND id = $4 AND wake_at <= $1
       AND (claimed_until IS NULL OR claimed_until <= $1)
-    RETURNING tenant, id, doc, revision, claimed_until";
+    RETURNING tenant, id, doc, revision, claimed_until, wake_at";
 
 #[async_trait]
 impl RotationReads for PostgresStore {
     async fn rotation_find(&self, tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>> {
-        let sql = "SELECT tenant, id, doc, revision, claimed_until FROM rotation
+        let sql = "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation
                    WHERE tenant = $1 AND id = $2";
         self.doc(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
             .await
@@ -126,7 +126,7 @@ impl RotationReads for PostgresStore {
         let policy = filter.policy_id.as_ref().map(RotationPolicyId::as_str);
         let target = filter.target_id.as_ref().map(TargetId::as_str);
         let group = filter.group.as_deref();
-        let mut sql = "SELECT tenant, id, doc, revision, claimed_until FROM rotation
+        let mut sql = "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation
                        WHERE tenant = $1 AND id < $2"
             .to_owned();
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&tenant, &after, &rows];

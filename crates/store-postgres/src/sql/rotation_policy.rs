@@ -5,12 +5,12 @@ use scaivault_core::ids::{RotationPolicyId, TenantId};
 use scaivault_core::ports::{CommitError, RecordKind, RotationPolicyReads};
 use scaivault_core::rotation::RotationPolicy;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use super::secret_policy::recipe;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "rotation_policy";
 

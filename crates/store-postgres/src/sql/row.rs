@@ -105,7 +105,9 @@ impl PostgresStore {
         params: Params<'_>,
     ) -> Read<Vec<T>> {
         let rows = self.rows(sql, params).await?;
-        let decoded = rows.iter().map(|row| decode(&self.shared.rows, table, row, 0));
+        let decoded = rows
+            .iter()
+            .map(|row| decode(&self.shared.rows, table, row, 0));
         decoded.collect()
     }
 

@@ -2,10 +2,10 @@
 //! row that has a code already is left alone, so the pass may be cut short anywhere and begun again.
 //! Nodes that start together may all do it.
 
+use scaivault_store::ChainMac;
 use scaivault_store::audit::{Hash, HeadCode, head_code};
 use scaivault_store::rows::{RowKey, has_code, is_coded, place_of};
 use scaivault_store::transfer::{Row, TABLES, Table, Value};
-use scaivault_store::ChainMac;
 use tokio_postgres::Error;
 
 use super::row::{Read, count, get};
@@ -45,9 +45,8 @@ pub(crate) async fn said(conn: &Conn, mac: &dyn ChainMac) -> Read<Said> {
 /// Makes sure that every document has its code.
 pub(crate) async fn run(conn: &Conn, mac: &dyn ChainMac) -> Result<(), AuditStartError> {
     let failed = |error: Error| AuditStartError::Unavailable(crate::refusal::text(&error));
-    let asked = |error: scaivault_core::ports::ReadError| {
-        AuditStartError::Unavailable(error.to_string())
-    };
+    let asked =
+        |error: scaivault_core::ports::ReadError| AuditStartError::Unavailable(error.to_string());
     let said = said(conn, mac).await.map_err(asked)?;
     if said.coded {
         return Ok(());
@@ -102,11 +101,7 @@ async fn put(
 
 /// Rows whose documents have no code, and their documents with one. What is no document stays as it
 /// is, and is refused when it is read.
-fn without_codes(
-    key: &RowKey,
-    table: &'static Table,
-    page: Vec<Row>,
-) -> (Vec<Row>, Vec<String>) {
+fn without_codes(key: &RowKey, table: &'static Table, page: Vec<Row>) -> (Vec<Row>, Vec<String>) {
     let at = table.at("doc");
     let coded = |row: Row| {
         let text = match &row[at] {

@@ -9,11 +9,11 @@ use scaivault_core::ports::{CommitError, RecordKind, RunReads};
 use scaivault_core::rotation::GroupTurn;
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) fn put_turn(rows: &Rows, turn: &GroupTurn) -> Result<Step, CommitError> {
     Ok(step!(

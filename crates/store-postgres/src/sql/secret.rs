@@ -11,7 +11,6 @@ use scaivault_core::seal::Sealed;
 use scaivault_core::secret::{SealedVersion, SecretHead, SecretType, Version};
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::assignment;
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit, undecodable};
@@ -19,6 +18,7 @@ use super::secret_policy::recipe;
 use super::version;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "secret";
 

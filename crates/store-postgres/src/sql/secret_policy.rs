@@ -5,11 +5,11 @@ use scaivault_core::ids::{SecretPolicyId, TenantId};
 use scaivault_core::ports::{CommitError, RecordKind, SecretPolicyReads};
 use scaivault_core::recipe::SecretPolicy;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "secret_policy";
 

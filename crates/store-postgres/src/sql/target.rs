@@ -6,11 +6,11 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{CommitError, RecordKind, TargetReads};
 use scaivault_core::target::Target;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "target";
 

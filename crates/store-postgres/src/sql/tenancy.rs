@@ -5,11 +5,11 @@ use scaivault_core::ids::{PartnerId, TenantId};
 use scaivault_core::ports::{CommitError, RecordKind, TenancyReads, TenantFilter};
 use scaivault_core::tenancy::{Partner, Status, Tenant};
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, count, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) fn put_partner(rows: &Rows, row: &Partner) -> Result<Step, CommitError> {
     Ok(step!(

@@ -6,11 +6,11 @@ use scaivault_core::ids::{TenantId, TokenId};
 use scaivault_core::ports::{CommitError, RecordKind, TokenReads};
 use scaivault_core::time::Timestamp;
 
-use scaivault_store::rows::Rows;
 use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "token";
 

@@ -6,10 +6,10 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::secret::{SealedVersion, Version};
 
-use scaivault_store::rows::Rows;
 use super::plan::encode;
 use super::row::int;
 use crate::step::{Expect, Step, step};
+use scaivault_store::rows::Rows;
 
 const ONE: Expect = Expect::One(RecordKind::Version);
 

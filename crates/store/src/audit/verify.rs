@@ -48,7 +48,9 @@ impl<'a> Verifier<'a> {
         if self.mac.is_some_and(|mac| {
             let over_head = anchor.head_messages();
             !mac.verify(&message, &anchor.code)
-                || !over_head.iter().any(|message| mac.verify(message, &anchor.mac))
+                || !over_head
+                    .iter()
+                    .any(|message| mac.verify(message, &anchor.mac))
         }) {
             return self.refuse(anchor.last_seq, "mac");
         }

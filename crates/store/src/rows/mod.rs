@@ -10,10 +10,11 @@
 //! The keys of the keyring have no code: they are read before there is a key, and are bound to
 //! what their record says by the root key that wraps them.
 
-
+mod columns;
 mod key;
 mod place;
-
+mod trail;
+pub mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use serde::de::DeserializeOwned;
 
 pub use key::{CODE_CHARS, RowKey, has_code};
 pub use place::{Claimed, Document, Place, is_coded, place_of};
+pub use verify::RowReport;
 
 /// Said until the audit chain is started.
 const NOT_STARTED: &str = "the audit chain has not been started";
@@ -71,14 +73,20 @@ impl Rows {
     /// # Errors
     /// In words: when it has no JSON form, or there is no key yet.
     pub fn encode<T: Document>(&self, record: &T) -> Result<String, String> {
-        self.key()?.encode(record).map_err(|error| error.to_string())
+        self.key()?
+            .encode(record)
+            .map_err(|error| error.to_string())
     }
 
     /// What a document says, once its code was found to fit the row.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub fn decode<T: DeserializeOwned>(&self, place: &Place<'_>, text: &str) -> Result<T, ReadError> {
+    pub fn decode<T: DeserializeOwned>(
+        &self,
+        place: &Place<'_>,
+        text: &str,
+    ) -> Result<T, ReadError> {
         let key = self
             .key()
             .map_err(|text| ReadError::Unavailable(text.to_owned()))?;

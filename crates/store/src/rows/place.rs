@@ -168,7 +168,11 @@ pub fn place_of<'a>(table: &'static Table, row: &'a Row) -> Option<Place<'a>> {
                 Value::Int(number) => *number,
                 _ => 0,
             };
-            Place::new(table.name, text("tenant"), version_key(text("path"), version))
+            Place::new(
+                table.name,
+                text("tenant"),
+                version_key(text("path"), version),
+            )
         }
         _ => Place::new(table.name, row[0].text(), row[1].text()),
     })

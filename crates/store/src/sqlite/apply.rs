@@ -61,12 +61,7 @@ pub(crate) fn document(op: &Op, rows: &Rows) -> Result<String, Refusal> {
 
 /// Applies an op with its document. What it leaves in the writer's memory is taken back by the
 /// writer when the transaction fails.
-pub(crate) fn apply(
-    conn: &Conn,
-    op: &Op,
-    json: &str,
-    memory: &mut Memory,
-) -> Result<(), Refusal> {
+pub(crate) fn apply(conn: &Conn, op: &Op, json: &str, memory: &mut Memory) -> Result<(), Refusal> {
     match op {
         Op::Put(record) => put(conn, record, json),
         Op::Delete(record) => delete(conn, record),

@@ -139,11 +139,7 @@ fn hold_all(
     Ok(claimed)
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    path: &SecretPath,
-) -> Read<Option<Assignment>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> Read<Option<Assignment>> {
     let sql = "SELECT tenant, path, doc, revision, claimed_until, wake_at FROM assignment WHERE tenant = ?1 AND path = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
 }
@@ -168,11 +164,7 @@ pub(crate) fn policy_of(
 }
 
 /// Those of several paths.
-pub(crate) fn of(
-    conn: &Conn,
-    tenant: &TenantId,
-    paths: &[SecretPath],
-) -> Read<Vec<Assignment>> {
+pub(crate) fn of(conn: &Conn, tenant: &TenantId, paths: &[SecretPath]) -> Read<Vec<Assignment>> {
     let mut found = Vec::new();
     for path in paths {
         found.extend(find(conn, tenant, path)?);

@@ -38,11 +38,7 @@ pub(crate) fn delete(conn: &Conn, row: &AuditExport) -> Result<(), Refusal> {
     )
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &ExportId,
-) -> Read<Option<AuditExport>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>> {
     let sql = "SELECT tenant, id, doc FROM audit_export WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }

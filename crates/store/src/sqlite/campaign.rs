@@ -38,11 +38,7 @@ pub(crate) fn delete(conn: &Conn, row: &Campaign) -> Result<(), Refusal> {
     )
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &CampaignId,
-) -> Read<Option<Campaign>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &CampaignId) -> Read<Option<Campaign>> {
     let sql = "SELECT tenant, id, doc FROM campaign WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }

@@ -169,11 +169,7 @@ mod tests {
             let row = Debt::new(id, tenant.clone(), at, owed, now, now);
             conn.execute(
                 "INSERT INTO debt (tenant, id, revision, wake_at, doc) VALUES (?1, ?2, 1, 1, ?3)",
-                (
-                    tenant.as_str(),
-                    row.id.as_str(),
-                    key.encode(&row).unwrap(),
-                ),
+                (tenant.as_str(), row.id.as_str(), key.encode(&row).unwrap()),
             )
             .unwrap();
         }

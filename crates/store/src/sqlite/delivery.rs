@@ -167,11 +167,7 @@ pub(crate) fn trim(conn: &Conn, receiver: &str, keep: u32) -> Result<(), Refusal
     Ok(())
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &DeliveryId,
-) -> Read<Option<Delivery>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>> {
     let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }

@@ -40,20 +40,12 @@ pub(crate) fn delete_engine(conn: &Conn, row: &Engine) -> Result<(), Refusal> {
     )
 }
 
-pub(crate) fn find_engine(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &EngineId,
-) -> Read<Option<Engine>> {
+pub(crate) fn find_engine(conn: &Conn, tenant: &TenantId, id: &EngineId) -> Read<Option<Engine>> {
     let sql = "SELECT tenant, id, doc FROM engine WHERE tenant = ?1 AND id = ?2";
     doc(conn, ENGINE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn engine_named(
-    conn: &Conn,
-    tenant: &TenantId,
-    name: &str,
-) -> Read<Option<Engine>> {
+pub(crate) fn engine_named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<Engine>> {
     let sql = "SELECT tenant, id, doc FROM engine WHERE tenant = ?1 AND name = ?2";
     let found: Option<Engine> = doc(conn, ENGINE, sql, (tenant.as_str(), name))?;
     let says = |row: Engine| conn.rows.says(row, "name", |row| row.name == name);

@@ -43,11 +43,7 @@ pub(crate) fn emit(conn: &Conn, event: &Event, json: &str) -> Result<(), Refusal
     Ok(())
 }
 
-fn next_in_sequence(
-    conn: &Conn,
-    tenant: &TenantId,
-    path: &SecretPath,
-) -> rusqlite::Result<i64> {
+fn next_in_sequence(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> rusqlite::Result<i64> {
     conn.prepare_cached(
         "INSERT INTO event_sequence (tenant, path, last) VALUES (?1, ?2, 1)
          ON CONFLICT (tenant, path) DO UPDATE SET last = last + 1 RETURNING last",
@@ -76,11 +72,7 @@ pub(crate) const PRUNE_START: PruneMark = (i64::MIN, i64::MIN);
 /// that never comes) are so passed over, and looked at again only in the next round. What is kept
 /// for a subscription that is gone is waited for by nobody: it was put on its way by somebody who did
 /// not know yet.
-pub(crate) fn prune(
-    conn: &Conn,
-    before: Timestamp,
-    mark: PruneMark,
-) -> Result<PruneMark, Refusal> {
+pub(crate) fn prune(conn: &Conn, before: Timestamp, mark: PruneMark) -> Result<PruneMark, Refusal> {
     let fanned_out = meta::read(conn, meta::FAN_OUT)?;
     let mut statement = conn.prepare_cached(
         "SELECT at, position,
@@ -130,14 +122,13 @@ pub(crate) fn prune(
     Ok(if more { next } else { PRUNE_START })
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &EventId,
-) -> Read<Option<StoredEvent>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>> {
     let sql = "SELECT position, sequence, tenant, id, doc FROM event
                WHERE tenant = ?1 AND id = ?2";
-    Ok(rows(conn, sql, (tenant.as_str(), id.as_str()), |row| stored(conn, row))?.pop())
+    Ok(rows(conn, sql, (tenant.as_str(), id.as_str()), |row| {
+        stored(conn, row)
+    })?
+    .pop())
 }
 
 /// To be called inside one read transaction.
@@ -145,7 +136,12 @@ pub(crate) fn fan_out_pending(conn: &Conn, count: usize) -> Read<(u64, Vec<Store
     let mark = meta::read(conn, meta::FAN_OUT)?;
     let sql = "SELECT position, sequence, tenant, id, doc FROM event
                WHERE position > ?1 ORDER BY position LIMIT ?2";
-    Ok((mark, rows(conn, sql, (int(mark), limit(count)), |row| stored(conn, row))?))
+    Ok((
+        mark,
+        rows(conn, sql, (int(mark), limit(count)), |row| {
+            stored(conn, row)
+        })?,
+    ))
 }
 
 fn stored(conn: &Conn, row: &Row<'_>) -> Read<StoredEvent> {

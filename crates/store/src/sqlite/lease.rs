@@ -162,7 +162,9 @@ pub(crate) fn due(
             continue;
         }
         let params = (&after, now.as_micros(), limit(of_each));
-        let of_this = rows(conn, of_engine, params, |row| Ok(decode(conn, TABLE, row, 0)))?;
+        let of_this = rows(conn, of_engine, params, |row| {
+            Ok(decode(conn, TABLE, row, 0))
+        })?;
         for lease in of_this {
             match lease {
                 Ok(lease) => found.push(lease),

@@ -85,11 +85,7 @@ pub(crate) fn delete_secret_id(conn: &Conn, row: &SecretId) -> Result<(), Refusa
     )
 }
 
-pub(crate) fn role_named(
-    conn: &Conn,
-    tenant: &TenantId,
-    name: &str,
-) -> Read<Option<MachineRole>> {
+pub(crate) fn role_named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<MachineRole>> {
     let sql = "SELECT tenant, name, doc FROM machine_role WHERE tenant = ?1 AND name = ?2";
     doc(conn, ROLE, sql, (tenant.as_str(), name))
 }
@@ -147,11 +143,7 @@ pub(crate) fn secret_id_list(
     )
 }
 
-pub(crate) fn secret_id_ended(
-    conn: &Conn,
-    now: Timestamp,
-    rows: usize,
-) -> Read<Vec<SecretId>> {
+pub(crate) fn secret_id_ended(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<SecretId>> {
     let sql = "SELECT tenant, id, doc FROM secret_id WHERE expires_at <= ?1
                ORDER BY expires_at LIMIT ?2";
     docs(conn, SECRET_ID, sql, (now.as_micros(), limit(rows)))

@@ -55,11 +55,7 @@ pub(crate) fn delete(conn: &Conn, policy: &AccessPolicy) -> Result<(), Refusal> 
     )
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &PolicyId,
-) -> Read<Option<AccessPolicy>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &PolicyId) -> Read<Option<AccessPolicy>> {
     let sql = "SELECT tenant, id, doc FROM policy WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }

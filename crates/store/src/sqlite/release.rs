@@ -45,7 +45,11 @@ fn held<T: Document + DeserializeOwned>(
     also: &str,
 ) -> Result<Vec<T>, Refusal> {
     let key = if table == "assignment" { "path" } else { "id" };
-    let due = if table == "delivery" { "due_at" } else { "wake_at" };
+    let due = if table == "delivery" {
+        "due_at"
+    } else {
+        "wake_at"
+    };
     let sql = format!(
         "SELECT tenant, {key}, doc, revision, claimed_until, {due} FROM {table}
          WHERE claimed_until IS NOT NULL AND {also}"

@@ -114,7 +114,12 @@ pub(crate) fn claim_one(
     let sql = "SELECT rowid, tenant, id, doc, revision, claimed_until, wake_at FROM rotation
                WHERE tenant = ?1 AND id = ?2 AND wake_at <= ?3
                  AND (claimed_until IS NULL OR claimed_until <= ?3)";
-    let found = due(conn, TABLE, sql, (tenant.as_str(), id.as_str(), now.as_micros()))?;
+    let found = due(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), id.as_str(), now.as_micros()),
+    )?;
     Ok(hold_all(conn, found, now.plus(hold))?.pop())
 }
 
@@ -137,11 +142,7 @@ fn hold_all(
     Ok(claimed)
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    id: &RotationId,
-) -> Read<Option<Rotation>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>> {
     let sql = "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }

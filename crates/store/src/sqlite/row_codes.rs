@@ -25,8 +25,16 @@ pub(crate) struct Said {
 /// To be called inside one read transaction.
 pub(crate) fn said(conn: &Connection, mac: &dyn ChainMac) -> Read<Said> {
     let mut said = Said::default();
-    for head in head::read(conn)?.into_iter().chain(audit_past::heads(conn)?) {
-        let over = (head.chain.as_str(), head.first_seq, head.last_seq, &head.head);
+    for head in head::read(conn)?
+        .into_iter()
+        .chain(audit_past::heads(conn)?)
+    {
+        let over = (
+            head.chain.as_str(),
+            head.first_seq,
+            head.last_seq,
+            &head.head,
+        );
         said.coded |= head_code(mac, over, &head.mac) == Some(HeadCode::Coded);
         said.trail |= head.last_seq > 0;
     }

@@ -88,11 +88,7 @@ fn delete_tags(conn: &Conn, head: &SecretHead) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(crate) fn find(
-    conn: &Conn,
-    tenant: &TenantId,
-    path: &SecretPath,
-) -> Read<Option<SecretHead>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret WHERE tenant = ?1 AND path = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
 }
@@ -104,7 +100,8 @@ pub(crate) fn open(
     path: &SecretPath,
     version: Option<u64>,
 ) -> Read<Option<(SecretHead, Option<SealedVersion>)>> {
-    let sql = "SELECT s.tenant, s.path, s.doc, v.tenant, v.path || '#' || v.version, v.doc, v.sealed
+    let sql =
+        "SELECT s.tenant, s.path, s.doc, v.tenant, v.path || '#' || v.version, v.doc, v.sealed
                FROM secret s LEFT JOIN version v ON v.tenant = s.tenant AND v.path = s.path
                     AND v.version = coalesce(?3, s.current_version)
                WHERE s.tenant = ?1 AND s.path = ?2";
@@ -119,7 +116,9 @@ pub(crate) fn open(
                 }
                 let version: Version = decode(conn, "version", row, 3)?;
                 let wanted = asked.unwrap_or(head.current_version);
-                let head = conn.rows.says(head, "current_version", |_| version.version == wanted)?;
+                let head = conn
+                    .rows
+                    .says(head, "current_version", |_| version.version == wanted)?;
                 let sealed = row
                     .get(6)
                     .map_err(|_| undecodable("version", "sealed", row, 3))?;

@@ -61,11 +61,7 @@ pub(crate) fn find(
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn named(
-    conn: &Conn,
-    tenant: &TenantId,
-    name: &str,
-) -> Read<Option<SecretPolicy>> {
+pub(crate) fn named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<SecretPolicy>> {
     let sql = "SELECT tenant, id, doc FROM secret_policy WHERE tenant = ?1 AND name = ?2";
     let found: Option<SecretPolicy> = doc(conn, TABLE, sql, (tenant.as_str(), name))?;
     let says = |row: SecretPolicy| conn.rows.says(row, "name", |row| row.name == name);

@@ -10,11 +10,7 @@ use crate::refusal::Refusal;
 
 const TABLE: &str = "subscription";
 
-pub(crate) fn put(
-    conn: &Conn,
-    subscription: &Subscription,
-    json: &str,
-) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, subscription: &Subscription, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         subscription.revision,

@@ -208,12 +208,7 @@ impl Writer {
     }
 
     /// Applies one unit. A refusal is its own; a failure is everybody's.
-    fn unit(
-        &mut self,
-        conn: &Conn,
-        unit: &Prepared,
-        audited: bool,
-    ) -> Result<Outcome, Failure> {
+    fn unit(&mut self, conn: &Conn, unit: &Prepared, audited: bool) -> Result<Outcome, Failure> {
         if unit.audit.rows() > 0 && !audited {
             let text = "the audit chain has not been started".to_owned();
             return Ok(Err(CommitError::Unavailable(text)));

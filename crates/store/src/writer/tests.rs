@@ -208,7 +208,9 @@ async fn dropping_the_store_writes_what_waits() {
     let waiting: Vec<_> = (2..6)
         .map(|n| {
             let (shared, answers) = (Arc::clone(&shared), Arc::clone(&answers));
-            let work = super::Work::Unit(crate::prepared::Prepared::new(unit(n), &store.shared.rows).unwrap());
+            let work = super::Work::Unit(
+                crate::prepared::Prepared::new(unit(n), &store.shared.rows).unwrap(),
+            );
             tokio::spawn(async move {
                 let answer = shared.submit(work).await;
                 answers.lock().push(answer);
