@@ -16,6 +16,8 @@ const REMOVED: Older = Some("removed according to the audit trail");
 /// Of a secret, by tenant and path.
 #[derive(Default)]
 struct SecretSaid {
+    /// The last write, of its value or of something else.
+    changed: Option<Told>,
     written: Option<Timestamp>,
     deleted: Option<Timestamp>,
     purged: Option<Timestamp>,
@@ -36,7 +38,7 @@ struct PhaseSaid {
 /// Of what has an id of its own.
 #[derive(Default)]
 struct NamedSaid {
-    written: Option<Timestamp>,
+    changed: Option<Told>,
     removed: Option<Timestamp>,
 }
 
@@ -46,19 +48,43 @@ pub(super) struct Trail {
     secrets: HashMap<(String, String), SecretSaid>,
     rotations: HashMap<String, PhaseSaid>,
     named: HashMap<String, NamedSaid>,
+    chain: usize,
 }
 
 fn later(slot: &mut Option<Timestamp>, at: Timestamp) {
     *slot = (*slot).max(Some(at));
 }
 
+/// A time, and in which chain it was told. Within a chain the last row counts, whatever its time
+/// is: a clock may have been set back. Between chains the later one does.
+#[derive(Clone, Copy)]
+struct Told {
+    chain: usize,
+    at: Timestamp,
+}
+
+fn told(slot: &mut Option<Told>, now: Told) {
+    if slot.is_none_or(|before| before.chain == now.chain || before.at <= now.at) {
+        *slot = Some(now);
+    }
+}
+
 impl Trail {
+    /// What comes next is of another chain.
+    pub(super) fn next_chain(&mut self) {
+        self.chain += 1;
+    }
+
     /// Takes a row in.
     pub(super) fn take(&mut self, row: &AuditRow) {
         if !row.success {
             return;
         }
         let (at, extra) = (row.timestamp, &row.extra_data);
+        let now = Told {
+            chain: self.chain,
+            at,
+        };
         // What belongs to a partner as such is on the trail of whoever did it.
         if let Some(path) = row
             .secret_path
@@ -74,9 +100,15 @@ impl Trail {
                 said.version = said.version.max(Some((version, at)));
             }
             match row.action {
-                Action::Write => later(&mut said.written, at),
+                Action::Write => {
+                    told(&mut said.changed, now);
+                    later(&mut said.written, at);
+                }
                 Action::Delete if extra.permanent == Some(true) => later(&mut said.purged, at),
-                Action::Delete if extra.permanent == Some(false) => later(&mut said.deleted, at),
+                Action::Delete if extra.permanent == Some(false) => {
+                    told(&mut said.changed, now);
+                    later(&mut said.deleted, at);
+                }
                 Action::RotationStep if said.step.is_none_or(|(last, ..)| last <= at) => {
                     let completed = extra.phase.as_deref() == Some("completed");
                     said.step = Some((at, completed, extra.version));
@@ -102,7 +134,6 @@ impl Trail {
                 (id(&extra.secret_policy_id), false)
             }
             Action::SecretPolicyDelete => (id(&extra.secret_policy_id), true),
-            Action::TargetCreate | Action::TargetUpdate => (id(&extra.target_id), false),
             Action::TargetDelete => (id(&extra.target_id), true),
             Action::WebhookDelete => (id(&extra.webhook_id), true),
             Action::SubscriptionDelete => (id(&extra.subscription_id), true),
@@ -111,14 +142,10 @@ impl Trail {
         };
         if let Some(id) = id {
             let said = self.named.entry(id).or_default();
-            later(
-                if removed {
-                    &mut said.removed
-                } else {
-                    &mut said.written
-                },
-                at,
-            );
+            match removed {
+                true => later(&mut said.removed, at),
+                false => told(&mut said.changed, now),
+            }
         }
     }
 
@@ -161,7 +188,8 @@ impl Trail {
                     return REMOVED;
                 }
                 let row: Updated = serde_json::from_str(doc).ok()?;
-                (Some(row.updated_at) < said.written).then_some(OLDER)?
+                let changed = said.changed.map(|told| told.at);
+                (Some(row.updated_at) < changed).then_some(OLDER)?
             }
             "binding" | "webhook" | "subscription" | "secret_id" => {
                 self.named.get(key)?.removed.and(REMOVED)
@@ -179,7 +207,8 @@ impl Trail {
         }
         // What was before is of another secret at the same path.
         let of_this = |at: &Timestamp| *at >= row.created_at;
-        if said.written.filter(of_this) > Some(row.updated_at) {
+        let changed = said.changed.map(|told| told.at);
+        if changed.filter(of_this) > Some(row.updated_at) {
             return OLDER;
         }
         let version = said.version.filter(|(_, at)| of_this(at));

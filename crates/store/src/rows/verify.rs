@@ -114,6 +114,7 @@ async fn trail(store: &mut dyn Holdings) -> Moved<Trail> {
         .map(|anchor| (anchor.chain.as_str(), anchor.last_seq))
         .collect();
     for end in store.chains().await? {
+        trail.next_chain();
         let gone = gone.get(end.chain.as_str()).copied().unwrap_or(0);
         let mut upto = i64::try_from(gone).unwrap_or(i64::MAX);
         while upto < end.last_seq {
