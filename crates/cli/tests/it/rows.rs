@@ -100,7 +100,7 @@ async fn rows_that_are_put_back_are_named() {
     root.put("/v1/secrets/app/db", json!({ "data": { "k": "v1" } }))
         .await
         .ok(201);
-    let rules = |path: &str| json!([{ "path": path, "permissions": ["read"] }]);
+    let rules = |path: &str| json!([{ "path_pattern": path, "permissions": ["read"] }]);
     let policy = root
         .post(
             "/v1/policies",
@@ -198,8 +198,7 @@ async fn a_policy_that_was_edited_allows_nothing() {
     )
     .await
     .ok(201);
-    let policy =
-        json!({ "name": "p", "rules": [{ "path": "mallory/**", "permissions": ["read"] }] });
+    let policy = json!({ "name": "p", "rules": [{ "path_pattern": "mallory/**", "permissions": ["read"] }] });
     let policy = root.post("/v1/policies", policy).await.ok(201);
     let policy = format!("/v1/policies/{}", policy["id"].as_str().expect("an id"));
     let to = json!({ "identity_id": "sa:mallory", "identity_type": "service_account" });
