@@ -8,6 +8,8 @@ use crate::time::Timestamp;
 
 /// What every message over a head begins with.
 const HEAD: &[u8] = b"scaivault audit head 1\0";
+/// … where every document has a code.
+const CODED_HEAD: &[u8] = b"scaivault audit head 2\0";
 /// What every message over an anchor begins with.
 const ANCHOR: &[u8] = b"scaivault audit anchor 1\0";
 
@@ -47,12 +49,22 @@ impl AuditAnchor {
     /// Whether both codes are those that `code` makes: that of the segment's writer, and that of who
     /// removed it.
     pub fn fits(&self, code: impl Fn(&[u8]) -> [u8; 32]) -> bool {
-        code(&self.message()) == self.code && code(&self.head_message()) == self.mac
+        code(&self.message()) == self.code && self.head_fits(code)
     }
 
-    /// What the code over its last segment was made over.
-    pub fn head_message(&self) -> Vec<u8> {
-        head_message(&self.chain, self.first_seq, self.last_seq, &self.head)
+    /// Whether the code of the segment's writer is one that `code` makes.
+    pub fn head_fits(&self, code: impl Fn(&[u8]) -> [u8; 32]) -> bool {
+        let messages = self.head_messages();
+        messages.iter().any(|message| code(message) == self.mac)
+    }
+
+    /// What the code over its last segment was made over: one of these.
+    pub fn head_messages(&self) -> [Vec<u8>; 2] {
+        let (first, last) = (self.first_seq, self.last_seq);
+        [
+            coded_head_message(&self.chain, first, last, &self.head),
+            head_message(&self.chain, first, last, &self.head),
+        ]
     }
 }
 
@@ -65,6 +77,14 @@ pub fn head_message(chain: &str, first_seq: u64, last_seq: u64, head: &[u8; 32])
     message.extend_from_slice(&last_seq.to_be_bytes());
     message.extend_from_slice(head);
     message.extend_from_slice(chain.as_bytes());
+    message
+}
+
+/// As [`head_message`], in a store in which every document has a code. A store that ever said so does
+/// not take a document without one again.
+pub fn coded_head_message(chain: &str, first_seq: u64, last_seq: u64, head: &[u8; 32]) -> Vec<u8> {
+    let mut message = head_message(chain, first_seq, last_seq, head);
+    message.splice(..HEAD.len(), CODED_HEAD.iter().copied());
     message
 }
 

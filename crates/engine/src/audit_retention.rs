@@ -83,7 +83,7 @@ impl Vault {
         if found.front.as_ref().is_some_and(|front| !front.fits(code)) {
             return Err(broken("audit_anchor", "code", &found.anchor.chain));
         }
-        if code(&found.anchor.head_message()) != found.anchor.mac {
+        if !found.anchor.head_fits(code) {
             return Err(broken("audit_segment", "mac", &found.last_id));
         }
         Ok(())

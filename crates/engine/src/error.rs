@@ -266,7 +266,9 @@ impl From<ReadError> for VaultError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable(why) => Self::Unavailable(why),
-            ReadError::Undecodable { .. } => Self::Internal(error.to_string()),
+            ReadError::Undecodable { .. } | ReadError::Altered { .. } => {
+                Self::Internal(error.to_string())
+            }
         }
     }
 }

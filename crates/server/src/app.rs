@@ -123,6 +123,8 @@ impl App {
         }
         let queued = i64::try_from(stats.queue_len).unwrap_or(i64::MAX);
         self.metrics.store_queue_depth.set(queued);
+        let refused = i64::try_from(stats.rows_refused).unwrap_or(i64::MAX);
+        self.metrics.store_rows_refused.set(refused);
         let vault = self.vault.clone();
         let figures = async move { vault.store().rotation_figures(vault.now()).await.ok() };
         let figures = self.rotation_figures.get(Option::is_some, figures).await;

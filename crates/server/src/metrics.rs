@@ -67,6 +67,8 @@ pub(crate) struct Metrics {
     pub audit_rows: Counter,
     /// Units of work waiting for the store's writer.
     pub store_queue_depth: Gauge,
+    /// Rows that were refused: they are not what was written.
+    pub store_rows_refused: Gauge,
     /// Size of the store's files, as last looked at.
     pub store_bytes: Gauge,
     /// Debts at targets.
@@ -164,6 +166,7 @@ impl Metrics {
             connections: ConnectionCounters::default(),
             audit_rows: Counter::default(),
             store_queue_depth: Gauge::default(),
+            store_rows_refused: Gauge::default(),
             store_bytes: Gauge::default(),
             debts: Gauge::default(),
             debt_oldest: Gauge::default(),
@@ -229,6 +232,11 @@ impl Metrics {
             "store_queue_depth",
             "Units of work waiting for the writer",
             depth,
+        );
+        registry.register(
+            "store_rows_refused",
+            "Reads of rows that are not what was written",
+            self.store_rows_refused.clone(),
         );
         registry.register(
             "store_bytes",

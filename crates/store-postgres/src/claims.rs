@@ -15,12 +15,14 @@ use scaivault_core::ids::{RotationId, TargetId, TenantId};
 use scaivault_core::ports::{Claims, CommitError, NextWork, ReadError};
 use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
+use scaivault_store::rows::Document;
+use serde::de::DeserializeOwned;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use crate::conn::Conn;
 use crate::refusal::{is_lost, text};
-use crate::sql::row::{Held, held, limit};
+use crate::sql::row::{decode, limit};
 use crate::sql::{assignment, delivery, delivery_claim, next_work, rotation};
 use crate::step::Param;
 use crate::store::PostgresStore;
@@ -89,21 +91,25 @@ impl PostgresStore {
 
     /// Claims, and decodes. A row that does not decode is held all the same: it is nobody's to do,
     /// but it must not stand before the others for ever.
-    async fn claim_all<T: Held>(
+    async fn claim_all<T: Document + DeserializeOwned>(
         &self,
         table: &'static str,
         claim: Claim,
     ) -> Result<Vec<T>, CommitError> {
         let rows = self.claim(claim).await?;
-        let decoded = rows.iter().filter_map(|row| passed_over(table, row));
+        let decoded = rows.iter().filter_map(|row| self.passed_over(table, row));
         Ok(decoded.collect())
     }
-}
 
-fn passed_over<T: Held>(table: &'static str, row: &Row) -> Option<T> {
-    held(table, row, 0)
-        .inspect_err(|error| tracing::error!(%error, "due work passed over"))
-        .ok()
+    fn passed_over<T: Document + DeserializeOwned>(
+        &self,
+        table: &'static str,
+        row: &Row,
+    ) -> Option<T> {
+        decode(&self.shared.rows, table, row, 0)
+            .inspect_err(|error| tracing::error!(%error, "due work passed over"))
+            .ok()
+    }
 }
 
 /// A claim of so many rows until then.
@@ -212,7 +218,7 @@ impl Claims for PostgresStore {
         let rows = self.claim(claim).await?;
         let mut claimed: Vec<Delivery> = Vec::with_capacity(rows.len());
         for row in &rows {
-            match passed_over(delivery::TABLE, row) {
+            match self.passed_over(delivery::TABLE, row) {
                 Some(delivery) => claimed.push(delivery),
                 None => self.postpone(row, now.plus(hold)).await?,
             }

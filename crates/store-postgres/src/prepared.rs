@@ -4,6 +4,7 @@
 use scaivault_core::consumer::ConsumerRead;
 use scaivault_core::ports::{Changes, CommitError, Unit, UnitName};
 use scaivault_store::audit::AuditLines;
+use scaivault_store::rows::Rows;
 
 use crate::sql::plan::Plan;
 
@@ -19,8 +20,9 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// # Errors
-    /// When something in it has no JSON form, or a change can never fit.
-    pub(crate) fn new(unit: Unit) -> Result<Self, CommitError> {
+    /// When something in it has no JSON form, there is no key for documents yet, or a change can
+    /// never fit.
+    pub(crate) fn new(unit: Unit, rows: &Rows) -> Result<Self, CommitError> {
         let changes = Changes {
             // What entered the outbox is fanned out by the node that put it there.
             outbox: false,
@@ -29,7 +31,7 @@ impl Prepared {
         let audit = AuditLines::encode(&unit.audit);
         Ok(Self {
             name: unit.name,
-            plan: Plan::make(&unit.ops)?,
+            plan: Plan::make(&unit.ops, rows)?,
             audit: audit.map_err(|error| CommitError::Unavailable(error.to_string()))?,
             reads: unit.reads,
             changes,

@@ -18,7 +18,8 @@ use scaivault_core::ports::{
 };
 use scaivault_core::time::Timestamp;
 use scaivault_store::audit::ChainHead;
-use scaivault_store::audit::{mac_message, mint_chain};
+use scaivault_store::audit::{head_code, mint_chain};
+use scaivault_store::rows::RowKey;
 use scaivault_store::{ChainMac, StoreStats};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -34,7 +35,7 @@ use crate::sql::head::{self, Head};
 use crate::sql::row::{Read, count, get};
 use crate::sql::{
     audit_anchor, audit_export, audit_forward, audit_index, audit_read, audit_verify, change,
-    migrate, secret,
+    migrate, row_codes, secret,
 };
 use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
@@ -63,6 +64,7 @@ pub enum AuditStartError {
 /// be written, then ends its sessions.
 pub struct PostgresStore {
     pub(crate) handle: Handle,
+    connector: Connector,
     pub(crate) pool: Arc<Pool>,
     pub(crate) shared: Arc<Shared>,
     /// The receiver served last by a claim of deliveries.
@@ -84,7 +86,7 @@ impl PostgresStore {
     /// To be called inside the runtime that is to run the store's tasks, with clock and network
     /// enabled; its methods may be called from any.
     ///
-    /// Everything works but units with audit rows: for these, read the keyring and call
+    /// Nothing but the keyring can be read and written yet: for the rest, unlock it and call
     /// [`PostgresStore::start_audit`].
     ///
     /// # Errors
@@ -130,7 +132,7 @@ impl PostgresStore {
         );
         drop(handle.spawn(writer.run()));
         let pool = Pool::new(
-            connector,
+            connector.clone(),
             handle.clone(),
             options.connections,
             options.read_timeout,
@@ -147,6 +149,7 @@ impl PostgresStore {
             ],
             feed,
             handle,
+            connector,
             pool,
             shared,
             served: Mutex::default(),
@@ -166,10 +169,19 @@ impl PostgresStore {
         if beyond || !fits {
             return Err(AuditStartError::End);
         }
-        let message = mac_message(&head.chain, head.first_seq, head.last_seq, &head.head);
-        if head.last_seq > 0 && !mac.verify(&message, &head.mac) {
+        let over = (
+            head.chain.as_str(),
+            head.first_seq,
+            head.last_seq,
+            &head.head,
+        );
+        if head.last_seq > 0 && head_code(&*mac, over, &head.mac).is_none() {
             return Err(AuditStartError::Mac);
         }
+        let conn = self.connector.connect(Purpose::Write).await;
+        let conn = conn.map_err(|error| AuditStartError::Unavailable(text(&error)))?;
+        row_codes::run(&conn, &*mac).await?;
+        self.shared.rows.start(RowKey::of(&*mac));
         *self.shared.mac.write() = Some(mac);
         Ok(())
     }
@@ -208,7 +220,10 @@ impl PostgresStore {
 
     /// Figures of this node's writer.
     pub fn stats(&self) -> StoreStats {
-        self.shared.counters.look(self.shared.queue_len())
+        StoreStats {
+            rows_refused: self.shared.rows.refused(),
+            ..self.shared.counters.look(self.shared.queue_len())
+        }
     }
 
     async fn bytes(&self) -> Read<u64> {
@@ -228,7 +243,9 @@ async fn time(conn: &Conn) -> Result<i64, OpenError> {
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, unit: Unit) -> Result<Committed, CommitError> {
-        self.shared.submit(Prepared::new(unit)?).await
+        self.shared
+            .submit(Prepared::new(unit, &self.shared.rows)?)
+            .await
     }
 
     async fn secret_served(
@@ -245,10 +262,11 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> StoreHealth {
-        let written: Outcome = match Prepared::new(Unit::new(UnitName::Housekeeping)) {
-            Ok(nothing) => self.shared.submit_within(nothing, PROBE_PATIENCE).await,
-            Err(error) => Err(error),
-        };
+        let written: Outcome =
+            match Prepared::new(Unit::new(UnitName::Housekeeping), &self.shared.rows) {
+                Ok(nothing) => self.shared.submit_within(nothing, PROBE_PATIENCE).await,
+                Err(error) => Err(error),
+            };
         let started = self.shared.mac.read().is_some();
         let trouble = match written {
             Err(error) => {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use rusqlite::Connection;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::ids::{RotationId, TargetId, TenantId};
 use scaivault_core::ports::{Claims, CommitError, NextWork, ReadError};
@@ -13,6 +12,7 @@ use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
 
 use crate::refusal::Refusal;
+use crate::sqlite::conn::Conn;
 use crate::sqlite::{assignment, delivery_claim, next_work, release, rotation};
 use crate::store::SqliteStore;
 use crate::writer::{Memory, Work};
@@ -20,13 +20,13 @@ use crate::writer::{Memory, Work};
 impl SqliteStore {
     /// Runs a claim in the writer's next transaction and gives its result out once that is
     /// durable.
-    async fn claim<T: Default + Send + 'static>(
+    pub(crate) async fn claim<T: Default + Send + 'static>(
         &self,
-        mut body: impl FnMut(&Connection, &mut Memory) -> Result<T, Refusal> + Send + 'static,
+        mut body: impl FnMut(&Conn, &mut Memory) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, CommitError> {
         let slot = Arc::new(Mutex::new(T::default()));
         let filled = Arc::clone(&slot);
-        let job = move |conn: &Connection, memory: &mut Memory| {
+        let job = move |conn: &Conn, memory: &mut Memory| {
             *filled.lock() = body(conn, memory)?;
             Ok(())
         };

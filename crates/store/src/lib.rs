@@ -34,6 +34,7 @@ mod prepared;
 mod readers;
 mod reads;
 mod refusal;
+pub mod rows;
 mod sqlite;
 mod stats;
 mod store;

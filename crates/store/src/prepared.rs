@@ -6,6 +6,7 @@ use scaivault_core::ports::{CommitError, Op, Unit, UnitName};
 
 use crate::audit::AuditLines;
 use crate::refusal::Refusal;
+use crate::rows::Rows;
 use crate::sqlite::apply::document;
 
 #[derive(Debug)]
@@ -19,9 +20,10 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// # Errors
-    /// When something in it has no JSON form; nothing `core` can make is so.
-    pub(crate) fn new(unit: Unit) -> Result<Self, CommitError> {
-        let encode = |op: Op| document(&op).map(|json| (op, json));
+    /// When something in it has no JSON form (nothing `core` can make is so), or there is no key for
+    /// documents yet.
+    pub(crate) fn new(unit: Unit, rows: &Rows) -> Result<Self, CommitError> {
+        let encode = |op: Op| document(&op, rows).map(|json| (op, json));
         let ops = unit.ops.into_iter().map(encode).collect::<Result<_, _>>();
         let audit = AuditLines::encode(&unit.audit);
         Ok(Self {

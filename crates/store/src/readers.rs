@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
-use rusqlite::Connection;
 use scaivault_core::ports::ReadError;
 use tokio::sync::oneshot;
 
+use crate::rows::Rows;
+use crate::sqlite::conn::Conn;
 use crate::sqlite::connect;
 use crate::sqlite::row::{Read, unreadable};
 
@@ -24,7 +25,7 @@ const SLOW_READERS: usize = 2;
 const ENDLESS_READERS: usize = 2;
 
 /// A read with its answer's way back. Returns whether the connection may be used again.
-type Job = Box<dyn FnOnce(Read<&Connection>) -> bool + Send>;
+type Job = Box<dyn FnOnce(Read<&Conn>) -> bool + Send>;
 
 pub(crate) struct Readers {
     quick: Arc<Lane>,
@@ -48,14 +49,15 @@ struct Queue {
 
 impl Readers {
     /// Starts the threads; connections are opened when first needed.
-    pub(crate) fn start(path: PathBuf, quick: usize) -> std::io::Result<Self> {
+    pub(crate) fn start(path: PathBuf, quick: usize, rows: &Arc<Rows>) -> std::io::Result<Self> {
         let mut threads = Vec::new();
         let mut lane = |count: usize| -> std::io::Result<Arc<Lane>> {
             let lane = Arc::<Lane>::default();
             for _ in 0..count {
                 let (lane, path) = (Arc::clone(&lane), path.clone());
+                let rows = Arc::clone(rows);
                 let thread = std::thread::Builder::new().name("store-reader".to_owned());
-                threads.push(thread.spawn(move || lane.run(&path))?);
+                threads.push(thread.spawn(move || lane.run(&path, &rows))?);
             }
             Ok(lane)
         };
@@ -72,7 +74,7 @@ impl Readers {
     /// Runs a read of a few rows: one statement, or several that need not agree with each other.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+        body: impl FnOnce(&Conn) -> Read<T> + Send + 'static,
     ) -> Read<T> {
         self.quick.read(body).await
     }
@@ -80,7 +82,7 @@ impl Readers {
     /// Runs a read of a few rows by several statements in one snapshot.
     pub(crate) async fn read_snapshot<T: Send + 'static>(
         &self,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+        body: impl FnOnce(&Conn) -> Read<T> + Send + 'static,
     ) -> Read<T> {
         self.quick.read(|conn| snapshot(conn, body)).await
     }
@@ -88,7 +90,7 @@ impl Readers {
     /// Runs a read that may walk many rows.
     pub(crate) async fn read_many<T: Send + 'static>(
         &self,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+        body: impl FnOnce(&Conn) -> Read<T> + Send + 'static,
     ) -> Read<T> {
         self.slow.read(body).await
     }
@@ -96,7 +98,7 @@ impl Readers {
     /// Runs a read that walks all rows.
     pub(crate) async fn read_all<T: Send + 'static>(
         &self,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+        body: impl FnOnce(&Conn) -> Read<T> + Send + 'static,
     ) -> Read<T> {
         self.endless.read(body).await
     }
@@ -118,9 +120,9 @@ impl Drop for Readers {
     }
 }
 
-fn snapshot<T>(conn: &Connection, body: impl FnOnce(&Connection) -> Read<T>) -> Read<T> {
+fn snapshot<T>(conn: &Conn, body: impl FnOnce(&Conn) -> Read<T>) -> Read<T> {
     let snapshot = conn.unchecked_transaction().map_err(unreadable)?;
-    let done = body(&snapshot);
+    let done = body(conn);
     snapshot.finish().map_err(unreadable)?;
     done
 }
@@ -128,10 +130,10 @@ fn snapshot<T>(conn: &Connection, body: impl FnOnce(&Connection) -> Read<T>) -> 
 impl Lane {
     async fn read<T: Send + 'static>(
         &self,
-        body: impl FnOnce(&Connection) -> Read<T> + Send + 'static,
+        body: impl FnOnce(&Conn) -> Read<T> + Send + 'static,
     ) -> Read<T> {
         let (caller, answer) = oneshot::channel();
-        let job = move |conn: Read<&Connection>| {
+        let job = move |conn: Read<&Conn>| {
             let done = conn.and_then(body);
             let sound = !matches!(done, Err(ReadError::Unavailable(_)));
             let _ = caller.send(done);
@@ -171,12 +173,14 @@ impl Lane {
     }
 
     /// A thread's life. A connection on which a read failed, or panicked, is replaced.
-    fn run(&self, path: &std::path::Path) {
+    fn run(&self, path: &std::path::Path, rows: &Arc<Rows>) {
         let mut conn = None;
         while let Some(job) = self.next() {
             let opened = match conn.take() {
                 Some(conn) => Ok(conn),
-                None => connect::reader(path).map_err(unreadable),
+                None => connect::reader(path)
+                    .map(|conn| Conn::new(conn, Arc::clone(rows)))
+                    .map_err(unreadable),
             };
             let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 job(opened.as_ref().map_err(Clone::clone))

@@ -356,7 +356,10 @@ impl AuditReads for SqliteStore {
     }
 
     async fn audit_heads(&self) -> Read<Vec<ExportHead>> {
-        let heads = self.readers.read_many(audit_verify::heads).await?;
+        let heads = self
+            .readers
+            .read_many(|conn| audit_verify::heads(conn))
+            .await?;
         Ok(heads.iter().map(ChainHead::for_export).collect())
     }
 

@@ -22,6 +22,8 @@ pub struct StoreStats {
     pub last_commit_us: u64,
     /// Units waiting for the writer.
     pub queue_len: usize,
+    /// Rows refused because they are not what was written.
+    pub rows_refused: u64,
 }
 
 /// The figures themselves.
@@ -68,6 +70,7 @@ impl Counters {
             audit_unindexed: self.audit_unindexed.load(Ordering::Relaxed),
             last_commit_us: self.last_commit_us.load(Ordering::Relaxed),
             queue_len,
+            rows_refused: 0,
         }
     }
 }

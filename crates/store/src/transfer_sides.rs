@@ -89,6 +89,24 @@ impl SqliteSource {
         })
     }
 
+    /// Takes a view for looking at it alone: a server may go on, or begin.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn look(path: &Path) -> Result<Self, OpenError> {
+        let conn = OfflineStore::open(path)?.into_connection();
+        conn.execute_batch("BEGIN").map_err(OpenError::Engine)?;
+        let batch = batch(&conn).map_err(|error| OpenError::Damaged(error.to_string()))?;
+        Ok(Self {
+            conn,
+            batch,
+            is_served: true,
+            unseen: None,
+            _lock: None,
+            path: path.to_owned(),
+        })
+    }
+
     /// Whether no server has the store open; none can open it while this is there.
     pub fn is_alone(&self) -> bool {
         !self.is_served

@@ -38,6 +38,7 @@ mod polling;
 mod replay;
 mod rotate_oauth;
 mod rotation_rules;
+mod rows;
 mod sealed;
 mod secret_policies;
 mod secrets;

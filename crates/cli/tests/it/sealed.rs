@@ -7,9 +7,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as Cell;
+use scaivault_store::rows::{Place, RowKey};
 use serde_json::{Value, json};
 
 use crate::harness::{Receiver, SOON, Server, eventually};
+use crate::rows::row_key;
 
 /// Where sealed values are, by table, column and place in its document.
 const KNOWN: [&str; 4] = [
@@ -134,7 +136,8 @@ fn fields(conn: &Connection) -> Vec<Field> {
     fields
 }
 
-fn put(conn: &Connection, field: &Field, bytes: &[u8]) {
+/// With a code for the document that is changed: it is the sealed value that is to refuse.
+fn put(conn: &Connection, key: &RowKey, field: &Field, bytes: &[u8]) {
     let (table, column) = (&field.table, &field.column);
     if field.pointer.is_empty() {
         let sql = format!("UPDATE {table} SET {column} = ?1 WHERE rowid = ?2");
@@ -149,8 +152,18 @@ fn put(conn: &Connection, field: &Field, bytes: &[u8]) {
     let mut document: Value = serde_json::from_str(&text).expect("a document");
     *document.pointer_mut(&field.pointer).expect("it is there") = json!(bytes);
     let sql = format!("UPDATE {table} SET {column} = ?1 WHERE rowid = ?2");
-    let text = document.to_string();
-    conn.execute(&sql, (text, field.rowid))
+    document
+        .as_object_mut()
+        .and_then(|all| all.remove("~"))
+        .expect("it has a code");
+    let named = |name: &str| document[name].as_str().expect("a text").to_owned();
+    let table = ["webhook", "subscription"]
+        .into_iter()
+        .find(|known| known == table)
+        .expect("a table with sealed fields in its documents");
+    let place = Place::new(table, named("tenant"), named("id"));
+    let text = key.sealed(&place, document.to_string());
+    conn.execute(&sql, (text.expect("an object"), field.rowid))
         .expect("it is written");
 }
 
@@ -270,7 +283,7 @@ async fn sealed_fields_open_only_where_they_were_sealed() {
     .await;
     server.stop().await;
 
-    let conn = open(data.path());
+    let (conn, key) = (open(data.path()), row_key(data.path()));
     let fields = fields(&conn);
     let places: BTreeSet<String> = fields.iter().map(Field::place).collect();
     assert_eq!(
@@ -298,7 +311,12 @@ async fn sealed_fields_open_only_where_they_were_sealed() {
     for turn in 1..fields.len() {
         let conn = open(data.path());
         for (at, field) in fields.iter().enumerate() {
-            put(&conn, field, &fields[(at + turn) % fields.len()].bytes);
+            put(
+                &conn,
+                &key,
+                field,
+                &fields[(at + turn) % fields.len()].bytes,
+            );
         }
         drop(conn);
         nothing_opens(data.path(), &home, &format!("exchanged by {turn}")).await;
@@ -312,7 +330,7 @@ async fn sealed_fields_open_only_where_they_were_sealed() {
             let place = (round * bytes.len() / 8 + at * 7) % bytes.len();
             bytes[place] ^= 1 << ((round + at) % 8);
             *flipped.entry(place).or_default() += 1;
-            put(&conn, field, &bytes);
+            put(&conn, &key, field, &bytes);
         }
         drop(conn);
         nothing_opens(data.path(), &home, &format!("flipped, round {round}")).await;
@@ -329,7 +347,7 @@ async fn sealed_fields_open_only_where_they_were_sealed() {
     {
         let conn = open(data.path());
         for field in &fields {
-            put(&conn, field, &change(&field.bytes));
+            put(&conn, &key, field, &change(&field.bytes));
         }
         drop(conn);
         nothing_opens(data.path(), &home, &format!("change of length {number}")).await;
@@ -337,7 +355,7 @@ async fn sealed_fields_open_only_where_they_were_sealed() {
     // As they were, all open again: it was the bytes that were refused.
     let conn = open(data.path());
     for field in &fields {
-        put(&conn, field, &field.bytes);
+        put(&conn, &key, field, &field.bytes);
     }
     drop(conn);
     let server = start(data.path()).await;

@@ -53,6 +53,16 @@ pub enum ReadError {
         /// Row key.
         row: String,
     },
+    /// A row is not what was written: something without the store's key changed it, or put it there.
+    #[error("table {table}, column {column}, row {row}: not what was written, refused")]
+    Altered {
+        /// Table.
+        table: &'static str,
+        /// The column that does not fit.
+        column: &'static str,
+        /// Row key.
+        row: String,
+    },
 }
 
 /// Result of a read.

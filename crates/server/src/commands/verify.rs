@@ -1,4 +1,5 @@
-//! `scaivault audit verify --database STORE`: the audit chains without a server.
+//! `scaivault audit verify --database STORE`: the audit chains, and with the key the rows of all tables, without
+//! a server.
 
 use std::path::PathBuf;
 
@@ -6,8 +7,9 @@ use anyhow::{Context, Result};
 use scaivault_core::audit::AuditReport;
 use scaivault_core::seal::KeyRecord;
 use scaivault_crypto::Keyring;
-use scaivault_store::{ChainMac, OfflineStore};
-use scaivault_store_postgres::OfflinePostgres;
+use scaivault_store::transfer::Holdings;
+use scaivault_store::{ChainMac, OfflineStore, SqliteSource, rows};
+use scaivault_store_postgres::{OfflinePostgres, PostgresSource};
 
 use super::root_key;
 use crate::config::KmsProvider;
@@ -18,7 +20,8 @@ use crate::place::Place;
 pub struct VerifyArgs {
     /// The store.
     pub database: Place,
-    /// The root key's file: with it the codes over the chains' heads are checked too.
+    /// The root key's file: with it the codes over the chains' heads and over all rows are checked
+    /// too.
     pub key_file: Option<PathBuf>,
 }
 
@@ -30,7 +33,7 @@ impl ChainMac for KeyringMac {
     }
 }
 
-/// Walks the chains of a store; its servers may run meanwhile.
+/// Walks the chains of a store, and with its key the rows; its servers may run meanwhile.
 ///
 /// # Errors
 /// When the store or the key cannot be read. A broken chain is a report.
@@ -39,7 +42,12 @@ pub fn verify(args: &VerifyArgs) -> Result<AuditReport> {
         Place::File(path) => {
             let store = OfflineStore::open(path)?;
             let mac = unlocked(args, || Ok(store.keys()?))?;
-            Ok(store.audit_verify(mac.as_ref().map(as_mac))?)
+            let report = store.audit_verify(mac.as_ref().map(as_mac))?;
+            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+            runtime.block_on(async {
+                let mut rows = SqliteSource::look(path)?;
+                with_rows(report, mac.as_ref(), &mut rows).await
+            })
         }
         Place::Postgresql(url) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -50,10 +58,24 @@ pub fn verify(args: &VerifyArgs) -> Result<AuditReport> {
                 let store = OfflinePostgres::open(url.expose()).await?;
                 let records = store.keys().await?;
                 let mac = unlocked(args, || Ok(records))?;
-                Ok(store.audit_verify(mac.as_ref().map(as_mac)).await?)
+                let report = store.audit_verify(mac.as_ref().map(as_mac)).await?;
+                let mut rows = PostgresSource::open(url.expose()).await?;
+                with_rows(report, mac.as_ref(), &mut rows).await
             })
         }
     }
+}
+
+/// With the rows of the tables, where the chains are whole and there is a key to check them by.
+async fn with_rows(
+    mut report: AuditReport,
+    mac: Option<&KeyringMac>,
+    rows: &mut dyn Holdings,
+) -> Result<AuditReport> {
+    if let Some(mac) = mac.filter(|_| report.first_bad.is_none()) {
+        report.first_bad = rows::verify::verify(rows, mac).await?.first_bad;
+    }
+    Ok(report)
 }
 
 fn as_mac(mac: &KeyringMac) -> &dyn ChainMac {

@@ -10,11 +10,12 @@ use super::plan::{encode, write};
 use super::row::{Read, decode, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "policy";
 const BINDING: &str = "binding";
 
-pub(crate) fn put_policy(policy: &AccessPolicy) -> Result<Step, CommitError> {
+pub(crate) fn put_policy(rows: &Rows, policy: &AccessPolicy) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::Policy, "name", "policy_name"),
         write(
@@ -29,7 +30,7 @@ pub(crate) fn put_policy(policy: &AccessPolicy) -> Result<Step, CommitError> {
         int(policy.revision),
         policy.name.clone(),
         policy.is_active,
-        encode(policy)?,
+        encode(rows, policy)?,
     ))
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn delete_policy(policy: &AccessPolicy) -> Step {
     )
 }
 
-pub(crate) fn put_binding(binding: &Binding) -> Result<Step, CommitError> {
+pub(crate) fn put_binding(rows: &Rows, binding: &Binding) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Binding),
         write(
@@ -58,7 +59,7 @@ pub(crate) fn put_binding(binding: &Binding) -> Result<Step, CommitError> {
         int(binding.revision),
         binding.policy_id.as_str().to_owned(),
         binding.identity.as_str().to_owned(),
-        encode(binding)?,
+        encode(rows, binding)?,
     ))
 }
 
@@ -124,7 +125,15 @@ impl PolicyReads for PostgresStore {
                    WHERE b.tenant = $1 AND b.identity = ANY($2::text[]) ORDER BY p.id, b.id";
         let names: Vec<&str> = identities.iter().map(Identity::as_str).collect();
         let rows = self.rows(sql, &[&tenant.as_str(), &names]).await?;
-        let grant = |row| Ok((decode(TABLE, row, 0)?, decode(BINDING, row, 3)?));
+        let grant = |row| {
+            let keyed = &self.shared.rows;
+            let policy: AccessPolicy = decode(keyed, TABLE, row, 0)?;
+            let binding: Binding = decode(keyed, BINDING, row, 3)?;
+            let binding = keyed.says(binding, "identity", |binding| {
+                identities.contains(&binding.identity) && binding.policy_id == policy.id
+            })?;
+            Ok((policy, binding))
+        };
         rows.iter().map(grant).collect()
     }
 }

@@ -11,10 +11,11 @@ use super::plan::{encode, write};
 use super::row::{Read, count, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) const TABLE: &str = "assignment";
 
-pub(crate) fn put(assignment: &Assignment) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, assignment: &Assignment) -> Result<Step, CommitError> {
     let drift = assignment.probe.drift.as_ref();
     Ok(step!(
         Expect::One(RecordKind::Assignment),
@@ -40,7 +41,7 @@ pub(crate) fn put(assignment: &Assignment) -> Result<Step, CommitError> {
             .as_ref()
             .map(|at| at.target_id.as_str().to_owned()),
         assignment.turn.as_ref().map(|turn| turn.group.clone()),
-        encode(assignment)?,
+        encode(rows, assignment)?,
         assignment.probe_due().map(Timestamp::as_micros),
         drift.map(|drift| drift.found.as_str().to_owned()),
     ))
@@ -123,7 +124,7 @@ impl AssignmentReads for PostgresStore {
         path: &SecretPath,
     ) -> Read<Option<Assignment>> {
         let sql = select!("WHERE tenant = $1 AND path = $2");
-        self.held_one(TABLE, sql, &[&tenant.as_str(), &path.as_str()])
+        self.doc(TABLE, sql, &[&tenant.as_str(), &path.as_str()])
             .await
     }
 
@@ -134,7 +135,7 @@ impl AssignmentReads for PostgresStore {
     ) -> Read<Vec<Assignment>> {
         let paths: Vec<&str> = paths.iter().map(SecretPath::as_str).collect();
         let sql = select!("WHERE tenant = $1 AND path = ANY($2)");
-        self.held(TABLE, sql, &[&tenant.as_str(), &paths]).await
+        self.docs(TABLE, sql, &[&tenant.as_str(), &paths]).await
     }
 
     async fn assignment_list(
@@ -150,7 +151,7 @@ impl AssignmentReads for PostgresStore {
         );
         let (tenant, policy) = (tenant.as_str(), policy.as_str());
         let after = after.unwrap_or_default();
-        self.held(TABLE, sql, &[&tenant, &policy, &after, &limit(rows)])
+        self.docs(TABLE, sql, &[&tenant, &policy, &after, &limit(rows)])
             .await
     }
 
@@ -176,7 +177,7 @@ impl AssignmentReads for PostgresStore {
         );
         let policy = policy.map(RotationPolicyId::as_str);
         let (tenant, until) = (tenant.as_str(), until.as_micros());
-        self.held(TABLE, sql, &[&tenant, &until, &policy, &limit(rows)])
+        self.docs(TABLE, sql, &[&tenant, &until, &policy, &limit(rows)])
             .await
     }
 
@@ -193,7 +194,7 @@ impl AssignmentReads for PostgresStore {
         );
         let (tenant, target) = (tenant.as_str(), target.as_str());
         let after = after.unwrap_or_default();
-        self.held(TABLE, sql, &[&tenant, &target, &after, &limit(rows)])
+        self.docs(TABLE, sql, &[&tenant, &target, &after, &limit(rows)])
             .await
     }
 
@@ -209,7 +210,7 @@ impl AssignmentReads for PostgresStore {
              ORDER BY path LIMIT $4"
         );
         let (tenant, after) = (tenant.as_str(), after.unwrap_or_default());
-        self.held(TABLE, sql, &[&tenant, &group, &after, &limit(rows)])
+        self.docs(TABLE, sql, &[&tenant, &group, &after, &limit(rows)])
             .await
     }
 }

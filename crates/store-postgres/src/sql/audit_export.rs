@@ -9,10 +9,11 @@ use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "audit_export";
 
-pub(crate) fn put(row: &AuditExport) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, row: &AuditExport) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::AuditExport),
         write(
@@ -26,7 +27,7 @@ pub(crate) fn put(row: &AuditExport) -> Result<Step, CommitError> {
         row.id.as_str().to_owned(),
         int(row.revision),
         row.wake_at.map(Timestamp::as_micros),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 

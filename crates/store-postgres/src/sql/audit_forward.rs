@@ -7,10 +7,11 @@ use super::plan::{encode, write};
 use super::row::{Read, int};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "audit_forward";
 
-pub(crate) fn put(row: &AuditForward) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, row: &AuditForward) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::AuditForward),
         write(
@@ -21,7 +22,7 @@ pub(crate) fn put(row: &AuditForward) -> Result<Step, CommitError> {
         ),
         row.name.clone(),
         int(row.revision),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 

@@ -8,9 +8,10 @@ use scaivault_core::ports::{CommitError, DeliveryReads, DeliveryStats, RecordKin
 use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
-use super::row::{Held, PATHS_END, Read, count, decode, get, held, int, limit};
+use super::row::{PATHS_END, Read, count, decode, get, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 pub(crate) const TABLE: &str = "delivery";
 
@@ -22,7 +23,7 @@ fn due_at(delivery: &Delivery) -> Option<i64> {
         .map(Timestamp::as_micros)
 }
 
-pub(crate) fn put(delivery: &Delivery) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, delivery: &Delivery) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Delivery),
         write(
@@ -45,7 +46,7 @@ pub(crate) fn put(delivery: &Delivery) -> Result<Step, CommitError> {
         delivery.claimed_until.map(Timestamp::as_micros),
         delivery.created_at.as_micros(),
         delivery.duration_ms.map(int),
-        encode(delivery)?,
+        encode(rows, delivery)?,
         delivery.lane.clone(),
     ))
 }
@@ -83,9 +84,9 @@ pub(crate) fn trim(receiver: &str, keep: u32) -> Step {
 #[async_trait]
 impl DeliveryReads for PostgresStore {
     async fn delivery_find(&self, tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>> {
-        let sql = "SELECT tenant, id, doc, revision, claimed_until FROM delivery
+        let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery
                    WHERE tenant = $1 AND id = $2";
-        self.held_one(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
+        self.doc(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
             .await
     }
 
@@ -98,13 +99,13 @@ impl DeliveryReads for PostgresStore {
         after: Option<&str>,
         rows: usize,
     ) -> Read<Vec<Delivery>> {
-        let sql = "SELECT tenant, id, doc, revision, claimed_until FROM delivery
+        let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery
                    WHERE tenant = $1 AND receiver = $2 AND id < $3
                      AND ($4::text IS NULL OR state = $4)
                    ORDER BY id DESC LIMIT $5";
         let (tenant, after) = (tenant.as_str(), after.unwrap_or(PATHS_END));
         let state = state.map(DeliveryState::as_str);
-        self.held(
+        self.docs(
             TABLE,
             sql,
             &[&tenant, &receiver, &after, &state, &limit(rows)],
@@ -129,7 +130,7 @@ impl DeliveryReads for PostgresStore {
             None => "state <> 'pending'",
         };
         let sql = format!(
-            "SELECT tenant, id, doc, revision, claimed_until FROM delivery
+            "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery
              WHERE tenant = $1 AND receiver = $2 AND id > $3 AND {states}
                AND created_at >= $4 AND created_at < $5
              ORDER BY id LIMIT $6"
@@ -137,7 +138,7 @@ impl DeliveryReads for PostgresStore {
         let from = from.map_or(i64::MIN, Timestamp::as_micros);
         let to = to.map_or(i64::MAX, Timestamp::as_micros);
         let (tenant, after) = (tenant.as_str(), after.unwrap_or(""));
-        self.held(
+        self.docs(
             TABLE,
             &sql,
             &[&tenant, &receiver, &after, &from, &to, &limit(rows)],
@@ -152,13 +153,15 @@ impl DeliveryReads for PostgresStore {
         lane: &str,
         after: u64,
     ) -> Read<Option<Delivery>> {
-        let sql = "SELECT tenant, id, doc, revision, claimed_until FROM delivery
+        let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery
                    WHERE receiver = $2 AND lane = $3 AND event_position > $4
                      AND state = 'pending' AND tenant = $1
                    ORDER BY event_position LIMIT 100";
         let key = (tenant.as_str(), int(after));
         let rows = self.rows(sql, &[&key.0, &receiver, &lane, &key.1]).await?;
-        Ok(rows.iter().find_map(|row| held(TABLE, row, 0).ok()))
+        Ok(rows
+            .iter()
+            .find_map(|row| decode(&self.shared.rows, TABLE, row, 0).ok()))
     }
 
     async fn delivery_stats(
@@ -195,8 +198,8 @@ impl DeliveryReads for PostgresStore {
         after: u64,
         rows: usize,
     ) -> Read<Vec<(Delivery, Event)>> {
-        let sql = "SELECT d.tenant, d.id, d.doc, e.tenant, e.id, e.doc, d.revision,
-                          d.claimed_until
+        let sql = "SELECT d.tenant, d.id, d.doc, d.revision, d.claimed_until, d.due_at,
+                          e.tenant, e.id, e.doc
                    FROM delivery d JOIN event e ON e.position = d.event_position
                    WHERE d.receiver = $2 AND d.state = 'pending' AND d.event_position > $3
                      AND d.tenant = $1 AND e.tenant = $1
@@ -206,9 +209,8 @@ impl DeliveryReads for PostgresStore {
             .rows(sql, &[&key.0, &key.1, &key.2, &limit(rows)])
             .await?;
         let unacked = rows.iter().map(|row| {
-            let mut delivery: Delivery = decode(TABLE, row, 0)?;
-            delivery.hold(row, 6)?;
-            Ok((delivery, decode("event", row, 3)?))
+            let delivery = decode(&self.shared.rows, TABLE, row, 0)?;
+            Ok((delivery, decode(&self.shared.rows, "event", row, 6)?))
         });
         unacked.collect()
     }

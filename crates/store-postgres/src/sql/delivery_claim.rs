@@ -36,7 +36,7 @@ pub(crate) const CLAIM: &str = "
     claimed AS (
         UPDATE delivery d SET revision = d.revision + 1, claimed_until = $2
         FROM due WHERE d.tenant = due.tenant AND d.id = due.id
-        RETURNING d.tenant, d.id, d.doc, d.revision, d.claimed_until, d.receiver)
+        RETURNING d.tenant, d.id, d.doc, d.revision, d.claimed_until, d.due_at, d.receiver)
     SELECT * FROM claimed ORDER BY receiver <= $5, receiver";
 
 /// Puts a delivery that does not decode off by the length of a claim, without holding its receiver

@@ -12,12 +12,13 @@ use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit, time, undecodable};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const ENGINE: &str = "engine";
 const ROLE: &str = "engine_role";
 const LEASE: &str = "lease";
 
-pub(crate) fn put_engine(row: &Engine) -> Result<Step, CommitError> {
+pub(crate) fn put_engine(rows: &Rows, row: &Engine) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::Engine, "name", "engine_name"),
         write(
@@ -30,7 +31,7 @@ pub(crate) fn put_engine(row: &Engine) -> Result<Step, CommitError> {
         row.id.as_str().to_owned(),
         int(row.revision),
         row.name.clone(),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn delete_engine(row: &Engine) -> Step {
     )
 }
 
-pub(crate) fn put_role(row: &Role) -> Result<Step, CommitError> {
+pub(crate) fn put_role(rows: &Rows, row: &Role) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Role),
         write(
@@ -58,7 +59,7 @@ pub(crate) fn put_role(row: &Role) -> Result<Step, CommitError> {
         row.engine_id.as_str().to_owned(),
         row.name.clone(),
         int(row.revision),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn delete_role(row: &Role) -> Step {
     )
 }
 
-pub(crate) fn put_lease(row: &Lease) -> Result<Step, CommitError> {
+pub(crate) fn put_lease(rows: &Rows, row: &Lease) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Lease),
         write(
@@ -99,7 +100,7 @@ pub(crate) fn put_lease(row: &Lease) -> Result<Step, CommitError> {
         row.wake_at.map(Timestamp::as_micros),
         row.failing_since.map(Timestamp::as_micros),
         row.revoked_at.map(Timestamp::as_micros),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 
@@ -135,7 +136,9 @@ impl DynamicReads for PostgresStore {
 
     async fn engine_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Engine>> {
         let sql = "SELECT tenant, id, doc FROM engine WHERE tenant = $1 AND name = $2";
-        self.doc(ENGINE, sql, &[&tenant.as_str(), &name]).await
+        let found: Option<Engine> = self.doc(ENGINE, sql, &[&tenant.as_str(), &name]).await?;
+        let says = |row: Engine| self.shared.rows.says(row, "name", |row| row.name == name);
+        found.map(says).transpose()
     }
 
     async fn engine_list(
@@ -157,7 +160,7 @@ impl DynamicReads for PostgresStore {
         engine: &EngineId,
         name: &str,
     ) -> Read<Option<Role>> {
-        let sql = "SELECT engine_id, name, doc FROM engine_role
+        let sql = "SELECT tenant, engine_id || '/' || name, doc FROM engine_role
                    WHERE tenant = $1 AND engine_id = $2 AND name = $3";
         self.doc(ROLE, sql, &[&tenant.as_str(), &engine.as_str(), &name])
             .await
@@ -170,7 +173,7 @@ impl DynamicReads for PostgresStore {
         after: Option<&str>,
         rows: usize,
     ) -> Read<Vec<Role>> {
-        let sql = "SELECT engine_id, name, doc FROM engine_role
+        let sql = "SELECT tenant, engine_id || '/' || name, doc FROM engine_role
                    WHERE tenant = $1 AND engine_id = $2 AND name > $3 ORDER BY name LIMIT $4";
         let (tenant, engine) = (tenant.as_str(), engine.as_str());
         let after = after.unwrap_or_default();
@@ -262,7 +265,7 @@ impl DynamicReads for PostgresStore {
             &[&now.as_micros(), &busy, &limit(of_each), &limit(most)];
         let rows = self.rows(sql, params).await?;
         let readable = rows.iter().filter_map(|row| {
-            decode(LEASE, row, 0)
+            decode(&self.shared.rows, LEASE, row, 0)
                 .inspect_err(|error| tracing::error!(%error, "a due lease was passed over"))
                 .ok()
         });

@@ -6,6 +6,7 @@ use scaivault_core::ids::{EventId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{CommitError, EventReads, RecordKind};
 use scaivault_core::time::Timestamp;
+use scaivault_store::rows::Rows;
 use tokio_postgres::Row;
 
 use super::plan::encode;
@@ -26,14 +27,14 @@ pub(crate) struct EventRow {
 }
 
 impl EventRow {
-    pub(crate) fn new(event: &Event) -> Result<Self, CommitError> {
+    pub(crate) fn new(rows: &Rows, event: &Event) -> Result<Self, CommitError> {
         let path = event.path.as_ref().map(SecretPath::as_str);
         Ok(Self {
             tenant: event.tenant.as_str().to_owned(),
             id: event.id.as_str().to_owned(),
             path: path.map(str::to_owned),
             at: event.at.as_micros(),
-            doc: encode(event)?,
+            doc: encode(rows, event)?,
         })
     }
 
@@ -181,11 +182,11 @@ pub(crate) fn prune_tests(before: Timestamp) -> Step {
 }
 
 /// A row selected as `position, sequence, tenant, id, doc` from column `first` on.
-fn stored(row: &Row, first: usize) -> Read<StoredEvent> {
+fn stored(rows: &Rows, row: &Row, first: usize) -> Read<StoredEvent> {
     Ok(StoredEvent {
         position: count(row, first)?,
         sequence: count(row, first + 1)?,
-        event: decode(TABLE, row, first + 2)?,
+        event: decode(rows, TABLE, row, first + 2)?,
     })
 }
 
@@ -195,7 +196,9 @@ impl EventReads for PostgresStore {
         let sql = "SELECT e.position, e.sequence, e.tenant, e.id, e.doc FROM event e
                    WHERE e.tenant = $1 AND e.id = $2";
         let rows = self.rows(sql, &[&tenant.as_str(), &id.as_str()]).await?;
-        rows.first().map(|row| stored(row, 0)).transpose()
+        rows.first()
+            .map(|row| stored(&self.shared.rows, row, 0))
+            .transpose()
     }
 
     /// In one statement: the mark and the events are of one moment.
@@ -211,7 +214,7 @@ impl EventReads for PostgresStore {
         let mut events = Vec::with_capacity(rows.len());
         for row in &rows {
             if get::<Option<i64>>(row, 1)?.is_some() {
-                events.push(stored(row, 1)?);
+                events.push(stored(&self.shared.rows, row, 1)?);
             }
         }
         Ok((mark, events))

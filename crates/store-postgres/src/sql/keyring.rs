@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use scaivault_core::ports::{CommitError, KeyReads, RecordKind};
 use scaivault_core::seal::KeyRecord;
+use scaivault_store::rows::{decode_key, encode_key};
 
-use super::plan::{encode, write};
-use super::row::{Read, decode, int};
+use super::plan::write;
+use super::row::{Read, get, int};
 use crate::pool::Pool;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
@@ -22,7 +23,7 @@ pub(crate) fn put(key: &KeyRecord) -> Result<Step, CommitError> {
         ),
         key.id.as_str().to_owned(),
         int(key.revision),
-        encode(key)?,
+        encode_key(key).map_err(CommitError::Unavailable)?,
     ))
 }
 
@@ -44,7 +45,8 @@ impl KeyReads for PostgresStore {
 }
 
 pub(crate) async fn list(pool: &Arc<Pool>) -> Read<Vec<KeyRecord>> {
-    let sql = "SELECT 'keyring', id, doc FROM keyring ORDER BY id";
+    let sql = "SELECT id, doc FROM keyring ORDER BY id";
     let rows = pool.query(sql, &[]).await?;
-    rows.iter().map(|row| decode("keyring", row, 0)).collect()
+    let key = |row| decode_key(get(row, 0)?, get(row, 1)?);
+    rows.iter().map(key).collect()
 }

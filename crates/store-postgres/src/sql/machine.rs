@@ -12,11 +12,12 @@ use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const ROLE: &str = "machine_role";
 const SECRET_ID: &str = "secret_id";
 
-pub(crate) fn put_role(role: &MachineRole) -> Result<Step, CommitError> {
+pub(crate) fn put_role(rows: &Rows, role: &MachineRole) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::MachineRole, "role_id", "machine_role_role_id"),
         write(
@@ -30,7 +31,7 @@ pub(crate) fn put_role(role: &MachineRole) -> Result<Step, CommitError> {
         role.name.clone(),
         int(role.revision),
         role.role_id.clone(),
-        encode(role)?,
+        encode(rows, role)?,
     ))
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn delete_role(role: &MachineRole) -> [Step; 2] {
     [gone, secret_ids]
 }
 
-pub(crate) fn put_secret_id(row: &SecretId) -> Result<Step, CommitError> {
+pub(crate) fn put_secret_id(rows: &Rows, row: &SecretId) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::SecretId, "hash", "secret_id_hash"),
         write(
@@ -67,7 +68,7 @@ pub(crate) fn put_secret_id(row: &SecretId) -> Result<Step, CommitError> {
         row.hash.0.to_vec(),
         row.role.clone(),
         row.expires_at.map(Timestamp::as_micros),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 
@@ -90,7 +91,13 @@ impl MachineReads for PostgresStore {
 
     async fn machine_role_by_role_id(&self, role_id: &str) -> Read<Option<MachineRole>> {
         let sql = "SELECT tenant, name, doc FROM machine_role WHERE role_id = $1";
-        self.doc(ROLE, sql, &[&role_id]).await
+        let found: Option<MachineRole> = self.doc(ROLE, sql, &[&role_id]).await?;
+        let says = |row: MachineRole| {
+            self.shared
+                .rows
+                .says(row, "role_id", |row| row.role_id == role_id)
+        };
+        found.map(says).transpose()
     }
 
     async fn machine_role_list(
@@ -107,7 +114,9 @@ impl MachineReads for PostgresStore {
 
     async fn secret_id_by_hash(&self, hash: &TokenHash) -> Read<Option<SecretId>> {
         let sql = "SELECT tenant, id, doc FROM secret_id WHERE hash = $1";
-        self.doc(SECRET_ID, sql, &[&hash.0.as_slice()]).await
+        let found: Option<SecretId> = self.doc(SECRET_ID, sql, &[&hash.0.as_slice()]).await?;
+        let says = |row: SecretId| self.shared.rows.says(row, "hash", |row| row.hash == *hash);
+        found.map(says).transpose()
     }
 
     async fn secret_id_find(

@@ -68,6 +68,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0011_audit_forward.sql"),
         needs: 9,
     },
+    // A node that does not know codes of documents would write rows without, which are refused.
+    Migration {
+        sql: include_str!("migrations/0012_row_codes.sql"),
+        needs: 12,
+    },
 ];
 
 /// The newest revision known.

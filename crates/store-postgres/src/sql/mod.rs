@@ -26,6 +26,7 @@ pub(crate) mod receiver;
 pub(crate) mod rotation;
 pub(crate) mod rotation_policy;
 pub(crate) mod row;
+pub(crate) mod row_codes;
 pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod secret_policy;

@@ -1,7 +1,7 @@
 //! The changes of a unit as steps.
 
 use scaivault_core::ports::{CommitError, Op, Record};
-use serde::Serialize;
+use scaivault_store::rows::{Document, Rows};
 
 use super::event::EventRow;
 use super::{
@@ -25,17 +25,17 @@ pub(crate) struct Plan {
 }
 
 /// A record as its document.
-pub(crate) fn encode<T: Serialize>(record: &T) -> Result<String, CommitError> {
-    serde_json::to_string(record).map_err(|error| CommitError::Unavailable(error.to_string()))
+pub(crate) fn encode<T: Document>(rows: &Rows, record: &T) -> Result<String, CommitError> {
+    rows.encode(record).map_err(CommitError::Unavailable)
 }
 
 impl Plan {
     /// # Errors
-    /// When a record has no JSON form, or a change can never fit.
-    pub(crate) fn make(ops: &[Op]) -> Result<Self, CommitError> {
+    /// When a record has no JSON form, there is no key for documents yet, or a change can never fit.
+    pub(crate) fn make(ops: &[Op], rows: &Rows) -> Result<Self, CommitError> {
         let mut plan = Self::default();
         for op in ops {
-            plan.add(op)?;
+            plan.add(op, rows)?;
         }
         plan.ordered = removes_what_it_puts(ops);
         Ok(plan)
@@ -47,11 +47,11 @@ impl Plan {
         !self.ledger && !self.ordered && self.steps.iter().all(|step| step.many.is_some())
     }
 
-    fn add(&mut self, op: &Op) -> Result<(), CommitError> {
+    fn add(&mut self, op: &Op, rows: &Rows) -> Result<(), CommitError> {
         match op {
-            Op::Put(record) => self.put(record)?,
+            Op::Put(record) => self.put(record, rows)?,
             Op::Delete(record) => self.delete(record),
-            Op::VersionInsert(sealed) => self.steps.push(version::insert(sealed)?),
+            Op::VersionInsert(sealed) => self.steps.push(version::insert(rows, sealed)?),
             Op::VersionDelete {
                 tenant,
                 path,
@@ -65,7 +65,7 @@ impl Plan {
                 self.ledger = true;
                 self.steps.push(consumer::report(report));
             }
-            Op::Emit(made) => self.events.push(EventRow::new(made)?),
+            Op::Emit(made) => self.events.push(EventRow::new(rows, made)?),
             Op::FanOutAdvance { from, to } => self.steps.push(event::fan_out_advance(*from, *to)),
             Op::AssignmentsWake {
                 tenant,
@@ -92,37 +92,37 @@ impl Plan {
         Ok(())
     }
 
-    fn put(&mut self, record: &Record) -> Result<(), CommitError> {
+    fn put(&mut self, record: &Record, rows: &Rows) -> Result<(), CommitError> {
         let step = match record {
             Record::Secret(row) => {
-                self.steps.extend(secret::put(row)?);
+                self.steps.extend(secret::put(rows, row)?);
                 return Ok(());
             }
-            Record::Version(row) => version::put(row)?,
-            Record::Policy(row) => access::put_policy(row)?,
-            Record::Binding(row) => access::put_binding(row)?,
-            Record::Token(row) => token::put(row)?,
-            Record::MachineRole(row) => machine::put_role(row)?,
-            Record::SecretId(row) => machine::put_secret_id(row)?,
-            Record::RotationPolicy(row) => rotation_policy::put(row)?,
-            Record::SecretPolicy(row) => secret_policy::put(row)?,
-            Record::Assignment(row) => assignment::put(row)?,
-            Record::Rotation(row) => rotation::put(row)?,
-            Record::Target(row) => target::put(row)?,
-            Record::GroupTurn(row) => run::put_turn(row)?,
-            Record::Campaign(row) => run::put_campaign(row)?,
-            Record::AuditExport(row) => audit_export::put(row)?,
-            Record::AuditForward(row) => audit_forward::put(row)?,
-            Record::Debt(row) => run::put_debt(row)?,
-            Record::Webhook(row) => receiver::put_webhook(row)?,
-            Record::Subscription(row) => receiver::put_subscription(row)?,
-            Record::Delivery(row) => delivery::put(row)?,
+            Record::Version(row) => version::put(rows, row)?,
+            Record::Policy(row) => access::put_policy(rows, row)?,
+            Record::Binding(row) => access::put_binding(rows, row)?,
+            Record::Token(row) => token::put(rows, row)?,
+            Record::MachineRole(row) => machine::put_role(rows, row)?,
+            Record::SecretId(row) => machine::put_secret_id(rows, row)?,
+            Record::RotationPolicy(row) => rotation_policy::put(rows, row)?,
+            Record::SecretPolicy(row) => secret_policy::put(rows, row)?,
+            Record::Assignment(row) => assignment::put(rows, row)?,
+            Record::Rotation(row) => rotation::put(rows, row)?,
+            Record::Target(row) => target::put(rows, row)?,
+            Record::GroupTurn(row) => run::put_turn(rows, row)?,
+            Record::Campaign(row) => run::put_campaign(rows, row)?,
+            Record::AuditExport(row) => audit_export::put(rows, row)?,
+            Record::AuditForward(row) => audit_forward::put(rows, row)?,
+            Record::Debt(row) => run::put_debt(rows, row)?,
+            Record::Webhook(row) => receiver::put_webhook(rows, row)?,
+            Record::Subscription(row) => receiver::put_subscription(rows, row)?,
+            Record::Delivery(row) => delivery::put(rows, row)?,
             Record::Key(row) => keyring::put(row)?,
-            Record::Partner(row) => tenancy::put_partner(row)?,
-            Record::Tenant(row) => tenancy::put_tenant(row)?,
-            Record::Engine(row) => dynamic::put_engine(row)?,
-            Record::Role(row) => dynamic::put_role(row)?,
-            Record::Lease(row) => dynamic::put_lease(row)?,
+            Record::Partner(row) => tenancy::put_partner(rows, row)?,
+            Record::Tenant(row) => tenancy::put_tenant(rows, row)?,
+            Record::Engine(row) => dynamic::put_engine(rows, row)?,
+            Record::Role(row) => dynamic::put_role(rows, row)?,
+            Record::Lease(row) => dynamic::put_lease(rows, row)?,
         };
         self.steps.push(step);
         Ok(())

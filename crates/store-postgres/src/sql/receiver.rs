@@ -9,8 +9,9 @@ use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
-pub(crate) fn put_webhook(webhook: &Webhook) -> Result<Step, CommitError> {
+pub(crate) fn put_webhook(rows: &Rows, webhook: &Webhook) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Webhook),
         write(
@@ -22,7 +23,7 @@ pub(crate) fn put_webhook(webhook: &Webhook) -> Result<Step, CommitError> {
         webhook.tenant.as_str().to_owned(),
         webhook.id.as_str().to_owned(),
         int(webhook.revision),
-        encode(webhook)?,
+        encode(rows, webhook)?,
     ))
 }
 
@@ -36,7 +37,10 @@ pub(crate) fn delete_webhook(webhook: &Webhook) -> Step {
     )
 }
 
-pub(crate) fn put_subscription(subscription: &Subscription) -> Result<Step, CommitError> {
+pub(crate) fn put_subscription(
+    rows: &Rows,
+    subscription: &Subscription,
+) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Subscription),
         write(
@@ -48,7 +52,7 @@ pub(crate) fn put_subscription(subscription: &Subscription) -> Result<Step, Comm
         subscription.tenant.as_str().to_owned(),
         subscription.id.as_str().to_owned(),
         int(subscription.revision),
-        encode(subscription)?,
+        encode(rows, subscription)?,
     ))
 }
 

@@ -8,6 +8,7 @@ use scaivault_core::ports::{
 };
 use scaivault_core::rotation::{Phase, Rotation};
 use scaivault_core::time::Timestamp;
+use scaivault_store::rows::Rows;
 use tokio_postgres::types::ToSql;
 
 use super::plan::{encode, write};
@@ -17,7 +18,7 @@ use crate::store::PostgresStore;
 
 pub(crate) const TABLE: &str = "rotation";
 
-pub(crate) fn put(rotation: &Rotation) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, rotation: &Rotation) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Rotation),
         write(
@@ -41,7 +42,7 @@ pub(crate) fn put(rotation: &Rotation) -> Result<Step, CommitError> {
         rotation.claimed_until.map(Timestamp::as_micros),
         rotation.target_id().map(|id| id.as_str().to_owned()),
         rotation.turn.as_ref().map(|turn| turn.group.clone()),
-        encode(rotation)?,
+        encode(rows, rotation)?,
         rotation.overdue_since().map(Timestamp::as_micros),
         rotation.is_delayed(),
     ))
@@ -100,14 +101,14 @@ pub(crate) const CLAIM_ONE: &str = "
     UPDATE rotation SET revision = revision + 1, claimed_until = $2
     WHERE tenant = $3 AND id = $4 AND wake_at <= $1
       AND (claimed_until IS NULL OR claimed_until <= $1)
-    RETURNING tenant, id, doc, revision, claimed_until";
+    RETURNING tenant, id, doc, revision, claimed_until, wake_at";
 
 #[async_trait]
 impl RotationReads for PostgresStore {
     async fn rotation_find(&self, tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>> {
-        let sql = "SELECT tenant, id, doc, revision, claimed_until FROM rotation
+        let sql = "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation
                    WHERE tenant = $1 AND id = $2";
-        self.held_one(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
+        self.doc(TABLE, sql, &[&tenant.as_str(), &id.as_str()])
             .await
     }
 
@@ -125,7 +126,7 @@ impl RotationReads for PostgresStore {
         let policy = filter.policy_id.as_ref().map(RotationPolicyId::as_str);
         let target = filter.target_id.as_ref().map(TargetId::as_str);
         let group = filter.group.as_deref();
-        let mut sql = "SELECT tenant, id, doc, revision, claimed_until FROM rotation
+        let mut sql = "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation
                        WHERE tenant = $1 AND id < $2"
             .to_owned();
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&tenant, &after, &rows];
@@ -146,7 +147,7 @@ impl RotationReads for PostgresStore {
             sql = format!("{sql} AND phase = ANY(${}::text[])", params.len());
         }
         let sql = format!("{sql} ORDER BY id DESC LIMIT $3");
-        self.held(TABLE, &sql, &params).await
+        self.docs(TABLE, &sql, &params).await
     }
 
     async fn rotation_figures(&self, now: Timestamp) -> Read<RotationFigures> {

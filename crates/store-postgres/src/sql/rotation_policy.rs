@@ -10,10 +10,11 @@ use super::row::{Read, int, limit};
 use super::secret_policy::recipe;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "rotation_policy";
 
-pub(crate) fn put(policy: &RotationPolicy) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, policy: &RotationPolicy) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::RotationPolicy, "name", "rotation_policy_name"),
         write(
@@ -31,7 +32,7 @@ pub(crate) fn put(policy: &RotationPolicy) -> Result<Step, CommitError> {
         policy.name.clone(),
         policy.is_active,
         recipe(policy.secret_policy_id.as_ref()),
-        encode(policy)?,
+        encode(rows, policy)?,
     ))
 }
 

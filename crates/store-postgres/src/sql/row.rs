@@ -1,9 +1,8 @@
 //! What every subject does alike: numbers, documents, and asking.
 
-use scaivault_core::delivery::Delivery;
 use scaivault_core::ports::ReadError;
-use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
+use scaivault_store::rows::{Claimed, Document, Place, Rows};
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -47,11 +46,28 @@ pub(crate) fn time(row: &Row, at: usize) -> Read<Option<Timestamp>> {
     Ok(get::<Option<i64>>(row, at)?.map(Timestamp::from_micros))
 }
 
-/// Decodes the document of a row selected as `tenant, key, doc, …` from column `first` on.
-pub(crate) fn decode<T: DeserializeOwned>(table: &'static str, row: &Row, first: usize) -> Read<T> {
-    let text: Option<&str> = row.try_get(first + 2).ok();
-    text.and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(|| undecodable(table, "doc", row, first))
+/// Decodes the document of a row selected as `tenant, key, doc, …` from column `first` on, once its
+/// code was found to fit. Of a record that is claimed the columns `revision, claimed_until, due`
+/// follow, and are put over the document: a claim writes them alone.
+pub(crate) fn decode<T: Document + DeserializeOwned>(
+    rows: &Rows,
+    table: &'static str,
+    row: &Row,
+    first: usize,
+) -> Read<T> {
+    let text = |at| row.try_get::<_, &str>(first + at);
+    let (Ok(space), Ok(key), Ok(doc)) = (text(0), text(1), text(2)) else {
+        return Err(undecodable(table, "doc", row, first));
+    };
+    let mut made: T = rows.decode(&Place::new(table, space, key), doc)?;
+    if T::CLAIMED {
+        made.claimed(Claimed {
+            revision: count(row, first + 3)?,
+            until: time(row, first + 4)?,
+            wake_at: time(row, first + 5)?,
+        });
+    }
+    Ok(made)
 }
 
 /// Names the row whose key is in the columns from `first` on.
@@ -75,44 +91,6 @@ pub(crate) fn undecodable(
     }
 }
 
-/// Rows that a claim changes: what the columns say is put over the document.
-pub(crate) trait Held: DeserializeOwned {
-    /// The columns from `first` on, behind `tenant, key, doc`.
-    fn hold(&mut self, row: &Row, first: usize) -> Read<()>;
-}
-
-impl Held for Assignment {
-    fn hold(&mut self, row: &Row, first: usize) -> Read<()> {
-        self.revision = count(row, first)?;
-        self.claimed_until = time(row, first + 1)?;
-        self.wake_at = time(row, first + 2)?;
-        Ok(())
-    }
-}
-
-impl Held for Rotation {
-    fn hold(&mut self, row: &Row, first: usize) -> Read<()> {
-        self.revision = count(row, first)?;
-        self.claimed_until = time(row, first + 1)?;
-        Ok(())
-    }
-}
-
-impl Held for Delivery {
-    fn hold(&mut self, row: &Row, first: usize) -> Read<()> {
-        self.revision = count(row, first)?;
-        self.claimed_until = time(row, first + 1)?;
-        Ok(())
-    }
-}
-
-/// Decodes columns selected as `tenant, key, doc, revision, claimed_until, …`, from this one on.
-pub(crate) fn held<T: Held>(table: &'static str, row: &Row, from: usize) -> Read<T> {
-    let mut made: T = decode(table, row, from)?;
-    made.hold(row, from + 3)?;
-    Ok(made)
-}
-
 impl PostgresStore {
     /// Every row of a query.
     pub(crate) async fn rows(&self, sql: &str, params: Params<'_>) -> Read<Vec<Row>> {
@@ -120,44 +98,26 @@ impl PostgresStore {
     }
 
     /// Every document of a query that selects `tenant, key, doc`.
-    pub(crate) async fn docs<T: DeserializeOwned>(
+    pub(crate) async fn docs<T: Document + DeserializeOwned>(
         &self,
         table: &'static str,
         sql: &str,
         params: Params<'_>,
     ) -> Read<Vec<T>> {
         let rows = self.rows(sql, params).await?;
-        rows.iter().map(|row| decode(table, row, 0)).collect()
+        let decoded = rows
+            .iter()
+            .map(|row| decode(&self.shared.rows, table, row, 0));
+        decoded.collect()
     }
 
     /// The one document of such a query, if there is one.
-    pub(crate) async fn doc<T: DeserializeOwned>(
+    pub(crate) async fn doc<T: Document + DeserializeOwned>(
         &self,
         table: &'static str,
         sql: &str,
         params: Params<'_>,
     ) -> Read<Option<T>> {
         Ok(self.docs(table, sql, params).await?.pop())
-    }
-
-    /// As [`PostgresStore::docs`], with the columns that a claim changes behind.
-    pub(crate) async fn held<T: Held>(
-        &self,
-        table: &'static str,
-        sql: &str,
-        params: Params<'_>,
-    ) -> Read<Vec<T>> {
-        let rows = self.rows(sql, params).await?;
-        rows.iter().map(|row| held(table, row, 0)).collect()
-    }
-
-    /// The one row of such a query, if there is one.
-    pub(crate) async fn held_one<T: Held>(
-        &self,
-        table: &'static str,
-        sql: &str,
-        params: Params<'_>,
-    ) -> Read<Option<T>> {
-        Ok(self.held(table, sql, params).await?.pop())
     }
 }

@@ -13,8 +13,9 @@ use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
-pub(crate) fn put_turn(turn: &GroupTurn) -> Result<Step, CommitError> {
+pub(crate) fn put_turn(rows: &Rows, turn: &GroupTurn) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::GroupTurn),
         write(
@@ -26,7 +27,7 @@ pub(crate) fn put_turn(turn: &GroupTurn) -> Result<Step, CommitError> {
         turn.tenant.as_str().to_owned(),
         turn.group.clone(),
         int(turn.revision),
-        encode(turn)?,
+        encode(rows, turn)?,
     ))
 }
 
@@ -40,7 +41,7 @@ pub(crate) fn delete_turn(turn: &GroupTurn) -> Step {
     )
 }
 
-pub(crate) fn put_campaign(row: &Campaign) -> Result<Step, CommitError> {
+pub(crate) fn put_campaign(rows: &Rows, row: &Campaign) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Campaign),
         write(
@@ -54,7 +55,7 @@ pub(crate) fn put_campaign(row: &Campaign) -> Result<Step, CommitError> {
         row.id.as_str().to_owned(),
         int(row.revision),
         row.wake_at.map(Timestamp::as_micros),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 
@@ -68,7 +69,7 @@ pub(crate) fn delete_campaign(row: &Campaign) -> Step {
     )
 }
 
-pub(crate) fn put_debt(row: &Debt) -> Result<Step, CommitError> {
+pub(crate) fn put_debt(rows: &Rows, row: &Debt) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::One(RecordKind::Debt),
         write(
@@ -84,7 +85,7 @@ pub(crate) fn put_debt(row: &Debt) -> Result<Step, CommitError> {
         row.wake_at.map(Timestamp::as_micros),
         row.owed.path().map(|path| path.as_str().to_owned()),
         row.target_id.as_str().to_owned(),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 

@@ -13,15 +13,16 @@ use scaivault_core::time::Timestamp;
 
 use super::assignment;
 use super::plan::{encode, write};
-use super::row::{PATHS_END, Read, count, decode, get, held, int, limit, undecodable};
+use super::row::{PATHS_END, Read, count, decode, get, int, limit, undecodable};
 use super::secret_policy::recipe;
 use super::version;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "secret";
 
-pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
+pub(crate) fn put(rows: &Rows, head: &SecretHead) -> Result<Vec<Step>, CommitError> {
     let mut steps =
         vec![step!(
         Expect::One(RecordKind::Secret),
@@ -43,7 +44,7 @@ pub(crate) fn put(head: &SecretHead) -> Result<Vec<Step>, CommitError> {
         head.expires_at.map(Timestamp::as_micros),
         head.recoverable_until.map(Timestamp::as_micros),
         recipe(head.secret_policy_id.as_ref()),
-        encode(head)?,
+        encode(rows, head)?,
         head.notice_at().map(Timestamp::as_micros),
     )
     .or_many(write(
@@ -125,12 +126,14 @@ pub(crate) async fn served(
     path: &SecretPath,
     version: Option<u64>,
 ) -> Read<Option<Served>> {
-    let sql = "SELECT s.tenant, s.path, s.doc, v.path, v.version, v.doc, v.sealed, a.policy_id
+    let sql = "SELECT s.tenant, s.path, s.doc, v.tenant, v.path || '#' || v.version, v.doc,
+                      v.sealed, a.policy_id
                FROM secret s
                LEFT JOIN version v ON v.tenant = s.tenant AND v.path = s.path
                     AND v.version = coalesce($3::bigint, s.current_version)
                LEFT JOIN assignment a ON a.tenant = s.tenant AND a.path = s.path
                WHERE s.tenant = $1 AND s.path = $2";
+    let (rows_of, asked) = (&store.shared.rows, version);
     let (tenant, path, version) = (tenant.as_str(), path.as_str(), version.map(int));
     let rows = store.rows(sql, &[&tenant, &path, &version]).await?;
     let Some(row) = rows.first() else {
@@ -140,18 +143,22 @@ pub(crate) async fn served(
     let policy_id = policy.map(|id| {
         RotationPolicyId::parse(id).map_err(|_| undecodable("assignment", "policy_id", row, 0))
     });
-    let version = match get::<Option<i64>>(row, 4)? {
+    let version = match get::<Option<&str>>(row, 4)? {
         None => None,
         Some(_) => Some(SealedVersion {
-            version: decode("version", row, 3)?,
+            version: decode(rows_of, "version", row, 3)?,
             sealed: row
                 .try_get(6)
                 .map(Sealed)
                 .map_err(|_| undecodable("version", "sealed", row, 3))?,
         }),
     };
+    let head: SecretHead = decode(rows_of, TABLE, row, 0)?;
+    let wanted = asked.unwrap_or(head.current_version);
+    let is_wanted = |found: &SealedVersion| found.version.version == wanted;
+    let says = |_: &SecretHead| version.as_ref().is_none_or(is_wanted);
     Ok(Some(Served {
-        head: decode(TABLE, row, 0)?,
+        head: rows_of.says(head, "current_version", says)?,
         version,
         policy_id: policy_id.transpose()?,
     }))
@@ -163,7 +170,7 @@ pub(crate) async fn ground(
     tenant: &TenantId,
     path: &SecretPath,
 ) -> Read<Ground> {
-    let sql = "SELECT s.tenant, s.path, s.doc, v.path, v.version, v.doc,
+    let sql = "SELECT s.tenant, s.path, s.doc, v.tenant, v.path || '#' || v.version, v.doc,
                       a.tenant, a.path, a.doc, a.revision, a.claimed_until, a.wake_at
                FROM (SELECT $1::text AS tenant, $2::text AS path) q
                LEFT JOIN secret s ON s.tenant = q.tenant AND s.path = q.path
@@ -171,19 +178,20 @@ pub(crate) async fn ground(
                LEFT JOIN version v ON v.tenant = q.tenant AND v.path = q.path
                ORDER BY v.version DESC";
     let rows = store.rows(sql, &[&tenant.as_str(), &path.as_str()]).await?;
+    let rows_of = &store.shared.rows;
     let mut ground = Ground::default();
     let Some(row) = rows.first() else {
         return Ok(ground);
     };
     if get::<Option<&str>>(row, 0)?.is_some() {
-        ground.head = Some(decode(TABLE, row, 0)?);
+        ground.head = Some(decode(rows_of, TABLE, row, 0)?);
     }
     if get::<Option<&str>>(row, 6)?.is_some() {
-        ground.assignment = Some(held(assignment::TABLE, row, 6)?);
+        ground.assignment = Some(decode(rows_of, assignment::TABLE, row, 6)?);
     }
     for row in &rows {
-        if get::<Option<i64>>(row, 4)?.is_some() {
-            ground.versions.push(decode("version", row, 3)?);
+        if get::<Option<&str>>(row, 4)?.is_some() {
+            ground.versions.push(decode(rows_of, "version", row, 3)?);
         }
     }
     Ok(ground)

@@ -9,6 +9,7 @@ use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "secret_policy";
 
@@ -17,7 +18,7 @@ pub(crate) fn recipe(id: Option<&SecretPolicyId>) -> Option<String> {
     id.map(|id| id.as_str().to_owned())
 }
 
-pub(crate) fn put(policy: &SecretPolicy) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, policy: &SecretPolicy) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::SecretPolicy, "name", "secret_policy_name"),
         write(
@@ -32,7 +33,7 @@ pub(crate) fn put(policy: &SecretPolicy) -> Result<Step, CommitError> {
         int(policy.revision),
         policy.name.clone(),
         policy.is_active,
-        encode(policy)?,
+        encode(rows, policy)?,
     ))
 }
 
@@ -64,7 +65,9 @@ impl SecretPolicyReads for PostgresStore {
         name: &str,
     ) -> Read<Option<SecretPolicy>> {
         let sql = "SELECT tenant, id, doc FROM secret_policy WHERE tenant = $1 AND name = $2";
-        self.doc(TABLE, sql, &[&tenant.as_str(), &name]).await
+        let found: Option<SecretPolicy> = self.doc(TABLE, sql, &[&tenant.as_str(), &name]).await?;
+        let says = |row: SecretPolicy| self.shared.rows.says(row, "name", |row| row.name == name);
+        found.map(says).transpose()
     }
 
     async fn secret_policy_list(

@@ -10,10 +10,11 @@ use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "target";
 
-pub(crate) fn put(target: &Target) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, target: &Target) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::Target, "name", "target_name"),
         write(
@@ -31,7 +32,7 @@ pub(crate) fn put(target: &Target) -> Result<Step, CommitError> {
             .manager_path
             .as_ref()
             .map(|path| path.as_str().to_owned()),
-        encode(target)?,
+        encode(rows, target)?,
     ))
 }
 
@@ -55,7 +56,9 @@ impl TargetReads for PostgresStore {
 
     async fn target_named(&self, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
         let sql = "SELECT tenant, id, doc FROM target WHERE tenant = $1 AND name = $2";
-        self.doc(TABLE, sql, &[&tenant.as_str(), &name]).await
+        let found: Option<Target> = self.doc(TABLE, sql, &[&tenant.as_str(), &name]).await?;
+        let says = |row: Target| self.shared.rows.says(row, "name", |row| row.name == name);
+        found.map(says).transpose()
     }
 
     async fn target_managed_by(

@@ -9,8 +9,9 @@ use super::plan::{encode, write};
 use super::row::{Read, count, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
-pub(crate) fn put_partner(row: &Partner) -> Result<Step, CommitError> {
+pub(crate) fn put_partner(rows: &Rows, row: &Partner) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::Partner, "slug", "partner_slug"),
         write(
@@ -23,11 +24,11 @@ pub(crate) fn put_partner(row: &Partner) -> Result<Step, CommitError> {
         int(row.revision),
         row.slug.clone(),
         row.status.as_str().to_owned(),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 
-pub(crate) fn put_tenant(row: &Tenant) -> Result<Step, CommitError> {
+pub(crate) fn put_tenant(rows: &Rows, row: &Tenant) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::Tenant, "slug", "tenant_slug"),
         write(
@@ -42,7 +43,7 @@ pub(crate) fn put_tenant(row: &Tenant) -> Result<Step, CommitError> {
         row.partner.as_str().to_owned(),
         row.slug.clone(),
         row.is_suspended(),
-        encode(row)?,
+        encode(rows, row)?,
     ))
 }
 

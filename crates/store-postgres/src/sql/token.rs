@@ -10,10 +10,11 @@ use super::plan::{encode, write};
 use super::row::{Read, int, limit};
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
+use scaivault_store::rows::Rows;
 
 const TABLE: &str = "token";
 
-pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, token: &Token) -> Result<Step, CommitError> {
     Ok(step!(
         Expect::Unique(RecordKind::Token, "hash", "token_hash"),
         write(
@@ -27,7 +28,7 @@ pub(crate) fn put(token: &Token) -> Result<Step, CommitError> {
         token.id.as_str().to_owned(),
         int(token.revision),
         token.hash.0.to_vec(),
-        encode(token)?,
+        encode(rows, token)?,
         token
             .living_parent()
             .map(|parent| parent.as_str().to_owned()),
@@ -61,7 +62,9 @@ pub(crate) fn delete(token: &Token) -> Step {
 impl TokenReads for PostgresStore {
     async fn token_by_hash(&self, hash: &TokenHash) -> Read<Option<Token>> {
         let sql = "SELECT tenant, id, doc FROM token WHERE hash = $1";
-        self.doc(TABLE, sql, &[&hash.0.as_slice()]).await
+        let found: Option<Token> = self.doc(TABLE, sql, &[&hash.0.as_slice()]).await?;
+        let says = |row: Token| self.shared.rows.says(row, "hash", |row| row.hash == *hash);
+        found.map(says).transpose()
     }
 
     async fn token_find(&self, tenant: &TenantId, id: &TokenId) -> Read<Option<Token>> {

@@ -2,13 +2,9 @@
 //! there; a page is one statement.
 
 use scaivault_core::audit_anchor::AuditAnchor;
-use scaivault_core::delivery::Delivery;
-use scaivault_core::rotation::{Assignment, Rotation};
 use scaivault_core::time::Timestamp;
 use scaivault_store::audit::{genesis, row_keys};
 use scaivault_store::transfer::{ChainEnd, Kind, Numbers, Row, StoredSegment, Table, Value};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 
@@ -102,49 +98,7 @@ fn row_of(table: &Table, row: &tokio_postgres::Row) -> Result<Row, Error> {
         };
         values.push(value.unwrap_or(Value::Null));
     }
-    say_as_columns(table, &mut values);
     Ok(values)
-}
-
-/// Where a claim changed a row, its columns are the truth: the document is made to say the same.
-fn say_as_columns(table: &Table, row: &mut Row) {
-    let revision = |row: &Row| u64::try_from(row[table.at("revision")].int()).unwrap_or(0);
-    let time = |row: &Row, name| int(&row[table.at(name)]).map(Timestamp::from_micros);
-    match table.name {
-        "assignment" => put_over::<Assignment>(table, row, |made, row| {
-            made.revision = revision(row);
-            made.claimed_until = time(row, "claimed_until");
-            made.wake_at = time(row, "wake_at");
-        }),
-        "rotation" => put_over::<Rotation>(table, row, |made, row| {
-            made.revision = revision(row);
-            made.claimed_until = time(row, "claimed_until");
-        }),
-        "delivery" => put_over::<Delivery>(table, row, |made, row| {
-            made.revision = revision(row);
-            made.claimed_until = time(row, "claimed_until");
-        }),
-        _ => {}
-    }
-}
-
-/// A document that says the same already, or does not decode, stays as it is.
-fn put_over<T: DeserializeOwned + Serialize + PartialEq + Clone>(
-    table: &Table,
-    row: &mut Row,
-    put: impl FnOnce(&mut T, &Row),
-) {
-    let at = table.at("doc");
-    let Ok(stored) = serde_json::from_str::<T>(row[at].text()) else {
-        return;
-    };
-    let mut made = stored.clone();
-    put(&mut made, row);
-    if made != stored
-        && let Ok(text) = serde_json::to_string(&made)
-    {
-        row[at] = Value::Text(text);
-    }
 }
 
 pub(crate) async fn page(
@@ -172,6 +126,35 @@ pub(crate) async fn page(
     sql = format!("{sql} ORDER BY {keys} LIMIT {limit}");
     let rows = query(conn, &sql, &params).await?;
     rows.iter().map(|row| row_of(table, row)).collect()
+}
+
+/// Writes documents anew, each where it still says what it said.
+pub(crate) async fn put_documents(
+    conn: &Conn,
+    table: &Table,
+    rows: &[Row],
+    documents: Vec<String>,
+) -> Result<(), Error> {
+    let mut params: Vec<Param> = vec![Box::new(documents)];
+    let (mut arrays, mut names) = (vec!["$1::text[]".to_owned()], vec!["new_doc".to_owned()]);
+    let mut equal = Vec::new();
+    let doc = table.at("doc");
+    for (at, (name, kind)) in table.columns.iter().enumerate() {
+        if at < table.key || at == doc {
+            params.push(column(*kind, rows, at));
+            arrays.push(format!("${}::{}", params.len(), array(*kind)));
+            names.push((*name).to_owned());
+            equal.push(format!("t.{name} = r.{name}"));
+        }
+    }
+    let sql = format!(
+        "UPDATE {} t SET doc = r.new_doc FROM unnest({}) AS r ({}) WHERE {}",
+        table.name,
+        arrays.join(", "),
+        names.join(", "),
+        equal.join(" AND ")
+    );
+    query(conn, &sql, &params).await.map(drop)
 }
 
 pub(crate) async fn find(conn: &Conn, table: &Table, key: &[Value]) -> Result<Option<Row>, Error> {

@@ -9,15 +9,16 @@ use scaivault_core::secret::{SealedVersion, Version};
 use super::plan::encode;
 use super::row::int;
 use crate::step::{Expect, Step, step};
+use scaivault_store::rows::Rows;
 
 const ONE: Expect = Expect::One(RecordKind::Version);
 
 /// Newest first.
-pub(crate) const LIST: &str = "SELECT path, version, doc FROM version
+pub(crate) const LIST: &str = "SELECT tenant, path || '#' || version, doc FROM version
     WHERE tenant = $1 AND path = $2 ORDER BY version DESC";
 
 /// A state change. Only [`insert`] makes a row: one put with revision 1 would have no value.
-pub(crate) fn put(version: &Version) -> Result<Step, CommitError> {
+pub(crate) fn put(rows: &Rows, version: &Version) -> Result<Step, CommitError> {
     if version.revision <= 1 {
         return Err(CommitError::Conflict(RecordKind::Version));
     }
@@ -29,7 +30,7 @@ pub(crate) fn put(version: &Version) -> Result<Step, CommitError> {
         version.path.as_str().to_owned(),
         int(version.version),
         int(version.revision),
-        encode(version)?,
+        encode(rows, version)?,
     )
     .or_many(
         "UPDATE version v SET revision = r.revision, doc = r.doc
@@ -40,7 +41,7 @@ pub(crate) fn put(version: &Version) -> Result<Step, CommitError> {
     ))
 }
 
-pub(crate) fn insert(sealed: &SealedVersion) -> Result<Step, CommitError> {
+pub(crate) fn insert(rows: &Rows, sealed: &SealedVersion) -> Result<Step, CommitError> {
     let version = &sealed.version;
     if version.revision != 1 {
         return Err(CommitError::Conflict(RecordKind::Version));
@@ -52,7 +53,7 @@ pub(crate) fn insert(sealed: &SealedVersion) -> Result<Step, CommitError> {
         version.tenant.as_str().to_owned(),
         version.path.as_str().to_owned(),
         int(version.version),
-        encode(version)?,
+        encode(rows, version)?,
         sealed.sealed.0.clone(),
     )
     .or_many(

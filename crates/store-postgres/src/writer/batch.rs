@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join;
 use scaivault_core::ports::{Changes, CommitError, Committed};
 use scaivault_store::ChainMac;
-use scaivault_store::audit::{SegmentBuilder, mac_message};
+use scaivault_store::audit::{SegmentBuilder, coded_message};
 use tokio::time::timeout;
 
 use super::places::Places;
@@ -332,7 +332,7 @@ impl Writer {
         next.first_seq = self.segment.first_seq;
         next.last_seq = self.segment.last_seq();
         next.head = self.segment.head;
-        let message = mac_message(&next.chain, next.first_seq, next.last_seq, &next.head);
+        let message = coded_message(&next.chain, next.first_seq, next.last_seq, &next.head);
         next.mac = mac.mac(&message);
         (next, Some(place))
     }

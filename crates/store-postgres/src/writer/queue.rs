@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use scaivault_core::ports::{CommitError, Committed};
+use scaivault_store::rows::Rows;
 use scaivault_store::{ChainMac, Counters};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     queue_max: usize,
     pub(super) commit_timeout: Duration,
     pub(crate) mac: RwLock<Option<Arc<dyn ChainMac>>>,
+    /// The key of the rows, once started.
+    pub(crate) rows: Arc<Rows>,
     /// The last row of the node's chain, and the last one indexed as far as is known here.
     grown: watch::Sender<(u64, u64)>,
     /// A commit that concerns other nodes was made.
@@ -67,6 +70,7 @@ impl Shared {
             queue_max,
             commit_timeout,
             mac: RwLock::new(None),
+            rows: Arc::default(),
             grown: watch::Sender::default(),
             told: Arc::default(),
             counters: Counters::default(),

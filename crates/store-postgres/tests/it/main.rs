@@ -15,6 +15,7 @@ mod order;
 mod past;
 mod proxy;
 mod restart;
+mod row_codes;
 mod sessions;
 mod trail;
 mod transfer;

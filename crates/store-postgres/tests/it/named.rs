@@ -30,6 +30,22 @@ fn age(database: &Database) {
          ALTER TABLE secret DROP COLUMN secret_policy_id, DROP COLUMN notice_at;
          ALTER TABLE rotation_policy DROP COLUMN secret_policy_id;
          ALTER TABLE store_head DROP COLUMN moved_by;
+         ALTER TABLE secret DROP CONSTRAINT secret_doc_code;
+         ALTER TABLE version DROP CONSTRAINT version_doc_code;
+         ALTER TABLE policy DROP CONSTRAINT policy_doc_code;
+         ALTER TABLE binding DROP CONSTRAINT binding_doc_code;
+         ALTER TABLE token DROP CONSTRAINT token_doc_code;
+         ALTER TABLE rotation_policy DROP CONSTRAINT rotation_policy_doc_code;
+         ALTER TABLE target DROP CONSTRAINT target_doc_code;
+         ALTER TABLE assignment DROP CONSTRAINT assignment_doc_code;
+         ALTER TABLE rotation DROP CONSTRAINT rotation_doc_code;
+         ALTER TABLE group_turn DROP CONSTRAINT group_turn_doc_code;
+         ALTER TABLE campaign DROP CONSTRAINT campaign_doc_code;
+         ALTER TABLE debt DROP CONSTRAINT debt_doc_code;
+         ALTER TABLE webhook DROP CONSTRAINT webhook_doc_code;
+         ALTER TABLE subscription DROP CONSTRAINT subscription_doc_code;
+         ALTER TABLE event DROP CONSTRAINT event_doc_code;
+         ALTER TABLE delivery DROP CONSTRAINT delivery_doc_code;
          DELETE FROM schema_revision WHERE revision > 2",
     );
 }

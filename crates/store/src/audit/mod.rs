@@ -10,7 +10,7 @@ mod sieve;
 mod taken;
 mod verify;
 
-pub use chain::{Hash, genesis, link, mac_message};
+pub use chain::{Hash, HeadCode, coded_message, genesis, head_code, link, mac_message};
 pub use keys::{filter_key, row_keys};
 pub use line::{AuditLines, CHAIN_CHARS, mint_chain, row_id};
 pub use prune::{Candidate, Front, prunable};

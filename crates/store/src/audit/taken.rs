@@ -3,7 +3,7 @@
 use scaivault_core::audit::AuditRow;
 use scaivault_core::audit_export::ExportHead;
 
-use super::chain::{Hash, link, mac_message};
+use super::chain::{Hash, coded_message, link, mac_message};
 
 /// The end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +70,11 @@ impl TakenSegment {
         times
     }
 
-    /// What its code is made over.
-    pub fn mac_message(&self, chain: &str, head: &Hash) -> Vec<u8> {
-        mac_message(chain, self.first_seq, self.last_seq(), head)
+    /// Whether its code is one that `code` makes.
+    pub fn code_fits(&self, chain: &str, head: &Hash, code: impl Fn(&[u8]) -> [u8; 32]) -> bool {
+        let (first, last) = (self.first_seq, self.last_seq());
+        code(&coded_message(chain, first, last, head))[..] == self.mac[..]
+            || code(&mac_message(chain, first, last, head))[..] == self.mac[..]
     }
 
     /// Place of the last row.

@@ -10,7 +10,7 @@
 use scaivault_core::audit::{AuditReport, AuditRow, BadRow};
 use scaivault_core::audit_anchor::{AuditAnchor, RemovedRows};
 
-use super::chain::{Hash, LINK_BYTES, genesis, link, mac_message};
+use super::chain::{Hash, LINK_BYTES, genesis, head_code, link};
 use super::line::{line_seq, row_id};
 use super::segment::Segment;
 use crate::chain_mac::ChainMac;
@@ -46,7 +46,11 @@ impl<'a> Verifier<'a> {
     pub fn behind(&mut self, anchor: &AuditAnchor) -> Walk {
         let message = anchor.message();
         if self.mac.is_some_and(|mac| {
-            !mac.verify(&message, &anchor.code) || !mac.verify(&anchor.head_message(), &anchor.mac)
+            let over_head = anchor.head_messages();
+            !mac.verify(&message, &anchor.code)
+                || !over_head
+                    .iter()
+                    .any(|message| mac.verify(message, &anchor.mac))
         }) {
             return self.refuse(anchor.last_seq, "mac");
         }
@@ -81,11 +85,7 @@ impl<'a> Verifier<'a> {
         if segment.head != self.head {
             return self.refuse_last(last, "edited");
         }
-        let message = mac_message(&self.chain, segment.first_seq, last, &self.head);
-        if self
-            .mac
-            .is_some_and(|mac| !mac.verify(&message, segment.mac))
-        {
+        if !self.is_coded_by_key(segment.first_seq, last, segment.mac) {
             return self.refuse_last(last, "mac");
         }
         Walk::Continue(())
@@ -99,12 +99,16 @@ impl<'a> Verifier<'a> {
         if head != self.head {
             return self.refuse_last(last_seq, "edited");
         }
-        let message = mac_message(&self.chain, first_seq, last_seq, &self.head);
-        let checked = self.mac.filter(|_| last_seq > 0);
-        if checked.is_some_and(|key| !key.verify(&message, mac)) {
+        if last_seq > 0 && !self.is_coded_by_key(first_seq, last_seq, mac) {
             return self.refuse_last(last_seq, "mac");
         }
         Walk::Continue(())
+    }
+
+    fn is_coded_by_key(&self, first_seq: u64, last_seq: u64, code: &[u8]) -> bool {
+        let head = (self.chain.as_str(), first_seq, last_seq, &self.head);
+        self.mac
+            .is_none_or(|mac| head_code(mac, head, code).is_some())
     }
 
     /// Names a row the walk found outside the chain's order.

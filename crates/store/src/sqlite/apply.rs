@@ -1,55 +1,50 @@
 //! One change of a unit, applied to the writer's transaction.
 
-use rusqlite::Connection;
 use scaivault_core::ports::{Op, Record};
-use serde::Serialize;
 
+use super::conn::Conn;
 use super::{
     assignment, audit_anchor, audit_export, audit_forward, binding, campaign, consumer, debt,
     delivery, dynamic, event, group_turn, keyring, lease, machine, meta, policy, rotation,
     rotation_policy, secret, secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
+use crate::rows::{Rows, encode_key};
 use crate::writer::Memory;
 
-/// A record as its document.
-pub(crate) fn encode<T: Serialize>(record: &T) -> Result<String, Refusal> {
-    serde_json::to_string(record).map_err(|error| Refusal::Failed(error.to_string()))
-}
-
 /// The document an op writes, made in the caller's task; empty for those that write none.
-pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
-    match op {
+pub(crate) fn document(op: &Op, rows: &Rows) -> Result<String, Refusal> {
+    let document = match op {
         Op::Put(record) => match record {
-            Record::Secret(row) => encode(row),
-            Record::Version(row) => encode(row),
-            Record::Policy(row) => encode(row),
-            Record::Binding(row) => encode(row),
-            Record::Token(row) => encode(row),
-            Record::MachineRole(row) => encode(row),
-            Record::SecretId(row) => encode(row),
-            Record::RotationPolicy(row) => encode(row),
-            Record::SecretPolicy(row) => encode(row),
-            Record::Assignment(row) => encode(row),
-            Record::Rotation(row) => encode(row),
-            Record::Target(row) => encode(row),
-            Record::GroupTurn(row) => encode(row),
-            Record::Campaign(row) => encode(row),
-            Record::Debt(row) => encode(row),
-            Record::Webhook(row) => encode(row),
-            Record::Subscription(row) => encode(row),
-            Record::Delivery(row) => encode(row),
-            Record::Key(row) => encode(row),
-            Record::Partner(row) => encode(row),
-            Record::Tenant(row) => encode(row),
-            Record::Engine(row) => encode(row),
-            Record::Role(row) => encode(row),
-            Record::Lease(row) => encode(row),
-            Record::AuditExport(row) => encode(row),
-            Record::AuditForward(row) => encode(row),
+            Record::Secret(row) => rows.encode(row),
+            Record::Version(row) => rows.encode(row),
+            Record::Policy(row) => rows.encode(row),
+            Record::Binding(row) => rows.encode(row),
+            Record::Token(row) => rows.encode(row),
+            Record::MachineRole(row) => rows.encode(row),
+            Record::SecretId(row) => rows.encode(row),
+            Record::RotationPolicy(row) => rows.encode(row),
+            Record::SecretPolicy(row) => rows.encode(row),
+            Record::Assignment(row) => rows.encode(row),
+            Record::Rotation(row) => rows.encode(row),
+            Record::Target(row) => rows.encode(row),
+            Record::GroupTurn(row) => rows.encode(row),
+            Record::Campaign(row) => rows.encode(row),
+            Record::Debt(row) => rows.encode(row),
+            Record::Webhook(row) => rows.encode(row),
+            Record::Subscription(row) => rows.encode(row),
+            Record::Delivery(row) => rows.encode(row),
+            Record::Key(row) => encode_key(row),
+            Record::Partner(row) => rows.encode(row),
+            Record::Tenant(row) => rows.encode(row),
+            Record::Engine(row) => rows.encode(row),
+            Record::Role(row) => rows.encode(row),
+            Record::Lease(row) => rows.encode(row),
+            Record::AuditExport(row) => rows.encode(row),
+            Record::AuditForward(row) => rows.encode(row),
         },
-        Op::VersionInsert(sealed) => encode(&sealed.version),
-        Op::Emit(event) => encode(event),
+        Op::VersionInsert(sealed) => rows.encode(&sealed.version),
+        Op::Emit(event) => rows.encode(event),
         Op::Delete(_)
         | Op::VersionDelete { .. }
         | Op::SecretErase(_)
@@ -61,17 +56,13 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
         | Op::LeasesPrune { .. }
         | Op::AuditPrune { .. }
         | Op::Mark(_) => Ok(String::new()),
-    }
+    };
+    document.map_err(Refusal::Failed)
 }
 
 /// Applies an op with its document. What it leaves in the writer's memory is taken back by the
 /// writer when the transaction fails.
-pub(crate) fn apply(
-    conn: &Connection,
-    op: &Op,
-    json: &str,
-    memory: &mut Memory,
-) -> Result<(), Refusal> {
+pub(crate) fn apply(conn: &Conn, op: &Op, json: &str, memory: &mut Memory) -> Result<(), Refusal> {
     match op {
         Op::Put(record) => put(conn, record, json),
         Op::Delete(record) => delete(conn, record),
@@ -108,7 +99,7 @@ pub(crate) fn apply(
     }
 }
 
-fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
+fn put(conn: &Conn, record: &Record, json: &str) -> Result<(), Refusal> {
     match record {
         Record::Secret(row) => secret::put(conn, row, json),
         Record::Version(row) => version::put(conn, row, json),
@@ -139,7 +130,7 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
     }
 }
 
-fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
+fn delete(conn: &Conn, record: &Record) -> Result<(), Refusal> {
     match record {
         Record::Secret(row) => secret::delete(conn, row),
         Record::Version(row) => version::delete(conn, row),

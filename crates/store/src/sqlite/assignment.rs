@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use scaivault_core::ids::{RotationPolicyId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{ReadError, RecordKind};
 use scaivault_core::rotation::Assignment;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::next_work::due as due_rows;
 use super::row::{Read, delete_one, doc, docs, int, limit, number, rows, uint, unreadable, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "assignment";
 
-pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, assignment: &Assignment, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         assignment.revision,
@@ -48,7 +48,7 @@ pub(crate) fn put(conn: &Connection, assignment: &Assignment, json: &str) -> Res
     .or_conflict(RecordKind::Assignment)
 }
 
-pub(crate) fn delete(conn: &Connection, assignment: &Assignment) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, assignment: &Assignment) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Assignment,
@@ -64,15 +64,13 @@ pub(crate) fn delete(conn: &Connection, assignment: &Assignment) -> Result<(), R
 /// Wakes all of a policy. It counts as a write: a worker that looked at the row before, under the
 /// policy as it was, finds another number and looks again. What it held is free at once.
 pub(crate) fn wake(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     policy: &RotationPolicyId,
     at: Timestamp,
 ) -> Result<(), Refusal> {
     conn.prepare_cached(
-        "UPDATE assignment SET revision = revision + 1, wake_at = ?3, claimed_until = NULL,
-                doc = json_set(doc, '$.revision', revision + 1, '$.wake_at', ?3,
-                               '$.claimed_until', NULL)
+        "UPDATE assignment SET revision = revision + 1, wake_at = ?3, claimed_until = NULL
          WHERE tenant = ?1 AND policy_id = ?2",
     )?
     .execute((tenant.as_str(), policy.as_str(), at.as_micros()))?;
@@ -81,31 +79,33 @@ pub(crate) fn wake(
 
 /// Claims free rows that are due, longest overdue first.
 pub(crate) fn claim(
-    conn: &Connection,
+    conn: &Conn,
     now: Timestamp,
     hold: Duration,
     rows: usize,
 ) -> Result<Vec<Assignment>, Refusal> {
-    let sql = "SELECT rowid, doc FROM assignment INDEXED BY assignment_wake
+    let sql = "SELECT rowid, tenant, path, doc, revision, claimed_until, wake_at
+               FROM assignment INDEXED BY assignment_wake
                WHERE wake_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                ORDER BY wake_at LIMIT ?2";
-    let found = due_rows(conn, sql, (now.as_micros(), limit(rows)))?;
+    let found = due_rows(conn, TABLE, sql, (now.as_micros(), limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
 }
 
 /// Claims one free row whose look is due per target that is neither busy nor held, the target
 /// that waits longest first.
 pub(crate) fn claim_probes(
-    conn: &Connection,
+    conn: &Conn,
     now: Timestamp,
     hold: Duration,
     busy: &[TargetId],
     rows: usize,
 ) -> Result<Vec<Assignment>, Refusal> {
     // A bare column beside min() is taken from the row that has the minimum.
-    let sql = "SELECT row, doc FROM (
-                   SELECT rowid AS row, doc, min(probe_at) AS first, target_id
+    let sql = "SELECT row, tenant, path, doc, revision, claimed_until, wake_at FROM (
+                   SELECT rowid AS row, tenant, path, doc, revision, claimed_until, wake_at,
+                          min(probe_at) AS first, target_id
                    FROM assignment INDEXED BY assignment_probe
                    WHERE probe_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
                      AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
@@ -115,13 +115,13 @@ pub(crate) fn claim_probes(
                    SELECT target_id FROM assignment INDEXED BY assignment_probe_held
                    WHERE claimed_until > ?1 AND probe_at IS NOT NULL)
                ORDER BY first LIMIT ?3";
-    let busy = super::apply::encode(&busy)?;
-    let found = due_rows(conn, sql, (now.as_micros(), busy, limit(rows)))?;
+    let busy = super::row::json(&busy)?;
+    let found = due_rows(conn, TABLE, sql, (now.as_micros(), busy, limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
 }
 
 fn hold_all(
-    conn: &Connection,
+    conn: &Conn,
     found: Vec<(i64, Option<Assignment>)>,
     until: Timestamp,
 ) -> Result<Vec<Assignment>, Refusal> {
@@ -133,24 +133,20 @@ fn hold_all(
         };
         assignment.revision += 1;
         assignment.claimed_until = Some(until);
-        put(conn, &assignment, &super::apply::encode(&assignment)?)?;
+        put(conn, &assignment, &super::row::encode(conn, &assignment)?)?;
         claimed.push(assignment);
     }
     Ok(claimed)
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    path: &SecretPath,
-) -> Read<Option<Assignment>> {
-    let sql = "SELECT tenant, path, doc FROM assignment WHERE tenant = ?1 AND path = ?2";
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> Read<Option<Assignment>> {
+    let sql = "SELECT tenant, path, doc, revision, claimed_until, wake_at FROM assignment WHERE tenant = ?1 AND path = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
 }
 
 /// The policy of a secret, without the rest of its attachment.
 pub(crate) fn policy_of(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     path: &SecretPath,
 ) -> Read<Option<RotationPolicyId>> {
@@ -168,11 +164,7 @@ pub(crate) fn policy_of(
 }
 
 /// Those of several paths.
-pub(crate) fn of(
-    conn: &Connection,
-    tenant: &TenantId,
-    paths: &[SecretPath],
-) -> Read<Vec<Assignment>> {
+pub(crate) fn of(conn: &Conn, tenant: &TenantId, paths: &[SecretPath]) -> Read<Vec<Assignment>> {
     let mut found = Vec::new();
     for path in paths {
         found.extend(find(conn, tenant, path)?);
@@ -181,13 +173,13 @@ pub(crate) fn of(
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     policy: &RotationPolicyId,
     after: Option<&str>,
     rows: usize,
 ) -> Read<Vec<Assignment>> {
-    let sql = "SELECT tenant, path, doc FROM assignment
+    let sql = "SELECT tenant, path, doc, revision, claimed_until, wake_at FROM assignment
                WHERE tenant = ?1 AND policy_id = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
     let after = after.unwrap_or_default();
     docs(
@@ -198,7 +190,7 @@ pub(crate) fn list(
     )
 }
 
-pub(crate) fn count(conn: &Connection, tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64> {
+pub(crate) fn count(conn: &Conn, tenant: &TenantId, policy: &RotationPolicyId) -> Read<u64> {
     let sql = "SELECT count(*) FROM assignment WHERE tenant = ?1 AND policy_id = ?2";
     Ok(uint(
         number(conn, sql, (tenant.as_str(), policy.as_str()))?.unwrap_or(0),
@@ -206,19 +198,19 @@ pub(crate) fn count(conn: &Connection, tenant: &TenantId, policy: &RotationPolic
 }
 
 /// How many have a credential that was found not to work.
-pub(crate) fn drifting(conn: &Connection) -> Read<u64> {
+pub(crate) fn drifting(conn: &Conn) -> Read<u64> {
     let sql = "SELECT count(*) FROM assignment INDEXED BY assignment_drift WHERE drift IS NOT NULL";
     Ok(uint(number(conn, sql, [])?.unwrap_or(0)))
 }
 
 pub(crate) fn due(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     until: Timestamp,
     policy: Option<&RotationPolicyId>,
     rows: usize,
 ) -> Read<Vec<Assignment>> {
-    let sql = "SELECT tenant, path, doc FROM assignment INDEXED BY assignment_due
+    let sql = "SELECT tenant, path, doc, revision, claimed_until, wake_at FROM assignment INDEXED BY assignment_due
                WHERE tenant = ?1 AND next_rotation_at < ?2 AND (?3 IS NULL OR policy_id = ?3)
                ORDER BY next_rotation_at LIMIT ?4";
     let policy = policy.map(RotationPolicyId::as_str);
@@ -231,13 +223,13 @@ pub(crate) fn due(
 }
 
 pub(crate) fn at_target(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     target: &TargetId,
     after: Option<&str>,
     rows: usize,
 ) -> Read<Vec<Assignment>> {
-    let sql = "SELECT tenant, path, doc FROM assignment INDEXED BY assignment_target
+    let sql = "SELECT tenant, path, doc, revision, claimed_until, wake_at FROM assignment INDEXED BY assignment_target
                WHERE tenant = ?1 AND target_id = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
     let after = after.unwrap_or_default();
     let params = (tenant.as_str(), target.as_str(), after, limit(rows));
@@ -245,13 +237,13 @@ pub(crate) fn at_target(
 }
 
 pub(crate) fn in_group(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     group: &str,
     after: Option<&str>,
     rows: usize,
 ) -> Read<Vec<Assignment>> {
-    let sql = "SELECT tenant, path, doc FROM assignment INDEXED BY assignment_group
+    let sql = "SELECT tenant, path, doc, revision, claimed_until, wake_at FROM assignment INDEXED BY assignment_group
                WHERE tenant = ?1 AND turn_group = ?2 AND path > ?3 ORDER BY path LIMIT ?4";
     let after = after.unwrap_or_default();
     docs(

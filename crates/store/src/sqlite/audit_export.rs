@@ -1,17 +1,17 @@
 //! Exports of the audit trail.
 
-use rusqlite::Connection;
 use scaivault_core::audit_export::AuditExport;
 use scaivault_core::ids::{ExportId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{PATHS_END, Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "audit_export";
 
-pub(crate) fn put(conn: &Connection, row: &AuditExport, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, row: &AuditExport, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         row.revision,
@@ -29,7 +29,7 @@ pub(crate) fn put(conn: &Connection, row: &AuditExport, json: &str) -> Result<()
     .or_conflict(RecordKind::AuditExport)
 }
 
-pub(crate) fn delete(conn: &Connection, row: &AuditExport) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, row: &AuditExport) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::AuditExport,
@@ -38,17 +38,13 @@ pub(crate) fn delete(conn: &Connection, row: &AuditExport) -> Result<(), Refusal
     )
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &ExportId,
-) -> Read<Option<AuditExport>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>> {
     let sql = "SELECT tenant, id, doc FROM audit_export WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,
@@ -60,7 +56,7 @@ pub(crate) fn list(
 }
 
 /// Longest overdue first.
-pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<AuditExport>> {
+pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<AuditExport>> {
     let sql = "SELECT tenant, id, doc FROM audit_export INDEXED BY audit_export_wake
                WHERE wake_at <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)

@@ -1,15 +1,15 @@
 //! How far the trail was handed over to collectors.
 
-use rusqlite::Connection;
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::ports::RecordKind;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, int, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "audit_forward";
 
-pub(crate) fn put(conn: &Connection, row: &AuditForward, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, row: &AuditForward, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         row.revision,
@@ -20,7 +20,7 @@ pub(crate) fn put(conn: &Connection, row: &AuditForward, json: &str) -> Result<(
     .or_conflict(RecordKind::AuditForward)
 }
 
-pub(crate) fn delete(conn: &Connection, row: &AuditForward) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, row: &AuditForward) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::AuditForward,
@@ -29,7 +29,7 @@ pub(crate) fn delete(conn: &Connection, row: &AuditForward) -> Result<(), Refusa
     )
 }
 
-pub(crate) fn find(conn: &Connection, name: &str) -> Read<Option<AuditForward>> {
+pub(crate) fn find(conn: &Conn, name: &str) -> Read<Option<AuditForward>> {
     let sql = "SELECT 'audit_forward', name, doc FROM audit_forward WHERE name = ?1";
     doc(conn, TABLE, sql, [name])
 }

@@ -1,16 +1,16 @@
 //! Bindings of access policies.
 
-use rusqlite::Connection;
 use scaivault_core::access::Binding;
 use scaivault_core::ids::{BindingId, PolicyId, TenantId};
 use scaivault_core::ports::RecordKind;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "binding";
 
-pub(crate) fn put(conn: &Connection, binding: &Binding, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, binding: &Binding, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         binding.revision,
@@ -30,7 +30,7 @@ pub(crate) fn put(conn: &Connection, binding: &Binding, json: &str) -> Result<()
     .or_conflict(RecordKind::Binding)
 }
 
-pub(crate) fn delete(conn: &Connection, binding: &Binding) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, binding: &Binding) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Binding,
@@ -43,12 +43,12 @@ pub(crate) fn delete(conn: &Connection, binding: &Binding) -> Result<(), Refusal
     )
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &BindingId) -> Read<Option<Binding>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &BindingId) -> Read<Option<Binding>> {
     let sql = "SELECT tenant, id, doc FROM binding WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn list(conn: &Connection, tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>> {
+pub(crate) fn list(conn: &Conn, tenant: &TenantId, policy: &PolicyId) -> Read<Vec<Binding>> {
     let sql = "SELECT tenant, id, doc FROM binding
                WHERE tenant = ?1 AND policy_id = ?2 ORDER BY id";
     docs(conn, TABLE, sql, (tenant.as_str(), policy.as_str()))

@@ -1,17 +1,17 @@
 //! Runs of many rotations.
 
-use rusqlite::Connection;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::ids::{CampaignId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{PATHS_END, Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "campaign";
 
-pub(crate) fn put(conn: &Connection, row: &Campaign, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, row: &Campaign, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         row.revision,
@@ -29,7 +29,7 @@ pub(crate) fn put(conn: &Connection, row: &Campaign, json: &str) -> Result<(), R
     .or_conflict(RecordKind::Campaign)
 }
 
-pub(crate) fn delete(conn: &Connection, row: &Campaign) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, row: &Campaign) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Campaign,
@@ -38,17 +38,13 @@ pub(crate) fn delete(conn: &Connection, row: &Campaign) -> Result<(), Refusal> {
     )
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &CampaignId,
-) -> Read<Option<Campaign>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &CampaignId) -> Read<Option<Campaign>> {
     let sql = "SELECT tenant, id, doc FROM campaign WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,
@@ -60,7 +56,7 @@ pub(crate) fn list(
 }
 
 /// Longest overdue first.
-pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<Campaign>> {
+pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Campaign>> {
     let sql = "SELECT tenant, id, doc FROM campaign INDEXED BY campaign_wake
                WHERE wake_at <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)

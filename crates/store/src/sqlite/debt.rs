@@ -1,18 +1,18 @@
 //! What is still to be removed at targets.
 
-use rusqlite::Connection;
 use scaivault_core::debt::Debt;
 use scaivault_core::ids::{DebtId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "debt";
 
-pub(crate) fn put(conn: &Connection, row: &Debt, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, row: &Debt, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         row.revision,
@@ -33,7 +33,7 @@ pub(crate) fn put(conn: &Connection, row: &Debt, json: &str) -> Result<(), Refus
     .or_conflict(RecordKind::Debt)
 }
 
-pub(crate) fn delete(conn: &Connection, row: &Debt) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, row: &Debt) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Debt,
@@ -42,13 +42,13 @@ pub(crate) fn delete(conn: &Connection, row: &Debt) -> Result<(), Refusal> {
     )
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &DebtId) -> Read<Option<Debt>> {
     let sql = "SELECT tenant, id, doc FROM debt WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,
@@ -61,7 +61,7 @@ pub(crate) fn list(
 
 /// Of one secret.
 pub(crate) fn of_path(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     path: &SecretPath,
     after: Option<&str>,
@@ -76,7 +76,7 @@ pub(crate) fn of_path(
 
 /// At one target.
 pub(crate) fn at_target(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     target: &TargetId,
     after: Option<&str>,
@@ -90,7 +90,7 @@ pub(crate) fn at_target(
 }
 
 /// Longest overdue first.
-pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<Debt>> {
+pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Debt>> {
     let sql = "SELECT tenant, id, doc FROM debt INDEXED BY debt_wake
                WHERE wake_at <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
@@ -100,6 +100,7 @@ pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<De
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use scaivault_core::debt::Owed;
@@ -108,11 +109,23 @@ mod tests {
     use scaivault_core::target::Overlap;
 
     use super::*;
+    use crate::chain_mac::ChainMac;
+    use crate::rows::{RowKey, Rows};
+
+    struct Mac;
+
+    impl ChainMac for Mac {
+        fn mac(&self, _: &[u8]) -> [u8; 32] {
+            [7; 32]
+        }
+    }
 
     /// A debt written before its secret and target had columns.
     #[test]
     fn earlier_debts_are_found_too() {
-        let conn = Connection::open_in_memory().unwrap();
+        let rows = Arc::<Rows>::default();
+        let key = RowKey::of(&Mac);
+        let conn = Conn::new(rusqlite::Connection::open_in_memory().unwrap(), rows);
         for sql in [
             include_str!("migrations/0001_initial.sql"),
             include_str!("migrations/0002_targets.sql"),
@@ -156,16 +169,13 @@ mod tests {
             let row = Debt::new(id, tenant.clone(), at, owed, now, now);
             conn.execute(
                 "INSERT INTO debt (tenant, id, revision, wake_at, doc) VALUES (?1, ?2, 1, 1, ?3)",
-                (
-                    tenant.as_str(),
-                    row.id.as_str(),
-                    serde_json::to_string(&row).unwrap(),
-                ),
+                (tenant.as_str(), row.id.as_str(), key.encode(&row).unwrap()),
             )
             .unwrap();
         }
         conn.execute_batch(include_str!("migrations/0006_debts.sql"))
             .unwrap();
+        conn.rows.start(key);
         assert_eq!(of_path(&conn, &tenant, &path, None, 9).unwrap().len(), 2);
         let there = at_target(&conn, &tenant, &target, None, 9).unwrap();
         assert_eq!(there.len(), 3);

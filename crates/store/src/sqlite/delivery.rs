@@ -7,6 +7,7 @@ use scaivault_core::ids::{DeliveryId, SubscriptionId, TenantId};
 use scaivault_core::ports::{DeliveryStats, RecordKind};
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{
     PATHS_END, Read, decode, delete_one, doc, docs, int, limit, number, rows, uint, unreadable,
     write,
@@ -33,7 +34,7 @@ fn due_at(delivery: &Delivery) -> Option<i64> {
         .map(Timestamp::as_micros)
 }
 
-pub(crate) fn put(conn: &Connection, delivery: &Delivery, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, delivery: &Delivery, json: &str) -> Result<(), Refusal> {
     let (tenant, id) = (delivery.tenant.as_str(), delivery.id.as_str());
     let queued = match delivery.revision {
         1 => None,
@@ -87,7 +88,7 @@ pub(crate) fn put(conn: &Connection, delivery: &Delivery, json: &str) -> Result<
     Ok(())
 }
 
-pub(crate) fn delete(conn: &Connection, delivery: &Delivery) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, delivery: &Delivery) -> Result<(), Refusal> {
     let (tenant, id) = (delivery.tenant.as_str(), delivery.id.as_str());
     let queued = find_queued(conn, tenant, id)?;
     delete_one(
@@ -147,7 +148,7 @@ impl Queued {
 }
 
 /// Drops what a polling receiver has not acknowledged beyond its newest `keep`, and counts it.
-pub(crate) fn trim(conn: &Connection, receiver: &str, keep: u32) -> Result<(), Refusal> {
+pub(crate) fn trim(conn: &Conn, receiver: &str, keep: u32) -> Result<(), Refusal> {
     let dropped = conn
         .prepare_cached(
             "DELETE FROM delivery WHERE row_id IN (
@@ -166,25 +167,21 @@ pub(crate) fn trim(conn: &Connection, receiver: &str, keep: u32) -> Result<(), R
     Ok(())
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &DeliveryId,
-) -> Read<Option<Delivery>> {
-    let sql = "SELECT tenant, id, doc FROM delivery WHERE tenant = ?1 AND id = ?2";
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &DeliveryId) -> Read<Option<Delivery>> {
+    let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 /// Newest first, below `after`.
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     receiver: &str,
     state: Option<DeliveryState>,
     after: Option<&str>,
     rows: usize,
 ) -> Read<Vec<Delivery>> {
-    let sql = "SELECT tenant, id, doc FROM delivery INDEXED BY delivery_list
+    let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery INDEXED BY delivery_list
                WHERE tenant = ?1 AND receiver = ?2 AND id < ?3 AND (?4 IS NULL OR state = ?4)
                ORDER BY id DESC LIMIT ?5";
     let state = state.map(DeliveryState::as_str);
@@ -200,7 +197,7 @@ pub(crate) fn list(
 /// Oldest first, behind `after`. The text of the state is no parameter where the index of the dead
 /// is to be used.
 pub(crate) fn ended(
-    conn: &Connection,
+    conn: &Conn,
     (tenant, receiver): (&TenantId, &str),
     state: Option<DeliveryState>,
     (from, to): (Option<Timestamp>, Option<Timestamp>),
@@ -214,7 +211,7 @@ pub(crate) fn ended(
         None => ("delivery_list", "state <> 'pending'"),
     };
     let sql = format!(
-        "SELECT tenant, id, doc FROM delivery INDEXED BY {index}
+        "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery INDEXED BY {index}
          WHERE tenant = ?1 AND receiver = ?2 AND id > ?3 AND {states}
            AND created_at >= ?4 AND created_at < ?5
          ORDER BY id LIMIT ?6"
@@ -231,13 +228,13 @@ pub(crate) fn ended(
 }
 
 pub(crate) fn behind(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     receiver: &str,
     lane: &str,
     after: u64,
 ) -> Read<Option<Delivery>> {
-    let sql = "SELECT tenant, id, doc FROM delivery INDEXED BY delivery_lane
+    let sql = "SELECT tenant, id, doc, revision, claimed_until, due_at FROM delivery INDEXED BY delivery_lane
                WHERE receiver = ?2 AND lane = ?3 AND event_position > ?4
                  AND state = 'pending' AND tenant = ?1
                ORDER BY event_position";
@@ -245,7 +242,7 @@ pub(crate) fn behind(
     let mut statement = conn.prepare_cached(sql).map_err(unreadable)?;
     let mut found = statement.query(key).map_err(unreadable)?;
     while let Some(row) = found.next().map_err(unreadable)? {
-        if let Ok(delivery) = decode(TABLE, row, 0) {
+        if let Ok(delivery) = decode(conn, TABLE, row, 0) {
             return Ok(Some(delivery));
         }
     }
@@ -254,7 +251,7 @@ pub(crate) fn behind(
 
 /// To be called inside one read transaction.
 pub(crate) fn stats(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     receiver: &str,
     since: Timestamp,
@@ -284,13 +281,14 @@ pub(crate) fn stats(
 
 /// Oldest event first.
 pub(crate) fn unacked(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     receiver: &SubscriptionId,
     after: u64,
     count: usize,
 ) -> Read<Vec<(Delivery, Event)>> {
-    let sql = "SELECT d.tenant, d.id, d.doc, e.tenant, e.id, e.doc
+    let sql = "SELECT d.tenant, d.id, d.doc, d.revision, d.claimed_until, d.due_at,
+                      e.tenant, e.id, e.doc
                FROM delivery d INDEXED BY delivery_pending
                CROSS JOIN event e ON e.position = d.event_position
                WHERE d.receiver = ?2 AND d.state = 'pending' AND d.event_position > ?3
@@ -298,6 +296,6 @@ pub(crate) fn unacked(
                ORDER BY d.event_position LIMIT ?4";
     let key = (tenant.as_str(), receiver.as_str(), int(after), limit(count));
     rows(conn, sql, key, |row| {
-        Ok((decode(TABLE, row, 0)?, decode("event", row, 3)?))
+        Ok((decode(conn, TABLE, row, 0)?, decode(conn, "event", row, 6)?))
     })
 }

@@ -7,10 +7,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
+use super::row::{Read, decode};
 use crate::refusal::Refusal;
 
 /// Rows one claim makes ready at most. Those that wait longest come first, so none is forgotten.
@@ -21,7 +23,7 @@ const READY_MAX: i64 = 5_000;
 /// its order. The walk begins behind receiver `from`, and returns the last receiver served, so
 /// that no receiver is always last.
 pub(crate) fn claim(
-    conn: &Connection,
+    conn: &Conn,
     now: Timestamp,
     hold: Duration,
     busy: &[String],
@@ -57,7 +59,7 @@ pub(crate) fn claim(
     Ok((claimed, last))
 }
 
-fn make_ready(conn: &Connection, now: Timestamp) -> Result<(), Refusal> {
+fn make_ready(conn: &Conn, now: Timestamp) -> Result<(), Refusal> {
     let mut waiting = conn.prepare_cached(
         "SELECT free_at, row_id, receiver, event_position FROM delivery_waiting
          WHERE free_at <= ?1 ORDER BY free_at, row_id LIMIT ?2",
@@ -78,7 +80,7 @@ fn make_ready(conn: &Connection, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn next_receiver(conn: &Connection, after: &str) -> Result<Option<String>, Refusal> {
+fn next_receiver(conn: &Conn, after: &str) -> Result<Option<String>, Refusal> {
     let found = conn
         .prepare_cached(
             "SELECT receiver FROM delivery_ready WHERE receiver > ?1 ORDER BY receiver LIMIT 1",
@@ -88,7 +90,7 @@ fn next_receiver(conn: &Connection, after: &str) -> Result<Option<String>, Refus
     Ok(found)
 }
 
-fn is_held(conn: &Connection, receiver: &str, now: Timestamp) -> Result<bool, Refusal> {
+fn is_held(conn: &Conn, receiver: &str, now: Timestamp) -> Result<bool, Refusal> {
     let held = conn
         .prepare_cached(
             "SELECT 1 FROM delivery INDEXED BY delivery_held
@@ -101,31 +103,32 @@ fn is_held(conn: &Connection, receiver: &str, now: Timestamp) -> Result<bool, Re
 /// The receiver's oldest ready delivery. The time is checked again: a clock that was set back
 /// makes what is ready early.
 fn claim_oldest(
-    conn: &Connection,
+    conn: &Conn,
     receiver: &str,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<Delivery>, Refusal> {
     loop {
-        let found: Option<(i64, i64, String)> = conn
+        let found: Option<(i64, i64, Read<Delivery>)> = conn
             .prepare_cached(
-                "SELECT r.row_id, r.event_position, d.doc
+                "SELECT r.row_id, r.event_position,
+                        d.tenant, d.id, d.doc, d.revision, d.claimed_until, d.due_at
                  FROM delivery_ready r JOIN delivery d ON d.row_id = r.row_id
                  WHERE r.receiver = ?1 AND r.free_at <= ?2
                    AND d.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                  ORDER BY r.event_position LIMIT 1",
             )?
             .query_row((receiver, now.as_micros()), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, decode(conn, "delivery", row, 2)))
             })
             .optional()?;
-        let Some((row, position, text)) = found else {
+        let Some((row, position, decoded)) = found else {
             return Ok(None);
         };
-        if let Ok(mut delivery) = serde_json::from_str::<Delivery>(&text) {
+        if let Ok(mut delivery) = decoded {
             delivery.revision += 1;
             delivery.claimed_until = Some(until);
-            super::delivery::put(conn, &delivery, &super::apply::encode(&delivery)?)?;
+            super::delivery::put(conn, &delivery, &super::row::encode(conn, &delivery)?)?;
             return Ok(Some(delivery));
         }
         postpone(conn, receiver, position, row, until)?;
@@ -135,7 +138,7 @@ fn claim_oldest(
 /// Puts a delivery that does not decode off by the length of a claim, without holding its receiver
 /// back: it is nobody's to do, but it must not stand before the others for ever.
 fn postpone(
-    conn: &Connection,
+    conn: &Conn,
     receiver: &str,
     position: i64,
     row: i64,

@@ -1,17 +1,17 @@
 //! Engines that make credentials on request, and their roles.
 
-use rusqlite::Connection;
 use scaivault_core::dynamic::{Engine, Role};
 use scaivault_core::ids::{EngineId, TenantId};
 use scaivault_core::ports::RecordKind;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const ENGINE: &str = "engine";
 const ROLE: &str = "engine_role";
 
-pub(crate) fn put_engine(conn: &Connection, row: &Engine, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put_engine(conn: &Conn, row: &Engine, json: &str) -> Result<(), Refusal> {
     let key = (row.tenant.as_str(), row.id.as_str());
     write(
         conn,
@@ -31,7 +31,7 @@ pub(crate) fn put_engine(conn: &Connection, row: &Engine, json: &str) -> Result<
     )
 }
 
-pub(crate) fn delete_engine(conn: &Connection, row: &Engine) -> Result<(), Refusal> {
+pub(crate) fn delete_engine(conn: &Conn, row: &Engine) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Engine,
@@ -40,26 +40,20 @@ pub(crate) fn delete_engine(conn: &Connection, row: &Engine) -> Result<(), Refus
     )
 }
 
-pub(crate) fn find_engine(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &EngineId,
-) -> Read<Option<Engine>> {
+pub(crate) fn find_engine(conn: &Conn, tenant: &TenantId, id: &EngineId) -> Read<Option<Engine>> {
     let sql = "SELECT tenant, id, doc FROM engine WHERE tenant = ?1 AND id = ?2";
     doc(conn, ENGINE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn engine_named(
-    conn: &Connection,
-    tenant: &TenantId,
-    name: &str,
-) -> Read<Option<Engine>> {
+pub(crate) fn engine_named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<Engine>> {
     let sql = "SELECT tenant, id, doc FROM engine WHERE tenant = ?1 AND name = ?2";
-    doc(conn, ENGINE, sql, (tenant.as_str(), name))
+    let found: Option<Engine> = doc(conn, ENGINE, sql, (tenant.as_str(), name))?;
+    let says = |row: Engine| conn.rows.says(row, "name", |row| row.name == name);
+    found.map(says).transpose()
 }
 
 pub(crate) fn list_engines(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,
@@ -70,7 +64,7 @@ pub(crate) fn list_engines(
     docs(conn, ENGINE, sql, (tenant.as_str(), after, limit(rows)))
 }
 
-pub(crate) fn put_role(conn: &Connection, row: &Role, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put_role(conn: &Conn, row: &Role, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         row.revision,
@@ -89,7 +83,7 @@ pub(crate) fn put_role(conn: &Connection, row: &Role, json: &str) -> Result<(), 
     .or_conflict(RecordKind::Role)
 }
 
-pub(crate) fn delete_role(conn: &Connection, row: &Role) -> Result<(), Refusal> {
+pub(crate) fn delete_role(conn: &Conn, row: &Role) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Role,
@@ -105,24 +99,24 @@ pub(crate) fn delete_role(conn: &Connection, row: &Role) -> Result<(), Refusal> 
 }
 
 pub(crate) fn find_role(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     engine: &EngineId,
     name: &str,
 ) -> Read<Option<Role>> {
-    let sql = "SELECT engine_id, name, doc FROM engine_role
+    let sql = "SELECT tenant, engine_id || '/' || name, doc FROM engine_role
                WHERE tenant = ?1 AND engine_id = ?2 AND name = ?3";
     doc(conn, ROLE, sql, (tenant.as_str(), engine.as_str(), name))
 }
 
 pub(crate) fn list_roles(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     engine: &EngineId,
     after: Option<&str>,
     rows: usize,
 ) -> Read<Vec<Role>> {
-    let sql = "SELECT engine_id, name, doc FROM engine_role
+    let sql = "SELECT tenant, engine_id || '/' || name, doc FROM engine_role
                WHERE tenant = ?1 AND engine_id = ?2 AND name > ?3 ORDER BY name LIMIT ?4";
     let params = (
         tenant.as_str(),

@@ -1,12 +1,13 @@
 //! The outbox: events, their places, and how far they were fanned out.
 
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 use scaivault_core::event::{Event, StoredEvent};
 use scaivault_core::ids::{EventId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::meta;
 use super::row::{Read, decode, int, limit, rows, uint, unreadable};
 use crate::refusal::Refusal;
@@ -18,7 +19,7 @@ const PRUNE_MAX: usize = 5_000;
 const PRUNE_LOOKS: i64 = 20_000;
 
 /// Puts an event into the outbox, next in its path's sequence.
-pub(crate) fn emit(conn: &Connection, event: &Event, json: &str) -> Result<(), Refusal> {
+pub(crate) fn emit(conn: &Conn, event: &Event, json: &str) -> Result<(), Refusal> {
     let sequence: i64 = match &event.path {
         None => 0,
         Some(path) => next_in_sequence(conn, &event.tenant, path)?,
@@ -42,11 +43,7 @@ pub(crate) fn emit(conn: &Connection, event: &Event, json: &str) -> Result<(), R
     Ok(())
 }
 
-fn next_in_sequence(
-    conn: &Connection,
-    tenant: &TenantId,
-    path: &SecretPath,
-) -> rusqlite::Result<i64> {
+fn next_in_sequence(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> rusqlite::Result<i64> {
     conn.prepare_cached(
         "INSERT INTO event_sequence (tenant, path, last) VALUES (?1, ?2, 1)
          ON CONFLICT (tenant, path) DO UPDATE SET last = last + 1 RETURNING last",
@@ -56,7 +53,7 @@ fn next_in_sequence(
 
 /// Moves the mark; a conflict when it is not at `from`. There is no kind for the mark: what races
 /// for it is the making of deliveries.
-pub(crate) fn fan_out_advance(conn: &Connection, from: u64, to: u64) -> Result<(), Refusal> {
+pub(crate) fn fan_out_advance(conn: &Conn, from: u64, to: u64) -> Result<(), Refusal> {
     match meta::advance(conn, meta::FAN_OUT, from, to)? {
         true => Ok(()),
         false => Err(Refusal::Conflict(RecordKind::Delivery)),
@@ -75,11 +72,7 @@ pub(crate) const PRUNE_START: PruneMark = (i64::MIN, i64::MIN);
 /// that never comes) are so passed over, and looked at again only in the next round. What is kept
 /// for a subscription that is gone is waited for by nobody: it was put on its way by somebody who did
 /// not know yet.
-pub(crate) fn prune(
-    conn: &Connection,
-    before: Timestamp,
-    mark: PruneMark,
-) -> Result<PruneMark, Refusal> {
+pub(crate) fn prune(conn: &Conn, before: Timestamp, mark: PruneMark) -> Result<PruneMark, Refusal> {
     let fanned_out = meta::read(conn, meta::FAN_OUT)?;
     let mut statement = conn.prepare_cached(
         "SELECT at, position,
@@ -129,29 +122,33 @@ pub(crate) fn prune(
     Ok(if more { next } else { PRUNE_START })
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &EventId,
-) -> Read<Option<StoredEvent>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &EventId) -> Read<Option<StoredEvent>> {
     let sql = "SELECT position, sequence, tenant, id, doc FROM event
                WHERE tenant = ?1 AND id = ?2";
-    Ok(rows(conn, sql, (tenant.as_str(), id.as_str()), stored)?.pop())
+    Ok(rows(conn, sql, (tenant.as_str(), id.as_str()), |row| {
+        stored(conn, row)
+    })?
+    .pop())
 }
 
 /// To be called inside one read transaction.
-pub(crate) fn fan_out_pending(conn: &Connection, count: usize) -> Read<(u64, Vec<StoredEvent>)> {
+pub(crate) fn fan_out_pending(conn: &Conn, count: usize) -> Read<(u64, Vec<StoredEvent>)> {
     let mark = meta::read(conn, meta::FAN_OUT)?;
     let sql = "SELECT position, sequence, tenant, id, doc FROM event
                WHERE position > ?1 ORDER BY position LIMIT ?2";
-    Ok((mark, rows(conn, sql, (int(mark), limit(count)), stored)?))
+    Ok((
+        mark,
+        rows(conn, sql, (int(mark), limit(count)), |row| {
+            stored(conn, row)
+        })?,
+    ))
 }
 
-fn stored(row: &Row<'_>) -> Read<StoredEvent> {
+fn stored(conn: &Conn, row: &Row<'_>) -> Read<StoredEvent> {
     let number = |at| row.get(at).map(uint).map_err(unreadable);
     Ok(StoredEvent {
         position: number(0)?,
         sequence: number(1)?,
-        event: decode(TABLE, row, 2)?,
+        event: decode(conn, TABLE, row, 2)?,
     })
 }

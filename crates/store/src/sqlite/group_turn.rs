@@ -1,16 +1,16 @@
 //! Turns of groups.
 
-use rusqlite::Connection;
 use scaivault_core::ids::TenantId;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::rotation::GroupTurn;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, int, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "group_turn";
 
-pub(crate) fn put(conn: &Connection, turn: &GroupTurn, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, turn: &GroupTurn, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         turn.revision,
@@ -22,7 +22,7 @@ pub(crate) fn put(conn: &Connection, turn: &GroupTurn, json: &str) -> Result<(),
     .or_conflict(RecordKind::GroupTurn)
 }
 
-pub(crate) fn delete(conn: &Connection, turn: &GroupTurn) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, turn: &GroupTurn) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::GroupTurn,
@@ -31,7 +31,7 @@ pub(crate) fn delete(conn: &Connection, turn: &GroupTurn) -> Result<(), Refusal>
     )
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, group: &str) -> Read<Option<GroupTurn>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, group: &str) -> Read<Option<GroupTurn>> {
     let sql = "SELECT tenant, name, doc FROM group_turn WHERE tenant = ?1 AND name = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), group))
 }

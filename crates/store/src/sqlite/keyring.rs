@@ -4,10 +4,9 @@ use rusqlite::Connection;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::seal::KeyRecord;
 
-use super::row::{Read, delete_one, docs, int, write};
+use super::row::{Read, delete_one, int, rows, write};
 use crate::refusal::Refusal;
-
-const TABLE: &str = "keyring";
+use crate::rows::decode_key;
 
 pub(crate) fn put(conn: &Connection, key: &KeyRecord, json: &str) -> Result<(), Refusal> {
     write(
@@ -31,10 +30,8 @@ pub(crate) fn delete(conn: &Connection, key: &KeyRecord) -> Result<(), Refusal> 
 
 /// By id.
 pub(crate) fn list(conn: &Connection) -> Read<Vec<KeyRecord>> {
-    docs(
-        conn,
-        TABLE,
-        "SELECT 'keyring', id, doc FROM keyring ORDER BY id",
-        [],
-    )
+    rows(conn, "SELECT id, doc FROM keyring ORDER BY id", [], |row| {
+        let text = |at| row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+        decode_key(text(0).unwrap_or("?"), text(1).unwrap_or_default())
+    })
 }

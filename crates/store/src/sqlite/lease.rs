@@ -1,13 +1,13 @@
 //! Leases of credentials that were made on request. Those that have not ended have a time to be
 //! looked at; every index but the key's and the role's holds these alone.
 
-use rusqlite::Connection;
 use scaivault_core::dynamic::{Lease, LeaseState};
 use scaivault_core::identity::Identity;
 use scaivault_core::ids::{EngineId, LeaseId, TenantId, TokenId};
 use scaivault_core::ports::{LeaseFigures, LeaseFilter, RecordKind};
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{
     PATHS_END, Read, decode, delete_one, doc, docs, int, limit, number, rows, uint, undecodable,
     unreadable, write,
@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 
 const TABLE: &str = "lease";
 
-pub(crate) fn put(conn: &Connection, row: &Lease, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, row: &Lease, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         row.revision,
@@ -46,7 +46,7 @@ pub(crate) fn put(conn: &Connection, row: &Lease, json: &str) -> Result<(), Refu
     .or_conflict(RecordKind::Lease)
 }
 
-pub(crate) fn delete(conn: &Connection, row: &Lease) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, row: &Lease) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Lease,
@@ -56,7 +56,7 @@ pub(crate) fn delete(conn: &Connection, row: &Lease) -> Result<(), Refusal> {
 }
 
 /// Those that ended longest ago first.
-pub(crate) fn prune(conn: &Connection, before: Timestamp, most: usize) -> Result<(), Refusal> {
+pub(crate) fn prune(conn: &Conn, before: Timestamp, most: usize) -> Result<(), Refusal> {
     conn.prepare_cached(
         "DELETE FROM lease WHERE (tenant, id) IN (
              SELECT tenant, id FROM lease INDEXED BY lease_ended
@@ -66,14 +66,14 @@ pub(crate) fn prune(conn: &Connection, before: Timestamp, most: usize) -> Result
     Ok(())
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &LeaseId) -> Read<Option<Lease>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &LeaseId) -> Read<Option<Lease>> {
     let sql = "SELECT tenant, id, doc FROM lease WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 /// Newest first.
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     filter: &LeaseFilter,
     after: Option<&str>,
@@ -116,7 +116,7 @@ pub(crate) fn list(
 }
 
 pub(crate) fn of_accounts(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     engine: &EngineId,
     accounts: &[String],
@@ -136,7 +136,7 @@ pub(crate) fn of_accounts(
 /// From engine to engine by the index, so that one with many that are due costs the others nothing.
 /// To be called inside one read transaction.
 pub(crate) fn due(
-    conn: &Connection,
+    conn: &Conn,
     now: Timestamp,
     busy: &[EngineId],
     of_each: usize,
@@ -162,7 +162,9 @@ pub(crate) fn due(
             continue;
         }
         let params = (&after, now.as_micros(), limit(of_each));
-        let of_this = rows(conn, of_engine, params, |row| Ok(decode(TABLE, row, 0)))?;
+        let of_this = rows(conn, of_engine, params, |row| {
+            Ok(decode(conn, TABLE, row, 0))
+        })?;
         for lease in of_this {
             match lease {
                 Ok(lease) => found.push(lease),
@@ -177,7 +179,7 @@ pub(crate) fn due(
 
 /// Tokens that hold leases.
 pub(crate) fn tokens(
-    conn: &Connection,
+    conn: &Conn,
     after: Option<(&str, &str)>,
     most: usize,
 ) -> Read<Vec<(TenantId, TokenId)>> {
@@ -198,7 +200,7 @@ pub(crate) fn tokens(
 }
 
 pub(crate) fn of_token(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     token: &TokenId,
     after: Option<&str>,
@@ -217,7 +219,7 @@ pub(crate) fn of_token(
 }
 
 /// To be called inside one read transaction.
-pub(crate) fn figures(conn: &Connection) -> Read<LeaseFigures> {
+pub(crate) fn figures(conn: &Conn) -> Read<LeaseFigures> {
     let sql = "SELECT state, count(*) FROM lease WHERE wake_at IS NOT NULL GROUP BY state";
     let counted = rows(conn, sql, [], |row| {
         let state: String = row.get(0).map_err(unreadable)?;

@@ -1,20 +1,20 @@
 //! Roles that machines log in by, and their secret ids. No two roles have one role id, no two
 //! secret ids one hash.
 
-use rusqlite::Connection;
 use scaivault_core::identity::TokenHash;
 use scaivault_core::ids::{SecretIdAccessor, TenantId};
 use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const ROLE: &str = "machine_role";
 const SECRET_ID: &str = "secret_id";
 
-pub(crate) fn put_role(conn: &Connection, role: &MachineRole, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put_role(conn: &Conn, role: &MachineRole, json: &str) -> Result<(), Refusal> {
     let key = (role.tenant.as_str(), role.name.as_str());
     write(
         conn,
@@ -35,7 +35,7 @@ pub(crate) fn put_role(conn: &Connection, role: &MachineRole, json: &str) -> Res
     )
 }
 
-pub(crate) fn delete_role(conn: &Connection, role: &MachineRole) -> Result<(), Refusal> {
+pub(crate) fn delete_role(conn: &Conn, role: &MachineRole) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::MachineRole,
@@ -47,7 +47,7 @@ pub(crate) fn delete_role(conn: &Connection, role: &MachineRole) -> Result<(), R
     Ok(())
 }
 
-pub(crate) fn put_secret_id(conn: &Connection, row: &SecretId, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put_secret_id(conn: &Conn, row: &SecretId, json: &str) -> Result<(), Refusal> {
     let key = (row.tenant.as_str(), row.id.as_str());
     write(
         conn,
@@ -76,7 +76,7 @@ pub(crate) fn put_secret_id(conn: &Connection, row: &SecretId, json: &str) -> Re
     )
 }
 
-pub(crate) fn delete_secret_id(conn: &Connection, row: &SecretId) -> Result<(), Refusal> {
+pub(crate) fn delete_secret_id(conn: &Conn, row: &SecretId) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::SecretId,
@@ -85,22 +85,20 @@ pub(crate) fn delete_secret_id(conn: &Connection, row: &SecretId) -> Result<(), 
     )
 }
 
-pub(crate) fn role_named(
-    conn: &Connection,
-    tenant: &TenantId,
-    name: &str,
-) -> Read<Option<MachineRole>> {
+pub(crate) fn role_named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<MachineRole>> {
     let sql = "SELECT tenant, name, doc FROM machine_role WHERE tenant = ?1 AND name = ?2";
     doc(conn, ROLE, sql, (tenant.as_str(), name))
 }
 
-pub(crate) fn role_by_role_id(conn: &Connection, role_id: &str) -> Read<Option<MachineRole>> {
+pub(crate) fn role_by_role_id(conn: &Conn, role_id: &str) -> Read<Option<MachineRole>> {
     let sql = "SELECT tenant, name, doc FROM machine_role WHERE role_id = ?1";
-    doc(conn, ROLE, sql, [role_id])
+    let found: Option<MachineRole> = doc(conn, ROLE, sql, [role_id])?;
+    let says = |row: MachineRole| conn.rows.says(row, "role_id", |row| row.role_id == role_id);
+    found.map(says).transpose()
 }
 
 pub(crate) fn role_list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,
@@ -111,13 +109,15 @@ pub(crate) fn role_list(
     docs(conn, ROLE, sql, (tenant.as_str(), after, limit(rows)))
 }
 
-pub(crate) fn secret_id_by_hash(conn: &Connection, hash: &TokenHash) -> Read<Option<SecretId>> {
+pub(crate) fn secret_id_by_hash(conn: &Conn, hash: &TokenHash) -> Read<Option<SecretId>> {
     let sql = "SELECT tenant, id, doc FROM secret_id WHERE hash = ?1";
-    doc(conn, SECRET_ID, sql, [&hash.0[..]])
+    let found: Option<SecretId> = doc(conn, SECRET_ID, sql, [&hash.0[..]])?;
+    let says = |row: SecretId| conn.rows.says(row, "hash", |row| row.hash == *hash);
+    found.map(says).transpose()
 }
 
 pub(crate) fn secret_id_find(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     id: &SecretIdAccessor,
 ) -> Read<Option<SecretId>> {
@@ -126,7 +126,7 @@ pub(crate) fn secret_id_find(
 }
 
 pub(crate) fn secret_id_list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     role: &str,
     after: Option<&str>,
@@ -143,11 +143,7 @@ pub(crate) fn secret_id_list(
     )
 }
 
-pub(crate) fn secret_id_ended(
-    conn: &Connection,
-    now: Timestamp,
-    rows: usize,
-) -> Read<Vec<SecretId>> {
+pub(crate) fn secret_id_ended(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<SecretId>> {
     let sql = "SELECT tenant, id, doc FROM secret_id WHERE expires_at <= ?1
                ORDER BY expires_at LIMIT ?2";
     docs(conn, SECRET_ID, sql, (now.as_micros(), limit(rows)))

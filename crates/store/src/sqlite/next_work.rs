@@ -1,16 +1,20 @@
 //! Finding due work: what the three claims have in common, and when the next of each is due.
 
-use rusqlite::{Connection, Params};
+use rusqlite::Params;
 use scaivault_core::ports::{NextWork, ReadError};
 use scaivault_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::row::{Read, number};
+use super::conn::Conn;
+use super::row::{Read, decode, number};
 use crate::refusal::Refusal;
+use crate::rows::Document;
 
-/// Rows of a query that selects `row number, doc`; `None` for a document that does not decode.
-pub(crate) fn due<T: DeserializeOwned>(
-    conn: &Connection,
+/// Rows of a query that selects `row number, tenant, key, doc, …`; `None` for a document that does
+/// not decode.
+pub(crate) fn due<T: Document + DeserializeOwned>(
+    conn: &Conn,
+    table: &'static str,
     sql: &str,
     params: impl Params,
 ) -> Result<Vec<(i64, Option<T>)>, Refusal> {
@@ -18,8 +22,7 @@ pub(crate) fn due<T: DeserializeOwned>(
     let mut found = statement.query(params)?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
-        let text = row.get_ref(1)?.as_str().unwrap_or_default();
-        rows.push((row.get(0)?, serde_json::from_str(text).ok()));
+        rows.push((row.get(0)?, decode(conn, table, row, 1).ok()));
     }
     Ok(rows)
 }
@@ -27,7 +30,7 @@ pub(crate) fn due<T: DeserializeOwned>(
 /// Puts a row that does not decode out of the way for as long as a claim: it is nobody's to do,
 /// but it must not stand before the others for ever.
 pub(crate) fn set_aside(
-    conn: &Connection,
+    conn: &Conn,
     table: &'static str,
     row: i64,
     until: Timestamp,
@@ -41,7 +44,7 @@ pub(crate) fn set_aside(
 }
 
 /// To be called inside one read transaction.
-pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
+pub(crate) fn next(conn: &Conn) -> Read<NextWork> {
     let assignment_at = earliest(
         conn,
         "SELECT wake_at FROM assignment INDEXED BY assignment_wake
@@ -122,7 +125,7 @@ pub(crate) fn next(conn: &Connection) -> Read<NextWork> {
     })
 }
 
-fn earliest(conn: &Connection, free: &str, held: &str) -> Read<Option<Timestamp>> {
+fn earliest(conn: &Conn, free: &str, held: &str) -> Read<Option<Timestamp>> {
     let (free, held) = (number(conn, free, [])?, number(conn, held, [])?);
     Ok(free
         .into_iter()

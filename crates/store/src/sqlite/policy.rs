@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::Connection;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::identity::Identity;
 use scaivault_core::ids::{PolicyId, TenantId};
 use scaivault_core::ports::RecordKind;
 
+use super::conn::Conn;
 use super::row::{Read, decode, delete_one, doc, docs, int, limit, rows, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "policy";
 
-pub(crate) fn put(conn: &Connection, policy: &AccessPolicy, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, policy: &AccessPolicy, json: &str) -> Result<(), Refusal> {
     let key = (policy.tenant.as_str(), policy.id.as_str());
     let params = (
         key.0,
@@ -42,7 +42,7 @@ pub(crate) fn put(conn: &Connection, policy: &AccessPolicy, json: &str) -> Resul
     )
 }
 
-pub(crate) fn delete(conn: &Connection, policy: &AccessPolicy) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, policy: &AccessPolicy) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Policy,
@@ -55,17 +55,13 @@ pub(crate) fn delete(conn: &Connection, policy: &AccessPolicy) -> Result<(), Ref
     )
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &PolicyId,
-) -> Read<Option<AccessPolicy>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &PolicyId) -> Read<Option<AccessPolicy>> {
     let sql = "SELECT tenant, id, doc FROM policy WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     include_inactive: bool,
     after: Option<&str>,
@@ -85,7 +81,7 @@ pub(crate) fn list(
 /// By policy and binding, each pair once. To be called inside one read transaction: it asks once
 /// per identity.
 pub(crate) fn grants(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     identities: &[Identity],
 ) -> Read<Vec<(AccessPolicy, Binding)>> {
@@ -99,10 +95,12 @@ pub(crate) fn grants(
             sql,
             (tenant.as_str(), identity.as_str()),
             |row| {
-                Ok((
-                    decode::<AccessPolicy>(TABLE, row, 0)?,
-                    decode::<Binding>("binding", row, 3)?,
-                ))
+                let policy: AccessPolicy = decode(conn, TABLE, row, 0)?;
+                let binding: Binding = decode(conn, "binding", row, 3)?;
+                let binding = conn.rows.says(binding, "identity", |binding| {
+                    binding.identity == *identity && binding.policy_id == policy.id
+                })?;
+                Ok((policy, binding))
             },
         )?);
     }

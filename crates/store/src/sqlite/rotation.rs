@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use scaivault_core::ids::{RotationId, RotationPolicyId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{ReadError, RecordKind, RotationFigures, RotationFilter};
 use scaivault_core::rotation::{Phase, Rotation};
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::next_work::{due, set_aside};
 use super::row::{Read, delete_one, doc, docs, int, limit, number, uint, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "rotation";
 
-pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, rotation: &Rotation, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         rotation.revision,
@@ -45,7 +45,7 @@ pub(crate) fn put(conn: &Connection, rotation: &Rotation, json: &str) -> Result<
     .or_conflict(RecordKind::Rotation)
 }
 
-pub(crate) fn delete(conn: &Connection, rotation: &Rotation) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, rotation: &Rotation) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Rotation,
@@ -60,32 +60,34 @@ pub(crate) fn delete(conn: &Connection, rotation: &Rotation) -> Result<(), Refus
 
 /// Claims free rows at no target that are due, longest overdue first.
 pub(crate) fn claim(
-    conn: &Connection,
+    conn: &Conn,
     now: Timestamp,
     hold: Duration,
     rows: usize,
 ) -> Result<Vec<Rotation>, Refusal> {
-    let sql = "SELECT rowid, doc FROM rotation INDEXED BY rotation_wake
+    let sql = "SELECT rowid, tenant, id, doc, revision, claimed_until, wake_at
+               FROM rotation INDEXED BY rotation_wake
                WHERE wake_at <= ?1 AND target_id IS NULL
                  AND (claimed_until IS NULL OR claimed_until <= ?1)
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                ORDER BY wake_at LIMIT ?2";
-    let found = due(conn, sql, (now.as_micros(), limit(rows)))?;
+    let found = due(conn, TABLE, sql, (now.as_micros(), limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
 }
 
 /// Claims one free row that is due per target that is neither busy nor held, the target that
 /// waits longest first. Its cost follows the number of rows that are due at targets.
 pub(crate) fn claim_at_targets(
-    conn: &Connection,
+    conn: &Conn,
     now: Timestamp,
     hold: Duration,
     busy: &[TargetId],
     rows: usize,
 ) -> Result<Vec<Rotation>, Refusal> {
     // A bare column beside min() is taken from the row that has the minimum.
-    let sql = "SELECT row, doc FROM (
-                   SELECT rowid AS row, doc, min(wake_at) AS first, target_id
+    let sql = "SELECT row, tenant, id, doc, revision, claimed_until, wake_at FROM (
+                   SELECT rowid AS row, tenant, id, doc, revision, claimed_until, wake_at,
+                          min(wake_at) AS first, target_id
                    FROM rotation INDEXED BY rotation_wake_at_target
                    WHERE wake_at <= ?1 AND target_id IS NOT NULL
                      AND (claimed_until IS NULL OR claimed_until <= ?1)
@@ -96,28 +98,33 @@ pub(crate) fn claim_at_targets(
                    SELECT target_id FROM rotation INDEXED BY rotation_held
                    WHERE claimed_until > ?1 AND wake_at IS NOT NULL AND target_id IS NOT NULL)
                ORDER BY first LIMIT ?3";
-    let busy = super::apply::encode(&busy)?;
-    let found = due(conn, sql, (now.as_micros(), busy, limit(rows)))?;
+    let busy = super::row::json(&busy)?;
+    let found = due(conn, TABLE, sql, (now.as_micros(), busy, limit(rows)))?;
     hold_all(conn, found, now.plus(hold))
 }
 
 /// Claims one row, if it is free and due.
 pub(crate) fn claim_one(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     id: &RotationId,
     now: Timestamp,
     hold: Duration,
 ) -> Result<Option<Rotation>, Refusal> {
-    let sql = "SELECT rowid, doc FROM rotation
+    let sql = "SELECT rowid, tenant, id, doc, revision, claimed_until, wake_at FROM rotation
                WHERE tenant = ?1 AND id = ?2 AND wake_at <= ?3
                  AND (claimed_until IS NULL OR claimed_until <= ?3)";
-    let found = due(conn, sql, (tenant.as_str(), id.as_str(), now.as_micros()))?;
+    let found = due(
+        conn,
+        TABLE,
+        sql,
+        (tenant.as_str(), id.as_str(), now.as_micros()),
+    )?;
     Ok(hold_all(conn, found, now.plus(hold))?.pop())
 }
 
 fn hold_all(
-    conn: &Connection,
+    conn: &Conn,
     found: Vec<(i64, Option<Rotation>)>,
     until: Timestamp,
 ) -> Result<Vec<Rotation>, Refusal> {
@@ -129,23 +136,19 @@ fn hold_all(
         };
         rotation.revision += 1;
         rotation.claimed_until = Some(until);
-        put(conn, &rotation, &super::apply::encode(&rotation)?)?;
+        put(conn, &rotation, &super::row::encode(conn, &rotation)?)?;
         claimed.push(rotation);
     }
     Ok(claimed)
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: &RotationId,
-) -> Read<Option<Rotation>> {
-    let sql = "SELECT tenant, id, doc FROM rotation WHERE tenant = ?1 AND id = ?2";
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &RotationId) -> Read<Option<Rotation>> {
+    let sql = "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 /// Figures of those that have not ended.
-pub(crate) fn figures(conn: &Connection, now: Timestamp) -> Read<RotationFigures> {
+pub(crate) fn figures(conn: &Conn, now: Timestamp) -> Read<RotationFigures> {
     let count = |sql: &str, params: &[i64]| {
         let found = number(conn, sql, rusqlite::params_from_iter(params))?;
         Ok::<_, ReadError>(uint(found.unwrap_or(0)))
@@ -178,7 +181,7 @@ pub(crate) fn figures(conn: &Connection, now: Timestamp) -> Read<RotationFigures
 
 /// Newest first, below `after`. One statement per index it can walk.
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     filter: &RotationFilter,
     after: Option<&str>,
@@ -197,7 +200,7 @@ pub(crate) fn list(
         (None, None, None, None) => "",
     };
     let sql = format!(
-        "SELECT tenant, id, doc FROM rotation {index}
+        "SELECT tenant, id, doc, revision, claimed_until, wake_at FROM rotation {index}
          WHERE tenant = ?1 AND id < ?2 AND {} AND {} AND {} AND {}
            AND (?5 IS NULL OR phase IN (SELECT value FROM json_each(?5)))
          ORDER BY id DESC LIMIT ?6",
@@ -224,7 +227,7 @@ pub(crate) fn list(
     );
     let phases: Vec<&str> = filter.phases.iter().copied().map(Phase::as_str).collect();
     let phases = (!phases.is_empty())
-        .then(|| super::apply::encode(&phases))
+        .then(|| super::row::json(&phases))
         .transpose();
     let phases = phases.unwrap_or_default();
     docs(

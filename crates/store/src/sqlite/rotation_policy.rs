@@ -1,16 +1,16 @@
 //! Rotation policies.
 
-use rusqlite::Connection;
 use scaivault_core::ids::{RotationPolicyId, SecretPolicyId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::rotation::RotationPolicy;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "rotation_policy";
 
-pub(crate) fn put(conn: &Connection, policy: &RotationPolicy, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, policy: &RotationPolicy, json: &str) -> Result<(), Refusal> {
     let key = (policy.tenant.as_str(), policy.id.as_str());
     let params = (
         key.0,
@@ -41,7 +41,7 @@ pub(crate) fn put(conn: &Connection, policy: &RotationPolicy, json: &str) -> Res
     )
 }
 
-pub(crate) fn delete(conn: &Connection, policy: &RotationPolicy) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, policy: &RotationPolicy) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::RotationPolicy,
@@ -55,7 +55,7 @@ pub(crate) fn delete(conn: &Connection, policy: &RotationPolicy) -> Result<(), R
 }
 
 pub(crate) fn find(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     id: &RotationPolicyId,
 ) -> Read<Option<RotationPolicy>> {
@@ -64,7 +64,7 @@ pub(crate) fn find(
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     active_only: bool,
     after: Option<&str>,

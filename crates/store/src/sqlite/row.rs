@@ -2,9 +2,13 @@
 
 use rusqlite::{Connection, ErrorCode, Params, Row};
 use scaivault_core::ports::{ReadError, RecordKind};
+use scaivault_core::time::Timestamp;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::conn::Conn;
 use crate::refusal::Refusal;
+use crate::rows::{Claimed, Document, Place};
 
 pub(crate) type Read<T> = Result<T, ReadError>;
 
@@ -31,18 +35,41 @@ pub(crate) fn unreadable(error: rusqlite::Error) -> ReadError {
     ReadError::Unavailable(error.to_string())
 }
 
-/// Decodes the document of a row selected as `tenant, key, doc, …` from column `first` on.
-pub(crate) fn decode<T: DeserializeOwned>(
+/// Decodes the document of a row selected as `tenant, key, doc, …` from column `first` on, once its
+/// code was found to fit. Of a record that is claimed the columns `revision, claimed_until, due`
+/// follow, and are put over the document.
+pub(crate) fn decode<T: Document + DeserializeOwned>(
+    conn: &Conn,
     table: &'static str,
     row: &Row<'_>,
     first: usize,
 ) -> Read<T> {
-    let text = row
-        .get_ref(first + 2)
-        .ok()
-        .and_then(|value| value.as_str().ok());
-    text.and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(|| undecodable(table, "doc", row, first))
+    let bad = || undecodable(table, "doc", row, first);
+    let text = |at| row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+    let (Some(space), Some(key)) = (text(first), text(first + 1)) else {
+        return Err(bad());
+    };
+    let text = text(first + 2).ok_or_else(bad)?;
+    let mut made: T = conn.rows.decode(&Place::new(table, space, key), text)?;
+    if T::CLAIMED {
+        let number = |at| row.get::<_, Option<i64>>(first + at).map_err(unreadable);
+        made.claimed(Claimed {
+            revision: uint(number(3)?.unwrap_or(0)),
+            until: number(4)?.map(Timestamp::from_micros),
+            wake_at: number(5)?.map(Timestamp::from_micros),
+        });
+    }
+    Ok(made)
+}
+
+/// A record as its document.
+pub(crate) fn encode<T: Document>(conn: &Conn, record: &T) -> Result<String, Refusal> {
+    conn.rows.encode(record).map_err(Refusal::Failed)
+}
+
+/// What is no document, as JSON: an argument of a query.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, Refusal> {
+    serde_json::to_string(value).map_err(|error| Refusal::Failed(error.to_string()))
 }
 
 /// Names the row whose key is in the columns from `first` on.
@@ -81,18 +108,18 @@ pub(crate) fn rows<T>(
 }
 
 /// Every document of a query that selects `tenant, key, doc`.
-pub(crate) fn docs<T: DeserializeOwned>(
-    conn: &Connection,
+pub(crate) fn docs<T: Document + DeserializeOwned>(
+    conn: &Conn,
     table: &'static str,
     sql: &str,
     params: impl Params,
 ) -> Read<Vec<T>> {
-    rows(conn, sql, params, |row| decode(table, row, 0))
+    rows(conn, sql, params, |row| decode(conn, table, row, 0))
 }
 
 /// The one document of a query that selects `tenant, key, doc`, if there is one.
-pub(crate) fn doc<T: DeserializeOwned>(
-    conn: &Connection,
+pub(crate) fn doc<T: Document + DeserializeOwned>(
+    conn: &Conn,
     table: &'static str,
     sql: &str,
     params: impl Params,

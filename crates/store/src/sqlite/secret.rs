@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 use scaivault_core::ids::{SecretPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{Ground, RecordKind, SecretFilter, Served};
 use scaivault_core::seal::Sealed;
-use scaivault_core::secret::{SealedVersion, SecretHead, SecretType};
+use scaivault_core::secret::{SealedVersion, SecretHead, SecretType, Version};
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{
     PATHS_END, Read, decode, delete_one, doc, docs, int, limit, rows, uint, undecodable,
     unreadable, write,
@@ -20,7 +21,7 @@ use crate::refusal::Refusal;
 
 const TABLE: &str = "secret";
 
-pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, head: &SecretHead, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         head.revision,
@@ -56,7 +57,7 @@ pub(crate) fn put(conn: &Connection, head: &SecretHead, json: &str) -> Result<()
     Ok(())
 }
 
-pub(crate) fn delete(conn: &Connection, head: &SecretHead) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, head: &SecretHead) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Secret,
@@ -68,7 +69,7 @@ pub(crate) fn delete(conn: &Connection, head: &SecretHead) -> Result<(), Refusal
 
 /// With its versions, its ledger and its assignment. Its sequence of events stays: a secret made
 /// anew at this path goes on counting.
-pub(crate) fn erase(conn: &Connection, head: &SecretHead) -> Result<(), Refusal> {
+pub(crate) fn erase(conn: &Conn, head: &SecretHead) -> Result<(), Refusal> {
     delete(conn, head)?;
     for sql in [
         "DELETE FROM version WHERE tenant = ?1 AND path = ?2",
@@ -81,41 +82,43 @@ pub(crate) fn erase(conn: &Connection, head: &SecretHead) -> Result<(), Refusal>
     Ok(())
 }
 
-fn delete_tags(conn: &Connection, head: &SecretHead) -> Result<(), Refusal> {
+fn delete_tags(conn: &Conn, head: &SecretHead) -> Result<(), Refusal> {
     conn.prepare_cached("DELETE FROM secret_tag WHERE tenant = ?1 AND path = ?2")?
         .execute((head.tenant.as_str(), head.path.as_str()))?;
     Ok(())
 }
 
-pub(crate) fn find(
-    conn: &Connection,
-    tenant: &TenantId,
-    path: &SecretPath,
-) -> Read<Option<SecretHead>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> Read<Option<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret WHERE tenant = ?1 AND path = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
 }
 
 /// The head and one version with its value, in one statement.
 pub(crate) fn open(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     path: &SecretPath,
     version: Option<u64>,
 ) -> Read<Option<(SecretHead, Option<SealedVersion>)>> {
-    let sql = "SELECT s.tenant, s.path, s.doc, v.path, v.version, v.doc, v.sealed
+    let sql =
+        "SELECT s.tenant, s.path, s.doc, v.tenant, v.path || '#' || v.version, v.doc, v.sealed
                FROM secret s LEFT JOIN version v ON v.tenant = s.tenant AND v.path = s.path
                     AND v.version = coalesce(?3, s.current_version)
                WHERE s.tenant = ?1 AND s.path = ?2";
+    let asked = version;
     let mut statement = conn.prepare_cached(sql).map_err(unreadable)?;
     statement
         .query_row((tenant.as_str(), path.as_str(), version.map(int)), |row| {
             let opened = || {
-                let head = decode(TABLE, row, 0)?;
+                let head: SecretHead = decode(conn, TABLE, row, 0)?;
                 if row.get_ref(4).map_err(unreadable)? == rusqlite::types::ValueRef::Null {
                     return Ok((head, None));
                 }
-                let version = decode("version", row, 3)?;
+                let version: Version = decode(conn, "version", row, 3)?;
+                let wanted = asked.unwrap_or(head.current_version);
+                let head = conn
+                    .rows
+                    .says(head, "current_version", |_| version.version == wanted)?;
                 let sealed = row
                     .get(6)
                     .map_err(|_| undecodable("version", "sealed", row, 3))?;
@@ -136,7 +139,7 @@ pub(crate) fn open(
 
 /// As [`open`], with the attached policy.
 pub(crate) fn served(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     path: &SecretPath,
     version: Option<u64>,
@@ -152,7 +155,7 @@ pub(crate) fn served(
 }
 
 /// What a write starts from.
-pub(crate) fn ground(conn: &Connection, tenant: &TenantId, path: &SecretPath) -> Read<Ground> {
+pub(crate) fn ground(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> Read<Ground> {
     Ok(Ground {
         head: find(conn, tenant, path)?,
         versions: version::list(conn, tenant, path)?,
@@ -161,7 +164,7 @@ pub(crate) fn ground(conn: &Connection, tenant: &TenantId, path: &SecretPath) ->
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     filter: &SecretFilter,
     after: Option<&str>,
@@ -230,7 +233,7 @@ pub(crate) fn list(
 }
 
 /// Longest overdue first.
-pub(crate) fn purgeable(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
+pub(crate) fn purgeable(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_deleted
                WHERE recoverable_until <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
@@ -241,7 +244,7 @@ pub(crate) fn purgeable(conn: &Connection, now: Timestamp, rows: usize) -> Read<
 }
 
 /// Longest overdue first.
-pub(crate) fn notice_due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
+pub(crate) fn notice_due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<SecretHead>> {
     let sql = "SELECT tenant, path, doc FROM secret INDEXED BY secret_notice
                WHERE notice_at <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
@@ -252,7 +255,7 @@ pub(crate) fn notice_due(conn: &Connection, now: Timestamp, rows: usize) -> Read
 }
 
 /// All of a tenant, less its deleted ones: both counted from an index, without a look at the rows.
-pub(crate) fn counts(conn: &Connection) -> Read<BTreeMap<TenantId, u64>> {
+pub(crate) fn counts(conn: &Conn) -> Read<BTreeMap<TenantId, u64>> {
     let sql = "SELECT tenant, count(*) FROM secret GROUP BY tenant";
     let deleted = "SELECT tenant, count(*) FROM secret INDEXED BY secret_deleted
                    WHERE recoverable_until IS NOT NULL GROUP BY tenant";
@@ -266,7 +269,7 @@ pub(crate) fn counts(conn: &Connection) -> Read<BTreeMap<TenantId, u64>> {
     Ok(counts)
 }
 
-fn count_by_tenant(conn: &Connection, sql: &str) -> Read<Vec<(TenantId, u64)>> {
+fn count_by_tenant(conn: &Conn, sql: &str) -> Read<Vec<(TenantId, u64)>> {
     rows(conn, sql, [], |row| {
         let tenant: String = row.get(0).map_err(unreadable)?;
         let tenant = TenantId::parse(&tenant).map_err(|_| undecodable(TABLE, "tenant", row, 0))?;

@@ -1,16 +1,16 @@
 //! Secret policies: recipes for values.
 
-use rusqlite::Connection;
 use scaivault_core::ids::{SecretPolicyId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::recipe::SecretPolicy;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, unreadable, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "secret_policy";
 
-pub(crate) fn put(conn: &Connection, policy: &SecretPolicy, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, policy: &SecretPolicy, json: &str) -> Result<(), Refusal> {
     let key = (policy.tenant.as_str(), policy.id.as_str());
     let params = (
         key.0,
@@ -39,7 +39,7 @@ pub(crate) fn put(conn: &Connection, policy: &SecretPolicy, json: &str) -> Resul
     )
 }
 
-pub(crate) fn delete(conn: &Connection, policy: &SecretPolicy) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, policy: &SecretPolicy) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::SecretPolicy,
@@ -53,7 +53,7 @@ pub(crate) fn delete(conn: &Connection, policy: &SecretPolicy) -> Result<(), Ref
 }
 
 pub(crate) fn find(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     id: &SecretPolicyId,
 ) -> Read<Option<SecretPolicy>> {
@@ -61,17 +61,15 @@ pub(crate) fn find(
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn named(
-    conn: &Connection,
-    tenant: &TenantId,
-    name: &str,
-) -> Read<Option<SecretPolicy>> {
+pub(crate) fn named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<SecretPolicy>> {
     let sql = "SELECT tenant, id, doc FROM secret_policy WHERE tenant = ?1 AND name = ?2";
-    doc(conn, TABLE, sql, (tenant.as_str(), name))
+    let found: Option<SecretPolicy> = doc(conn, TABLE, sql, (tenant.as_str(), name))?;
+    let says = |row: SecretPolicy| conn.rows.says(row, "name", |row| row.name == name);
+    found.map(says).transpose()
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     active_only: bool,
     after: Option<&str>,
@@ -88,7 +86,7 @@ pub(crate) fn list(
     )
 }
 
-pub(crate) fn in_use(conn: &Connection, tenant: &TenantId, id: &SecretPolicyId) -> Read<bool> {
+pub(crate) fn in_use(conn: &Conn, tenant: &TenantId, id: &SecretPolicyId) -> Read<bool> {
     let sql = "SELECT 1 FROM rotation_policy WHERE tenant = ?1 AND secret_policy_id = ?2
                UNION ALL
                SELECT 1 FROM secret WHERE tenant = ?1 AND secret_policy_id = ?2

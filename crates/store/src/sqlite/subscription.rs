@@ -1,20 +1,16 @@
 //! Subscriptions.
 
-use rusqlite::Connection;
 use scaivault_core::ids::{SubscriptionId, TenantId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::receiver::Subscription;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "subscription";
 
-pub(crate) fn put(
-    conn: &Connection,
-    subscription: &Subscription,
-    json: &str,
-) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, subscription: &Subscription, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         subscription.revision,
@@ -32,7 +28,7 @@ pub(crate) fn put(
 }
 
 /// Its count of dropped events goes with it: the id never comes again.
-pub(crate) fn delete(conn: &Connection, subscription: &Subscription) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, subscription: &Subscription) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Subscription,
@@ -49,7 +45,7 @@ pub(crate) fn delete(conn: &Connection, subscription: &Subscription) -> Result<(
 }
 
 pub(crate) fn find(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     id: &SubscriptionId,
 ) -> Read<Option<Subscription>> {
@@ -57,13 +53,13 @@ pub(crate) fn find(
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn list(conn: &Connection, tenant: &TenantId) -> Read<Vec<Subscription>> {
+pub(crate) fn list(conn: &Conn, tenant: &TenantId) -> Read<Vec<Subscription>> {
     let sql = "SELECT tenant, id, doc FROM subscription WHERE tenant = ?1 ORDER BY id";
     docs(conn, TABLE, sql, [tenant.as_str()])
 }
 
 /// Of all tenants, behind `after`.
-pub(crate) fn page(conn: &Connection, after: (&str, &str), rows: usize) -> Read<Vec<Subscription>> {
+pub(crate) fn page(conn: &Conn, after: (&str, &str), rows: usize) -> Read<Vec<Subscription>> {
     let sql = "SELECT tenant, id, doc FROM subscription WHERE (tenant, id) > (?1, ?2)
                ORDER BY tenant, id LIMIT ?3";
     docs(conn, TABLE, sql, (after.0, after.1, limit(rows)))

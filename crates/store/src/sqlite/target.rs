@@ -1,17 +1,17 @@
 //! Targets.
 
-use rusqlite::Connection;
 use scaivault_core::ids::{TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::target::Target;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "target";
 
-pub(crate) fn put(conn: &Connection, target: &Target, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, target: &Target, json: &str) -> Result<(), Refusal> {
     let key = (target.tenant.as_str(), target.id.as_str());
     write(
         conn,
@@ -31,7 +31,7 @@ pub(crate) fn put(conn: &Connection, target: &Target, json: &str) -> Result<(), 
     )
 }
 
-pub(crate) fn delete(conn: &Connection, target: &Target) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, target: &Target) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Target,
@@ -44,18 +44,20 @@ pub(crate) fn delete(conn: &Connection, target: &Target) -> Result<(), Refusal> 
     )
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &TargetId) -> Read<Option<Target>> {
     let sql = "SELECT tenant, id, doc FROM target WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn named(conn: &Connection, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
+pub(crate) fn named(conn: &Conn, tenant: &TenantId, name: &str) -> Read<Option<Target>> {
     let sql = "SELECT tenant, id, doc FROM target WHERE tenant = ?1 AND name = ?2";
-    doc(conn, TABLE, sql, (tenant.as_str(), name))
+    let found: Option<Target> = doc(conn, TABLE, sql, (tenant.as_str(), name))?;
+    let says = |row: Target| conn.rows.says(row, "name", |row| row.name == name);
+    found.map(says).transpose()
 }
 
 pub(crate) fn managed_by(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     path: &SecretPath,
     rows: usize,
@@ -69,7 +71,7 @@ pub(crate) fn managed_by(
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,

@@ -1,14 +1,14 @@
 //! Partners and tenants.
 
-use rusqlite::Connection;
 use scaivault_core::ids::{PartnerId, TenantId};
 use scaivault_core::ports::{RecordKind, TenantFilter};
 use scaivault_core::tenancy::{Partner, Status, Tenant};
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, number, uint, write};
 use crate::refusal::Refusal;
 
-pub(crate) fn put_partner(conn: &Connection, row: &Partner, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put_partner(conn: &Conn, row: &Partner, json: &str) -> Result<(), Refusal> {
     let key = (row.id.as_str(),);
     let params = (
         key.0,
@@ -35,7 +35,7 @@ pub(crate) fn put_partner(conn: &Connection, row: &Partner, json: &str) -> Resul
     )
 }
 
-pub(crate) fn put_tenant(conn: &Connection, row: &Tenant, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put_tenant(conn: &Conn, row: &Tenant, json: &str) -> Result<(), Refusal> {
     let key = (row.id.as_str(),);
     let params = (
         key.0,
@@ -64,7 +64,7 @@ pub(crate) fn put_tenant(conn: &Connection, row: &Tenant, json: &str) -> Result<
     )
 }
 
-pub(crate) fn delete_partner(conn: &Connection, row: &Partner) -> Result<(), Refusal> {
+pub(crate) fn delete_partner(conn: &Conn, row: &Partner) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Partner,
@@ -73,7 +73,7 @@ pub(crate) fn delete_partner(conn: &Connection, row: &Partner) -> Result<(), Ref
     )
 }
 
-pub(crate) fn delete_tenant(conn: &Connection, row: &Tenant) -> Result<(), Refusal> {
+pub(crate) fn delete_tenant(conn: &Conn, row: &Tenant) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Tenant,
@@ -82,18 +82,18 @@ pub(crate) fn delete_tenant(conn: &Connection, row: &Tenant) -> Result<(), Refus
     )
 }
 
-pub(crate) fn find_partner(conn: &Connection, id: &PartnerId) -> Read<Option<Partner>> {
+pub(crate) fn find_partner(conn: &Conn, id: &PartnerId) -> Read<Option<Partner>> {
     let sql = "SELECT 'partner', id, doc FROM partner WHERE id = ?1";
     doc(conn, "partner", sql, (id.as_str(),))
 }
 
-pub(crate) fn find_tenant(conn: &Connection, id: &TenantId) -> Read<Option<Tenant>> {
+pub(crate) fn find_tenant(conn: &Conn, id: &TenantId) -> Read<Option<Tenant>> {
     let sql = "SELECT 'tenant', id, doc FROM tenant WHERE id = ?1";
     doc(conn, "tenant", sql, (id.as_str(),))
 }
 
 pub(crate) fn list_partners(
-    conn: &Connection,
+    conn: &Conn,
     status: Option<Status>,
     skip: usize,
     rows: usize,
@@ -108,7 +108,7 @@ pub(crate) fn list_partners(
 }
 
 pub(crate) fn list_tenants(
-    conn: &Connection,
+    conn: &Conn,
     filter: &TenantFilter,
     skip: usize,
     rows: usize,

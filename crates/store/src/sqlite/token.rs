@@ -1,17 +1,17 @@
 //! Tokens' records. No two have one hash.
 
-use rusqlite::Connection;
 use scaivault_core::identity::{Token, TokenHash};
 use scaivault_core::ids::{TenantId, TokenId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, limit, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "token";
 
-pub(crate) fn put(conn: &Connection, token: &Token, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, token: &Token, json: &str) -> Result<(), Refusal> {
     let key = (token.tenant.as_str(), token.id.as_str());
     write(
         conn,
@@ -40,7 +40,7 @@ pub(crate) fn put(conn: &Connection, token: &Token, json: &str) -> Result<(), Re
     )
 }
 
-pub(crate) fn delete(conn: &Connection, token: &Token) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, token: &Token) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Token,
@@ -53,18 +53,20 @@ pub(crate) fn delete(conn: &Connection, token: &Token) -> Result<(), Refusal> {
     )
 }
 
-pub(crate) fn by_hash(conn: &Connection, hash: &TokenHash) -> Read<Option<Token>> {
+pub(crate) fn by_hash(conn: &Conn, hash: &TokenHash) -> Read<Option<Token>> {
     let sql = "SELECT tenant, id, doc FROM token WHERE hash = ?1";
-    doc(conn, TABLE, sql, [&hash.0[..]])
+    let found: Option<Token> = doc(conn, TABLE, sql, [&hash.0[..]])?;
+    let says = |token: Token| conn.rows.says(token, "hash", |token| token.hash == *hash);
+    found.map(says).transpose()
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &TokenId) -> Read<Option<Token>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &TokenId) -> Read<Option<Token>> {
     let sql = "SELECT tenant, id, doc FROM token WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
 pub(crate) fn list(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     after: Option<&str>,
     rows: usize,
@@ -80,7 +82,7 @@ pub(crate) fn list(
 }
 
 pub(crate) fn children(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     parent: &TokenId,
     after: Option<&str>,
@@ -97,7 +99,7 @@ pub(crate) fn children(
     )
 }
 
-pub(crate) fn due(conn: &Connection, now: Timestamp, rows: usize) -> Read<Vec<Token>> {
+pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Token>> {
     let sql = "SELECT tenant, id, doc FROM token INDEXED BY token_wake
                WHERE wake_at <= ?1 ORDER BY wake_at LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))

@@ -1,19 +1,19 @@
 //! Versions. The value is written once, with the row, and never changed; state changes write the
 //! rest of the row.
 
-use rusqlite::Connection;
 use scaivault_core::ids::TenantId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::RecordKind;
 use scaivault_core::secret::{SealedVersion, Version};
 
+use super::conn::Conn;
 use super::row::{Read, Written, delete_one, docs, int, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "version";
 
 /// A state change. Only [`insert`] makes a row: one put with revision 1 would have no value.
-pub(crate) fn put(conn: &Connection, version: &Version, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, version: &Version, json: &str) -> Result<(), Refusal> {
     let update = "UPDATE version SET revision = ?4, doc = ?5
                   WHERE tenant = ?1 AND path = ?2 AND version = ?3 AND revision = ?4 - 1";
     if version.revision <= 1 {
@@ -35,7 +35,7 @@ pub(crate) fn put(conn: &Connection, version: &Version, json: &str) -> Result<()
     .or_conflict(RecordKind::Version)
 }
 
-pub(crate) fn insert(conn: &Connection, sealed: &SealedVersion, json: &str) -> Result<(), Refusal> {
+pub(crate) fn insert(conn: &Conn, sealed: &SealedVersion, json: &str) -> Result<(), Refusal> {
     let version = &sealed.version;
     let insert = "INSERT INTO version (tenant, path, version, revision, doc, sealed)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -59,7 +59,7 @@ pub(crate) fn insert(conn: &Connection, sealed: &SealedVersion, json: &str) -> R
     written.or_conflict(RecordKind::Version)
 }
 
-pub(crate) fn delete(conn: &Connection, version: &Version) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, version: &Version) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Version,
@@ -76,7 +76,7 @@ pub(crate) fn delete(conn: &Connection, version: &Version) -> Result<(), Refusal
 
 /// Removing what is not there succeeds.
 pub(crate) fn remove(
-    conn: &Connection,
+    conn: &Conn,
     tenant: &TenantId,
     path: &SecretPath,
     version: u64,
@@ -87,8 +87,8 @@ pub(crate) fn remove(
 }
 
 /// Newest first.
-pub(crate) fn list(conn: &Connection, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>> {
-    let sql = "SELECT path, version, doc FROM version
+pub(crate) fn list(conn: &Conn, tenant: &TenantId, path: &SecretPath) -> Read<Vec<Version>> {
+    let sql = "SELECT tenant, path || '#' || version, doc FROM version
                WHERE tenant = ?1 AND path = ?2 ORDER BY version DESC";
     docs(conn, TABLE, sql, (tenant.as_str(), path.as_str()))
 }

@@ -1,16 +1,16 @@
 //! Webhooks.
 
-use rusqlite::Connection;
 use scaivault_core::ids::{TenantId, WebhookId};
 use scaivault_core::ports::RecordKind;
 use scaivault_core::receiver::Webhook;
 
+use super::conn::Conn;
 use super::row::{Read, delete_one, doc, docs, int, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "webhook";
 
-pub(crate) fn put(conn: &Connection, webhook: &Webhook, json: &str) -> Result<(), Refusal> {
+pub(crate) fn put(conn: &Conn, webhook: &Webhook, json: &str) -> Result<(), Refusal> {
     write(
         conn,
         webhook.revision,
@@ -27,7 +27,7 @@ pub(crate) fn put(conn: &Connection, webhook: &Webhook, json: &str) -> Result<()
     .or_conflict(RecordKind::Webhook)
 }
 
-pub(crate) fn delete(conn: &Connection, webhook: &Webhook) -> Result<(), Refusal> {
+pub(crate) fn delete(conn: &Conn, webhook: &Webhook) -> Result<(), Refusal> {
     delete_one(
         conn,
         RecordKind::Webhook,
@@ -40,12 +40,12 @@ pub(crate) fn delete(conn: &Connection, webhook: &Webhook) -> Result<(), Refusal
     )
 }
 
-pub(crate) fn find(conn: &Connection, tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>> {
+pub(crate) fn find(conn: &Conn, tenant: &TenantId, id: &WebhookId) -> Read<Option<Webhook>> {
     let sql = "SELECT tenant, id, doc FROM webhook WHERE tenant = ?1 AND id = ?2";
     doc(conn, TABLE, sql, (tenant.as_str(), id.as_str()))
 }
 
-pub(crate) fn list(conn: &Connection, tenant: &TenantId) -> Read<Vec<Webhook>> {
+pub(crate) fn list(conn: &Conn, tenant: &TenantId) -> Read<Vec<Webhook>> {
     let sql = "SELECT tenant, id, doc FROM webhook WHERE tenant = ?1 ORDER BY id";
     docs(conn, TABLE, sql, [tenant.as_str()])
 }

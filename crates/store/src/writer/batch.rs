@@ -12,10 +12,11 @@ use super::Memory;
 use super::answer::Outcome;
 use super::queue::{Shared, Work};
 use super::settle::{Failure, Verdict};
-use crate::audit::{SegmentBuilder, mac_message};
+use crate::audit::{SegmentBuilder, coded_message};
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
 use crate::sqlite::apply::apply;
+use crate::sqlite::conn::Conn;
 use crate::sqlite::connect::Durability;
 use crate::sqlite::head::{self, Head};
 use crate::sqlite::{audit_segment, connect};
@@ -51,7 +52,7 @@ pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) source: Source,
     /// `None` while it could not be opened again after a failure.
-    pub(super) conn: Option<Connection>,
+    pub(super) conn: Option<Conn>,
     /// Length of the write-ahead log after the last commit.
     pub(super) log_pages: Arc<AtomicI32>,
     /// As durable.
@@ -77,10 +78,11 @@ impl Writer {
         indexed: u64,
     ) -> Self {
         let checkpoint_at = source.checkpoint_pages;
+        let rows = Arc::clone(&shared.rows);
         Self {
             shared,
             source,
-            conn: Some(conn),
+            conn: Some(Conn::new(conn, rows)),
             log_pages,
             head,
             memory: Memory::new(),
@@ -158,7 +160,7 @@ impl Writer {
 
     fn transact_on(
         &mut self,
-        conn: &Connection,
+        conn: &Conn,
         works: &mut [Work],
         left_out: &[(usize, CommitError)],
         outcomes: &mut Vec<Outcome>,
@@ -182,14 +184,23 @@ impl Writer {
                 }
             });
         }
-        if let Some(mac) = mac.filter(|_| self.segment.rows > 0) {
-            next.first_seq = self.segment.first_seq;
-            next.last_seq = self.segment.last_seq();
-            next.head = self.segment.head;
-            let message = mac_message(&next.chain, next.first_seq, next.last_seq, &next.head);
-            next.mac = mac.mac(&message);
-            audit_segment::insert(conn, &next.chain, &self.segment, &next.mac)
-                .map_err(Failure::before_commit)?;
+        if let Some(mac) = mac {
+            if self.segment.rows > 0 {
+                next.first_seq = self.segment.first_seq;
+                next.last_seq = self.segment.last_seq();
+                next.head = self.segment.head;
+            }
+            // Also over a head that did not move: it says that every document has its code.
+            next.mac = mac.mac(&coded_message(
+                &next.chain,
+                next.first_seq,
+                next.last_seq,
+                &next.head,
+            ));
+            if self.segment.rows > 0 {
+                audit_segment::insert(conn, &next.chain, &self.segment, &next.mac)
+                    .map_err(Failure::before_commit)?;
+            }
         }
         next.batch += 1;
         head::write(conn, next).map_err(Failure::before_commit)?;
@@ -197,12 +208,7 @@ impl Writer {
     }
 
     /// Applies one unit. A refusal is its own; a failure is everybody's.
-    fn unit(
-        &mut self,
-        conn: &Connection,
-        unit: &Prepared,
-        audited: bool,
-    ) -> Result<Outcome, Failure> {
+    fn unit(&mut self, conn: &Conn, unit: &Prepared, audited: bool) -> Result<Outcome, Failure> {
         if unit.audit.rows() > 0 && !audited {
             let text = "the audit chain has not been started".to_owned();
             return Ok(Err(CommitError::Unavailable(text)));
@@ -251,9 +257,9 @@ pub(super) fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// Runs `body`; when it refuses, everything it did is undone and the transaction goes on. When the
 /// engine itself gave the transaction up, that is the whole batch's failure.
 fn in_savepoint(
-    conn: &Connection,
+    conn: &Conn,
     memory: &mut Memory,
-    body: impl FnOnce(&Connection, &mut Memory) -> Result<(), Refusal>,
+    body: impl FnOnce(&Conn, &mut Memory) -> Result<(), Refusal>,
 ) -> Result<Result<(), Refusal>, Failure> {
     let (prune, served) = (memory.prune, memory.served.clone());
     run(conn, "SAVEPOINT unit").map_err(Failure::before_commit)?;

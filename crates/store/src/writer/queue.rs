@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
-use rusqlite::Connection;
 use scaivault_core::ports::CommitError;
 
 use super::Memory;
@@ -17,11 +16,13 @@ use super::gather::Wait;
 use crate::chain_mac::ChainMac;
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
+use crate::rows::Rows;
+use crate::sqlite::conn::Conn;
 use crate::stats::Counters;
 
 /// Work of another form than a unit: a claim, a probe. It gets its own savepoint, and may be run
 /// again when the transaction it was in failed.
-pub(crate) type Job = Box<dyn FnMut(&Connection, &mut Memory) -> Result<(), Refusal> + Send>;
+pub(crate) type Job = Box<dyn FnMut(&Conn, &mut Memory) -> Result<(), Refusal> + Send>;
 
 pub(crate) enum Work {
     Unit(Prepared),
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     flight: Mutex<Vec<Reply>>,
     /// The key of the audit chain, once started.
     pub(crate) mac: RwLock<Option<Arc<dyn ChainMac>>>,
+    /// The key of the rows, once started.
+    pub(crate) rows: Arc<Rows>,
     /// The last thing that went wrong with writing, until writing goes well again.
     pub(crate) trouble: Mutex<Option<String>>,
     pub(crate) counters: Counters,
@@ -82,6 +85,7 @@ impl Shared {
             commit_timeout,
             flight: Mutex::default(),
             mac: RwLock::new(None),
+            rows: Arc::default(),
             trouble: Mutex::new(None),
             counters: Counters::default(),
             #[cfg(test)]

@@ -8,9 +8,12 @@
 //! it overwrites what the failed one left in the log, which a later recovery could still bring
 //! back. Without that write, nobody knows, and that is the answer.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, ErrorCode};
 
 use super::batch::{Writer, run};
+use crate::sqlite::conn::Conn;
 use crate::sqlite::head::{self, Head};
 use crate::sqlite::meta;
 
@@ -150,6 +153,7 @@ impl Writer {
             return Err("the store was replaced by another while it was open".to_owned());
         }
         (self.head, self.indexed) = (head, indexed);
+        let conn = Conn::new(conn, Arc::clone(&self.shared.rows));
         (self.conn, self.log_pages) = (Some(conn), log_pages);
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use scaivault_core::audit::AuditFilter;
 use scaivault_core::ports::{
-    AuditReads, Claims, CommitError, Committed, ConsumerReads, EventReads, Record, SecretReads,
-    Store, Unit, UnitName,
+    AuditReads, Claims, CommitError, Committed, ConsumerReads, EventReads, ReadError, Record,
+    SecretReads, Store, Unit, UnitName,
 };
 use scaivault_testkit::SeededEntropy;
 use scaivault_testkit::store_conformance::samples::{T0, audit, event, path, read, secret, tenant};
@@ -208,7 +208,9 @@ async fn dropping_the_store_writes_what_waits() {
     let waiting: Vec<_> = (2..6)
         .map(|n| {
             let (shared, answers) = (Arc::clone(&shared), Arc::clone(&answers));
-            let work = super::Work::Unit(crate::prepared::Prepared::new(unit(n)).unwrap());
+            let work = super::Work::Unit(
+                crate::prepared::Prepared::new(unit(n), &store.shared.rows).unwrap(),
+            );
             tokio::spawn(async move {
                 let answer = shared.submit(work).await;
                 answers.lock().push(answer);
@@ -226,7 +228,7 @@ async fn dropping_the_store_writes_what_waits() {
     }
     dropping.join().unwrap();
     assert!(answers.lock().iter().all(Result::is_ok));
-    let late = super::Work::Unit(crate::prepared::Prepared::new(unit(9)).unwrap());
+    let late = super::Work::Unit(crate::prepared::Prepared::new(unit(9), &shared.rows).unwrap());
     assert!(unavailable(&shared.submit(late).await));
     let store = open(SqliteOptions::file(&file)).await;
     holds(&store, &[1, 2, 3, 4, 5]).await;
@@ -281,12 +283,14 @@ async fn claims_are_handed_out_only_when_durable() {
 }
 
 #[tokio::test]
-async fn audit_rows_are_refused_before_the_chain_is_started() {
+async fn nothing_but_keys_is_written_before_the_chain_is_started() {
     let store = SqliteStore::open(SqliteOptions::temporary(), &SeededEntropy::new(1)).unwrap();
     assert!(unavailable(&store.commit(unit(1)).await));
     let mut plain = unit(1);
     plain.audit.clear();
-    store.commit(plain).await.unwrap();
+    assert!(unavailable(&store.commit(plain).await));
+    let found = store.secret_find(&tenant("a"), &path("app/s1")).await;
+    assert!(matches!(found, Err(ReadError::Unavailable(_)) | Ok(None)));
     assert!(store.health().await.trouble.is_some());
     store.start_audit(Arc::new(Mac)).await.unwrap();
     assert_eq!(store.health().await.trouble, None);

@@ -237,7 +237,7 @@ async fn a_damaged_row_is_named() {
     )
     .unwrap();
     let read = store.secret_find(&a, &path("app/db")).await;
-    let expect = ReadError::Undecodable {
+    let expect = ReadError::Altered {
         table: "secret",
         column: "doc",
         row: "tnt_a/app/db".into(),

@@ -9,6 +9,7 @@ mod files;
 mod full;
 mod model;
 mod reopen;
+mod row_codes;
 mod support;
 mod tampering;
 mod transfer;

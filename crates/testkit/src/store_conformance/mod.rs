@@ -11,6 +11,7 @@
 //! That makes one `#[test]` per case. A new case is an async function in the file of its subject
 //! and its name in the list below.
 
+pub mod altered;
 pub mod atomicity;
 pub mod audit;
 pub mod claims;

@@ -227,7 +227,7 @@ impl Run<'_> {
         let Some(keyring) = &self.keyring else {
             return Ok(());
         };
-        if keyring.chain_mac(&segment.mac_message(chain, head))[..] != segment.mac[..] {
+        if !segment.code_fits(chain, head, |message| keyring.chain_mac(message)) {
             let last = segment.last_seq();
             bail!(
                 "the chain {chain} is broken: the code over row {last} was not made with its key"

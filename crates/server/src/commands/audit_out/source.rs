@@ -223,7 +223,7 @@ pub(super) mod samples {
             removed_at: Timestamp::from_micros(1_800_000_000_000_000),
             code: [0; 32],
         };
-        anchor.mac = keyring.chain_mac(&anchor.head_message());
+        anchor.mac = keyring.chain_mac(&anchor.head_messages()[0]);
         anchor.code = keyring.chain_mac(&anchor.message());
         anchor
     }

@@ -1,0 +1,2 @@
+-- Documents have codes from here on (see rows/mod.rs). They are made when the store is opened with
+-- its key; the revision keeps programs out that would write documents without.

@@ -1,0 +1,189 @@
+//! Rows that somebody without the store's key changed: one of every kind, how it is found in the
+//! database, and how it is read. What is done to it is said in SQL, by the tests of each engine.
+
+use scaivault_core::ports::{Op, ReadError, Record, Store, Unit, UnitName};
+
+use super::samples::*;
+
+/// Every kind of document, and the columns of its row's key. The last of them is what differs
+/// between the rows here.
+pub const KINDS: &[(&str, &[&str])] = &[
+    ("partner", &["id"]),
+    ("tenant", &["id"]),
+    ("secret", &["tenant", "path"]),
+    ("version", &["tenant", "path"]),
+    ("policy", &["tenant", "id"]),
+    ("binding", &["tenant", "id"]),
+    ("token", &["tenant", "id"]),
+    ("machine_role", &["tenant", "name"]),
+    ("secret_id", &["tenant", "id"]),
+    ("rotation_policy", &["tenant", "id"]),
+    ("secret_policy", &["tenant", "id"]),
+    ("target", &["tenant", "id"]),
+    ("assignment", &["tenant", "path"]),
+    ("rotation", &["tenant", "id"]),
+    ("group_turn", &["tenant", "name"]),
+    ("campaign", &["tenant", "id"]),
+    ("audit_export", &["tenant", "id"]),
+    ("audit_forward", &["name"]),
+    ("debt", &["tenant", "id"]),
+    ("engine", &["tenant", "id"]),
+    ("engine_role", &["tenant", "name"]),
+    ("lease", &["tenant", "id"]),
+    ("webhook", &["tenant", "id"]),
+    ("subscription", &["tenant", "id"]),
+    ("event", &["tenant", "id"]),
+    ("delivery", &["tenant", "id"]),
+];
+
+/// A row of every kind, all named after `n`, with a row in the trail.
+///
+/// # Panics
+/// When it is not taken.
+pub async fn fill(store: &dyn Store, n: &str) {
+    let a = tenant("a");
+    let partner = partner(n);
+    let rotates = rotation_policy(&a, n);
+    let grants = policy(&a, n);
+    let role = machine_role(&a, n);
+    let makes = engine(&a, "1");
+    let here = format!("s/{n}");
+    let mut unit = Unit::new(UnitName::SecretWrite)
+        .op(Op::VersionInsert(sealed(&a, &here, 1)))
+        .emit(event(&a, n, Some(&here)))
+        .audited(audit(&a, 0, "user:x", None));
+    let tenant_row = tenant_row(&partner.id, n);
+    let records = [
+        Record::Secret(secret(&a, &here)),
+        Record::Binding(binding(&grants, n, "user:x")),
+        Record::Policy(grants),
+        Record::Token(token(&a, n)),
+        Record::SecretId(secret_id(&role, n)),
+        Record::MachineRole(role),
+        Record::SecretPolicy(secret_policy(&a, n)),
+        Record::Target(target(&a, n)),
+        Record::Assignment(assignment(&rotates, &here, Some(T0))),
+        Record::Rotation(rotation(&rotates, n, &here, Some(T0))),
+        Record::RotationPolicy(rotates),
+        Record::GroupTurn(group_turn(&a, n)),
+        Record::Campaign(campaign(&a, n, None)),
+        Record::AuditExport(audit_export(&a, n, None)),
+        Record::AuditForward(audit_forward(n)),
+        Record::Debt(debt(&a, n, None)),
+        Record::Lease(lease(&makes, n, None)),
+        Record::Role(engine_role(&makes, n)),
+        Record::Engine(engine(&a, n)),
+        Record::Webhook(webhook(&a, n)),
+        Record::Subscription(subscription(&a, n)),
+        Record::Delivery(delivery(&a, n, "wh_1", 1, Some(T0))),
+        Record::Tenant(tenant_row),
+        Record::Partner(partner),
+    ];
+    for record in records {
+        unit = unit.put(record);
+    }
+    store.commit(unit).await.expect("the rows are taken");
+}
+
+/// What the last column of the key holds in the row named after `n`.
+pub fn key(table: &str, n: &str) -> String {
+    let a = tenant("a");
+    let of = rotation_policy(&a, n);
+    let here = format!("s/{n}");
+    match table {
+        "partner" => partner(n).id.to_string(),
+        "tenant" => tenant(n).to_string(),
+        "secret" | "version" | "assignment" => here,
+        "policy" => policy(&a, n).id.to_string(),
+        "binding" => binding(&policy(&a, n), n, "user:x").id.to_string(),
+        "token" => token(&a, n).id.to_string(),
+        "machine_role" => machine_role(&a, n).name,
+        "secret_id" => secret_id(&machine_role(&a, n), n).id.to_string(),
+        "rotation_policy" => of.id.to_string(),
+        "secret_policy" => secret_policy(&a, n).id.to_string(),
+        "target" => target(&a, n).id.to_string(),
+        "rotation" => rotation(&of, n, &here, None).id.to_string(),
+        "campaign" => campaign(&a, n, None).id.to_string(),
+        "audit_export" => audit_export(&a, n, None).id.to_string(),
+        "debt" => debt(&a, n, None).id.to_string(),
+        "engine" => engine(&a, n).id.to_string(),
+        "lease" => lease(&engine(&a, "1"), n, None).id.to_string(),
+        "webhook" => webhook(&a, n).id.to_string(),
+        "subscription" => subscription(&a, n).id.to_string(),
+        "event" => event(&a, n, None).id.to_string(),
+        "delivery" => delivery(&a, n, "wh_1", 1, None).id.to_string(),
+        "group_turn" | "engine_role" | "audit_forward" => n.to_owned(),
+        other => panic!("no kind {other}: a table with documents is not covered here"),
+    }
+}
+
+/// Reads the row of this kind that is named after `n`: whether it is there.
+///
+/// # Errors
+/// As the store says.
+pub async fn read(store: &dyn Store, table: &str, n: &str) -> Result<bool, ReadError> {
+    let a = tenant("a");
+    let of = rotation_policy(&a, n);
+    let here = path(&format!("s/{n}"));
+    let role = machine_role(&a, n);
+    let makes = engine(&a, "1");
+    Ok(match table {
+        "partner" => store.partner_find(&partner(n).id).await?.is_some(),
+        "tenant" => store.tenant_find(&tenant(n)).await?.is_some(),
+        "secret" => store.secret_find(&a, &here).await?.is_some(),
+        "version" => !store.version_list(&a, &here).await?.is_empty(),
+        "policy" => store.policy_find(&a, &policy(&a, n).id).await?.is_some(),
+        "binding" => {
+            let id = binding(&policy(&a, n), n, "user:x").id;
+            store.binding_find(&a, &id).await?.is_some()
+        }
+        "token" => store.token_find(&a, &token(&a, n).id).await?.is_some(),
+        "machine_role" => store.machine_role_named(&a, &role.name).await?.is_some(),
+        "secret_id" => {
+            let id = secret_id(&role, n).id;
+            store.secret_id_find(&a, &id).await?.is_some()
+        }
+        "rotation_policy" => store.rotation_policy_find(&a, &of.id).await?.is_some(),
+        "secret_policy" => {
+            let id = secret_policy(&a, n).id;
+            store.secret_policy_find(&a, &id).await?.is_some()
+        }
+        "target" => store.target_find(&a, &target(&a, n).id).await?.is_some(),
+        "assignment" => store.assignment_find(&a, &here).await?.is_some(),
+        "rotation" => {
+            let id = rotation(&of, n, "s", None).id;
+            store.rotation_find(&a, &id).await?.is_some()
+        }
+        "group_turn" => store.group_turn(&a, n).await?.is_some(),
+        "campaign" => {
+            let id = campaign(&a, n, None).id;
+            store.campaign_find(&a, &id).await?.is_some()
+        }
+        "audit_export" => {
+            let id = audit_export(&a, n, None).id;
+            store.audit_export_find(&a, &id).await?.is_some()
+        }
+        "audit_forward" => store.audit_forward_find(n).await?.is_some(),
+        "debt" => store.debt_find(&a, &debt(&a, n, None).id).await?.is_some(),
+        "engine" => store.engine_find(&a, &engine(&a, n).id).await?.is_some(),
+        "engine_role" => store.role_find(&a, &makes.id, n).await?.is_some(),
+        "lease" => {
+            let id = lease(&makes, n, None).id;
+            store.lease_find(&a, &id).await?.is_some()
+        }
+        "webhook" => store.webhook_find(&a, &webhook(&a, n).id).await?.is_some(),
+        "subscription" => {
+            let id = subscription(&a, n).id;
+            store.subscription_find(&a, &id).await?.is_some()
+        }
+        "event" => {
+            let id = event(&a, n, None).id;
+            store.event_find(&a, &id).await?.is_some()
+        }
+        "delivery" => {
+            let id = delivery(&a, n, "wh_1", 1, None).id;
+            store.delivery_find(&a, &id).await?.is_some()
+        }
+        other => panic!("no kind {other}: a table with documents is not covered here"),
+    })
+}
