@@ -282,5 +282,8 @@ fn roles_are_checked_without_a_server() {
     odd.revocation.owned = Owned::Drop;
     odd.settings.insert("x".to_owned(), json!(1));
     odd.username_template = Some("{{role}}".to_owned());
-    assert_eq!(problems(&odd), ["owned_objects", "username_template", "settings.x"]);
+    assert_eq!(
+        problems(&odd),
+        ["owned_objects", "username_template", "settings.x"]
+    );
 }

@@ -25,11 +25,12 @@ async fn refused_for_what_it_lacks(root: &Api, target: &dyn Target) {
     let stranger = create(port).await.refused(400, "invalid_config");
     assert!(stranger.to_string().contains("manager"), "{stranger}");
     root_is(root, target.weak()).await;
-    create(port).await.refused(400, "invalid_config");
+    let lacks = create(port).await.refused(400, "invalid_config");
+    assert_eq!(lacks["details"]["trouble"], "privilege", "{lacks}");
     let all = root.get("/v1/dynamic/engines").await.ok(200);
     assert_eq!(all["engines"], json!([]));
     let targets = root.get("/v1/rotation/targets").await.ok(200);
-    assert_eq!(targets["targets"], json!([]), "nothing is left behind");
+    assert_eq!(targets["data"], json!([]), "nothing is left behind");
 }
 
 async fn life(target: Arc<dyn Target>) {
@@ -101,7 +102,7 @@ async fn life(target: Arc<dyn Target>) {
 
     root.delete(ENGINE).await.ok(204);
     let gone = root.get("/v1/rotation/targets").await.ok(200);
-    assert_eq!(gone["targets"], json!([]), "its target went with it");
+    assert_eq!(gone["data"], json!([]), "its target went with it");
     engine(root, &*target).await;
     root.delete(&format!("/v1/secrets/{ROOT}"))
         .await
@@ -212,7 +213,7 @@ async fn ends_and_things_owned_at_postgresql() {
         super::psql(pg.port(), name, password, "postgres", &table).expect("a table");
         let revoke = format!("{LEASES}/{}/revoke", text(&made, "lease_id"));
         root.post_empty(&revoke).await.ok(202);
-        let target: Arc<dyn Target> = Arc::new(Watched(pg.port(), name.to_owned()));
+        let target: Arc<dyn Target> = Arc::new(Watched(pg.port()));
         gone(root, &target, &made).await;
         let owner = format!("SELECT tableowner FROM pg_tables WHERE tablename = '{owned}_it'");
         assert_eq!(pg.0.sql(&owner), left, "{owned}");
@@ -233,7 +234,7 @@ async fn ends_and_things_owned_at_postgresql() {
 }
 
 /// One account at a server that somebody else holds.
-struct Watched(u16, String);
+struct Watched(u16);
 
 impl Target for Watched {
     fn plugin(&self) -> &'static str {
