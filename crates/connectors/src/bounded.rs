@@ -9,7 +9,7 @@ use scaivault_core::dynamic::Role;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     AccountCall, AccountRequest, Accounts, Call, Candidate, Check, Connector, Descriptor, Effect,
-    Entropy, FieldProblem, Login, NewAccount, OldAccount, Residue, Sessions,
+    Entropy, FieldProblem, Login, Missing, NewAccount, OldAccount, Residue, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
@@ -148,6 +148,11 @@ impl Accounts for Bounded {
     fn check_request(&self, role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
         let inner = self.inner.accounts();
         inner.map_or_else(Vec::new, |inner| inner.check_request(role, request))
+    }
+
+    fn needs(&self, missing: &Missing) -> bool {
+        let inner = self.inner.accounts();
+        inner.is_some_and(|inner| inner.needs(missing))
     }
 
     fn ends_by_itself(&self) -> bool {

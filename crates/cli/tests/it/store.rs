@@ -82,6 +82,7 @@ pub(crate) async fn serve(places: &Places, store: &str, key: &str, token: &str) 
         .env("KMS_PROVIDER", "local")
         .env("SCAIVAULT_SEAL_KEY_FILE", key)
         .env("SCAIVAULT_NODE_NAME", "node-1")
+        .env("SCAIVAULT_TARGETS_ALLOW", "127.0.0.1")
         .env("BIND_ADDRESS", "127.0.0.1:0");
     let mut process = Process::start("scaivault server", command);
     let url = eventually("it says where it serves", SOON, async || {

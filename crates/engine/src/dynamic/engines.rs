@@ -457,9 +457,13 @@ impl Vault {
         match statements.is_empty() {
             true => Ok(()),
             false => {
-                let trouble = Trouble::from(TroubleKind::Privilege);
-                let with = statements.into_iter();
-                Err(refused(&with.fold(trouble, Trouble::remedy)))
+                let advice = format!(
+                    "the account of the root credential lacks rights: run there, as somebody who \
+                     may: {}",
+                    statements.join(" ")
+                );
+                let trouble = TroubleKind::Privilege.as_str();
+                Err(VaultError::EngineConfig { trouble, advice })
             }
         }
     }

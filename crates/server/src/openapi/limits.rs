@@ -147,7 +147,9 @@ pub(super) fn limit(schema: &str, field: &str) -> Option<Value> {
         ("PutOptions" | "PatchMetadata", "max_versions") => whole(1, MAX_VERSIONS_LIMIT.into()),
         ("PutOptions", "cas") => wide(0),
         ("PutOptions", "generate_from") => at_most(bounds::REFERENCE_CHARS_MAX),
-        ("PutOptions", "rotation_policy_id") => at_most(bounds::REFERENCE_CHARS_MAX),
+        ("PutOptions" | "RotateRootBody", "rotation_policy_id") => {
+            at_most(bounds::REFERENCE_CHARS_MAX)
+        }
         ("PutOptions", "rotation_id") => id(RotationId::PREFIX),
         ("PutOptions", "expires_in") => duration(""),
         ("PatchMetadata" | "RotationPolicyBody" | "RotationPolicyPatch", "secret_policy_id") => {

@@ -680,8 +680,8 @@ pub(super) fn operations() -> Vec<Operation> {
             "secret_not_found",
             "access_denied",
             "invalid_config",
-            "not_adopted",
-            "rotation_unfinished",
+            "credential_not_verified",
+            "rotation_in_progress",
             "store_restored",
         ]),
         Operation::get(

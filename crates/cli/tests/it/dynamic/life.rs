@@ -25,11 +25,12 @@ async fn refused_for_what_it_lacks(root: &Api, target: &dyn Target) {
     let stranger = create(port).await.refused(400, "invalid_config");
     assert!(stranger.to_string().contains("manager"), "{stranger}");
     root_is(root, target.weak()).await;
-    create(port).await.refused(400, "invalid_config");
+    let lacks = create(port).await.refused(400, "invalid_config");
+    assert_eq!(lacks["details"]["trouble"], "privilege", "{lacks}");
     let all = root.get("/v1/dynamic/engines").await.ok(200);
     assert_eq!(all["engines"], json!([]));
     let targets = root.get("/v1/rotation/targets").await.ok(200);
-    assert_eq!(targets["targets"], json!([]), "nothing is left behind");
+    assert_eq!(targets["data"], json!([]), "nothing is left behind");
 }
 
 async fn life(target: Arc<dyn Target>) {
@@ -101,7 +102,7 @@ async fn life(target: Arc<dyn Target>) {
 
     root.delete(ENGINE).await.ok(204);
     let gone = root.get("/v1/rotation/targets").await.ok(200);
-    assert_eq!(gone["targets"], json!([]), "its target went with it");
+    assert_eq!(gone["data"], json!([]), "its target went with it");
     engine(root, &*target).await;
     root.delete(&format!("/v1/secrets/{ROOT}"))
         .await

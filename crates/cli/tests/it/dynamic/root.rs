@@ -81,10 +81,7 @@ async fn root_rotates(target: Arc<dyn Target>) {
     }
     generators.shutdown().await;
     let policies = root.get("/v1/rotation/policies").await.ok(200);
-    assert_eq!(
-        policies["policies"][0]["name"], "engine-roots",
-        "{policies}"
-    );
+    assert_eq!(policies["data"][0]["name"], "engine-roots", "{policies}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -221,7 +221,12 @@ fn filled(path: &str, ids: &BTreeMap<&str, String>) -> Option<(String, String)> 
                     .or_else(|| ids.get(one))
                     .or_else(|| ids.get(&*format!("rotation/{one}")))?;
                 let prefix = id.split_once('_').expect("a prefix").0;
-                (id.clone(), format!("{prefix}_01AAAAAAAAAAAAAAAAAAAAAAAA"))
+                let nobodys = format!("{prefix}_01AAAAAAAAAAAAAAAAAAAAAAAA");
+                match path.starts_with("/v1/dynamic/engines/") {
+                    // Names, which are lower case.
+                    true => (id.clone(), nobodys.to_lowercase()),
+                    false => (id.clone(), nobodys),
+                }
             }
             literal => (literal.to_owned(), literal.to_owned()),
         };
@@ -250,6 +255,9 @@ fn body_of(method: &Method, path: &str) -> Option<Value> {
         ("PUT", "/v1/secret-policies/{id}") => {
             let field = json!({ "name": "k", "generator": "uuid" });
             return Some(json!({ "name": "mine", "fields": [field] }));
+        }
+        ("POST", "/v1/dynamic/engines/{engine}/roles") => {
+            return Some(json!({ "name": "mine", "creation_statements": ["~*"] }));
         }
         ("POST", "/v1/rotation/policies/{id}/secrets") => {
             return Some(json!({ "secret_path": "app/mine" }));

@@ -1,5 +1,7 @@
 //! Making an account, and telling the server its new end: one transaction in one message.
 
+use std::time::Duration;
+
 use scaivault_core::dynamic::{Placeholders, Role, Statement};
 use scaivault_core::ports::{AccountCall, Effect, NewAccount};
 use scaivault_core::target::{Trouble, TroubleKind};
@@ -7,6 +9,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_crypto::SystemEntropy;
 use zeroize::Zeroizing;
 
+use super::super::session::Session;
 use super::super::transaction::not_applied;
 use super::super::verifier::verifier;
 use super::super::{Postgresql, sql, trouble};
@@ -72,6 +75,41 @@ pub(super) fn transaction(
     Ok(whole)
 }
 
+/// Times a transaction is sent that others get in the way of.
+const ATTEMPTS: u32 = 12;
+/// Before the second; longer before each later one.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Another transaction granted something on the same object (PostgreSQL refuses the later one as
+/// an internal error), or the two waited for each other. All of it was taken back.
+fn is_overtaken(error: &tokio_postgres::Error) -> bool {
+    match trouble::code(error) {
+        Some("40001" | "40P01") => true,
+        Some("XX000") => error
+            .as_db_error()
+            .is_some_and(|error| error.message().contains("concurrently")),
+        _ => false,
+    }
+}
+
+/// Sends a transaction, again where others got in its way. After an error none is open.
+pub(super) async fn send(manager: &Session, text: &str) -> Result<(), tokio_postgres::Error> {
+    let mut attempt = 1;
+    loop {
+        let Err(error) = manager.client.batch_execute(text).await else {
+            return Ok(());
+        };
+        if manager.client.batch_execute("ROLLBACK").await.is_err()
+            || !is_overtaken(&error)
+            || attempt == ATTEMPTS
+        {
+            return Err(error);
+        }
+        tokio::time::sleep(PAUSE * attempt).await;
+        attempt += 1;
+    }
+}
+
 /// Runs it; `said` is what a role said of it.
 pub(super) async fn run(
     at: &Postgresql,
@@ -83,7 +121,7 @@ pub(super) async fn run(
         Ok(manager) => manager,
         Err(trouble) => return not_applied(trouble),
     };
-    match manager.client.batch_execute(text).await {
+    match send(&manager, text).await {
         Ok(()) => {
             if statements(said).is_ok_and(|all| all.iter().all(leaves_no_trace)) {
                 at.pool.give_back(manager);

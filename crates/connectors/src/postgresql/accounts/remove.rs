@@ -13,7 +13,7 @@ use super::super::session::Session;
 use super::super::settings::Settings;
 use super::super::transaction::not_applied;
 use super::super::{Postgresql, manager, sql, trouble};
-use super::create::{failed, transaction};
+use super::create::{failed, send, transaction};
 use super::look::{self, There};
 use super::{pool, statements};
 use crate::pool::leaves_no_trace;
@@ -131,13 +131,7 @@ async fn run(manager: &Session, statements: &str) -> Result<(), Effect> {
     let text = format!(
         "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; {statements} COMMIT"
     );
-    match manager.client.batch_execute(&text).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let _ = manager.client.batch_execute("ROLLBACK").await;
-            Err(failed(&error))
-        }
-    }
+    send(manager, &text).await.map_err(|error| failed(&error))
 }
 
 /// Ends sessions until none is left. A login that was let in just before may show up late, so
