@@ -172,7 +172,7 @@ impl Vault {
             .await?;
         for _ in 0..RACES_MAX {
             let target = self.target_of(caller, id_or_name).await?;
-            if self.target_in_use(&target).await? {
+            if self.target_in_use(&target, None).await? {
                 return Err(VaultError::TargetInUse);
             }
             let row = caller.row(Action::TargetDelete, None, self.now(), extra_of(&target));

@@ -65,6 +65,12 @@ pub struct Engine {
     /// When somebody last compared what is at the target with the leases.
     #[serde(default)]
     pub swept_at: Option<Timestamp>,
+    /// Its target was described with it, and is forgotten with it.
+    #[serde(default)]
+    pub owns_target: bool,
+    /// It is about to be deleted: nothing is made at it any more.
+    #[serde(default)]
+    pub closed: bool,
     /// The number this write makes.
     pub revision: u64,
 }

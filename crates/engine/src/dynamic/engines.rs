@@ -7,7 +7,8 @@ use scaivault_core::identity::Scope;
 use scaivault_core::ids::{EngineId, TargetId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
-    CommitError, Connector, DynamicReads, LeaseFilter, Op, Record, RecordKind, Unit, UnitName,
+    CommitError, Connector, DynamicReads, LeaseFilter, Op, Record, RecordKind, TargetReads, Unit,
+    UnitName,
 };
 use scaivault_core::secret::SecretHead;
 use scaivault_core::target::{Target, Trouble};
@@ -25,6 +26,9 @@ const UNENDED: [scaivault_core::dynamic::LeaseState; 3] = [
     scaivault_core::dynamic::LeaseState::Active,
     scaivault_core::dynamic::LeaseState::Revoking,
 ];
+
+/// Engines of one tenant.
+const ENGINES_MAX: usize = 10_000;
 
 /// Where an engine works.
 #[derive(Debug, Clone)]
@@ -141,12 +145,18 @@ impl Vault {
             created_at: now,
             updated_at: now,
             swept_at: None,
+            owns_target: is_new,
+            closed: false,
             revision: 1,
         };
         let mut unit = Unit::new(UnitName::EngineWrite)
             .put(Record::Engine(engine.clone()))
             .audited(caller.row(action, None, now, engine_extra(&engine)));
-        if is_new {
+        // Whoever deletes a target that is there at the same time conflicts.
+        if !is_new {
+            let revision = target.revision + 1;
+            unit = unit.put(Record::Target(Target { revision, ..target }));
+        } else {
             let extra = AuditExtra {
                 target_id: Some(target.id.clone()),
                 ..AuditExtra::default()
@@ -167,7 +177,7 @@ impl Vault {
         }
         match self.commit(unit).await {
             Ok(_) => Ok(engine),
-            Err(CommitError::Conflict(RecordKind::Secret)) => Err(too_quick()),
+            Err(CommitError::Conflict(RecordKind::Secret | RecordKind::Target)) => Err(too_quick()),
             Err(error) => Err(error.into()),
         }
     }
@@ -189,6 +199,7 @@ impl Vault {
             let mut engine = stored.clone();
             engine.revision += 1;
             engine.updated_at = self.now();
+            engine.closed = false;
             engine.description = change.description.clone().or(engine.description);
             engine.default_ttl = change.default_ttl.clone().unwrap_or(engine.default_ttl);
             engine.max_ttl = change.max_ttl.clone().unwrap_or(engine.max_ttl);
@@ -245,6 +256,9 @@ impl Vault {
         check_target(&*connector, &target, &engine.plugin)?;
         let action = Action::DynamicEngineUpdate;
         let head = self.root_head(caller, &target, action).await?;
+        if before.manager_path != target.manager_path {
+            self.manager_is_free(&before).await?;
+        }
         if before.settings != target.settings {
             self.may_send_all(caller, &before, action).await?;
         }
@@ -257,7 +271,8 @@ impl Vault {
         ))
     }
 
-    /// Forgets an engine with its roles. Its target stays.
+    /// Forgets an engine with its roles, and with its target where that was described with it and
+    /// nothing else is looked after there.
     ///
     /// # Errors
     /// [`VaultError::NotFound`]; [`VaultError::EngineInUse`] while a lease has not ended.
@@ -269,14 +284,32 @@ impl Vault {
             if self.unended(&engine, 1).await? > 0 {
                 return Err(VaultError::EngineInUse);
             }
+            // From here on nothing is made at it, and what is being made has its lease by now.
+            let engine = match self.engine_closed(&engine, true).await? {
+                Some(engine) => engine,
+                None => continue,
+            };
+            if self.unended(&engine, 1).await? > 0 {
+                self.engine_closed(&engine, false).await?;
+                return Err(VaultError::EngineInUse);
+            }
             let (store, tenant) = (&*self.store, &engine.tenant);
             let roles = DynamicReads::role_list(store, tenant, &engine.id, None, 10_000).await?;
-            let row = caller.row(action, None, self.now(), engine_extra(&engine));
-            let unit = Unit::new(UnitName::EngineDelete).audited(row);
+            let now = self.now();
+            let row = caller.row(action, None, now, engine_extra(&engine));
+            let mut unit = Unit::new(UnitName::EngineDelete).audited(row);
+            if let Some(target) = self.target_left(&engine).await? {
+                let extra = AuditExtra {
+                    target_id: Some(target.id.clone()),
+                    ..AuditExtra::default()
+                };
+                unit = unit
+                    .audited(caller.row(Action::TargetDelete, None, now, extra))
+                    .op(Op::Delete(Record::Target(target)));
+            }
             let unit = roles
                 .into_iter()
                 .fold(unit, |unit, role| unit.op(Op::Delete(Record::Role(role))));
-            // A lease that is made meanwhile is found without its engine, and says so.
             match self
                 .commit(unit.op(Op::Delete(Record::Engine(engine))))
                 .await
@@ -287,6 +320,49 @@ impl Vault {
             }
         }
         Err(too_quick())
+    }
+
+    /// Says whether anything is made at it; `None` when somebody else changed it.
+    async fn engine_closed(
+        &self,
+        engine: &Engine,
+        closed: bool,
+    ) -> Result<Option<Engine>, VaultError> {
+        let next = Engine {
+            closed,
+            revision: engine.revision + 1,
+            ..engine.clone()
+        };
+        let unit = Unit::new(UnitName::EngineWrite).put(Record::Engine(next.clone()));
+        match self.commit(unit).await {
+            Ok(_) => Ok(Some(next)),
+            Err(CommitError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The target that goes with an engine.
+    async fn target_left(&self, engine: &Engine) -> Result<Option<Target>, VaultError> {
+        let Some(id) = engine.target_id.as_ref().filter(|_| engine.owns_target) else {
+            return Ok(None);
+        };
+        let found = TargetReads::target_find(&*self.store, &engine.tenant, id).await?;
+        let Some(target) = found else { return Ok(None) };
+        let in_use = self.target_in_use(&target, Some(&engine.id)).await?;
+        Ok((!in_use).then_some(target))
+    }
+
+    /// Whether an engine other than this one works at a target.
+    pub(crate) async fn engine_at(
+        &self,
+        target: &Target,
+        but: Option<&EngineId>,
+    ) -> Result<bool, VaultError> {
+        let (store, tenant) = (&*self.store, &target.tenant);
+        let engines = DynamicReads::engine_list(store, tenant, None, ENGINES_MAX).await?;
+        Ok(engines.iter().any(|engine| {
+            engine.target_id.as_ref() == Some(&target.id) && but != Some(&engine.id)
+        }))
     }
 
     /// One engine.

@@ -9,9 +9,10 @@ use scaivault_core::ids::LeaseId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AccountRequest, Accounts, CommitError, Effect, NewAccount, NewField, Record, Unit, UnitName,
+    AccountRequest, Accounts, CommitError, Connector, DynamicReads, Effect, NewAccount, NewField,
+    Record, Unit, UnitName,
 };
-use scaivault_core::target::Trouble;
+use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Span;
 use scaivault_crypto::generate::{LENGTH_DEFAULT, random_value};
 use serde_json::{Map, Value};
@@ -96,9 +97,13 @@ impl Vault {
         }
         let engine = self.engine_of(caller, engine).await?;
         let role = self.role_of(&engine, role).await?;
+        if engine.closed {
+            return Err(VaultError::NotFound(Missing::Engine).into());
+        }
         let reached = self.engine_reached(&engine).await?;
-        let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
-        let accounts = makes_accounts(&reached)?;
+        let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
+        let connector = reached.connector.clone();
+        let accounts = makes_accounts(&*connector)?;
         let asked = AccountRequest {
             holder: caller.identity().as_str(),
             asked_at: self.now(),
@@ -110,6 +115,14 @@ impl Vault {
         }
         let lease = self.lease_intended(caller, &engine, &role, accounts, request)?;
         self.commit(self.intent(caller, &lease, &reached)).await?;
+        // Whoever deletes the engine closes it first and looks for leases then: one of both sees
+        // the other.
+        if !self.is_open(&engine).await? {
+            let gone = Trouble::new(TroubleKind::Settings).code("engine_gone");
+            let ended = Some(lease.not_made(gone.clone(), self.now()));
+            let told = self.not_generated(caller, (&engine, path), ended, &gone);
+            return Err(told.await);
+        }
 
         let password = random_value(&*self.entropy, LENGTH_DEFAULT);
         let new = NewAccount {
@@ -119,7 +132,12 @@ impl Vault {
             role: &role,
             request: asked,
         };
-        let effect = accounts.create(&reached.account_call(), &new).await;
+        let effect = loop {
+            let effect = accounts.create(&reached.account_call(), &new).await;
+            if !is_manager_refused(&effect) || !self.another_manager(&mut reached).await? {
+                break effect;
+            }
+        };
         let now = self.now();
         match effect {
             Effect::Applied(fields) => {
@@ -178,7 +196,7 @@ impl Vault {
         };
         let check = self.tail_check(engine);
         let account = template.make(of, now, &*self.entropy, &check);
-        Ok(Lease::intended(
+        let lease = Lease::intended(
             LeaseId::mint(now, &*self.entropy),
             caller.tenant().clone(),
             engine.id.clone(),
@@ -187,7 +205,20 @@ impl Vault {
             (caller.identity().clone(), caller.principal.token_id.clone()),
             (request.ttl.as_ref().map(Span::duration), role.terms(engine)),
             now,
-        ))
+        );
+        Ok(match accounts.ends_by_itself() {
+            // Its end is a part of it.
+            true => Lease {
+                expires_at_latest: lease.expires_at,
+                ..lease
+            },
+            false => lease,
+        })
+    }
+
+    async fn is_open(&self, engine: &Engine) -> Result<bool, VaultError> {
+        let found = DynamicReads::engine_find(&*self.store, &engine.tenant, &engine.id).await?;
+        Ok(found.is_some_and(|engine| !engine.closed))
     }
 
     /// The lease, and that the manager's credential is used for it.
@@ -242,17 +273,21 @@ impl<E: Into<VaultError>> From<E> for Told {
     }
 }
 
-pub(super) fn makes_accounts(reached: &Reached) -> Result<&dyn Accounts, VaultError> {
-    reached
-        .connector
+pub(super) fn makes_accounts(connector: &dyn Connector) -> Result<&dyn Accounts, VaultError> {
+    connector
         .accounts()
         .ok_or_else(|| VaultError::EngineConfig {
             trouble: "unsupported",
             advice: format!(
                 "the connector {} makes no accounts on request",
-                reached.target.connector
+                connector.descriptor().name
             ),
         })
+}
+
+/// The target did not let the manager in, and so did nothing.
+pub(super) fn is_manager_refused(effect: &Effect) -> bool {
+    matches!(effect, Effect::NotApplied(trouble) if trouble.kind == TroubleKind::ManagerRefused)
 }
 
 /// What the holder gets: name and password, and what the target adds or makes instead.

@@ -11,7 +11,7 @@ use scaivault_core::ports::{
 };
 use scaivault_core::time::Span;
 
-use super::generate::makes_accounts;
+use super::generate::{is_manager_refused, makes_accounts};
 use super::{extra_of, failed, path_of};
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
@@ -70,10 +70,16 @@ impl Vault {
             let until = lease.renewable_until(increment, self.now());
             let until = until.ok_or(VaultError::LeaseEnded)?;
             let reached = self.engine_reached(&engine).await?;
-            let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
-            let told = makes_accounts(&reached)?
-                .renew(&reached.account_call(), (&lease.account, &role), until)
-                .await;
+            let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
+            let connector = reached.connector.clone();
+            let accounts = makes_accounts(&*connector)?;
+            let told = loop {
+                let call = reached.account_call();
+                let told = accounts.renew(&call, (&lease.account, &role), until).await;
+                if !is_manager_refused(&told) || !self.another_manager(&mut reached).await? {
+                    break told;
+                }
+            };
             if let Effect::NotApplied(trouble) | Effect::Unknown(trouble) = told {
                 return Err(failed(&trouble));
             }

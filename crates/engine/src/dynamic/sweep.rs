@@ -11,6 +11,7 @@ use scaivault_core::dynamic::{Engine, Lease, made_at, tail_of};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::LeaseId;
 use scaivault_core::ports::{CommitError, DynamicReads, Record, SecretReads, Unit, UnitName};
+use scaivault_core::target::TroubleKind;
 
 use super::engines::engine_extra;
 use super::failed;
@@ -87,7 +88,7 @@ impl Vault {
             ..engine.clone()
         };
         let reached = self.engine_reached(engine).await?;
-        let reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
+        let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
         let mut unit = Unit::new(UnitName::LeaseFound).put(Record::Engine(begun));
         if let Some(manager) = &reached.target.manager_path {
             let extra = AuditExtra {
@@ -102,10 +103,18 @@ impl Vault {
             Err(CommitError::Conflict(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         }
-        let names = makes_accounts(&reached)?
-            .names(&reached.account_call())
-            .await
-            .map_err(|trouble| failed(&trouble))?;
+        let connector = reached.connector.clone();
+        let accounts = makes_accounts(&*connector)?;
+        let names = loop {
+            match accounts.names(&reached.account_call()).await {
+                Err(trouble) if trouble.kind == TroubleKind::ManagerRefused => {
+                    if !self.another_manager(&mut reached).await? {
+                        return Err(failed(&trouble));
+                    }
+                }
+                names => break names.map_err(|trouble| failed(&trouble))?,
+            }
+        };
         let found = self.without_lease(engine, names).await?;
         self.adopt(caller, engine, &found).await?;
         Ok(found)

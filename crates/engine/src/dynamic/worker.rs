@@ -13,6 +13,7 @@ use scaivault_core::ports::{
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
+use super::generate::is_manager_refused;
 use super::{extra_of, path_of};
 use crate::caller::Caller;
 use crate::error::VaultError;
@@ -187,10 +188,11 @@ impl Vault {
         let Some(engine) = engine else {
             return Ok(none("engine_gone"));
         };
-        let Some(reached) = self.engine_reached(engine).await? else {
+        let Some(mut reached) = self.engine_reached(engine).await? else {
             return Ok(none("target_gone"));
         };
-        let Some(accounts) = reached.connector.accounts() else {
+        let connector = reached.connector.clone();
+        let Some(accounts) = connector.accounts() else {
             return Ok(none("no_accounts"));
         };
         let old: Vec<_> = leases
@@ -200,7 +202,13 @@ impl Vault {
                 revocation: &lease.revocation,
             })
             .collect();
-        Ok(accounts.remove(&reached.account_call(), &old).await)
+        loop {
+            let effects = accounts.remove(&reached.account_call(), &old).await;
+            let refused = effects.iter().all(is_manager_refused);
+            if !refused || !self.another_manager(&mut reached).await? {
+                return Ok(effects);
+            }
+        }
     }
 
     /// Writes down what came of it.

@@ -21,7 +21,12 @@ pub(crate) struct Reached {
     pub(crate) target: Target,
     pub(crate) connector: Arc<dyn Connector>,
     manager: Option<Managers>,
+    /// Values of the manager that were not let in.
+    refused: Vec<Plaintext>,
 }
+
+/// Values of a manager tried for one call: more follow upon each other in no time.
+const MANAGERS_MAX: usize = 6;
 
 /// What goes with one call.
 #[derive(Clone, Copy)]
@@ -98,7 +103,28 @@ impl Vault {
             target,
             connector,
             manager,
+            refused: Vec::new(),
         }))
+    }
+
+    /// After the manager was refused: another value of its that the target may take, because it is
+    /// rotated right now or was since it was read. `false` when there is none to be tried.
+    pub(crate) async fn another_manager(&self, reached: &mut Reached) -> Result<bool, VaultError> {
+        let Some(manager) = reached.manager.take() else {
+            return Ok(false);
+        };
+        reached.refused.push(manager.current);
+        let target = &reached.target;
+        let found = self.managers(&target.tenant, target, None).await?;
+        let values = found.map(|found| std::iter::once(found.current).chain(found.others));
+        let is_new = |value: &Plaintext| {
+            let mut refused = reached.refused.iter();
+            !refused.any(|refused| refused.expose() == value.expose())
+        };
+        let next = values.into_iter().flatten().find(is_new);
+        let tries = reached.refused.len() < MANAGERS_MAX;
+        reached.manager = next.filter(|_| tries).map(Managers::only);
+        Ok(reached.manager.is_some())
     }
 
     /// The value of a version (`None`: the current one), whatever its state; of a secret that is

@@ -7,7 +7,7 @@ use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
 use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::{TargetId, TenantId};
+use scaivault_core::ids::{EngineId, TargetId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, RotationFilter, RotationReads, RunReads, TargetReads,
@@ -29,7 +29,15 @@ impl Vault {
     /// be settled there. Whoever attaches or rehearses writes the target's row in the same commit,
     /// so that a deletion in between conflicts. A rotation that is given up leaves its debt in the
     /// commit that ends it: so debts are looked for last.
-    pub(super) async fn target_in_use(&self, target: &Target) -> Result<bool, VaultError> {
+    /// An engine makes credentials there: `but` this one is to be forgotten with it.
+    pub(crate) async fn target_in_use(
+        &self,
+        target: &Target,
+        but: Option<&EngineId>,
+    ) -> Result<bool, VaultError> {
+        if self.engine_at(target, but).await? {
+            return Ok(true);
+        }
         let (tenant, id) = (&target.tenant, &target.id);
         let attached =
             AssignmentReads::assignment_at_target(&*self.store, tenant, id, None, 1).await?;
@@ -68,7 +76,7 @@ impl Vault {
 
     /// The manager secret stays while it is attached as the manager: another one would be tried
     /// with the new value of this one, and lose the target.
-    pub(super) async fn manager_is_free(&self, target: &Target) -> Result<(), VaultError> {
+    pub(crate) async fn manager_is_free(&self, target: &Target) -> Result<(), VaultError> {
         let Some(path) = &target.manager_path else {
             return Ok(());
         };

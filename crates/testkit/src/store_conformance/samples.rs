@@ -430,6 +430,8 @@ pub fn engine(owner: &TenantId, id: &str) -> Engine {
         created_at: T0,
         updated_at: T0,
         swept_at: None,
+        owns_target: false,
+        closed: false,
         revision: 1,
     }
 }
