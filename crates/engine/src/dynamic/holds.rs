@@ -112,9 +112,10 @@ mod tests {
         assert_eq!(holds.batch(&id), OF_EACH);
         holds.failed(&id, Jitter(u64::MAX), now);
         assert_eq!(holds.batch(&id), 6);
-        assert_eq!(holds.troubled(Some(now)), [id.clone()]);
+        let only = [id.clone()];
+        assert_eq!(holds.troubled(Some(now)), only);
         assert_eq!(holds.troubled(Some(now.plus(WAIT))), []);
-        assert_eq!(holds.troubled(None), [id.clone()], "still the last in turn");
+        assert_eq!(holds.troubled(None), only, "still the last in turn");
         for _ in 0..40 {
             holds.failed(&id, Jitter(u64::MAX), now);
         }
