@@ -70,6 +70,10 @@ pub struct EngineConfigPatch {
     pub settings: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify_connection: Option<bool>,
+    /// The other place is the same server under another address: credentials that were made are
+    /// found there. Without it an engine whose leases have not ended does not move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_accounts: Option<bool>,
 }
 
 /// Body of `PATCH /v1/dynamic/engines/{engine}`.

@@ -42,6 +42,10 @@ pub struct TargetPatch {
     pub settings: Option<Map<String, Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager_path: Option<String>,
+    /// The settings mean the same server under another address: credentials that engines made there
+    /// are found there. Without it a target whose leases have not ended does not move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_accounts: Option<bool>,
 }
 
 /// A target.

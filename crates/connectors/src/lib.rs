@@ -5,6 +5,13 @@
 //! those are the engine's. To add one: a module here, a line in [`registry`], a conformance call
 //! in `tests/it`, a page in `docs/connectors/`.
 
+#[cfg(any(
+    feature = "postgresql",
+    feature = "mysql",
+    feature = "redis",
+    feature = "http_key"
+))]
+mod begun;
 mod bounded;
 #[cfg(feature = "http_key")]
 pub mod http_key;

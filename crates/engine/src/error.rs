@@ -175,6 +175,21 @@ pub enum VaultError {
     /// Leases of the engine have not ended.
     #[error("leases of this engine have not ended: revoke them all first, then delete it")]
     EngineInUse,
+    /// The engine is being deleted or its target moved.
+    #[error(
+        "this engine is being deleted, or its target moved: try again; if that was broken off, \
+         change or delete the engine once more"
+    )]
+    EngineClosed,
+    /// Accounts made where the target was may be there.
+    #[error(
+        "leases of credentials made at this place have not ended: revoke them and wait until they \
+         have, or say same_accounts: true if this is the same server under another address"
+    )]
+    AccountsThere,
+    /// Too many wait for the target already.
+    #[error("too many credentials are being made at this target at once: try again in a moment")]
+    TargetBusy,
     /// The lease cannot be renewed any more.
     #[error("this lease has ended, or is ending: ask for a new credential")]
     LeaseEnded,
@@ -215,10 +230,12 @@ impl VaultError {
             Self::BatchFull(_) => "payload_too_large",
             Self::EngineFailed { .. } => "engine_failed",
             Self::EngineConfig { .. } => "invalid_config",
-            Self::EngineInUse => "engine_in_use",
+            Self::EngineInUse | Self::AccountsThere => "engine_in_use",
             Self::LeaseEnded => "lease_ended",
             Self::Restored | Self::NotLooked => "store_restored",
-            Self::Unavailable(_) | Self::StepUnderWay => "service_unavailable",
+            Self::Unavailable(_) | Self::StepUnderWay | Self::EngineClosed | Self::TargetBusy => {
+                "service_unavailable"
+            }
             Self::Internal(_) => "internal_error",
         }
     }

@@ -25,6 +25,7 @@ use scaivault_core::time::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::caller::Caller;
+use crate::dynamic::is_elsewhere;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
 
@@ -52,6 +53,8 @@ pub struct TargetChange {
     /// Laid over the stored settings; `null` removes one.
     pub settings: Map<String, Value>,
     pub manager_path: Option<SecretPath>,
+    /// Other settings mean the same server: accounts that engines made there are found there.
+    pub same_accounts: bool,
 }
 
 impl Vault {
@@ -103,8 +106,9 @@ impl Vault {
                 Some(path) => Some(self.check_manager(caller, path, action).await?),
                 None => None,
             };
-            match self.target_commit(caller, &target, manager, action).await {
-                Ok(()) => return Ok(target),
+            let unit = self.target_unit(caller, &target, manager, action);
+            match self.commit(unit).await {
+                Ok(_) => return Ok(target),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -116,7 +120,9 @@ impl Vault {
     ///
     /// # Errors
     /// As for [`Self::target_create`]; [`VaultError::NotFound`]; [`VaultError::Denied`] when the
-    /// settings change and the caller may not read every secret that is sent there.
+    /// settings change and the caller may not read every secret that is sent there;
+    /// [`VaultError::AccountsThere`] when it goes to another place while leases of engines at it
+    /// have not ended.
     pub async fn target_change(
         &self,
         caller: &Caller,
@@ -154,8 +160,14 @@ impl Vault {
                 self.manager_is_free(&stored).await?;
             }
             let manager = manager.filter(|_| renamed);
-            match self.target_commit(caller, &target, manager, action).await {
-                Ok(()) => return Ok(target),
+            let mut unit = self.target_unit(caller, &target, manager, action);
+            if is_elsewhere(&stored.settings, &target.settings) && !change.same_accounts {
+                let engines = self.closed_to_move(&stored).await?;
+                let put = |unit: Unit, engine| unit.put(Record::Engine(engine));
+                unit = engines.into_iter().fold(unit, put);
+            }
+            match self.commit(unit).await {
+                Ok(_) => return Ok(target),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -230,13 +242,13 @@ impl Vault {
 
     /// With the head of the manager secret that is named anew: whoever deletes that secret at the
     /// same time conflicts.
-    async fn target_commit(
+    fn target_unit(
         &self,
         caller: &Caller,
         target: &Target,
         manager: Option<SecretHead>,
         action: Action,
-    ) -> Result<(), CommitError> {
+    ) -> Unit {
         let row = caller.row(action, None, self.now(), extra_of(target));
         let mut unit = Unit::new(UnitName::TargetWrite)
             .put(Record::Target(target.clone()))
@@ -247,7 +259,7 @@ impl Vault {
                 ..head
             }));
         }
-        self.commit(unit).await.map(|_| ())
+        unit
     }
 
     pub(crate) fn connector_of(

@@ -14,6 +14,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_crypto::keyring::Keyring;
 
 use crate::cache::{Caches, SECRET_BYTES_MAX};
+use crate::dynamic::{AccountSlots, EngineHolds};
 use crate::issuers::Issuers;
 use crate::machines::LoginTrail;
 use crate::neighbours::Neighbours;
@@ -67,6 +68,8 @@ pub struct Vault {
     pub(crate) issuers: RwLock<Option<Arc<Issuers>>>,
     pub(crate) use_turns: UseTurns,
     pub(crate) login_trail: LoginTrail,
+    pub(crate) engine_holds: EngineHolds,
+    pub(crate) account_slots: AccountSlots,
     /// When this vault was opened.
     pub(crate) opened_at: Timestamp,
 }
@@ -94,6 +97,8 @@ impl Vault {
             issuers: RwLock::default(),
             use_turns: UseTurns::default(),
             login_trail: LoginTrail::default(),
+            engine_holds: EngineHolds::default(),
+            account_slots: AccountSlots::default(),
         }
     }
 

@@ -47,7 +47,10 @@ async fn leases(vault: Arc<Vault>, most: usize, mut stop: Stop) {
                 Ok(due) if due.is_empty() => {
                     nap = next(&vault).await;
                     if nap <= NAP_MIN {
-                        nap = NAP_BUSY;
+                        nap = match vault.leases_are_held() {
+                            true => NAP_TROUBLE,
+                            false => NAP_BUSY,
+                        };
                     }
                 }
                 Ok(due) => {

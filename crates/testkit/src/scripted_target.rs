@@ -63,6 +63,9 @@ struct State {
     /// Account → logins it refused.
     refused: BTreeMap<String, u64>,
     locks_after: Option<u64>,
+    seen_once: Vec<String>,
+    /// Calls that removed accounts, and accounts named in them.
+    removals: (u64, u64),
 }
 
 impl State {
@@ -209,6 +212,16 @@ impl ScriptedTarget {
             state.change(epoch, change);
         }
         number
+    }
+
+    /// The next look at what accounts there are sees this one too; it is gone right after.
+    pub fn seen_once(&self, name: &str) {
+        self.0.lock().seen_once.push(name.to_owned());
+    }
+
+    /// How often it was asked to remove accounts, and how many in all.
+    pub fn removals(&self) -> (u64, u64) {
+        self.0.lock().removals
     }
 
     /// How many changes were made, ever.
@@ -430,17 +443,21 @@ impl Accounts for ScriptedTarget {
 
     async fn remove(&self, _: &AccountCall<'_>, accounts: &[OldAccount<'_>]) -> Vec<Effect> {
         let mut state = self.0.lock();
+        state.removals.0 += 1;
+        state.removals.1 += u64::try_from(accounts.len()).unwrap_or(0);
         let each = accounts.iter();
         each.map(|account| state.effect(0, Change::Remove(vec![account.name.to_owned()])))
             .collect()
     }
 
     async fn names(&self, _: &AccountCall<'_>) -> Result<Vec<String>, Trouble> {
-        let state = self.0.lock();
-        match state.unreachable {
-            true => Err(TroubleKind::Unreachable.into()),
-            false => Ok(state.accounts.keys().cloned().collect()),
+        let mut state = self.0.lock();
+        if state.unreachable {
+            return Err(TroubleKind::Unreachable.into());
         }
+        let mut names: Vec<String> = state.accounts.keys().cloned().collect();
+        names.append(&mut state.seen_once);
+        Ok(names)
     }
 }
 

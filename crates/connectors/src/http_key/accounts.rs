@@ -2,6 +2,7 @@
 //! found and revoked like any other.
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use scaivault_core::dynamic::{NameTemplate, Owned, Role};
 use scaivault_core::ports::{
     AccountCall, Accounts, Call, Effect, FieldProblem, NewAccount, OldAccount,
@@ -13,10 +14,13 @@ use serde_json::{Map, Value};
 use super::keys::{Keys, Listing};
 use super::settings::Settings;
 use super::{HttpKey, label, residue_digest, settings, sound};
+use crate::begun::Begun;
 
 /// With what is put around it, shorter than what services take.
 const NAME_CHARS_MAX: usize = 63;
 const NAME_CHARS_MIN: usize = 20;
+/// Keys revoked at a time.
+const AT_A_TIME: usize = 8;
 
 /// The parts of a call about one account.
 struct About {
@@ -118,7 +122,9 @@ impl HttpKey {
         fields_fit(&settings, new.role)?;
         let about = About::new(new.name, &settings, Some(new.role));
         let of = about.call(call);
+        let begun = Begun::now();
         let keys = Keys::open(&*self.reach, &settings, &of).await?;
+        begun.in_time()?;
         // From here on something may lie there that is not listed yet.
         let base = label::lease(new.name);
         self.settling.accepted(&residue_digest(&settings, &base));
@@ -138,8 +144,10 @@ impl HttpKey {
         let keys = Keys::open(&*self.reach, &settings, &of).await?;
         let listing = keys.list().await?;
         let mut effects = Vec::with_capacity(accounts.len());
-        for account in accounts {
-            effects.push(self.unmake_one(&keys, &listing, account.name).await);
+        for some in accounts.chunks(AT_A_TIME) {
+            let each = some.iter();
+            let each = each.map(|account| self.unmake_one(&keys, &listing, account.name));
+            effects.extend(join_all(each).await);
         }
         Ok(effects)
     }

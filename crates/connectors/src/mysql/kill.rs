@@ -1,5 +1,6 @@
 //! Open sessions of an account: counted, told apart by age, ended.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use scaivault_core::target::{Trouble, TroubleKind};
@@ -77,10 +78,14 @@ pub(super) async fn older(session: &mut Session, name: &str, age: Duration) -> R
     .await
 }
 
-/// Ends every session of these accounts.
-pub(super) async fn all_of(session: &mut Session, names: &[&str]) -> Result<(), Trouble> {
+/// Ends every session of these accounts. Answers those that have some still, and why.
+pub(super) async fn all_of(
+    session: &mut Session,
+    names: &[&str],
+) -> Result<BTreeMap<String, Trouble>, Trouble> {
+    let mut left = BTreeMap::new();
     if names.is_empty() {
-        return Ok(());
+        return Ok(left);
     }
     let literals: Vec<_> = names.iter().map(|name| quote::text(name)).collect();
     let sql = format!(
@@ -91,15 +96,24 @@ pub(super) async fn all_of(session: &mut Session, names: &[&str]) -> Result<(), 
     for _ in 0..ROUNDS {
         let mut open: Vec<(u64, String)> = session.rows(&sql).await?;
         open.retain(|(_, user)| names.contains(&user.as_str()));
-        if open.is_empty() {
-            return Ok(());
+        left.clear();
+        let mut told = false;
+        for (id, user) in open {
+            match kill(session, id).await {
+                Ok(()) => {
+                    told = true;
+                    left.entry(user)
+                        .or_insert_with(|| TroubleKind::TimedOut.into());
+                }
+                Err(trouble) => drop(left.insert(user, trouble)),
+            }
         }
-        for (id, _) in open {
-            kill(session, id).await?;
+        if !told {
+            return Ok(left);
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(TroubleKind::TimedOut.into())
+    Ok(left)
 }
 
 async fn kill(session: &mut Session, id: u64) -> Result<(), Trouble> {

@@ -18,6 +18,7 @@ use super::settings::Site;
 use super::user::{Command, User, command, hash};
 use super::wire::{Fault, Wire};
 use super::{Redis, clients};
+use crate::begun::Begun;
 
 /// As long as in the other connectors that make accounts, so that roles can be carried over.
 const NAME_CHARS_MAX: usize = 63;
@@ -88,12 +89,14 @@ async fn create(
     let password = std::str::from_utf8(new.password.expose());
     let hash = hash(password.map_err(|_| TroubleKind::Credential)?);
     let making = making(new, &hash)?;
+    let begun = Begun::now();
     let mut wires = link::manage_of(&*at.reach, call.settings, call.manager).await?;
     let mut work = Vec::with_capacity(wires.len());
     for wire in &mut wires {
         let looked = look(wire, &site, new.name, &hash).await;
         work.push(looked.map_err(|trouble| helped(trouble, manager))?);
     }
+    begun.in_time()?;
     let mut touched = false;
     for (wire, (keeper, is_there)) in wires.iter_mut().zip(work) {
         let made = match is_there {

@@ -195,6 +195,42 @@ async fn a_roles_own_way_to_remove_is_checked() {
     }
 }
 
+/// Statements that make another account than the one that the lease has are told, and taken back as
+/// the role says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_has_the_name_of_its_lease() {
+    let home = Maria::start();
+    let maker = Maker::new(&home);
+    let creation = "CREATE USER 'x{{name}}'@'%' IDENTIFIED BY '{{password}}'";
+    let rollback = "DROP USER 'x{{name}}'@'%'";
+    let (effect, name, _) = maker.create(&with(&[creation], &[rollback])).await;
+    let Effect::NotApplied(trouble) = effect else {
+        panic!("{effect:?}");
+    };
+    assert_eq!(trouble.code.as_deref(), Some("not_made"));
+    assert!(!home.exists(&format!("x{name}")).await);
+}
+
+/// What a role's own way leaves on purpose, locked, is nothing that the sweep finds.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_locked_is_no_stray() {
+    let home = Maria::start();
+    let maker = Maker::new(&home);
+    let (name, _) = maker.made(&role(home.creation())).await;
+    let (other, _) = maker.made(&role(home.creation())).await;
+    let own = Revocation {
+        statements: vec!["ALTER USER '{{name}}'@'%' ACCOUNT LOCK".to_owned()],
+        owned: Owned::Keep,
+    };
+    assert!(all_applied(&maker.remove(&[&name], &own).await));
+    assert!(home.exists(&name).await);
+    let names = maker.accounts().names(&maker.call()).await.expect("names");
+    assert!(
+        names.contains(&other) && !names.contains(&name),
+        "{names:?}"
+    );
+}
+
 /// A role's texts mean what they mean to the server by itself, and change no other role's session.
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_are_read_as_people_write_them() {

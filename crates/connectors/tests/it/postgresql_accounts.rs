@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use scaivault_connectors::Bounded;
 use scaivault_connectors::postgresql::Postgresql;
 use scaivault_core::dynamic::{Owned, Revocation};
-use scaivault_core::ports::{Connector, Effect};
+use scaivault_core::ports::{Connector, Effect, OldAccount};
 use scaivault_core::target::TroubleKind;
 use scaivault_peers::postgresql::{PASSWORD, Postgresql as Server, SUPERUSER, psql};
 use serde_json::{Map, Value, json};
@@ -208,6 +208,71 @@ async fn a_roles_own_way_to_remove_is_checked() {
     let gone = own("DROP OWNED BY \"{{name}}\"; DROP ROLE \"{{name}}\"");
     assert!(all_applied(&maker.remove(&[&name], &gone).await));
     assert!(!home.exists(&name).await && !home.works(&name, &password).await);
+}
+
+/// Statements that make another account than the one that the lease has are taken back.
+#[tokio::test]
+async fn what_is_made_has_the_name_of_its_lease() {
+    let home = Postgres::start(MANAGER);
+    let maker = Maker::new(&home);
+    let made = "SELECT count(*) FROM pg_roles WHERE rolname LIKE '%v\\_reader\\_%'";
+    for creation in [
+        "CREATE ROLE \"svc_{{name}}\" LOGIN PASSWORD '{{password}}'",
+        "CREATE ROLE \"{{name}}X\" LOGIN PASSWORD '{{password}}'",
+        "SELECT '{{name}}'",
+    ] {
+        let (effect, _, _) = maker.create(&role(vec![creation.to_owned()])).await;
+        let Effect::NotApplied(trouble) = effect else {
+            panic!("{creation}: {effect:?}");
+        };
+        assert_eq!(trouble.code.as_deref(), Some("not_made"), "{creation}");
+        assert_eq!(home.server.sql(made), "0", "{creation}");
+    }
+    maker.made(&role(home.creation())).await;
+    assert_eq!(home.server.sql(made), "1");
+}
+
+/// A role's own way is not believed while sessions go on, and whom the manager cannot end is in
+/// nobody else's way.
+#[tokio::test]
+async fn an_account_is_gone_when_its_sessions_are() {
+    let home = Postgres::start(MANAGER);
+    let maker = Maker::new(&home);
+    home.server.sql(
+        "CREATE FUNCTION shop.retire(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS
+         $$ BEGIN EXECUTE format('ALTER ROLE %I NOLOGIN', name); END $$;
+         GRANT EXECUTE ON FUNCTION shop.retire TO manager",
+    );
+    let (held, password) = maker.made(&role(home.creation())).await;
+    let (other, _) = maker.made(&role(home.creation())).await;
+    // Nobody but a superuser ends what a superuser runs.
+    home.server.sql(&format!("ALTER ROLE \"{held}\" SUPERUSER"));
+    let mut session = home.open_session(&held, &password).await;
+    let own = Revocation {
+        statements: vec!["SELECT shop.retire('{{name}}')".to_owned()],
+        owned: Owned::Keep,
+    };
+    let plain = Revocation::default();
+    let accounts =
+        [(&held, &own), (&other, &plain)].map(|(name, revocation)| OldAccount { name, revocation });
+    let effects = maker.accounts().remove(&maker.call(), &accounts).await;
+    assert!(session.works().await);
+    assert!(
+        matches!(&effects[..], [Effect::Unknown(_), Effect::Applied(_)]),
+        "{effects:?}"
+    );
+    assert!(!home.exists(&other).await);
+    home.server
+        .sql(&format!("ALTER ROLE \"{held}\" NOSUPERUSER"));
+    home.server.sql(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{held}'"
+    ));
+    assert!(all_applied(&maker.remove(&[&held], &own).await));
+    assert!(!session.works().await);
+    assert!(home.exists(&held).await, "its role leaves it");
+    // What was left on purpose is nothing that the sweep finds.
+    let names = maker.accounts().names(&maker.call()).await.expect("names");
+    assert!(!names.contains(&held), "{names:?}");
 }
 
 #[test]

@@ -65,10 +65,13 @@ pub struct Engine {
     /// When somebody last compared what is at the target with the leases.
     #[serde(default)]
     pub swept_at: Option<Timestamp>,
+    /// While somebody does, and after it went wrong: when it is tried again.
+    #[serde(default)]
+    pub sweep_held_until: Option<Timestamp>,
     /// Its target was described with it, and is forgotten with it.
     #[serde(default)]
     pub owns_target: bool,
-    /// It is about to be deleted: nothing is made at it any more.
+    /// It is about to be deleted, or its target to be moved: nothing is made at it any more.
     #[serde(default)]
     pub closed: bool,
     /// The number this write makes.

@@ -81,7 +81,7 @@ pub trait DynamicReads {
         accounts: &[String],
     ) -> Read<Vec<Lease>>;
     /// Leases to be looked at by now: of each engine at most `of_each`, longest overdue first; none
-    /// of engines in `busy`, nor of suspended tenants.
+    /// of engines in `busy`. Those of suspended tenants, too: what was made for them ends.
     async fn lease_due(
         &self,
         now: Timestamp,

@@ -27,7 +27,7 @@ pub struct Jitter(pub u64);
 
 impl Jitter {
     /// Between half of `wait` and `wait`.
-    pub(crate) fn spread(self, wait: Duration) -> Duration {
+    pub fn spread(self, wait: Duration) -> Duration {
         let half = u64::try_from(wait.as_millis() / 2).unwrap_or(u64::MAX);
         Duration::from_millis(half + self.0 % (half + 1))
     }

@@ -15,6 +15,7 @@ use scaivault_core::target::{Target, Trouble, TroubleKind};
 use scaivault_core::time::{Span, Timestamp};
 use serde_json::{Map, Value};
 
+use super::closing::is_elsewhere;
 use super::credential_path;
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
@@ -29,6 +30,9 @@ const UNENDED: [scaivault_core::dynamic::LeaseState; 3] = [
 
 /// Engines of one tenant.
 const ENGINES_MAX: usize = 10_000;
+
+/// Connectors that speak one protocol and do nothing but log in before they know the other side.
+const LOGS_IN: [&str; 4] = ["postgresql", "mysql", "redis", "ssh"];
 
 /// Where an engine works.
 #[derive(Debug, Clone)]
@@ -69,6 +73,8 @@ pub struct EngineChange {
     pub root_path: Option<SecretPath>,
     pub default_ttl: Option<Span>,
     pub max_ttl: Option<Span>,
+    /// Other settings mean the same server: accounts made there are found there.
+    pub same_accounts: bool,
     /// Whether the target is looked at first.
     pub verify: bool,
 }
@@ -104,6 +110,9 @@ impl Vault {
         check_name("name", &draft.name)?;
         check_ttls(&draft.default_ttl, &draft.max_ttl)?;
         let connector = self.connector_of(&draft.plugin, "config.plugin")?;
+        if matches!(draft.at, EngineAt::New { .. }) {
+            self.may_describe(caller, &draft.plugin, action).await?;
+        }
         let now = self.now();
         let (target, is_new) = match &draft.at {
             EngineAt::Target(name) => (self.target_of(caller, name).await?, false),
@@ -145,6 +154,7 @@ impl Vault {
             created_at: now,
             updated_at: now,
             swept_at: None,
+            sweep_held_until: None,
             owns_target: is_new,
             closed: false,
             revision: 1,
@@ -185,7 +195,8 @@ impl Vault {
     /// Changes an engine, and its target with it. The target is looked at first.
     ///
     /// # Errors
-    /// As for [`Self::engine_create`]; [`VaultError::NotFound`].
+    /// As for [`Self::engine_create`]; [`VaultError::NotFound`]; [`VaultError::AccountsThere`] when
+    /// it goes to another place while leases have not ended.
     pub async fn engine_change(
         &self,
         caller: &Caller,
@@ -196,6 +207,7 @@ impl Vault {
         self.require(caller, Scope::DynamicManage, action).await?;
         for _ in 0..RACES_MAX {
             let stored = self.engine_of(caller, name).await?;
+            self.may_manage(caller, &stored, action).await?;
             let mut engine = stored.clone();
             engine.revision += 1;
             engine.updated_at = self.now();
@@ -206,8 +218,18 @@ impl Vault {
             check_ttls(&engine.default_ttl, &engine.max_ttl)?;
             let mut unit = Unit::new(UnitName::EngineWrite);
             if !change.settings.is_empty() || change.root_path.is_some() {
-                let (target, head) = self.moved(caller, &stored, &change).await?;
+                let (target, head, others) = self.moved(caller, &stored, &change).await?;
                 unit = unit.put(Record::Target(target));
+                for other in others {
+                    match other.id == engine.id {
+                        true => engine.revision = other.revision,
+                        false => unit = unit.put(Record::Engine(other)),
+                    }
+                }
+                // Two writes lie between at most, and neither changed what this one carries on.
+                if engine.revision > stored.revision + 2 {
+                    continue;
+                }
                 if let Some(head) = head {
                     unit = unit.put(Record::Secret(SecretHead {
                         revision: head.revision + 1,
@@ -230,18 +252,41 @@ impl Vault {
         Err(too_quick())
     }
 
-    /// The engine's target as it is to be.
+    /// Whoever administers engines describes where databases are, as the API has it. Where requests
+    /// are made as they are described, the server could be sent anywhere: that is for those who
+    /// administer targets.
+    async fn may_describe(
+        &self,
+        caller: &Caller,
+        plugin: &str,
+        action: Action,
+    ) -> Result<(), VaultError> {
+        match LOGS_IN.contains(&plugin) {
+            true => Ok(()),
+            false => self.require(caller, Scope::Admin, action).await,
+        }
+    }
+
+    /// The engine's target as it is to be, and the engines at it if it is another place.
     async fn moved(
         &self,
         caller: &Caller,
         engine: &Engine,
         change: &EngineChange,
-    ) -> Result<(Target, Option<SecretHead>), VaultError> {
+    ) -> Result<(Target, Option<SecretHead>, Vec<Engine>), VaultError> {
         let id = engine
             .target_id
             .as_ref()
             .ok_or(VaultError::NotFound(Missing::Target))?;
         let mut target = self.target_of(caller, id.as_str()).await?;
+        if !engine.owns_target {
+            let why = format!(
+                "the engine works at the target {}, which is not its own: change it there, at \
+                 /v1/rotation/targets",
+                target.name
+            );
+            return Err(VaultError::Validation(vec![("config".to_owned(), why)]));
+        }
         let before = target.clone();
         target.revision += 1;
         target.updated_at = self.now();
@@ -260,15 +305,19 @@ impl Vault {
             self.manager_is_free(&before).await?;
         }
         if before.settings != target.settings {
+            self.may_describe(caller, &engine.plugin, action).await?;
             self.may_send_all(caller, &before, action).await?;
         }
         if change.verify {
             self.look_or_refuse(caller, &target).await?;
         }
-        Ok((
-            target.clone(),
-            head.filter(|_| before.manager_path != target.manager_path),
-        ))
+        let moves = is_elsewhere(&before.settings, &target.settings) && !change.same_accounts;
+        let engines = match moves {
+            true => self.closed_to_move(&before).await?,
+            false => Vec::new(),
+        };
+        let head = head.filter(|_| before.manager_path != target.manager_path);
+        Ok((target, head, engines))
     }
 
     /// Forgets an engine with its roles, and with its target where that was described with it and
@@ -281,6 +330,7 @@ impl Vault {
         self.require(caller, Scope::DynamicManage, action).await?;
         for _ in 0..RACES_MAX {
             let engine = self.engine_of(caller, name).await?;
+            self.may_manage(caller, &engine, action).await?;
             if self.unended(&engine, 1).await? > 0 {
                 return Err(VaultError::EngineInUse);
             }
@@ -323,7 +373,7 @@ impl Vault {
     }
 
     /// Says whether anything is made at it; `None` when somebody else changed it.
-    async fn engine_closed(
+    pub(super) async fn engine_closed(
         &self,
         engine: &Engine,
         closed: bool,
@@ -424,7 +474,7 @@ impl Vault {
         })
     }
 
-    async fn unended(&self, engine: &Engine, most: usize) -> Result<usize, VaultError> {
+    pub(super) async fn unended(&self, engine: &Engine, most: usize) -> Result<usize, VaultError> {
         let filter = LeaseFilter {
             engine_id: Some(engine.id.clone()),
             states: UNENDED.to_vec(),

@@ -1,15 +1,17 @@
 //! Making a credential: the lease is committed first, then the account is made under the name that
 //! is stored, then the lease is confirmed, and only then does the credential leave.
 
+use std::time::Duration;
+
 use scaivault_core::access::Permission;
-use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::audit::Action;
 use scaivault_core::dynamic::{AccountName, Cause, Engine, Lease, NameTemplate, Role};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::LeaseId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AccountRequest, Accounts, CommitError, Connector, DynamicReads, Effect, NewAccount, NewField,
+    AccountRequest, Accounts, CommitError, Connector, Effect, NewAccount, NewField, OldAccount,
     Record, Unit, UnitName,
 };
 use scaivault_core::target::{Trouble, TroubleKind};
@@ -17,12 +19,15 @@ use scaivault_core::time::Span;
 use scaivault_crypto::generate::{LENGTH_DEFAULT, random_value};
 use serde_json::{Map, Value};
 
-use super::{credential_path, extra_of, failed};
+use super::{credential_path, extra_of, failed, manager_row};
 use crate::caller::Caller;
 use crate::error::{Missing, VaultError};
 use crate::rotation::Reached;
 use crate::tally::Tally;
 use crate::vault::Vault;
+
+/// Nothing is sent to make an account whose lease was stored longer ago.
+const SENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is asked for beside the role.
 #[derive(Debug, Default, Clone)]
@@ -99,7 +104,7 @@ impl Vault {
         let engine = self.engine_of(caller, engine).await?;
         let role = self.role_of(&engine, role).await?;
         if engine.closed {
-            return Err(VaultError::NotFound(Missing::Engine).into());
+            return Err(VaultError::EngineClosed.into());
         }
         let reached = self.engine_reached(&engine).await?;
         let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
@@ -114,14 +119,23 @@ impl Vault {
         if !problems.is_empty() {
             return Err(VaultError::Validation(problems).into());
         }
+        let _slot = self.account_slots.take(&reached.target.id).await?;
         let lease = self.lease_intended(caller, &engine, &role, accounts, request)?;
         self.commit(self.intent(caller, &lease, &reached)).await?;
-        // Whoever deletes the engine closes it first and looks for leases then: one of both sees
-        // the other.
-        if !self.is_open(&engine).await? {
-            let gone = Trouble::new(TroubleKind::Settings).code("engine_gone");
+        // Whoever deletes or moves the engine closes it first and looks for leases then: one of
+        // both sees the other.
+        if !self.is_still_open(&engine, &reached).await? {
+            let gone = Trouble::new(TroubleKind::Settings).code("engine_closed");
             let ended = Some(lease.not_made(gone.clone(), self.now()));
-            let told = self.not_generated(caller, (&engine, path), ended, &gone);
+            self.not_generated(caller, (&engine, path), ended, &gone)
+                .await;
+            return Err(Told::Yes(VaultError::EngineClosed));
+        }
+        // Its lease may be taken for lost soon: what is sent now could arrive behind its removal.
+        if self.now() >= lease.issued_at.plus(SENT_WITHIN) {
+            let late = Trouble::new(TroubleKind::TimedOut).code("too_late");
+            let ended = Some(lease.not_made(late.clone(), self.now()));
+            let told = self.not_generated(caller, (&engine, path), ended, &late);
             return Err(told.await);
         }
 
@@ -151,10 +165,20 @@ impl Vault {
                     .put(Record::Lease(made.clone()))
                     .audited(caller.row(Action::DynamicGenerate, Some(path), now, extra));
                 // Without this row nothing leaves; the account is removed by its lease.
-                self.commit(unit).await.map_err(|error| match error {
-                    CommitError::Conflict(_) => VaultError::LeaseEnded,
-                    error => error.into(),
-                })?;
+                match self.commit(unit).await {
+                    Ok(_) => {}
+                    Err(CommitError::Conflict(_)) => {
+                        // The lease ended meanwhile, and perhaps was through with it before the
+                        // account was there. If this fails, the sweep finds it.
+                        let old = OldAccount {
+                            name: &made.account,
+                            revocation: &made.revocation,
+                        };
+                        accounts.remove(&reached.account_call(), &[old]).await;
+                        return Err(VaultError::LeaseEnded.into());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
                 Tally::add(&self.tally.credentials_made);
                 Ok(Generated {
                     fields: credential(fields, &made, password),
@@ -218,23 +242,11 @@ impl Vault {
         })
     }
 
-    async fn is_open(&self, engine: &Engine) -> Result<bool, VaultError> {
-        let found = DynamicReads::engine_find(&*self.store, &engine.tenant, &engine.id).await?;
-        Ok(found.is_some_and(|engine| !engine.closed))
-    }
-
     /// The lease, and that the manager's credential is used for it.
     fn intent(&self, caller: &Caller, lease: &Lease, reached: &Reached) -> Unit {
         let unit = Unit::new(UnitName::LeaseIntend).put(Record::Lease(lease.clone()));
-        match &reached.target.manager_path {
-            Some(manager) => {
-                let extra = AuditExtra {
-                    target_id: Some(reached.target.id.clone()),
-                    subject: Some(lease.id.as_str().to_owned()),
-                    ..AuditExtra::default()
-                };
-                unit.audited(caller.row(Action::Read, Some(manager), self.now(), extra))
-            }
+        match manager_row(caller, reached, self.now(), (Some(lease), None)) {
+            Some(row) => unit.audited(row),
             None => unit,
         }
     }

@@ -12,7 +12,7 @@ use scaivault_core::ports::{
 use scaivault_core::time::Span;
 
 use super::generate::{is_manager_refused, makes_accounts};
-use super::{extra_of, failed, path_of};
+use super::{extra_of, failed, manager_row, path_of};
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
@@ -54,18 +54,15 @@ impl Vault {
     /// first, so that an account never ends before its lease.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`]; [`VaultError::LeaseEnded`]; [`VaultError::Restored`];
-    /// [`VaultError::EngineFailed`] when the
-    /// target could not be told: the lease ends as it did before.
+    /// [`VaultError::NotFound`]; [`VaultError::LeaseEnded`]; [`VaultError::EngineFailed`] when the
+    /// target could not be told: the lease ends as it did before; [`VaultError::Restored`].
     pub async fn lease_renew(
         &self,
         caller: &Caller,
         id: &LeaseId,
         increment: Option<&Span>,
     ) -> Result<Lease, VaultError> {
-        if self.is_reconcile_only().await? {
-            return Err(VaultError::Restored);
-        }
+        self.not_restored().await?;
         for _ in 0..RACES_MAX {
             let lease = self.lease_of(caller, id, Scope::DynamicManage).await?;
             let engine = self.engine_of_lease(&lease).await?;
@@ -75,6 +72,10 @@ impl Vault {
             let until = until.ok_or(VaultError::LeaseEnded)?;
             let reached = self.engine_reached(&engine).await?;
             let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
+            let _slot = self.account_slots.take(&reached.target.id).await?;
+            if let Some(row) = manager_row(caller, &reached, self.now(), (Some(&lease), None)) {
+                self.commit(Unit::audit_only(row)).await?;
+            }
             let connector = reached.connector.clone();
             let accounts = makes_accounts(&*connector)?;
             let told = loop {

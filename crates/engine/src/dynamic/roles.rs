@@ -62,6 +62,8 @@ impl Vault {
     /// Makes or changes a role. Leases that are there keep what removes them.
     ///
     /// # Errors
+    /// [`VaultError::Denied`] when the caller may not read the root credential, as which a role's
+    /// statements run;
     /// [`VaultError::NotFound`] for the engine, or for the role where it is to be changed;
     /// [`VaultError::NameExists`] where it is to be made; [`VaultError::Validation`] for what the
     /// connector does not take.
@@ -77,6 +79,7 @@ impl Vault {
         check_name("name", name)?;
         for _ in 0..RACES_MAX {
             let engine = self.engine_of(caller, engine).await?;
+            self.may_manage(caller, &engine, action).await?;
             let (store, tenant) = (&*self.store, &engine.tenant);
             let stored = DynamicReads::role_find(store, tenant, &engine.id, name).await?;
             let now = self.now();
@@ -155,6 +158,7 @@ impl Vault {
         self.require(caller, Scope::DynamicManage, action).await?;
         for _ in 0..RACES_MAX {
             let engine = self.engine_of(caller, engine).await?;
+            self.may_manage(caller, &engine, action).await?;
             let role = self.role_of(&engine, name).await?;
             let path = credential_path(&engine.name, name)?;
             let row = caller.row(action, Some(&path), self.now(), engine_extra(&engine));

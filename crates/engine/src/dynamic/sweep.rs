@@ -6,24 +6,34 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::dynamic::{Engine, Lease, made_at, tail_of};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::LeaseId;
-use scaivault_core::ports::{CommitError, DynamicReads, Record, SecretReads, Unit, UnitName};
+use scaivault_core::ports::{
+    CommitError, DynamicReads, MarkReads, Record, SecretReads, Unit, UnitName,
+};
 use scaivault_core::target::TroubleKind;
+use scaivault_core::time::Timestamp;
 
 use super::engines::engine_extra;
-use super::failed;
 use super::generate::makes_accounts;
+use super::{failed, manager_row};
 use crate::caller::Caller;
 use crate::error::{Missing, VaultError};
+use crate::rotation::Reached;
 use crate::vault::Vault;
 
 /// Whom the audit trail names.
 const WORKER: &str = "lease-worker";
 /// From one sweep of an engine to the next.
 const EVERY: Duration = Duration::from_secs(86_400);
+/// How long one is somebody's, and after one that went wrong until the next: longer than its calls
+/// at a target may take.
+const HOLD: Duration = Duration::from_secs(900);
+/// Engines swept at a time.
+const AT_A_TIME: usize = 8;
 /// Names asked about at a time.
 const PAGE: usize = 500;
 /// Engines of one tenant.
@@ -49,7 +59,8 @@ impl Vault {
         self.swept(caller, &engine).await
     }
 
-    /// Sweeps every engine that was not swept for a day. Answers how many leases came of it.
+    /// Sweeps every engine that was not swept for a day, nor since the store was resumed after a
+    /// restore. Answers how many leases came of it.
     ///
     /// # Errors
     /// When the store cannot be read or written. A target that cannot be asked is passed over.
@@ -57,19 +68,24 @@ impl Vault {
         if self.is_reconcile_only().await? {
             return Ok(0);
         }
-        let mut found = 0;
+        let resumed_at = MarkReads::marks(&*self.store).await?.resumed_at;
+        let mut due = Vec::new();
         for tenant in SecretReads::secret_counts(&*self.store).await?.into_keys() {
-            if !self.seat_in(&tenant).await?.1 {
-                continue;
-            }
-            let caller = Caller::system(tenant.clone(), WORKER, self.now());
             let rows = DynamicReads::engine_list(&*self.store, &tenant, None, ENGINES_MAX).await?;
-            for engine in rows {
-                let due = engine.swept_at.map(|at| at.plus(EVERY));
-                if due.is_some_and(|due| self.now() < due) {
-                    continue;
-                }
-                match self.swept(&caller, &engine).await {
+            let now = self.now();
+            due.extend(
+                rows.into_iter()
+                    .filter(|engine| is_due(engine, resumed_at, now)),
+            );
+        }
+        let mut found = 0;
+        for some in due.chunks(AT_A_TIME) {
+            let swept = some.iter().map(async |engine| {
+                let caller = Caller::system(engine.tenant.clone(), WORKER, self.now());
+                self.swept(&caller, engine).await
+            });
+            for (engine, swept) in some.iter().zip(join_all(swept).await) {
+                match swept {
                     Ok(leases) => found += leases.len(),
                     Err(error) => {
                         tracing::warn!(engine = %engine.name, %error, "not swept; tried again later");
@@ -83,19 +99,15 @@ impl Vault {
     async fn swept(&self, caller: &Caller, engine: &Engine) -> Result<Vec<Lease>, VaultError> {
         let now = self.now();
         let begun = Engine {
-            swept_at: Some(now),
+            sweep_held_until: Some(now.plus(HOLD)),
             revision: engine.revision + 1,
             ..engine.clone()
         };
         let reached = self.engine_reached(engine).await?;
         let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
-        let mut unit = Unit::new(UnitName::LeaseFound).put(Record::Engine(begun));
-        if let Some(manager) = &reached.target.manager_path {
-            let extra = AuditExtra {
-                target_id: engine.target_id.clone(),
-                ..AuditExtra::default()
-            };
-            unit = unit.audited(caller.row(Action::Read, Some(manager), now, extra));
+        let mut unit = Unit::new(UnitName::LeaseFound).put(Record::Engine(begun.clone()));
+        if let Some(row) = manager_row(caller, &reached, now, (None, None)) {
+            unit = unit.audited(row);
         }
         match self.commit(unit).await {
             Ok(_) => {}
@@ -103,21 +115,30 @@ impl Vault {
             Err(CommitError::Conflict(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         }
+        let names = self.names_at(&mut reached).await?;
+        let mut found = self.without_lease(engine, names).await?;
+        if !found.is_empty() {
+            // An account whose lease ended between the two looks is gone.
+            let still: BTreeSet<String> = self.names_at(&mut reached).await?.into_iter().collect();
+            found.retain(|lease| still.contains(&lease.account));
+        }
+        self.adopt(caller, begun, &found).await?;
+        Ok(found)
+    }
+
+    async fn names_at(&self, reached: &mut Reached) -> Result<Vec<String>, VaultError> {
         let connector = reached.connector.clone();
         let accounts = makes_accounts(&*connector)?;
-        let names = loop {
+        loop {
             match accounts.names(&reached.account_call()).await {
                 Err(trouble) if trouble.kind == TroubleKind::ManagerRefused => {
-                    if !self.another_manager(&mut reached).await? {
+                    if !self.another_manager(reached).await? {
                         return Err(failed(&trouble));
                     }
                 }
-                names => break names.map_err(|trouble| failed(&trouble))?,
+                names => return names.map_err(|trouble| failed(&trouble)),
             }
-        };
-        let found = self.without_lease(engine, names).await?;
-        self.adopt(caller, engine, &found).await?;
-        Ok(found)
+        }
     }
 
     /// Leases for accounts that this store made and has none for.
@@ -151,29 +172,44 @@ impl Vault {
         Ok(found)
     }
 
+    /// Stores them, and that the engine was swept. Each commit writes the engine: a sweep beside
+    /// this one conflicts, and so does whoever deletes the engine.
     async fn adopt(
         &self,
         caller: &Caller,
-        engine: &Engine,
+        mut engine: Engine,
         found: &[Lease],
     ) -> Result<(), VaultError> {
         let now = self.now();
-        for page in found.chunks(PAGE) {
-            let extra = AuditExtra {
-                count: u64::try_from(page.len()).ok(),
-                ..engine_extra(engine)
-            };
-            let unit = Unit::new(UnitName::LeaseFound).audited(caller.row(
-                Action::DynamicSweep,
-                None,
-                now,
-                extra,
-            ));
-            let unit = page
-                .iter()
-                .fold(unit, |unit, lease| unit.put(Record::Lease(lease.clone())));
-            self.commit(unit).await?;
+        let mut pages = found.chunks(PAGE).peekable();
+        loop {
+            let page = pages.next().unwrap_or_default();
+            engine.revision += 1;
+            if pages.peek().is_none() {
+                (engine.swept_at, engine.sweep_held_until) = (Some(now), None);
+            }
+            let mut unit = Unit::new(UnitName::LeaseFound).put(Record::Engine(engine.clone()));
+            if !page.is_empty() {
+                let extra = AuditExtra {
+                    count: u64::try_from(page.len()).ok(),
+                    ..engine_extra(&engine)
+                };
+                unit = unit.audited(caller.row(Action::DynamicSweep, None, now, extra));
+            }
+            let put = |unit: Unit, lease: &Lease| unit.put(Record::Lease(lease.clone()));
+            self.commit(page.iter().fold(unit, put)).await?;
+            if engine.sweep_held_until.is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
+}
+
+/// Whether it was not swept for a day, or not since a restore, and nobody does it now.
+fn is_due(engine: &Engine, resumed_at: Option<Timestamp>, now: Timestamp) -> bool {
+    let is_held = engine.sweep_held_until.is_some_and(|until| now < until);
+    let is_done = engine.swept_at.is_some_and(|at| {
+        now < at.plus(EVERY) && resumed_at.is_none_or(|resumed_at| resumed_at <= at)
+    });
+    !is_held && !is_done
 }

@@ -1,9 +1,9 @@
 //! The worker of leases: what is over, was asked to end, or was left behind is removed, many at a
 //! time, engine by engine. What cannot be removed comes again, for ever, and is told of.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::dynamic::{Cause, Engine, Lease, LeaseStep, RevocationOutcome};
 use scaivault_core::ids::{EngineId, TenantId, TokenId};
@@ -13,18 +13,18 @@ use scaivault_core::ports::{
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
-use super::generate::is_manager_refused;
-use super::{extra_of, path_of};
+use super::generate::{is_manager_refused, makes_accounts};
+use super::holds::{OF_EACH, is_of_target};
+use super::{extra_of, manager_row, path_of};
 use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::events;
+use crate::rotation::Reached;
 use crate::tally::Tally;
 use crate::vault::Vault;
 
 /// Whom the audit trail names.
 const WORKER: &str = "lease-worker";
-/// Leases of one engine in hand at a time.
-const OF_EACH: usize = 50;
 /// How long they are held: longer than a call at a target may take.
 const HOLD: Duration = Duration::from_secs(60);
 
@@ -62,7 +62,9 @@ impl Vault {
         Ok(done)
     }
 
-    /// Leases that are due, none of engines in `busy`: one that hangs holds back nobody else.
+    /// Leases that are due, of the engine with the longest overdue first, none of engines in `busy`:
+    /// one that hangs holds back nobody else. Engines in trouble are left alone for a while, and
+    /// come last then.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -74,9 +76,34 @@ impl Vault {
         if self.is_reconcile_only().await? {
             return Ok(Vec::new());
         }
+        let troubled = self.engine_holds.troubled(None);
+        let mut due = self.due_but([busy, &troubled].concat(), engines).await?;
+        if !troubled.is_empty() && due.len() < engines {
+            let alone = self.engine_holds.troubled(Some(self.now()));
+            let others = due.iter().map(|due| due.engine_id.clone()).collect();
+            let but = [busy.to_vec(), alone, others].concat();
+            due.extend(self.due_but(but, engines - due.len()).await?);
+        }
+        for of_engine in &mut due {
+            let most = self.engine_holds.batch(&of_engine.engine_id);
+            of_engine.leases.truncate(most);
+        }
+        Ok(due)
+    }
+
+    /// Whether any engine is in trouble: what is due then may be left alone for a while.
+    pub fn leases_are_held(&self) -> bool {
+        !self.engine_holds.troubled(Some(self.now())).is_empty()
+    }
+
+    async fn due_but(
+        &self,
+        but: Vec<EngineId>,
+        engines: usize,
+    ) -> Result<Vec<DueLeases>, VaultError> {
         let limit = OF_EACH.saturating_mul(engines.min(64));
-        let rows = DynamicReads::lease_due(&*self.store, self.now(), busy, OF_EACH, limit).await?;
-        let mut by_engine: BTreeMap<EngineId, DueLeases> = BTreeMap::new();
+        let rows = DynamicReads::lease_due(&*self.store, self.now(), &but, OF_EACH, limit).await?;
+        let mut by_engine: IndexMap<EngineId, DueLeases> = IndexMap::new();
         for lease in rows {
             let due = by_engine
                 .entry(lease.engine_id.clone())
@@ -95,6 +122,20 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read or written; they come up again by themselves.
     pub async fn leases_work(&self, due: DueLeases) -> Result<(), VaultError> {
+        let id = due.engine_id.clone();
+        let worked = self.leases_worked(due).await;
+        match &worked {
+            Ok(Some(false)) => self.engine_holds.worked(&id),
+            Ok(Some(true)) | Err(_) => {
+                self.engine_holds.failed(&id, self.jitter(), self.now());
+            }
+            Ok(None) => {}
+        }
+        worked.map(drop)
+    }
+
+    /// Whether the target was in trouble; `None` when it was not needed.
+    async fn leases_worked(&self, due: DueLeases) -> Result<Option<bool>, VaultError> {
         let found = DynamicReads::engine_find(&*self.store, &due.tenant, &due.engine_id).await?;
         let (now, mut over) = (self.now(), Vec::new());
         for lease in due.leases {
@@ -110,16 +151,53 @@ impl Vault {
                 LeaseStep::Wait(_) | LeaseStep::Ended => {}
             }
         }
+        if over.is_empty() {
+            return Ok(None);
+        }
         let over = match found.as_ref().filter(|engine| self.signs(engine)) {
             Some(engine) => self.kept_refused(engine, over, now).await?,
             None => over,
         };
-        let over = self.take(found.as_ref(), over).await?;
         if over.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let effects = self.remove_all(found.as_ref(), &over).await?;
-        self.note_all(found.as_ref(), &over, &effects).await
+        let place = self.place_of(found.as_ref()).await?;
+        let over = self.take(place.as_ref().ok(), over).await?;
+        if over.is_empty() {
+            return Ok(None);
+        }
+        let effects = match place {
+            Ok(reached) => self.remove_all(reached, &over).await?,
+            Err(trouble) => {
+                let each = over.iter();
+                each.map(|_| Effect::NotApplied(trouble.clone())).collect()
+            }
+        };
+        self.note_all(found.as_ref(), &over, &effects).await?;
+        Ok(Some(is_of_target(&effects)))
+    }
+
+    /// Where an engine's accounts are, or why nothing can be done there: what will not pass by
+    /// itself belongs to the leases, where somebody sees it.
+    async fn place_of(
+        &self,
+        engine: Option<&Engine>,
+    ) -> Result<Result<Reached, Trouble>, VaultError> {
+        let none = |code: &str| Ok(Err(Trouble::new(TroubleKind::Settings).code(code)));
+        let Some(engine) = engine else {
+            return none("engine_gone");
+        };
+        match self.engine_reached(engine).await {
+            Ok(Some(reached)) if reached.connector.accounts().is_some() => Ok(Ok(reached)),
+            Ok(Some(_)) => none("no_accounts"),
+            Ok(None) => none("target_gone"),
+            Err(VaultError::Internal(error)) => {
+                tracing::error!(engine = %engine.name, %error, "the manager's value cannot be opened");
+                let trouble = Trouble::new(TroubleKind::ManagerMissing);
+                Ok(Err(trouble.code("manager_unreadable")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether what an engine makes ends by itself alone.
@@ -164,16 +242,20 @@ impl Vault {
     /// somebody else changed is left to him.
     async fn take(
         &self,
-        engine: Option<&Engine>,
+        reached: Option<&Reached>,
         leases: Vec<Lease>,
     ) -> Result<Vec<Lease>, VaultError> {
         let Some(first) = leases.first() else {
             return Ok(Vec::new());
         };
         let caller = Caller::system(first.tenant.clone(), WORKER, self.now());
-        let reads = match engine {
-            Some(engine) => self.manager_read(&caller, engine, leases.len()).await?,
-            None => Unit::new(UnitName::LeaseTake),
+        let row = reached.and_then(|reached| {
+            manager_row(&caller, reached, self.now(), (None, Some(leases.len())))
+        });
+        let reads = Unit::new(UnitName::LeaseTake);
+        let reads = match row {
+            Some(row) => reads.audited(row),
+            None => reads,
         };
         let all = leases.iter().fold(reads.clone(), |unit, lease| {
             unit.put(Record::Lease(lease.clone()))
@@ -195,49 +277,14 @@ impl Vault {
         Ok(taken)
     }
 
-    async fn manager_read(
-        &self,
-        caller: &Caller,
-        engine: &Engine,
-        count: usize,
-    ) -> Result<Unit, VaultError> {
-        let unit = Unit::new(UnitName::LeaseTake);
-        let reached = self.engine_reached(engine).await?;
-        let Some((target, manager)) = reached.and_then(|reached| {
-            let manager = reached.target.manager_path.clone()?;
-            Some((reached.target.id, manager))
-        }) else {
-            return Ok(unit);
-        };
-        let extra = AuditExtra {
-            target_id: Some(target),
-            count: u64::try_from(count).ok(),
-            ..AuditExtra::default()
-        };
-        Ok(unit.audited(caller.row(Action::Read, Some(&manager), self.now(), extra)))
-    }
-
     /// An outcome for each.
     async fn remove_all(
         &self,
-        engine: Option<&Engine>,
+        mut reached: Reached,
         leases: &[Lease],
     ) -> Result<Vec<Effect>, VaultError> {
-        let none = |code: &str| {
-            let trouble = Trouble::new(TroubleKind::Settings).code(code);
-            let each = leases.iter();
-            each.map(|_| Effect::NotApplied(trouble.clone())).collect()
-        };
-        let Some(engine) = engine else {
-            return Ok(none("engine_gone"));
-        };
-        let Some(mut reached) = self.engine_reached(engine).await? else {
-            return Ok(none("target_gone"));
-        };
         let connector = reached.connector.clone();
-        let Some(accounts) = connector.accounts() else {
-            return Ok(none("no_accounts"));
-        };
+        let accounts = makes_accounts(&*connector)?;
         let old: Vec<_> = leases
             .iter()
             .map(|lease| OldAccount {
@@ -269,7 +316,7 @@ impl Vault {
                 Effect::Applied(_) => &self.tally.accounts_removed,
                 Effect::NotApplied(_) | Effect::Unknown(_) => &self.tally.accounts_not_removed,
             });
-            units.push(self.noted(engine, outcome, now));
+            units.push(self.noted(engine, lease, &outcome, now));
         }
         let all = units
             .iter()
@@ -290,12 +337,18 @@ impl Vault {
         Ok(())
     }
 
-    fn noted(&self, engine: Option<&Engine>, outcome: RevocationOutcome, now: Timestamp) -> Unit {
+    fn noted(
+        &self,
+        engine: Option<&Engine>,
+        before: &Lease,
+        outcome: &RevocationOutcome,
+        now: Timestamp,
+    ) -> Unit {
         let mut lease = outcome.lease().clone();
         let caller = Caller::system(lease.tenant.clone(), WORKER, now);
         let tells = lease.is_to_be_told(now);
         lease.alerted |= tells;
-        let extra = match engine {
+        let mut extra = match engine {
             Some(engine) => extra_of(engine, &lease),
             None => AuditExtra {
                 subject: Some(lease.id.as_str().to_owned()),
@@ -304,13 +357,17 @@ impl Vault {
         };
         let path = engine.and_then(|engine| path_of(engine, &lease.role));
         let action = Action::DynamicRevoke;
-        let row = match &lease.trouble {
-            Some(trouble) => {
-                caller.failed_row(action, path.as_ref(), now, trouble.kind.as_str(), extra)
+        let mut unit = Unit::new(UnitName::LeaseRemoved);
+        unit = match &lease.trouble {
+            // What goes on for ever is on the trail when it changes, and ever more rarely.
+            Some(trouble) if is_news(before, &lease) => {
+                extra.count = Some(lease.attempts.into());
+                let code = trouble.kind.as_str();
+                unit.audited(caller.failed_row(action, path.as_ref(), now, code, extra))
             }
-            None => caller.row(action, path.as_ref(), now, extra),
+            Some(_) => unit,
+            None => unit.audited(caller.row(action, path.as_ref(), now, extra)),
         };
-        let mut unit = Unit::new(UnitName::LeaseRemoved).audited(row);
         if tells {
             unit = unit.emit(self.event(&caller, events::lease_owed(engine, &lease), now));
         }
@@ -421,4 +478,10 @@ impl Vault {
             }
         }
     }
+}
+
+/// Whether a failure is another one than before, or the first, second, fourth, eighth… of its kind.
+fn is_news(before: &Lease, after: &Lease) -> bool {
+    let kind = |lease: &Lease| lease.trouble.as_ref().map(|trouble| trouble.kind);
+    kind(before) != kind(after) || after.attempts.is_power_of_two()
 }

@@ -21,10 +21,10 @@ use scaivault_testkit::{Fault, Luck, SCRIPTED, When};
 
 use crate::world::{HOUR, World, caller, identity, path, root, span, write_of};
 
-const ROOT_SECRET: &str = "dynamic/root";
+pub(crate) const ROOT_SECRET: &str = "dynamic/root";
 
 /// An engine at the scripted target, with one role that lives an hour.
-async fn made(w: &World, id: &str) -> Engine {
+pub(crate) async fn made(w: &World, id: &str) -> Engine {
     let owner = default_tenant();
     if w.head(ROOT_SECRET).await.is_none() {
         w.vault
@@ -49,36 +49,40 @@ async fn made(w: &World, id: &str) -> Engine {
     of
 }
 
-async fn world() -> (World, Engine) {
+pub(crate) async fn world() -> (World, Engine) {
     let w = World::new().await;
     let of = made(&w, "1").await;
     (w, of)
 }
 
-async fn generate(w: &World, who: &Caller, of: &Engine) -> Result<Generated, VaultError> {
+pub(crate) async fn generate(
+    w: &World,
+    who: &Caller,
+    of: &Engine,
+) -> Result<Generated, VaultError> {
     let request = CredentialRequest::default();
     w.vault
         .credential_generate(who, &of.name, "reader", &request)
         .await
 }
 
-async fn leases(w: &World) -> Vec<Lease> {
+pub(crate) async fn leases(w: &World) -> Vec<Lease> {
     let all = LeaseFilter::default();
     let rows = DynamicReads::lease_list(&*w.sqlite, &default_tenant(), &all, None, 1_000).await;
     rows.unwrap()
 }
 
-async fn lease(w: &World, id: &scaivault_core::ids::LeaseId) -> Lease {
+pub(crate) async fn lease(w: &World, id: &scaivault_core::ids::LeaseId) -> Lease {
     let found = DynamicReads::lease_find(&*w.sqlite, &default_tenant(), id).await;
     found.unwrap().unwrap()
 }
 
-fn field(made: &Generated, name: &str) -> String {
+pub(crate) fn field(made: &Generated, name: &str) -> String {
     let field = made.fields.iter().find(|field| field.name == name).unwrap();
     String::from_utf8(field.value.expose().to_vec()).unwrap()
 }
 
-fn accepted(w: &World) -> BTreeSet<String> {
+pub(crate) fn accepted(w: &World) -> BTreeSet<String> {
     w.target
         .accepted()
         .into_iter()
@@ -87,7 +91,7 @@ fn accepted(w: &World) -> BTreeSet<String> {
 }
 
 /// Every account at the target has a lease that has not ended.
-async fn check(w: &World, what: &str) {
+pub(crate) async fn check(w: &World, what: &str) {
     let rows = leases(w).await;
     let held: BTreeSet<String> = rows
         .iter()
@@ -239,7 +243,7 @@ async fn a_lease_is_renewed_up_to_its_latest_end_by_its_holder() {
     );
 }
 
-fn scopes(who: &Caller, scopes: &[Scope]) -> Caller {
+pub(crate) fn scopes(who: &Caller, scopes: &[Scope]) -> Caller {
     let mut who = who.clone();
     let principal = std::sync::Arc::make_mut(&mut who.principal);
     principal.scopes = scopes.iter().copied().collect();
@@ -264,7 +268,11 @@ async fn all_of_an_engine_or_role_end_together() {
     assert!(accepted(&w).is_empty());
 }
 
-async fn token(w: &World, name: &str, ttl: &str) -> (scaivault_core::ids::TokenId, Caller) {
+pub(crate) async fn token(
+    w: &World,
+    name: &str,
+    ttl: &str,
+) -> (scaivault_core::ids::TokenId, Caller) {
     let draft = TokenDraft {
         roles: Roles::NONE,
         identity: identity(name),

@@ -14,6 +14,8 @@ mod debts;
 mod deletion;
 mod drift;
 mod dynamic;
+mod dynamic_guards;
+mod dynamic_trouble;
 mod evaluator;
 mod expiry;
 mod faults;

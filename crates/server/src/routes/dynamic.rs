@@ -197,6 +197,7 @@ async fn change_engine(
             .transpose()?,
         default_ttl: ttl(body.default_ttl, "default_ttl")?,
         max_ttl: ttl(body.max_ttl, "max_ttl")?,
+        same_accounts: config.same_accounts.unwrap_or_default(),
         verify: config.verify_connection.unwrap_or(true),
     };
     let _slot = app.target_slots.acquire().await;
@@ -617,6 +618,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<wire::Engine>(200)
             .fails(&[
                 "engine_not_found",
+                "engine_in_use",
                 "invalid_config",
                 "access_denied",
                 "invalid_path",
@@ -630,7 +632,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .scope(manage)
         .empty(204)
-        .fails(&["engine_not_found", "engine_in_use"]),
+        .fails(&["engine_not_found", "engine_in_use", "access_denied"]),
         Operation::get(
             HEALTH,
             "engineHealth",
@@ -721,7 +723,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .scope(manage)
             .takes::<wire::EngineRoleBody>()
             .answers::<wire::EngineRole>(201)
-            .fails(&["engine_not_found", "name_exists", "invalid_duration"]),
+            .fails(&[
+                "engine_not_found",
+                "name_exists",
+                "access_denied",
+                "invalid_duration",
+            ]),
         Operation::get(ROLE, "readEngineRole", tag, "One role")
             .scope(see)
             .answers::<wire::EngineRole>(200)
@@ -730,12 +737,17 @@ pub(super) fn operations() -> Vec<Operation> {
             .scope(manage)
             .takes::<wire::EngineRoleBody>()
             .answers::<wire::EngineRole>(200)
-            .fails(&["engine_not_found", "invalid_duration"]),
+            .fails(&["engine_not_found", "access_denied", "invalid_duration"]),
         Operation::patch(ROLE, "updateEngineRole", tag, "Change only given fields")
             .scope(manage)
             .takes::<wire::EngineRoleBody>()
             .answers::<wire::EngineRole>(200)
-            .fails(&["engine_not_found", "role_not_found", "invalid_duration"]),
+            .fails(&[
+                "engine_not_found",
+                "role_not_found",
+                "access_denied",
+                "invalid_duration",
+            ]),
         Operation::delete(
             ROLE,
             "deleteEngineRole",
@@ -744,7 +756,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .scope(manage)
         .empty(204)
-        .fails(&["engine_not_found", "role_not_found"]),
+        .fails(&["engine_not_found", "role_not_found", "access_denied"]),
         Operation::post(
             CREDS,
             "generateCredential",
@@ -797,6 +809,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "engine_not_found",
                 "role_not_found",
                 "invalid_duration",
+                "store_restored",
             ]),
         Operation::post(
             REVOKE,

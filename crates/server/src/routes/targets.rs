@@ -100,6 +100,7 @@ async fn change(
         description: fields::free_text(body.description, "description")?,
         settings: bounded(body.settings.unwrap_or_default(), "settings")?,
         manager_path: body.manager_path.as_deref().map(fields::path).transpose()?,
+        same_accounts: body.same_accounts.unwrap_or_default(),
     };
     let target = app.vault.target_change(&caller, &id, change).await?;
     Ok(json_response(StatusCode::OK, &view(target)))
@@ -247,6 +248,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<wire::Target>(200)
             .fails(&[
                 "target_not_found",
+                "engine_in_use",
                 "name_exists",
                 "access_denied",
                 "invalid_path",

@@ -256,7 +256,6 @@ impl DynamicReads for PostgresStore {
                    SELECT l.tenant, l.id, l.doc FROM due_engine e,
                    LATERAL (SELECT tenant, id, doc, wake_at FROM lease
                             WHERE engine_id = e.engine_id AND wake_at <= $1
-                              AND lease.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                             ORDER BY wake_at, tenant, id LIMIT $3) l
                    WHERE e.engine_id IS NOT NULL AND NOT e.engine_id = ANY($2::text[])
                    ORDER BY l.wake_at, l.tenant, l.id LIMIT $4";

@@ -32,8 +32,7 @@ const NEXT: &str = "SELECT
              AND campaign.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
     (SELECT min(wake_at) FROM debt WHERE wake_at IS NOT NULL
              AND debt.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
-    (SELECT min(wake_at) FROM lease WHERE wake_at IS NOT NULL
-             AND lease.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)),
+    (SELECT min(wake_at) FROM lease WHERE wake_at IS NOT NULL),
     (SELECT min(notice_at) FROM secret WHERE notice_at IS NOT NULL
              AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
                  UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner

@@ -146,7 +146,6 @@ pub(crate) fn due(
                 WHERE wake_at IS NOT NULL AND engine_id > ?1 ORDER BY engine_id LIMIT 1";
     let of_engine = "SELECT tenant, id, doc FROM lease INDEXED BY lease_due
                      WHERE engine_id = ?1 AND wake_at <= ?2
-                       AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
                      ORDER BY wake_at, tenant, id LIMIT ?3";
     let mut found: Vec<Lease> = Vec::new();
     let mut after = String::new();

@@ -119,7 +119,12 @@ pub(crate) fn next(conn: &Conn) -> Read<NextWork> {
         probe_at,
         campaign_at: first("campaign")?,
         debt_at: first("debt")?,
-        lease_at: first("lease")?,
+        lease_at: number(
+            conn,
+            "SELECT min(wake_at) FROM lease INDEXED BY lease_wake WHERE wake_at IS NOT NULL",
+            [],
+        )?
+        .map(Timestamp::from_micros),
         notice_at: notice_at.map(Timestamp::from_micros),
         delivery_at,
     })

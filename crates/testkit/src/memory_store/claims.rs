@@ -277,13 +277,7 @@ impl Claims for MemoryStore {
                 .filter(|row| !suspended.contains(&row.tenant))
                 .filter_map(|row| row.wake_at)
                 .min(),
-            lease_at: state
-                .leases
-                .0
-                .values()
-                .filter(|row| !suspended.contains(&row.tenant))
-                .filter_map(|row| row.wake_at)
-                .min(),
+            lease_at: state.leases.0.values().filter_map(|row| row.wake_at).min(),
             notice_at: state
                 .secrets
                 .0

@@ -126,12 +126,9 @@ impl DynamicReads for MemoryStore {
         limit: usize,
     ) -> Read<Vec<Lease>> {
         let state = self.0.lock();
-        let suspended = state.suspended();
         let mut rows: Vec<&Lease> = state.leases.0.values().collect();
         rows.retain(|row| {
-            row.wake_at.is_some_and(|at| at <= now)
-                && !busy.contains(&row.engine_id)
-                && !suspended.contains(&row.tenant)
+            row.wake_at.is_some_and(|at| at <= now) && !busy.contains(&row.engine_id)
         });
         rows.sort_by(|a, b| (a.wake_at, &a.tenant, &a.id).cmp(&(b.wake_at, &b.tenant, &b.id)));
         let mut counts: BTreeMap<&EngineId, usize> = BTreeMap::new();

@@ -133,7 +133,11 @@ pub async fn leases_are_due_engine_by_engine(store: Subject) {
     let mut stopped = tenant_row(&partner("1").id, "b");
     (stopped.id, stopped.own_status) = (b, Status::Suspended);
     put(&store, [Record::Tenant(stopped)]).await;
-    assert_eq!(due(9, &[], 1, 9).await, "11 21");
+    assert_eq!(
+        due(9, &[], 1, 9).await,
+        "11 31 21",
+        "what was made for a tenant ends though it is suspended"
+    );
 }
 
 pub async fn leases_of_accounts_and_tokens(store: Subject) {

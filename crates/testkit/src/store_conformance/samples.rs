@@ -431,6 +431,7 @@ pub fn engine(owner: &TenantId, id: &str) -> Engine {
         created_at: T0,
         updated_at: T0,
         swept_at: None,
+        sweep_held_until: None,
         owns_target: false,
         closed: false,
         revision: 1,

@@ -26,6 +26,9 @@ pub(crate) struct Update {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// The settings mean the same server: credentials made there on request are found there
+    #[arg(long)]
+    same_accounts: bool,
 }
 
 impl Update {
@@ -33,7 +36,8 @@ impl Update {
         let mut settings = self.settings.read()?;
         let removed = self.removed.into_iter().map(|name| (name, Value::Null));
         settings.extend(removed);
-        let patch = patch(self.name, self.description, settings, self.manager)?;
+        let mut patch = patch(self.name, self.description, settings, self.manager)?;
+        patch.same_accounts = self.same_accounts.then_some(true);
         let call = session.client.targets().update(&self.target, &patch);
         session.output.answer(call, super::details).await
     }
@@ -50,12 +54,14 @@ fn patch(
         description,
         settings: (!settings.is_empty()).then_some(settings),
         manager_path,
+        same_accounts: None,
     };
     let TargetPatch {
         name: None,
         description: None,
         settings: None,
         manager_path: None,
+        same_accounts: None,
     } = patch
     else {
         return Ok(patch);

@@ -10,6 +10,7 @@ use super::super::server::Server;
 use super::super::{MySql, cured, quote};
 use super::pool::{Ready, Words};
 use super::{identified, look, pool, statements, time};
+use crate::begun::Begun;
 use crate::pool::leaves_no_trace;
 
 /// A statement that did not do.
@@ -23,17 +24,21 @@ pub(super) struct Failed {
 
 /// Makes it.
 pub(super) async fn create(at: &MySql, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
+    let begun = Begun::now();
     let mut manager = match pool::take(at, call).await {
         Ok(manager) => manager,
         Err(trouble) => return Effect::NotApplied(trouble),
     };
+    if let Err(trouble) = begun.in_time() {
+        return Effect::NotApplied(trouble);
+    }
     let texts = texts(&manager.server, new);
     let (making, undoing) = match texts {
         Ok(texts) => texts,
         Err(trouble) => return Effect::NotApplied(trouble),
     };
     let effect = match run(&mut manager, &making).await {
-        Ok(()) => Effect::applied(),
+        Ok(()) => is_made(&mut manager, new.name, &undoing).await,
         Err(failed) if !failed.refused => return Effect::Unknown(failed.trouble),
         Err(failed) => taken_back(&mut manager, new.name, &undoing, failed).await,
     };
@@ -138,6 +143,25 @@ pub(super) async fn run(manager: &mut Ready, texts: &Texts) -> Result<(), Failed
         }
     }
     Ok(())
+}
+
+/// Whether there is an account of the name that the lease has: what has another name could never be
+/// removed. It is taken back as the role says.
+async fn is_made(manager: &mut Ready, name: &str, undoing: &Texts) -> Effect {
+    match look::rows(manager, &[name]).await {
+        Ok(rows) if rows.is_empty() => {}
+        Ok(_) => return Effect::applied(),
+        Err(trouble) => return Effect::Unknown(trouble),
+    }
+    let undone = run(manager, undoing).await;
+    let trouble = Trouble::new(TroubleKind::Settings).code("not_made").remedy(
+        "let the role's creation_statements make the very account {{name}}: \
+         CREATE USER '{{name}}'@'%', with nothing beside the name, and drop what they made",
+    );
+    match undone {
+        Ok(()) => Effect::NotApplied(trouble),
+        Err(_) => Effect::Unknown(trouble),
+    }
 }
 
 /// Takes back what was made before a statement was refused. Whether nothing is left is looked at,

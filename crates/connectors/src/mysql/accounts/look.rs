@@ -24,7 +24,13 @@ pub(super) async fn rows(
 
 /// Names that may be ours.
 pub(super) async fn names(manager: &mut Ready) -> Result<Vec<String>, Trouble> {
-    let found = select(manager, "CHAR_LENGTH(User) >= 20 ORDER BY 1").await?;
+    // One that is locked lets nobody in: a role's own way to remove may leave it on purpose.
+    let open = match manager.server.family {
+        Family::MySql => "account_locked = 'N'",
+        Family::MariaDb => "COALESCE(JSON_VALUE(Priv, '$.account_locked'), 0) = 0",
+    };
+    let asked = format!("{open} AND CHAR_LENGTH(User) >= 20 ORDER BY 1");
+    let found = select(manager, &asked).await?;
     let mut names: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
     names.dedup();
     Ok(names)

@@ -79,20 +79,39 @@ async fn work<'a>(
         }
     }
     // Those without a row too: an account may be gone and its sessions not.
-    kill::all_of(&mut manager.session, &names).await?;
+    for (name, trouble) in kill::all_of(&mut manager.session, &names).await? {
+        // An account goes after its sessions.
+        if let Some(account) = accounts.iter().find(|account| account.name == name)
+            && !by_role(&account)
+        {
+            outcomes.insert(account.name, Effect::Unknown(trouble));
+        }
+    }
+    let mut said = BTreeMap::new();
     for account in accounts.iter().filter(by_role) {
-        let effect = by_statements(manager, account).await;
-        outcomes.insert(account.name, effect);
+        said.insert(account.name, by_statements(manager, account).await);
     }
     let ours: Vec<(String, String)> = there
         .into_iter()
-        .filter(|(name, _)| !outcomes.contains_key(name.as_str()))
+        .filter(|(name, _)| {
+            !outcomes.contains_key(name.as_str()) && !said.contains_key(name.as_str())
+        })
         .collect();
     let kept = each(manager, &ours, "DROP USER IF EXISTS", "").await;
     // A login that was let in just before shows up late.
-    kill::all_of(&mut manager.session, &names).await?;
+    let left = kill::all_of(&mut manager.session, &names).await;
     for account in accounts {
-        let effect = kept.get(account.name).map_or_else(Effect::applied, again);
+        let done = said.remove(account.name);
+        let done =
+            done.unwrap_or_else(|| kept.get(account.name).map_or_else(Effect::applied, again));
+        let held = match &left {
+            Ok(left) => left.get(account.name),
+            Err(trouble) => Some(trouble),
+        };
+        let effect = match (done, held) {
+            (Effect::Applied(_), Some(trouble)) => Effect::Unknown(trouble.clone()),
+            (done, _) => done,
+        };
         outcomes.entry(account.name).or_insert(effect);
     }
     Ok(())

@@ -14,10 +14,13 @@ use super::super::transaction::not_applied;
 use super::super::verifier::verifier;
 use super::super::{Postgresql, sql, trouble};
 use super::{pool, statements, time};
+use crate::begun::Begun;
 use crate::pool::leaves_no_trace;
 
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '15s';\n";
 const COMMIT: &str = "COMMIT";
+/// A division by nothing.
+const NONE_THERE: &str = "22012";
 
 /// What makes the account.
 pub(super) fn text(new: &NewAccount<'_>) -> Result<Zeroizing<String>, Trouble> {
@@ -28,7 +31,25 @@ pub(super) fn text(new: &NewAccount<'_>) -> Result<Zeroizing<String>, Trouble> {
         password: &verifier(password, &SystemEntropy)?,
         expiration: &time(new.expires_at),
     };
-    transaction(&statements(&new.role.creation_statements)?, &values)
+    let made = format!(
+        "SELECT 1 / (SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = {});",
+        sql::text(new.name)
+    );
+    whole(&statements(&new.role.creation_statements)?, &values, &made)
+}
+
+/// What the statements came to, of which the last one says whether there is an account of the name
+/// that the lease has. What has another name could never be removed.
+pub(super) fn told(effect: Effect) -> Effect {
+    match effect {
+        Effect::NotApplied(trouble) if trouble.code.as_deref() == Some(NONE_THERE) => {
+            Effect::NotApplied(Trouble::new(TroubleKind::Settings).code("not_made").remedy(
+                "let the role's creation_statements make the very account {{name}}: \
+                 CREATE ROLE \"{{name}}\", in double quotes and with nothing beside it",
+            ))
+        }
+        effect => effect,
+    }
 }
 
 /// What moves its end.
@@ -56,6 +77,15 @@ pub(super) fn transaction(
     statements: &[Statement],
     values: &Placeholders<'_>,
 ) -> Result<Zeroizing<String>, Trouble> {
+    whole(statements, values, "")
+}
+
+/// The same, and a last statement of ours.
+fn whole(
+    statements: &[Statement],
+    values: &Placeholders<'_>,
+    last: &str,
+) -> Result<Zeroizing<String>, Trouble> {
     let mut texts = Vec::with_capacity(statements.len());
     for statement in statements {
         let text = statement.render(values);
@@ -64,13 +94,16 @@ pub(super) fn transaction(
         );
     }
     let length: usize = texts.iter().map(|text| text.len() + 2).sum();
-    let mut whole = Zeroizing::new(String::with_capacity(BEGIN.len() + length + COMMIT.len()));
+    let mut whole = Zeroizing::new(String::with_capacity(
+        BEGIN.len() + length + last.len() + COMMIT.len(),
+    ));
     whole.push_str(BEGIN);
     for text in texts {
         whole.push_str(&text);
         // On a line of its own: a comment may end the statement.
         whole.push_str("\n;");
     }
+    whole.push_str(last);
     whole.push_str(COMMIT);
     Ok(whole)
 }
@@ -117,10 +150,14 @@ pub(super) async fn run(
     text: &str,
     said: &[String],
 ) -> Effect {
+    let begun = Begun::now();
     let manager = match pool::take(at, call).await {
         Ok(manager) => manager,
         Err(trouble) => return not_applied(trouble),
     };
+    if let Err(trouble) = begun.in_time() {
+        return not_applied(trouble);
+    }
     match send(&manager, text).await {
         Ok(()) => {
             if statements(said).is_ok_and(|all| all.iter().all(leaves_no_trace)) {

@@ -9,6 +9,8 @@ use super::super::trouble;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct There {
     pub(super) name: String,
+    /// The server's number of it, which sessions keep when it is gone.
+    pub(super) oid: u32,
     /// It owns something, in any database.
     pub(super) owns: bool,
     /// Other databases of which something depends on it.
@@ -24,7 +26,8 @@ const THERE: &str = "
            ARRAY(SELECT DISTINCT b.datname::text FROM pg_catalog.pg_shdepend d
                  JOIN pg_catalog.pg_database b ON b.oid = d.dbid
                  WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
-                   AND d.refobjid = r.oid AND b.datname <> pg_catalog.current_database())
+                   AND d.refobjid = r.oid AND b.datname <> pg_catalog.current_database()),
+           r.oid
     FROM pg_catalog.pg_roles r WHERE r.rolname = ANY($1::text[])";
 
 /// Those of these names that are there.
@@ -37,16 +40,18 @@ pub(super) async fn there(session: &Session, names: &[&str]) -> Result<Vec<There
             may_log_in: row.try_get(1)?,
             owns: row.try_get(2)?,
             elsewhere: row.try_get(3)?,
+            oid: row.try_get(4)?,
         })
     };
     let found: Result<Vec<There>, tokio_postgres::Error> = rows.iter().map(read).collect();
     found.map_err(|_| TroubleKind::Protocol.into())
 }
 
-/// Login roles other than the server's own.
+/// Login roles other than the server's own. One that is shut out lets nobody in: a role's own way
+/// to remove may leave it on purpose.
 pub(super) async fn names(session: &Session) -> Result<Vec<String>, Trouble> {
     let asked = "SELECT rolname::text FROM pg_catalog.pg_roles
-                 WHERE pg_catalog.length(rolname) >= 20 AND rolname !~ '^pg_' ORDER BY 1";
+                 WHERE rolcanlogin AND pg_catalog.length(rolname) >= 20 AND rolname !~ '^pg_' ORDER BY 1";
     let rows = session.client.query(asked, &[]).await;
     let rows = rows.map_err(|error| trouble::statement(&error))?;
     let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
@@ -63,4 +68,4 @@ pub(super) async fn is_superuser(session: &Session) -> Result<bool, Trouble> {
 
 /// Sessions of these roles.
 pub(super) const SESSIONS: &str = "FROM pg_catalog.pg_stat_activity
-    WHERE usename = ANY($1::text[]) AND backend_type IS DISTINCT FROM 'parallel worker'";
+    WHERE usesysid = ANY($1::oid[]) AND backend_type IS DISTINCT FROM 'parallel worker'";

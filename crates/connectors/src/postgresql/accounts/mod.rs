@@ -117,7 +117,7 @@ impl Accounts for Postgresql {
             Ok(text) => text,
             Err(trouble) => return not_applied(trouble),
         };
-        create::run(self, call, &text, &new.role.creation_statements).await
+        create::told(create::run(self, call, &text, &new.role.creation_statements).await)
     }
 
     async fn renew(

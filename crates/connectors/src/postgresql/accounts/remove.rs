@@ -2,7 +2,7 @@
 //! together, and for each by itself where together it fails: one that is in the way of its own
 //! removal is not in the way of the others'.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use scaivault_core::dynamic::{Owned, Placeholders};
@@ -67,26 +67,47 @@ async fn work<'a>(
     }
     let own = |account: &OldAccount<'_>| !account.revocation.statements.is_empty();
 
-    let shut = shut_out(&manager, &left, is_super).await;
-    for (name, effect) in shut {
+    let oid = |name: &str| {
+        let mut rows = there.iter();
+        rows.find(|one| one.name == name).map(|one| one.oid)
+    };
+    let mut open: BTreeSet<&str> = BTreeSet::new();
+    for (name, effect) in shut_out(&manager, &left, is_super).await {
         // What a role's own statements need the manager to be allowed is not ours to say.
-        if !left
-            .iter()
-            .any(|account| account.name == name && own(account))
-        {
-            outcomes.insert(name, effect);
+        match left.iter().any(|one| one.name == name && own(one)) {
+            true => drop(open.insert(name)),
+            false => drop(outcomes.insert(name, effect)),
         }
     }
     left.retain(|account| !outcomes.contains_key(account.name));
 
-    let names: Vec<&str> = left.iter().map(|account| account.name).collect();
-    let ended = end_sessions(&manager, &names).await;
-    let (by_role, by_us): (Vec<_>, Vec<_>) = left.into_iter().partition(own);
+    let oids: Vec<u32> = left.iter().filter_map(|one| oid(one.name)).collect();
+    let held = end_sessions(&manager, &oids).await;
+    let held_by = |name: &str| oid(name).and_then(|oid| held.get(&oid));
+    let (by_role, mut by_us): (Vec<_>, Vec<_>) = left.into_iter().partition(own);
     for account in by_role {
-        let effect = by_statements(&manager, &account).await;
+        let effect = match held_by(account.name) {
+            // Without its account nobody may end a session: first those, then it.
+            Some(trouble) if !open.contains(account.name) => Effect::Unknown(trouble.clone()),
+            _ => {
+                let done = by_statements(&manager, &account).await;
+                let oid: Vec<u32> = oid(account.name).into_iter().collect();
+                let mut still = end_sessions(&manager, &oid).await.into_values();
+                match (done, still.next()) {
+                    (Effect::Applied(_), Some(trouble)) => Effect::Unknown(trouble),
+                    (done, _) => done,
+                }
+            }
+        };
         outcomes.insert(account.name, effect);
     }
-    ended?;
+    by_us.retain(|account| match held_by(account.name) {
+        Some(trouble) => {
+            outcomes.insert(account.name, Effect::Unknown(trouble.clone()));
+            false
+        }
+        None => true,
+    });
     drop_all(at, call, &manager, &by_us, outcomes).await?;
     let plain = |account: &OldAccount<'_>| {
         let said = statements(&account.revocation.statements);
@@ -134,29 +155,59 @@ async fn run(manager: &Session, statements: &str) -> Result<(), Effect> {
     send(manager, &text).await.map_err(|error| failed(&error))
 }
 
-/// Ends sessions until none is left. A login that was let in just before may show up late, so
-/// none must be seen twice.
-async fn end_sessions(manager: &Session, names: &[&str]) -> Result<(), Trouble> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let asked = format!(
-        "SELECT pg_catalog.pg_terminate_backend(pid) {}",
-        look::SESSIONS
-    );
-    let mut clear = 0;
+/// Ends sessions of roles until none is left. A login that was let in just before may show up late,
+/// so none must be seen twice. Answers those that have some still, and why.
+async fn end_sessions(manager: &Session, roles: &[u32]) -> BTreeMap<u32, Trouble> {
+    let mut clear: BTreeMap<u32, u32> = roles.iter().map(|role| (*role, 0)).collect();
+    let mut failed = BTreeMap::new();
     for _ in 0..ROUNDS {
-        let rows = manager.client.query(&asked, &[&names]).await;
-        match rows.map_err(|error| trouble::statement(&error))?.len() {
-            0 => clear += 1,
-            _ => clear = 0,
+        let left: Vec<u32> = clear.keys().copied().collect();
+        let mut open = BTreeSet::new();
+        match told_to_end(manager, &left).await {
+            Ok(told) => open.extend(told),
+            // Whose the manager may not end is in nobody else's way.
+            Err(_) => {
+                for role in left {
+                    match told_to_end(manager, &[role]).await {
+                        Ok(told) => open.extend(told),
+                        Err(trouble) => {
+                            clear.remove(&role);
+                            failed.insert(role, trouble);
+                        }
+                    }
+                }
+            }
         }
-        if clear == 2 {
-            return Ok(());
+        clear.retain(|role, looks| {
+            *looks = match open.contains(role) {
+                true => 0,
+                false => *looks + 1,
+            };
+            *looks < 2
+        });
+        if clear.is_empty() {
+            return failed;
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(TroubleKind::TimedOut.into())
+    let left = clear.into_keys();
+    failed.extend(left.map(|role| (role, TroubleKind::TimedOut.into())));
+    failed
+}
+
+/// Tells sessions of these roles to end; answers whose there were.
+async fn told_to_end(manager: &Session, roles: &[u32]) -> Result<Vec<u32>, Trouble> {
+    if roles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = format!(
+        "SELECT usesysid, pg_catalog.pg_terminate_backend(pid) {}",
+        look::SESSIONS
+    );
+    let rows = manager.client.query(&asked, &[&roles]).await;
+    let rows = rows.map_err(|error| trouble::statement(&error))?;
+    let of: Result<Vec<u32>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    of.map_err(|_| TroubleKind::Protocol.into())
 }
 
 /// The role's own way. It is believed when the account is gone or may log in no more.
