@@ -1,6 +1,6 @@
 //! A request as this API writes it: where token and tenant stand, what the method means, which path.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -56,6 +56,8 @@ pub(super) struct Asked {
     pub(super) is_marked: bool,
     pub(super) call: Call,
     body: Mutex<Option<Body>>,
+    /// Who it is, once that was asked.
+    entered: OnceLock<Caller>,
 }
 
 impl Asked {
@@ -90,12 +92,30 @@ impl Asked {
                 headers: parts.headers,
             },
             body: Mutex::new(Some(body)),
+            entered: OnceLock::new(),
         })
     }
 
-    /// Who asks, within its limits: before a body is read.
+    /// Who asks, within its limits: before a body is read. A request enters once, whoever asks again.
     pub(super) async fn enter(&self, app: &App, category: Category) -> Result<Caller, Problem> {
-        self.call.enter(app, category).await
+        if let Some(caller) = self.entered.get() {
+            return Ok(caller.clone());
+        }
+        let caller = self.call.enter(app, category).await?;
+        Ok(self.entered.get_or_init(|| caller).clone())
+    }
+
+    /// What a request below a mount is counted as, before it is known what is mounted there.
+    pub(super) fn category(&self) -> Category {
+        let has = |words: &[&str]| self.path.split('/').any(|segment| words.contains(&segment));
+        match self.verb {
+            Verb::Delete => Category::Delete,
+            Verb::Write if has(&["delete", "undelete", "destroy"]) => Category::Delete,
+            Verb::Write | Verb::Patch => Category::Write,
+            Verb::List => Category::List,
+            Verb::Read if has(&["metadata"]) => Category::List,
+            Verb::Read => Category::Read,
+        }
     }
 
     /// The token that came with the request, as it was sent.
