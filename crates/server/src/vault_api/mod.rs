@@ -128,6 +128,10 @@ pub(crate) async fn answer(
 
 /// To the family that answers.
 async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
+    if let Some(problem) = &asked.unreadable {
+        asked.enter(app, Category::Read).await?;
+        return Err(problem.clone());
+    }
     let path = asked.path.as_str();
     if let Some(rest) = path.strip_prefix("sys/") {
         return sys(app, asked, rest).await;

@@ -52,6 +52,8 @@ pub(super) struct Asked {
     pub(super) query: Query,
     /// How long the answer is to wait for whoever unwraps it.
     pub(super) wrap_ttl: Option<Duration>,
+    /// What is wrong with the request line.
+    pub(super) unreadable: Option<Problem>,
     /// The client says that it speaks this API.
     pub(super) is_marked: bool,
     pub(super) call: Call,
@@ -61,31 +63,37 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Takes a request apart. Nothing of it is believed yet.
+    /// Takes a request apart. Nothing of it is believed yet; what cannot be read is told once it is
+    /// known who asks.
+    ///
+    /// # Errors
+    /// When not even that can be found out: the token or the tenant is given in two ways.
     pub(super) fn read(
         mut parts: Parts,
         body: Body,
         passage: &Arc<Passage>,
     ) -> Result<Self, Problem> {
         let is_marked = is_marked(&parts.headers);
-        let wrap_ttl = wrap_ttl(&parts.headers)?;
+        let wrap_ttl = wrap_ttl(&parts.headers);
         ours(&mut parts.headers)?;
-        let query = Query::parse(parts.uri.query())?;
-        let path = path(parts.uri.path())?;
-        let verb = match parts.method {
-            Method::GET if query.flag("list")? == Some(true) => Verb::List,
-            Method::GET | Method::HEAD => Verb::Read,
-            Method::POST | Method::PUT => Verb::Write,
-            Method::PATCH => Verb::Patch,
-            Method::DELETE => Verb::Delete,
-            ref other if other.as_str() == "LIST" => Verb::List,
-            _ => return Err(unsupported()),
+        let asks = wrap_ttl.and_then(|wrap_ttl| {
+            let query = Query::parse(parts.uri.query())?;
+            let verb = verb(&parts.method, &query)?;
+            Ok((verb, path(parts.uri.path())?, query, wrap_ttl))
+        });
+        let ((verb, path, query, wrap_ttl), unreadable) = match asks {
+            Ok(asks) => (asks, None),
+            Err(problem) => (
+                (Verb::Read, String::new(), Query::default(), None),
+                Some(problem),
+            ),
         };
         Ok(Self {
             verb,
             path,
             query,
             wrap_ttl,
+            unreadable,
             is_marked,
             call: Call {
                 passage: Arc::clone(passage),
@@ -132,6 +140,18 @@ impl Asked {
     /// The body's fields; none when there is no body.
     pub(super) async fn fields(&self, app: &App) -> Result<Fields, Problem> {
         Fields::parse(&self.bytes(app).await?)
+    }
+}
+
+fn verb(method: &Method, query: &Query) -> Result<Verb, Problem> {
+    match *method {
+        Method::GET if query.flag("list")? == Some(true) => Ok(Verb::List),
+        Method::GET | Method::HEAD => Ok(Verb::Read),
+        Method::POST | Method::PUT => Ok(Verb::Write),
+        Method::PATCH => Ok(Verb::Patch),
+        Method::DELETE => Ok(Verb::Delete),
+        ref other if other.as_str() == "LIST" => Ok(Verb::List),
+        _ => Err(unsupported()),
     }
 }
 
