@@ -48,3 +48,4 @@ mod targets;
 mod tenancy;
 mod token_bounds;
 mod tutorials;
+mod vault_api;

@@ -62,6 +62,9 @@ pub struct TokenBounds {
     /// The role a machine got it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_role: Option<String>,
+    /// It was made for an answer that waits, and opens that alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub wraps: bool,
 }
 
 impl TokenBounds {
@@ -116,6 +119,11 @@ impl Token {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether it was made for an answer that waits.
+    pub fn is_wrapping(&self) -> bool {
+        self.bounds.as_deref().is_some_and(|bounds| bounds.wraps)
     }
 
     /// Whether a machine got it by a role. Such are made by the thousand, and who they were is in the

@@ -19,6 +19,7 @@ use crate::audit_export::AuditExport;
 use crate::audit_forward::AuditForward;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
+use crate::cubbyhole::CubbyItem;
 use crate::debt::Debt;
 use crate::delivery::Delivery;
 use crate::dynamic::{Engine, Lease, Role};
@@ -26,6 +27,7 @@ use crate::event::Event;
 use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
 use crate::machine::{MachineRole, SecretId};
+use crate::mount::Mount;
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::recipe::SecretPolicy;
@@ -151,6 +153,13 @@ unit_names! {
     LeaseRemoved = "lease_removed";
     LeaseLook = "lease_look";
     LeaseFound = "lease_found";
+    MountWrite = "mount_write";
+    VersionsDelete = "versions_delete";
+    VersionsUndelete = "versions_undelete";
+    VersionsDestroy = "versions_destroy";
+    CubbyWrite = "cubby_write";
+    Wrap = "wrap";
+    Unwrap = "unwrap";
 }
 
 /// A row to put.
@@ -208,6 +217,10 @@ pub enum Record {
     AuditExport(AuditExport),
     /// How far the trail was handed over to a collector.
     AuditForward(AuditForward),
+    /// Where clients of another API find what.
+    Mount(Mount),
+    /// What a token keeps for itself.
+    Cubby(CubbyItem),
 }
 
 /// Which kind of row.
@@ -239,6 +252,8 @@ pub enum RecordKind {
     AuditExport,
     AuditForward,
     Engine,
+    Mount,
+    Cubby,
     Lease,
     Role,
 }
@@ -273,6 +288,8 @@ impl Record {
             Self::Lease(_) => RecordKind::Lease,
             Self::AuditExport(_) => RecordKind::AuditExport,
             Self::AuditForward(_) => RecordKind::AuditForward,
+            Self::Mount(_) => RecordKind::Mount,
+            Self::Cubby(_) => RecordKind::Cubby,
         }
     }
 }

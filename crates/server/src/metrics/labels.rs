@@ -89,6 +89,7 @@ pub(crate) enum PathCategory {
     Identity,
     Dynamic,
     System,
+    VaultApi,
     Other,
 }
 
@@ -108,6 +109,7 @@ impl PathCategory {
         Self::Identity,
         Self::Dynamic,
         Self::System,
+        Self::VaultApi,
         Self::Other,
     ];
 
@@ -160,6 +162,7 @@ impl PathCategory {
             Self::Identity => "identity",
             Self::Dynamic => "dynamic",
             Self::System => "system",
+            Self::VaultApi => "vault_api",
             Self::Other => "other",
         }
     }

@@ -73,6 +73,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0012_row_codes.sql"),
         needs: 12,
     },
+    // A node that does not know deleted versions would serve them, and drop that they are.
+    Migration {
+        sql: include_str!("migrations/0013_vault_api.sql"),
+        needs: 13,
+    },
 ];
 
 /// The newest revision known.

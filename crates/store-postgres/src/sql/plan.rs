@@ -6,7 +6,7 @@ use scaivault_store::rows::{Document, Rows};
 use super::event::EventRow;
 use super::{
     access, assignment, audit_anchor, audit_export, audit_forward, consumer, delivery, dynamic,
-    event, keyring, machine, marks, receiver, rotation, rotation_policy, run, secret,
+    event, keyring, machine, marks, mount, receiver, rotation, rotation_policy, run, secret,
     secret_policy, target, tenancy, token, version,
 };
 use crate::step::Step;
@@ -113,6 +113,8 @@ impl Plan {
             Record::Campaign(row) => run::put_campaign(rows, row)?,
             Record::AuditExport(row) => audit_export::put(rows, row)?,
             Record::AuditForward(row) => audit_forward::put(rows, row)?,
+            Record::Mount(row) => mount::put(rows, row)?,
+            Record::Cubby(row) => mount::put_cubby(rows, row)?,
             Record::Debt(row) => run::put_debt(rows, row)?,
             Record::Webhook(row) => receiver::put_webhook(rows, row)?,
             Record::Subscription(row) => receiver::put_subscription(rows, row)?,
@@ -156,6 +158,8 @@ impl Plan {
             Record::Campaign(row) => run::delete_campaign(row),
             Record::AuditExport(row) => audit_export::delete(row),
             Record::AuditForward(row) => audit_forward::delete(row),
+            Record::Mount(row) => mount::delete(row),
+            Record::Cubby(row) => mount::delete_cubby(row),
             Record::Debt(row) => run::delete_debt(row),
             Record::Webhook(row) => receiver::delete_webhook(row),
             Record::Delivery(row) => delivery::delete(row),

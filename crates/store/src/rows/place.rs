@@ -7,12 +7,14 @@ use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit_export::AuditExport;
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
+use scaivault_core::cubbyhole::CubbyItem;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::Event;
 use scaivault_core::identity::Token;
 use scaivault_core::machine::{MachineRole, SecretId};
+use scaivault_core::mount::Mount;
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
 use scaivault_core::rotation::{Assignment, GroupTurn, Rotation, RotationPolicy};
@@ -107,6 +109,9 @@ documents! {
     Campaign in "campaign": row => row.tenant.as_str(), row.id.as_str();
     AuditExport in "audit_export": row => row.tenant.as_str(), row.id.as_str();
     AuditForward in "audit_forward": row => "audit_forward", row.name.as_str();
+    Mount in "mount": row => row.tenant.as_str(), row.path.as_str();
+    CubbyItem in "cubby": row => row.tenant.as_str(),
+        format!("{}/{}", row.token_id.as_str(), row.path);
     Debt in "debt": row => row.tenant.as_str(), row.id.as_str();
     Engine in "engine": row => row.tenant.as_str(), row.id.as_str();
     Role in "engine_role": row => row.tenant.as_str(),
@@ -160,6 +165,11 @@ pub fn place_of<'a>(table: &'static Table, row: &'a Row) -> Option<Place<'a>> {
         _ if !is_coded(table) => return None,
         "partner" | "tenant" => Place::new(table.name, table.name, text("id")),
         "audit_forward" => Place::new(table.name, table.name, text("name")),
+        "cubby" => Place::new(
+            table.name,
+            text("tenant"),
+            format!("{}/{}", text("token_id"), text("path")),
+        ),
         "event" => Place::new(table.name, text("tenant"), text("id")),
         "engine_role" => Place::new(
             table.name,

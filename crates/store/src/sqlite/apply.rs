@@ -5,7 +5,7 @@ use scaivault_core::ports::{Op, Record};
 use super::conn::Conn;
 use super::{
     assignment, audit_anchor, audit_export, audit_forward, binding, campaign, consumer, debt,
-    delivery, dynamic, event, group_turn, keyring, lease, machine, meta, policy, rotation,
+    delivery, dynamic, event, group_turn, keyring, lease, machine, meta, mount, policy, rotation,
     rotation_policy, secret, secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
@@ -42,6 +42,8 @@ pub(crate) fn document(op: &Op, rows: &Rows) -> Result<String, Refusal> {
             Record::Lease(row) => rows.encode(row),
             Record::AuditExport(row) => rows.encode(row),
             Record::AuditForward(row) => rows.encode(row),
+            Record::Mount(row) => rows.encode(row),
+            Record::Cubby(row) => rows.encode(row),
         },
         Op::VersionInsert(sealed) => rows.encode(&sealed.version),
         Op::Emit(event) => rows.encode(event),
@@ -127,6 +129,8 @@ fn put(conn: &Conn, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Lease(row) => lease::put(conn, row, json),
         Record::AuditExport(row) => audit_export::put(conn, row, json),
         Record::AuditForward(row) => audit_forward::put(conn, row, json),
+        Record::Mount(row) => mount::put(conn, row, json),
+        Record::Cubby(row) => mount::put_cubby(conn, row, json),
     }
 }
 
@@ -158,5 +162,7 @@ fn delete(conn: &Conn, record: &Record) -> Result<(), Refusal> {
         Record::Lease(row) => lease::delete(conn, row),
         Record::AuditExport(row) => audit_export::delete(conn, row),
         Record::AuditForward(row) => audit_forward::delete(conn, row),
+        Record::Mount(row) => mount::delete(conn, row),
+        Record::Cubby(row) => mount::delete_cubby(conn, row),
     }
 }

@@ -26,6 +26,8 @@ pub const KINDS: &[(&str, &[&str])] = &[
     ("campaign", &["tenant", "id"]),
     ("audit_export", &["tenant", "id"]),
     ("audit_forward", &["name"]),
+    ("mount", &["tenant", "path"]),
+    ("cubby", &["tenant", "path"]),
     ("debt", &["tenant", "id"]),
     ("engine", &["tenant", "id"]),
     ("engine_role", &["tenant", "name"]),
@@ -69,6 +71,8 @@ pub async fn fill(store: &dyn Store, n: &str) {
         Record::Campaign(campaign(&a, n, None)),
         Record::AuditExport(audit_export(&a, n, None)),
         Record::AuditForward(audit_forward(n)),
+        Record::Mount(mount(&a, n)),
+        Record::Cubby(cubby(&token(&a, "1"), n)),
         Record::Debt(debt(&a, n, None)),
         Record::Lease(lease(&makes, n, None)),
         Record::Role(engine_role(&makes, n)),
@@ -112,7 +116,8 @@ pub fn key(table: &str, n: &str) -> String {
         "subscription" => subscription(&a, n).id.to_string(),
         "event" => event(&a, n, None).id.to_string(),
         "delivery" => delivery(&a, n, "wh_1", 1, None).id.to_string(),
-        "group_turn" | "engine_role" | "audit_forward" => n.to_owned(),
+        "group_turn" | "engine_role" | "audit_forward" | "cubby" => n.to_owned(),
+        "mount" => mount(&a, n).path,
         other => panic!("no kind {other}: a table with documents is not covered here"),
     }
 }
@@ -164,6 +169,11 @@ pub async fn read(store: &dyn Store, table: &str, n: &str) -> Result<bool, ReadE
             store.audit_export_find(&a, &id).await?.is_some()
         }
         "audit_forward" => store.audit_forward_find(n).await?.is_some(),
+        "mount" => !store.mount_list(&a).await?.is_empty(),
+        "cubby" => {
+            let of = token(&a, "1").id;
+            store.cubby_find(&a, &of, n).await?.is_some()
+        }
         "debt" => store.debt_find(&a, &debt(&a, n, None).id).await?.is_some(),
         "engine" => store.engine_find(&a, &engine(&a, n).id).await?.is_some(),
         "engine_role" => store.role_find(&a, &makes.id, n).await?.is_some(),

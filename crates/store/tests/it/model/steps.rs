@@ -83,6 +83,8 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::Campaign,
             Kind::AuditExport,
             Kind::AuditForward,
+            Kind::Mount,
+            Kind::Cubby,
             Kind::Debt,
             Kind::Webhook,
             Kind::Subscription,
