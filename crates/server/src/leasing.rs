@@ -13,6 +13,8 @@ use crate::loops::Stop;
 
 /// The longest the loop sleeps: what another node made, or a lost signal, costs at most this.
 const NAP_MAX: Duration = Duration::from_secs(2);
+/// The same where no lease is stored that will end. One made here that is short wakes the loop.
+const NAP_IDLE: Duration = Duration::from_secs(30);
 /// The shortest.
 const NAP_MIN: Duration = Duration::from_millis(5);
 /// What is due belongs to an engine that is busy, or somebody else has it.
@@ -78,8 +80,9 @@ async fn leases(vault: Arc<Vault>, most: usize, mut stop: Stop) {
 
 async fn next(vault: &Vault) -> Duration {
     let next = vault.store().next_work().await.ok();
-    match next.and_then(|next| next.lease_at) {
-        Some(at) => at.since(vault.now()).clamp(NAP_MIN, NAP_MAX),
+    match next.map(|next| next.lease_at) {
+        Some(Some(at)) => at.since(vault.now()).clamp(NAP_MIN, NAP_MAX),
+        Some(None) => NAP_IDLE,
         None => NAP_MAX,
     }
 }

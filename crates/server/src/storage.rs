@@ -85,6 +85,14 @@ impl Storage {
         }
     }
 
+    /// Whether a token was ever made.
+    pub(crate) async fn has_tokens(&self) -> Result<bool> {
+        Ok(match self {
+            Self::Embedded(store) => store.has_tokens().await?,
+            Self::Shared(store) => store.has_tokens().await?,
+        })
+    }
+
     /// Starts the audit chain, or goes on with it.
     pub(crate) async fn start_audit(&self, mac: Arc<dyn ChainMac>) -> Result<()> {
         const TRY: &str = "the audit trail does not start: run 'scaivault audit verify'";

@@ -218,6 +218,15 @@ impl PostgresStore {
         self.feed.clock.clone()
     }
 
+    /// Whether a token is stored; known before the key is, which reads of the token itself need.
+    ///
+    /// # Errors
+    /// As reads.
+    pub async fn has_tokens(&self) -> Result<bool, ReadError> {
+        let found = self.rows("SELECT 1 FROM token LIMIT 1", &[]).await?;
+        Ok(!found.is_empty())
+    }
+
     /// Figures of this node's writer.
     pub fn stats(&self) -> StoreStats {
         StoreStats {

@@ -26,7 +26,7 @@ use crate::rows::{RowKey, is_coded};
 use crate::sqlite::conn::Conn;
 use crate::sqlite::connect::Durability;
 use crate::sqlite::row_codes::{self, Said};
-use crate::sqlite::{audit_segment, connect, head, meta, migrate, secret, transfer};
+use crate::sqlite::{audit_segment, connect, head, meta, migrate, secret, token, transfer};
 use crate::stats::StoreStats;
 use crate::transfer::TABLES;
 use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
@@ -194,6 +194,15 @@ impl SqliteStore {
             tracing::info!(coded, "the store's rows were given their codes");
         }
         Ok(())
+    }
+
+    /// Whether a token is stored; known before the key is, which reads of the token itself need.
+    ///
+    /// # Errors
+    /// As reads.
+    pub async fn has_tokens(&self) -> Result<bool, ReadError> {
+        let any = |conn: &Conn| token::any(conn);
+        self.readers.read(any).await
     }
 
     /// Figures of the writer.

@@ -30,6 +30,8 @@ export interface EngineConfig {
   settings?: Record<string, unknown> | undefined;
   /** Whether the target is looked at before anything is stored. Default true. */
   verifyConnection?: boolean | undefined;
+  /** When it moves: this is the same server under another name, with the accounts that were made. */
+  sameAccounts?: boolean | undefined;
 }
 
 /** How long leases of an engine live, and what it is for. */

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scaivault_peers::postgresql::Postgresql;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -21,21 +21,25 @@ async fn collect(listener: TcpListener, taken: mpsc::UnboundedSender<Taken>) {
         connections += 1;
         let (number, taken) = (connections, taken.clone());
         tokio::spawn(async move {
-            let mut lines = BufReader::new(stream).split(b'{');
-            // A message is counted; its row is the one object in it, which has one inside.
-            let mut text = Vec::new();
-            while let Ok(Some(piece)) = lines.next_segment().await {
-                text.push(b'{');
-                text.extend(piece);
-                let found = String::from_utf8_lossy(&text).into_owned();
-                let Some(start) = found.find("{\"id\"") else {
-                    continue;
-                };
-                let mut rows = serde_json::Deserializer::from_str(&found[start..]).into_iter();
-                if let Some(Ok(row)) = rows.next() {
-                    let _ = taken.send((number, row));
-                    text.clear();
+            // Each message has its length before it (RFC 6587), and a row at its end.
+            let mut stream = BufReader::new(stream);
+            let mut length = Vec::new();
+            while stream
+                .read_until(b' ', &mut length)
+                .await
+                .is_ok_and(|read| read > 0)
+            {
+                let text = String::from_utf8_lossy(&length);
+                let bytes: usize = text.trim_end().parse().expect("a length");
+                length.clear();
+                let mut message = vec![0; bytes];
+                if stream.read_exact(&mut message).await.is_err() {
+                    break;
                 }
+                let text = String::from_utf8(message).expect("text");
+                let start = text.find("{\"id\"").expect("a row");
+                let row = serde_json::from_str(&text[start..]).expect("JSON");
+                let _ = taken.send((number, row));
             }
         });
     }

@@ -136,7 +136,7 @@ async fn rows_that_are_put_back_are_named() {
         .await
         .ok(201);
     server.stop().await;
-    assert_eq!(verified(data.path()).0, true, "{}", verified(data.path()).1);
+    assert!(verified(data.path()).0, "{}", verified(data.path()).1);
 
     let conn = open(data.path());
     keep(&conn, &TABLES);

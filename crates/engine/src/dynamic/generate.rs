@@ -38,6 +38,10 @@ pub struct CredentialRequest {
     pub params: Map<String, Value>,
 }
 
+/// What ends so soon wakes whoever removes it: it may be asleep for as long, when no other lease is
+/// there.
+const SOON: Duration = Duration::from_secs(60);
+
 /// A credential and its lease. The credential is shown this once and stored nowhere.
 #[derive(Debug)]
 pub struct Generated {
@@ -68,9 +72,14 @@ impl Vault {
         let scope = Scope::DynamicGenerate;
         self.authorize(caller, scope, Permission::Read, &path, action)
             .await?;
-        let made = self
+        let mut made = self
             .lease_made(caller, (engine, role), &path, request)
             .await;
+        if let Err(Told::Cut(_)) = made {
+            made = self
+                .lease_made(caller, (engine, role), &path, request)
+                .await;
+        }
         self.on_trail_once(caller, &path, made).await
     }
 
@@ -83,7 +92,7 @@ impl Vault {
     ) -> Result<Generated, VaultError> {
         match made {
             Ok(made) => Ok(made),
-            Err(Told::Yes(error)) => Err(error),
+            Err(Told::Yes(error) | Told::Cut(error)) => Err(error),
             Err(Told::No(error)) => {
                 self.on_trail(caller, Action::DynamicGenerate, path, Err(error))
                     .await
@@ -180,6 +189,9 @@ impl Vault {
                     Err(error) => return Err(error.into()),
                 }
                 Tally::add(&self.tally.credentials_made);
+                if made.expires_at <= now.plus(SOON) {
+                    self.signals.leases_end();
+                }
                 Ok(Generated {
                     fields: credential(fields, &made, password),
                     engine: engine.name,
@@ -194,9 +206,15 @@ impl Vault {
             }
             Effect::Unknown(trouble) => {
                 let ending = lease.ending(Cause::Unconfirmed, now);
-                Err(self
+                let told = self
                     .not_generated(caller, (&engine, path), ending, &trouble)
-                    .await)
+                    .await;
+                let cut = is_cut(&Effect::Unknown(trouble))
+                    && self.another_manager(&mut reached).await.unwrap_or(false);
+                match told {
+                    Told::Yes(error) if cut => Err(Told::Cut(error)),
+                    told => Err(told),
+                }
             }
         }
     }
@@ -280,6 +298,9 @@ impl Vault {
 enum Told {
     Yes(VaultError),
     No(VaultError),
+    /// It is, and comes of the manager's rotation: another account may be made, under a lease of
+    /// its own. What was perhaps made goes with the first one's.
+    Cut(VaultError),
 }
 
 impl<E: Into<VaultError>> From<E> for Told {
@@ -303,6 +324,12 @@ pub(super) fn makes_accounts(connector: &dyn Connector) -> Result<&dyn Accounts,
 /// The target did not let the manager in, and so did nothing.
 pub(super) fn is_manager_refused(effect: &Effect) -> bool {
     matches!(effect, Effect::NotApplied(trouble) if trouble.kind == TroubleKind::ManagerRefused)
+}
+
+/// The target ended the session under the call. It does that to sessions of a manager's old value,
+/// when that is rotated.
+pub(super) fn is_cut(effect: &Effect) -> bool {
+    matches!(effect, Effect::Unknown(trouble) if trouble.kind == TroubleKind::Interrupted)
 }
 
 /// What the holder gets: name and password, and what the target adds or makes instead.

@@ -11,7 +11,7 @@ use scaivault_core::ports::{
 };
 use scaivault_core::time::Span;
 
-use super::generate::{is_manager_refused, makes_accounts};
+use super::generate::{is_cut, is_manager_refused, makes_accounts};
 use super::{extra_of, failed, manager_row, path_of};
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
@@ -81,7 +81,8 @@ impl Vault {
             let told = loop {
                 let call = reached.account_call();
                 let told = accounts.renew(&call, (&lease.account, &role), until).await;
-                if !is_manager_refused(&told) || !self.another_manager(&mut reached).await? {
+                let may_be_rotated = is_manager_refused(&told) || is_cut(&told);
+                if !may_be_rotated || !self.another_manager(&mut reached).await? {
                     break told;
                 }
             };

@@ -362,7 +362,7 @@ async fn a_closed_engine_makes_nothing() {
     let unit = Unit::new(UnitName::EngineWrite).put(Record::Engine(closed));
     w.sqlite.commit(unit).await.unwrap();
     let refused = generate(&w, &root(), &of).await.unwrap_err();
-    assert_eq!(refused.code(), "engine_not_found");
+    assert_eq!(refused.code(), "service_unavailable");
     assert!(leases(&w).await.is_empty());
     let change = EngineChange::default();
     w.vault

@@ -10,7 +10,7 @@ use scaivault_core::ports::{Clock, CommitError, Record, RecordKind, Unit, UnitNa
 use scaivault_core::seal::{KeyPurpose, KeyRecord, KeyState, Sealed};
 use scaivault_crypto::root::{key_file, passphrase};
 use scaivault_crypto::{RootKey, SystemEntropy};
-use scaivault_engine::{Issuers, default_tenant};
+use scaivault_engine::Issuers;
 
 use super::dev::environment;
 use super::root_key;
@@ -19,9 +19,6 @@ use crate::clock::SystemClock;
 use crate::config::{Config, KmsProvider};
 use crate::place::Place;
 use crate::storage::Storage;
-
-/// Tokens looked at in one read.
-const TOKENS_READ: usize = 100;
 
 /// Arguments of `init`.
 pub struct InitArgs {
@@ -132,20 +129,11 @@ async fn standing(storage: &Storage) -> Result<Standing> {
     if !is_initialised(storage).await? {
         return Ok(Standing::Empty);
     }
-    let (store, tenant) = (storage.port(), default_tenant());
-    let mut after: Option<String> = None;
-    loop {
-        let page = store
-            .token_list(&tenant, after.as_deref(), TOKENS_READ)
-            .await?;
-        if page.iter().any(|token| token.is_root) {
-            return Ok(Standing::Finished);
-        }
-        match page.last() {
-            Some(last) => after = Some(last.id.as_str().to_owned()),
-            None => return Ok(Standing::Unfinished),
-        }
-    }
+    // The first one is the root token. Rows of tokens cannot be read without the key.
+    Ok(match storage.has_tokens().await? {
+        true => Standing::Finished,
+        false => Standing::Unfinished,
+    })
 }
 
 /// Where the root key can be had from again.

@@ -6,7 +6,7 @@ use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
-use super::row::{Read, delete_one, doc, docs, int, limit, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, number, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "token";
@@ -103,4 +103,13 @@ pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Token>> 
     let sql = "SELECT tenant, id, doc FROM token INDEXED BY token_wake
                WHERE wake_at <= ?1 ORDER BY wake_at LIMIT ?2";
     docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+}
+
+/// Whether there is one at all.
+pub(crate) fn any(conn: &Conn) -> Read<bool> {
+    Ok(number(
+        conn,
+        "SELECT count(*) FROM (SELECT 1 FROM token LIMIT 1)",
+        [],
+    )? == Some(1))
 }

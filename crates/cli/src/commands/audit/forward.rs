@@ -18,7 +18,7 @@ pub(crate) struct Forward {
     to: String,
     /// With tls://: believe the certificates in this file, not those this machine does
     #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    collector_ca_file: Option<PathBuf>,
     /// syslog: RFC 5424 with the row as its text; json: the row
     #[arg(long, value_name = "FORMAT", value_parser = ["syslog", "json"], default_value = "syslog")]
     format: String,
@@ -64,7 +64,7 @@ impl Forward {
                 "json" => MessageFormat::Json,
                 _ => MessageFormat::Syslog,
             },
-            ca_file: self.ca_file,
+            ca_file: self.collector_ca_file,
             mark: self.mark,
             host: self.hostname,
             key_file: self.key_file,

@@ -36,7 +36,7 @@ impl Way {
     pub(crate) fn anywhere(to: Destination, form: Form, ca: Option<&Path>) -> Result<Self> {
         let tls = match to {
             Destination::Tls(_) => Some(tls(ca)?),
-            _ if ca.is_some() => bail!("--ca-file is for tls://host:port"),
+            _ if ca.is_some() => bail!("--collector-ca-file is for tls://host:port"),
             _ => None,
         };
         Ok(Self {

@@ -23,6 +23,9 @@ pub(crate) struct Update {
     /// A setting to remove; may be repeated
     #[arg(long = "remove-setting", value_name = "NAME")]
     removed: Vec<String>,
+    /// The settings mean the same server: credentials made there on request are found there
+    #[arg(long)]
+    same_accounts: bool,
     /// How long leases live that do not ask
     #[arg(long, value_name = "DURATION")]
     default_ttl: Option<String>,
@@ -56,6 +59,7 @@ impl Update {
             root_credentials_path: self.root,
             settings,
             verify_connection: self.no_verify.then_some(false),
+            same_accounts: self.same_accounts.then_some(true),
         };
         let patch = EnginePatch {
             description: self.description,
