@@ -112,6 +112,7 @@ impl Vault {
             name: draft.name.unwrap_or_default(),
             description: draft.description.flatten(),
             rules: draft.rules.unwrap_or_default(),
+            scopes: None,
             scope,
             is_active: draft.is_active.unwrap_or(true),
             created_at: now,

@@ -123,6 +123,7 @@ pub fn policy(owner: &TenantId, id: &str) -> AccessPolicy {
         name: format!("policy {id}"),
         description: None,
         rules: vec![rule],
+        scopes: None,
         scope: PolicyScope::Tenant,
         is_active: true,
         created_at: T0,

@@ -1,0 +1,102 @@
+//! Names of the other API in ours. Its paths may have any character; ours have `a-z 0-9 - _`.
+//!
+//! What ours cannot have is written as `__` and two hexadecimal digits, byte by byte, so that what
+//! begins alike there begins alike here; a `_` that would be taken for the beginning of one is
+//! written so as well. A segment that ends a path and is a word of operations here has its first
+//! letter written so.
+
+use crate::path::RESERVED_LAST;
+
+/// What no policy may be called: what these names mean is fixed, there and here.
+const FIXED: [&str; 4] = ["root", "default", "response-wrapping", "control-group"];
+/// The longest name of a policy.
+const POLICY_CHARS_MAX: usize = 128;
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
+}
+
+/// A segment as it stands in our paths; `is_last` when it ends the path.
+pub fn escape(segment: &str, is_last: bool) -> String {
+    let bytes = segment.as_bytes();
+    let word = is_last && RESERVED_LAST.contains(&segment);
+    let mut written = String::with_capacity(bytes.len());
+    for (at, byte) in bytes.iter().copied().enumerate() {
+        let next = bytes.get(at + 1).copied();
+        let plain = is_plain(byte) || (byte == b'_' && next.is_none_or(is_plain));
+        match plain && !(word && at == 0) {
+            true => written.push(char::from(byte)),
+            false => written.push_str(&format!("__{byte:02x}")),
+        }
+    }
+    written
+}
+
+/// The segment that [`escape`] made this of. Others are themselves.
+pub fn unescape(segment: &str) -> String {
+    let bytes = segment.as_bytes();
+    let (mut read, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let coded = bytes[at..]
+            .strip_prefix(b"__")
+            .and_then(|rest| rest.get(..2));
+        let coded = coded.and_then(|two| std::str::from_utf8(two).ok());
+        let coded = coded.and_then(|two| u8::from_str_radix(two, 16).ok());
+        match coded {
+            Some(coded) => {
+                read.push(coded);
+                at += 4;
+            }
+            None => {
+                read.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(read).unwrap_or_else(|_| segment.to_owned())
+}
+
+/// How segments begin, here, that begin with this text there, and the names that do so by themselves.
+pub(super) struct Beginnings {
+    /// Beginnings.
+    pub(super) open: Vec<String>,
+    /// A whole name.
+    pub(super) whole: Option<String>,
+    /// Whole names at the end of a path.
+    pub(super) words: Vec<String>,
+}
+
+/// See [`Beginnings`]. A text that ends in `_` needs all that may follow spelled out: written as it
+/// is, it would also begin what is written with `__`.
+pub(super) fn beginnings(text: &str) -> Beginnings {
+    let reserved = RESERVED_LAST.iter().filter(|word| word.starts_with(text));
+    let words: Vec<String> = reserved.map(|word| escape(word, true)).collect();
+    let written = escape(text, false);
+    if !text.ends_with('_') {
+        return Beginnings {
+            open: vec![written],
+            whole: None,
+            words,
+        };
+    }
+    let mut open: Vec<String> = (0..=u8::MAX)
+        .filter(|byte| is_plain(*byte))
+        .map(|byte| format!("{written}{}", char::from(byte)))
+        .collect();
+    open.push(format!("{}__5f", &written[..written.len() - 1]));
+    Beginnings {
+        open,
+        whole: Some(written),
+        words,
+    }
+}
+
+/// Whether a policy may be called so: lower case, as there.
+pub fn is_policy_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    (1..=POLICY_CHARS_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| plain(byte) && !matches!(byte, b'/' | b'\\' | b'"' | b'%'))
+        && !FIXED.contains(&name)
+}
