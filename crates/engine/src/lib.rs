@@ -78,5 +78,5 @@ pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 pub use tenancy::{
     ID_BODY_MAX, PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery,
 };
-pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits};
+pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef};
 pub use vault::{Vault, VaultPorts, default_tenant};

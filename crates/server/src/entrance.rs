@@ -20,6 +20,7 @@ use crate::prefix::Prefix;
 use crate::problem::Problem;
 use crate::rate_limit::Verdict;
 use crate::routes;
+use crate::vault_api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -54,7 +55,13 @@ impl Inner {
     async fn pass(&self, request: Request<Incoming>, peer: PeerAddr) -> Response {
         let app = &self.app;
         let method = request.method().clone();
-        let category = PathCategory::of_path(request.uri().path());
+        let mut category = PathCategory::of_path(request.uri().path());
+        let may_be_theirs = matches!(category, PathCategory::Other | PathCategory::Auth);
+        let is_theirs =
+            may_be_theirs && vault_api::is_asked(request.uri().path(), request.headers());
+        if is_theirs {
+            category = PathCategory::VaultApi;
+        }
         let passage = Arc::new(Passage {
             request_id: app.vault.mint_request_id(),
             started_at: app.vault.now(),
@@ -69,6 +76,7 @@ impl Inner {
             let limit = app.settings.request_timeout;
             match tokio::time::timeout(limit, self.route(request, &passage)).await {
                 Ok(response) => response,
+                Err(_) if is_theirs => vault_api::refusal(&too_long(), &passage),
                 Err(_) => self.refuse(too_long(), &passage),
             }
         };
@@ -107,6 +115,10 @@ impl Inner {
             let _ = passage.prefix.set(prefix);
         }
         if !routes::secrets::is_asked(parts.uri.path()) {
+            if vault_api::is_asked(parts.uri.path(), &parts.headers) {
+                let answer = vault_api::answer(&self.app, parts, Body::new(body), passage);
+                return Box::pin(answer).await;
+            }
             return Box::pin(self.table(parts, body, passage)).await;
         }
         let call = Call {

@@ -36,6 +36,7 @@ mod routes;
 mod storage;
 mod streams;
 mod strict;
+mod vault_api;
 
 pub use clock::SystemClock;
 pub use memory::keep_private;

@@ -2,9 +2,11 @@
 
 mod bounds;
 mod ends;
+mod others;
 
 pub(crate) use bounds::UseTurns;
 pub use bounds::{Bound, Entered, TokenLimits};
+pub use others::TokenRef;
 
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet, Token, TokenBounds};
@@ -310,6 +312,18 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Forbidden`] when the caller came without a local token.
     pub async fn token_renew_self(&self, caller: &Caller) -> Result<Token, VaultError> {
+        self.token_renew_self_for(caller, None).await
+    }
+
+    /// The same, for at most `most_s`.
+    ///
+    /// # Errors
+    /// As [`Self::token_renew_self`].
+    pub async fn token_renew_self_for(
+        &self,
+        caller: &Caller,
+        most_s: Option<u64>,
+    ) -> Result<Token, VaultError> {
         let id = caller
             .principal
             .token_id
@@ -317,46 +331,9 @@ impl Vault {
             .ok_or(VaultError::Forbidden(
                 "only a token issued here can be renewed",
             ))?;
-        for _ in 0..RACES_MAX {
-            // It may act in another tenant than its own.
-            let home = caller.principal.home();
-            let mut token = TokenReads::token_find(&*self.store, home, &id)
-                .await?
-                .ok_or(VaultError::NotFound(Missing::Token))?;
-            let Some(ttl_s) = token.ttl_s else {
-                return Ok(token); // it never ends
-            };
-            if token.revoked_at.is_some() {
-                return Err(VaultError::Forbidden("the token was revoked"));
-            }
-            if token.settled_at.is_some() {
-                return Err(VaultError::Forbidden("the token has ended"));
-            }
-            if token.issuer.is_some() {
-                return Err(VaultError::Forbidden(
-                    "the token was given for a foreign one: exchange a fresh one instead",
-                ));
-            }
-            let now = self.now();
-            token.revision += 1;
-            token.expires_at = Some(self.renewed_end(&token, ttl_s, now).await?);
-            token.wake_at = token.expires_at;
-            let extra = AuditExtra {
-                token_id: Some(token.id.clone()),
-                ..AuditExtra::default()
-            };
-            let unit = Unit::new(UnitName::TokenWrite)
-                .put(Record::Token(token.clone()))
-                .audited(caller.row(Action::TokenRenew, None, now, extra));
-            match self.commit(unit).await {
-                Ok(_) => return Ok(token),
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(VaultError::Unavailable(
-            "the token changes too quickly: try again".into(),
-        ))
+        // It may act in another tenant than its own.
+        let home = caller.principal.home().clone();
+        self.token_renewed(caller, &home, &id, most_s).await
     }
 
     /// What a token stands for now; `None` for a text that is none, or one that ended, was revoked or

@@ -63,12 +63,13 @@ pub(crate) enum PathCategory {
     Auth,
     Identity,
     System,
+    VaultApi,
     Other,
 }
 
 impl PathCategory {
     /// Every category, in the order of the discriminants.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Secrets,
         Self::SecretsBatch,
         Self::Policies,
@@ -81,6 +82,7 @@ impl PathCategory {
         Self::Auth,
         Self::Identity,
         Self::System,
+        Self::VaultApi,
         Self::Other,
     ];
 
@@ -131,6 +133,7 @@ impl PathCategory {
             Self::Auth => "auth",
             Self::Identity => "identity",
             Self::System => "system",
+            Self::VaultApi => "vault_api",
             Self::Other => "other",
         }
     }

@@ -41,6 +41,7 @@ mod webhook_replay;
 mod webhooks;
 
 pub(crate) use secret_write::if_match;
+pub(crate) use tokens::ranges;
 
 use axum::Router;
 use scaivault_api::ErrorCode;

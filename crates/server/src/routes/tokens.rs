@@ -200,7 +200,7 @@ fn parent_word(bounds: &TokenBounds) -> Option<String> {
     bounds.parent.as_ref().map(|id| id.as_str().to_owned())
 }
 
-pub(super) fn ranges(ranges: &[Cidr]) -> Vec<String> {
+pub(crate) fn ranges(ranges: &[Cidr]) -> Vec<String> {
     ranges.iter().map(|range| format!("{range:?}")).collect()
 }
 

@@ -1,0 +1,184 @@
+//! The HTTP API of HashiCorp Vault, over the same operations, policies, audit trail and limits as our
+//! own: for clients that speak it. What it has, and where it differs, is in docs/vault-api.md.
+//!
+//! To add a family: a file here with `answer(app, asked, rest)`, and its line in [`dispatch`]. It
+//! enters ([`Asked::enter`]) before it reads a body, asks the engine, and answers a [`Reply`]; who it
+//! is, wrapping, envelope and errors are seen to here.
+
+mod fields;
+mod health;
+mod reply;
+mod request;
+mod token;
+
+pub(crate) use reply::refusal;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::call::Passage;
+use crate::problem::Problem;
+use reply::Reply;
+use request::Asked;
+
+/// Before every path.
+const ROOT: &str = "/v1/";
+/// First segments of our own API: no mount is called so, and no request for one comes here.
+pub(crate) const NATIVE: [&str; 18] = [
+    "audit",
+    "auth",
+    "docs",
+    "dynamic",
+    "health",
+    "identity",
+    "metrics",
+    "openapi.json",
+    "partner",
+    "policies",
+    "rotation",
+    "rotations",
+    "secret-policies",
+    "secrets",
+    "subscriptions",
+    "t",
+    "version",
+    "webhooks",
+];
+/// What stands behind `auth/` in our own API.
+const NATIVE_AUTH: [&str; 6] = [
+    "exchange",
+    "introspect",
+    "login",
+    "roles",
+    "tokens",
+    "whoami",
+];
+/// Headers that only clients of this API send.
+const MARKS: [&str; 4] = [
+    "x-vault-token",
+    "x-vault-request",
+    "x-vault-namespace",
+    "x-vault-wrap-ttl",
+];
+
+/// Whether the client says that it speaks this API.
+fn is_marked(headers: &HeaderMap) -> bool {
+    MARKS.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Whether a request is for this API. A path of our own API never is; one that is nobody's is when
+/// the client says so, or shows a token: it may be below a mount.
+pub(crate) fn is_asked(path: &str, headers: &HeaderMap) -> bool {
+    let Some(path) = path.strip_prefix(ROOT) else {
+        return false;
+    };
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let second = rest.split('/').next().unwrap_or_default();
+    match first {
+        "sys" => true,
+        "auth" if !NATIVE_AUTH.contains(&second) => {
+            matches!(
+                second,
+                "token" | "approle" | "kubernetes" | "jwt" | "userpass"
+            ) || is_marked(headers)
+        }
+        first if NATIVE.contains(&first) => false,
+        _ => is_marked(headers) || headers.contains_key(axum::http::header::AUTHORIZATION),
+    }
+}
+
+/// Answers, whatever comes.
+pub(crate) async fn answer(
+    app: &App,
+    parts: Parts,
+    body: Body,
+    passage: &Arc<Passage>,
+) -> Response {
+    let asked = match Asked::read(parts, body, passage) {
+        Ok(asked) => asked,
+        Err(problem) => return refusal(&problem, passage),
+    };
+    match dispatch(app, &asked).await {
+        Ok(reply) => reply.render(passage),
+        Err(problem) => refusal(&problem, passage),
+    }
+}
+
+/// To the family that answers.
+async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
+    let path = asked.path.as_str();
+    if let Some(rest) = path.strip_prefix("sys/") {
+        return match rest {
+            "health" | "seal-status" | "leader" | "init" => health::answer(app, asked, rest).await,
+            _ => reply::nothing_there(app, asked).await,
+        };
+    }
+    if let Some(rest) = path.strip_prefix("auth/token/") {
+        return token::answer(app, asked, rest).await;
+    }
+    reply::nothing_there(app, asked).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_our_own_is_known_here() {
+        for operation in crate::routes::operations() {
+            let path = operation.path;
+            let path = path
+                .strip_prefix(ROOT)
+                .expect("every route is below the root");
+            let mut segments = path.split('/');
+            let first = segments.next().unwrap_or_default();
+            assert!(NATIVE.contains(&first), "{path}");
+            if first == "auth" {
+                let second = segments.next().unwrap_or_default();
+                assert!(NATIVE_AUTH.contains(&second), "{path}");
+            }
+        }
+    }
+
+    fn asked(path: &str, header: Option<&'static str>) -> bool {
+        let mut headers = HeaderMap::new();
+        if let Some(name) = header {
+            headers.insert(name, "x".parse().unwrap());
+        }
+        is_asked(path, &headers)
+    }
+
+    #[test]
+    fn our_own_api_is_not_taken_over() {
+        for name in NATIVE.iter().filter(|name| **name != "auth") {
+            for header in [None, Some("x-vault-token"), Some("authorization")] {
+                assert!(!asked(&format!("/v1/{name}"), header), "{name}");
+                assert!(!asked(&format!("/v1/{name}/data/x"), header), "{name}");
+            }
+        }
+        for name in NATIVE_AUTH {
+            assert!(!asked(&format!("/v1/auth/{name}"), Some("x-vault-token")));
+        }
+        for path in ["/", "/v1", "/v2/sys/health", "/v1/"] {
+            assert!(!asked(path, None), "{path}");
+        }
+        assert!(!asked("/v1/secret/data/x", None));
+    }
+
+    #[test]
+    fn what_is_theirs_is_found() {
+        assert!(asked("/v1/sys/health", None));
+        assert!(asked("/v1/auth/token/lookup-self", None));
+        assert!(asked("/v1/auth/approle/login", None));
+        assert!(asked("/v1/auth/elsewhere/login", Some("x-vault-request")));
+        assert!(!asked("/v1/auth/elsewhere/login", None));
+        for header in MARKS {
+            assert!(asked("/v1/secret/data/x", Some(header)));
+        }
+        assert!(asked("/v1/secret/data/x", Some("authorization")));
+    }
+}
