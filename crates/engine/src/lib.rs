@@ -10,6 +10,7 @@
 //! for each commit it makes, an audit action, and a route in the server.
 
 mod access;
+mod acl;
 mod audit;
 mod audit_retention;
 mod cache;
@@ -78,5 +79,7 @@ pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 pub use tenancy::{
     ID_BODY_MAX, PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery,
 };
-pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef};
+pub use tokens::{
+    Bound, ChildDraft, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef,
+};
 pub use vault::{Vault, VaultPorts, default_tenant};

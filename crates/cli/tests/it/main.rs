@@ -41,3 +41,4 @@ mod targets;
 mod tenancy;
 mod token_bounds;
 mod tutorials;
+mod vault_policies;

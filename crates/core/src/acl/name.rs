@@ -5,6 +5,7 @@
 //! written so as well. A segment that ends a path and is a word of operations here has its first
 //! letter written so.
 
+use crate::identity::Identity;
 use crate::path::RESERVED_LAST;
 
 /// What no policy may be called: what these names mean is fixed, there and here.
@@ -99,4 +100,20 @@ pub fn is_policy_name(name: &str) -> bool {
             .bytes()
             .all(|byte| plain(byte) && !matches!(byte, b'/' | b'\\' | b'"' | b'%'))
         && !FIXED.contains(&name)
+}
+
+/// What groups are called whose members hold a policy by its name.
+pub const POLICY_GROUP: &str = "group:acl/";
+/// What identities are called that have no rights but by their policies: nothing is bound to them.
+pub const HOLDER: &str = "sa:acl/";
+
+/// The group whose members hold the policy of this name; `None` for what no policy is called.
+pub fn group_of(policy: &str) -> Option<Identity> {
+    let name = Some(policy).filter(|name| is_policy_name(name))?;
+    Identity::parse(&format!("{POLICY_GROUP}{name}")).ok()
+}
+
+/// The policy that members of this group hold by its name.
+pub fn policy_of(group: &Identity) -> Option<&str> {
+    group.as_str().strip_prefix(POLICY_GROUP)
 }

@@ -95,6 +95,7 @@ impl Vault {
             return Err(role_id_taken());
         }
         self.may_hand_out(caller, &role.identity, role.scopes)?;
+        self.may_hold(caller, &role.groups).await?;
         role.token_bound_cidrs = self
             .within_own_bounds(caller, &role.token_bound_cidrs)
             .await?;
@@ -152,6 +153,7 @@ impl Vault {
         for _ in 0..RACES_MAX {
             let stored = self.machine_role_of(caller, name).await?;
             self.may_hand_out(caller, &stored.identity, stored.scopes)?;
+            self.may_hold(caller, &stored.groups).await?;
             let mut role = stored.clone();
             change(&mut role);
             let role_id = std::mem::take(&mut role.role_id);
@@ -163,6 +165,7 @@ impl Vault {
                 return Err(role_id_taken());
             }
             self.may_hand_out(caller, &role.identity, role.scopes)?;
+            self.may_hold(caller, &role.groups).await?;
             role.token_bound_cidrs = self
                 .within_own_bounds(caller, &role.token_bound_cidrs)
                 .await?;

@@ -60,6 +60,7 @@ impl Vault {
             .await?;
         let role = self.machine_role_of(caller, role).await?;
         self.may_hand_out(caller, &role.identity, role.scopes)?;
+        self.may_hold(caller, &role.groups).await?;
         within(&role, &draft)?;
         let wanted = match draft.token_bound_cidrs.is_empty() {
             true => &role.token_bound_cidrs,

@@ -80,8 +80,9 @@ impl Vault {
                     .audited(caller.row(Action::TokenRevoke, None, now, extra))
             }));
         }
-        // Only a token with the scope admin makes others.
-        let looked_again = !token.scopes.contains(Scope::Admin) || now.since(ended) >= MAKING;
+        // Only tokens with the scope admin, or with policies that let them, make others.
+        let makes = token.scopes.contains(Scope::Admin) || token.holds_policies();
+        let looked_again = !makes || now.since(ended) >= MAKING;
         if looked_again {
             token.settled_at = Some(now);
             token.wake_at = token.is_by_role().then(|| now.plus(KEPT));

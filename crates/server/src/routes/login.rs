@@ -17,7 +17,7 @@ use scaivault_api::ErrorCode;
 use scaivault_api::machine as wire;
 use scaivault_core::identity::Scope;
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{LoginError, MachineLogin};
+use scaivault_engine::{LoginError, MachineLogin, MintedToken};
 
 use super::tokens::ranges;
 use crate::app::{App, Shared};
@@ -40,14 +40,40 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
+    let minted = logged_in(&app, &call, read::<wire::LoginBody>(&app, body)).await?;
+    let token = &minted.token;
+    let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
+    let ends_at = token.expires_at.unwrap_or(token.created_at);
+    let words = token.scopes.iter().map(Scope::as_str);
+    let view = wire::Login {
+        token: minted.text.expose().to_owned(),
+        token_id: token.id.as_str().to_owned(),
+        role: bounds.machine_role.unwrap_or_default(),
+        identity_id: token.identity.as_str().to_owned(),
+        scopes: words.map(str::to_owned).collect(),
+        expires_in: ends_at.since(token.created_at).as_secs(),
+        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+        uses_left: bounds.uses.map(|uses| uses.left),
+        allowed_addresses: ranges(&bounds.allowed_addresses),
+    };
+    Ok(json_response(StatusCode::OK, &view))
+}
+
+/// Lets a machine in that shows what the body says, within the limits; the body is read behind the
+/// first of them.
+pub(crate) async fn logged_in(
+    app: &App,
+    call: &Call,
+    body: impl Future<Output = Result<wire::LoginBody, Problem>>,
+) -> Result<MintedToken, Problem> {
     let source_ip = call.source_ip(&app.settings.trusted_proxies);
     let from = format!(
         "login from {}",
         source_ip.map_or_else(String::new, household)
     );
     let from = (NOWHERE, from.as_str());
-    limited(&app, from, 1)?;
-    let body: wire::LoginBody = read(&app, body).await?;
+    limited(app, from, 1)?;
+    let body = body.await?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
         && body.role_id.bytes().all(plain)
@@ -75,8 +101,8 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
         }
         false => Err(LoginError::Refused),
     };
-    let minted = match attempt {
-        Ok(minted) => minted,
+    match attempt {
+        Ok(minted) => Ok(minted),
         Err(LoginError::Refused) => {
             // This attempt was made: what is left of its price is taken, were it less than all.
             let (now, (tenant, who)) = (app.vault.now(), from);
@@ -85,28 +111,12 @@ async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Resp
                 let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
                 verdict.allowed
             });
-            limited(&app, of, 1)?;
+            limited(app, of, 1)?;
             let text = LoginError::Refused.to_string();
-            return Err(Problem::new(ErrorCode::LoginRefused, text));
+            Err(Problem::new(ErrorCode::LoginRefused, text))
         }
-        Err(LoginError::Vault(error)) => return Err(Problem::for_strangers(error)),
-    };
-    let token = &minted.token;
-    let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
-    let ends_at = token.expires_at.unwrap_or(token.created_at);
-    let words = token.scopes.iter().map(Scope::as_str);
-    let view = wire::Login {
-        token: minted.text.expose().to_owned(),
-        token_id: token.id.as_str().to_owned(),
-        role: bounds.machine_role.unwrap_or_default(),
-        identity_id: token.identity.as_str().to_owned(),
-        scopes: words.map(str::to_owned).collect(),
-        expires_in: ends_at.since(token.created_at).as_secs(),
-        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
-        uses_left: bounds.uses.map(|uses| uses.left),
-        allowed_addresses: ranges(&bounds.allowed_addresses),
-    };
-    Ok(json_response(StatusCode::OK, &view))
+        Err(LoginError::Vault(error)) => Err(Problem::for_strangers(error)),
+    }
 }
 
 /// An address as limits count it: of IPv6 the network, since one household has all of it.

@@ -5,11 +5,18 @@
 //! enters ([`Asked::enter`]) before it reads a body, asks the engine, and answers a [`Reply`]; who it
 //! is, wrapping, envelope and errors are seen to here.
 
+mod approle;
+mod auths;
+mod capabilities;
+mod federated;
 mod fields;
 mod health;
+mod policies;
 mod reply;
 mod request;
+mod table;
 mod token;
+mod token_create;
 
 pub(crate) use reply::refusal;
 
@@ -114,8 +121,27 @@ async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     if let Some(rest) = path.strip_prefix("sys/") {
         return match rest {
             "health" | "seal-status" | "leader" | "init" => health::answer(app, asked, rest).await,
+            "capabilities" | "capabilities-self" | "capabilities-accessor" => {
+                capabilities::answer(app, asked, rest).await
+            }
+            "auth" | "auth/" => auths::answer(app, asked).await,
+            "policy" | "policies/acl" => policies::answer(app, asked, rest).await,
+            _ if rest.starts_with("policy/") || rest.starts_with("policies/acl/") => {
+                policies::answer(app, asked, rest).await
+            }
             _ => reply::nothing_there(app, asked).await,
         };
+    }
+    if let Some(rest) = path.strip_prefix("auth/approle/") {
+        return approle::answer(app, asked, rest).await;
+    }
+    for method in ["jwt", "kubernetes"] {
+        let below = path
+            .strip_prefix("auth/")
+            .and_then(|path| path.strip_prefix(method));
+        if let Some(rest) = below.and_then(|rest| rest.strip_prefix('/')) {
+            return federated::answer(app, asked, rest).await;
+        }
     }
     if let Some(rest) = path.strip_prefix("auth/token/") {
         return token::answer(app, asked, rest).await;

@@ -30,8 +30,8 @@ impl Chance {
         usize::try_from(self.next() >> 11).unwrap_or(0) % most
     }
 
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
     }
 }
 
@@ -71,11 +71,11 @@ fn tail(chance: &mut Chance) -> String {
     let mut parts: Vec<String> = (0..chance.below(3))
         .map(|_| match chance.below(5) {
             0 => "+".to_owned(),
-            _ => (*chance.one(&NAMES)).to_owned(),
+            _ => chance.one(&NAMES).to_owned(),
         })
         .collect();
     parts.push(match chance.below(7) {
-        0..=2 => (*chance.one(&NAMES)).to_owned(),
+        0..=2 => chance.one(&NAMES).to_owned(),
         3 => format!("{}*", chance.one(&NAMES[..6])),
         4 => "+".to_owned(),
         5 if !parts.is_empty() => String::new(),
@@ -103,8 +103,8 @@ fn block(chance: &mut Chance) -> Said {
     // What fits the place more often than not, so that not nearly everything is refused.
     let held = match chance.below(4) {
         0 => CapabilitySet::of(chance.one(&SETS)),
-        _ if path.contains("/meta") => CapabilitySet::of(chance.one(&[
-            &[C::Read, C::List][..],
+        _ if path.contains("/meta") => CapabilitySet::of(chance.one::<&[C]>(&[
+            &[C::Read, C::List],
             &[C::List],
             &[C::Read],
             &[C::Delete, C::Read],
@@ -294,8 +294,8 @@ fn below(folder: &str) -> Vec<String> {
 }
 
 fn request(chance: &mut Chance) -> (String, C) {
-    let capability = *chance.one(&C::ALL[..6]);
-    let mut rest: Vec<&str> = (0..=chance.below(3)).map(|_| *chance.one(&NAMES)).collect();
+    let capability = chance.one(&C::ALL[..6]);
+    let mut rest: Vec<&str> = (0..=chance.below(3)).map(|_| chance.one(&NAMES)).collect();
     if chance.below(6) == 0 {
         rest.push("q");
     }
@@ -391,7 +391,7 @@ fn names_are_told_apart_and_come_back() {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for _ in 0..50_000 {
         let name: String = (0..=chance.below(7))
-            .map(|_| *chance.one(&letters))
+            .map(|_| chance.one(&letters))
             .collect();
         for is_last in [false, true] {
             let here = escape(&name, is_last);
