@@ -54,7 +54,8 @@ pub use exports::ExportDraft;
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
 pub use machines::{
     GROUPS_MAX, LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId,
-    NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft,
+    NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft, USER_PREFIX,
+    UserLogin,
 };
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};

@@ -19,7 +19,11 @@ async fn with_secrets() -> Server {
     let server = Server::dev().start().await;
     for at in ["secret/app/db", "secret/app/api", "secret/other"] {
         let value = json!({ "data": { "password": at } });
-        server.root().put(&format!("/v1/secrets/{at}"), value).await.ok(201);
+        server
+            .root()
+            .put(&format!("/v1/secrets/{at}"), value)
+            .await
+            .ok(201);
     }
     server
 }
@@ -51,7 +55,11 @@ async fn policies_are_written_read_listed_and_deleted() {
     let read = root.get("/v1/sys/policies/acl/app").await.ok(200);
     assert_eq!(read["data"]["name"], "app");
     let text = read["data"]["policy"].as_str().expect("a text");
-    for part in ["path \"secret/data/app/*\"", "path \"secret/metadata/app/*\"", "\"read\""] {
+    for part in [
+        "path \"secret/data/app/*\"",
+        "path \"secret/metadata/app/*\"",
+        "\"read\"",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     // What is read can be written: it comes to the same.
@@ -61,14 +69,24 @@ async fn policies_are_written_read_listed_and_deleted() {
     let old = root.get("/v1/sys/policy/app").await.ok(200);
     assert_eq!(old["rules"], read["data"]["policy"]);
     let keys = json!(["again", "app", "default", "root"]);
-    assert_eq!(list(root, "/v1/sys/policies/acl").await.ok(200)["data"]["keys"], keys);
+    assert_eq!(
+        list(root, "/v1/sys/policies/acl").await.ok(200)["data"]["keys"],
+        keys
+    );
     assert_eq!(root.get("/v1/sys/policy").await.ok(200)["policies"], keys);
 
     // Our own API shows the same policy.
     let ours = root.get("/v1/policies").await.ok(200);
     let found = ours["policies"].as_array().expect("a list").iter();
-    let id = found.clone().find(|policy| policy["name"] == "app").expect("there")["id"].clone();
-    let ours = root.get(&format!("/v1/policies/{}", id.as_str().expect("an id"))).await.ok(200);
+    let id = found
+        .clone()
+        .find(|policy| policy["name"] == "app")
+        .expect("there")["id"]
+        .clone();
+    let ours = root
+        .get(&format!("/v1/policies/{}", id.as_str().expect("an id")))
+        .await
+        .ok(200);
     assert_eq!(ours["scopes"], json!(["secrets:read", "secrets:list"]));
     assert_eq!(ours["rules"][0]["path_pattern"], "secret/app/**");
     assert_eq!(ours["bindings"][0]["identity_id"], "group:acl/app");
@@ -80,10 +98,17 @@ async fn policies_are_written_read_listed_and_deleted() {
     let coded = "cGF0aCAic2VjcmV0L2RhdGEveCIgeyBjYXBhYmlsaXRpZXMgPSBbInJlYWQiXSB9";
     root.post(route, json!({ "policy": coded })).await.ok(204);
     let read = root.get(route).await.ok(200);
-    assert!(read["rules"].as_str().expect("text").contains("secret/data/x"));
+    assert!(
+        read["rules"]
+            .as_str()
+            .expect("text")
+            .contains("secret/data/x")
+    );
 
     for at in ["again", "json", "coded", "never-there"] {
-        root.delete(&format!("/v1/sys/policies/acl/{at}")).await.ok(204);
+        root.delete(&format!("/v1/sys/policies/acl/{at}"))
+            .await
+            .ok(204);
     }
     assert_eq!(root.get("/v1/sys/policies/acl/again").await.status, 404);
     for fixed in ["root", "default"] {
@@ -96,11 +121,22 @@ async fn policies_are_written_read_listed_and_deleted() {
     let refused = root.put("/v1/sys/policies/acl/x", refused).await;
     assert_eq!(refused.status, 400);
     let told = refused.body["errors"][0].as_str().expect("text").to_owned();
-    assert!(told.contains("line 1, path \"secret/data/x\": deny"), "{told}");
+    assert!(
+        told.contains("line 1, path \"secret/data/x\": deny"),
+        "{told}"
+    );
     // What it gives less of is told.
     let broad = "path \"*\" { capabilities = [\"read\", \"list\"] }";
-    let broad = root.put("/v1/sys/policies/acl/broad", json!({ "policy": broad })).await.ok(200);
-    assert!(broad["warnings"][0].as_str().expect("text").contains("gives nothing at"));
+    let broad = root
+        .put("/v1/sys/policies/acl/broad", json!({ "policy": broad }))
+        .await
+        .ok(200);
+    assert!(
+        broad["warnings"][0]
+            .as_str()
+            .expect("text")
+            .contains("gives nothing at")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +145,12 @@ async fn tokens_have_what_their_policies_say() {
     let root = server.root();
     let maker = format!("{APP}\npath \"auth/token/create\" {{ capabilities = [\"update\"] }}");
     write(root, "maker", &maker).await;
-    write(root, "other", "path \"secret/data/other\" { capabilities = [\"read\"] }").await;
+    write(
+        root,
+        "other",
+        "path \"secret/data/other\" { capabilities = [\"read\"] }",
+    )
+    .await;
 
     let create = "/v1/auth/token/create";
     let body = json!({
@@ -117,30 +158,59 @@ async fn tokens_have_what_their_policies_say() {
         "display_name": "web", "meta": { "team": "shop" }, "num_uses": 0,
     });
     let made = root.post(create, body).await.ok(200);
-    assert_eq!(made["auth"]["policies"], json!(["default", "ghost", "maker"]));
-    assert!(made["warnings"][0].as_str().expect("text").contains("ghost"));
+    assert_eq!(
+        made["auth"]["policies"],
+        json!(["default", "ghost", "maker"])
+    );
+    assert!(
+        made["warnings"][0]
+            .as_str()
+            .expect("text")
+            .contains("ghost")
+    );
     assert_eq!(made["auth"]["lease_duration"], 3_600);
-    assert_eq!((&made["auth"]["renewable"], &made["auth"]["orphan"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&made["auth"]["renewable"], &made["auth"]["orphan"]),
+        (&json!(true), &json!(true))
+    );
     let token = bearer(root, &made);
-    assert_eq!((reads(&token, "app/db").await, reads(&token, "other").await), (200, 403));
+    assert_eq!(
+        (reads(&token, "app/db").await, reads(&token, "other").await),
+        (200, 403)
+    );
     let own = token.get("/v1/auth/token/lookup-self").await.ok(200);
     assert_eq!(own["data"]["meta"]["team"], "shop");
     assert_eq!(own["data"]["explicit_max_ttl"], 7_200);
 
     // A child: no more than its maker has, and it ends with it.
-    let child = token.post(create, json!({ "ttl": "10m", "renewable": false })).await.ok(200);
-    assert_eq!(child["auth"]["policies"], json!(["default", "ghost", "maker"]));
+    let child = token
+        .post(create, json!({ "ttl": "10m", "renewable": false }))
+        .await
+        .ok(200);
+    assert_eq!(
+        child["auth"]["policies"],
+        json!(["default", "ghost", "maker"])
+    );
     assert_eq!(child["auth"]["renewable"], false);
     let child = bearer(root, &child);
     assert_eq!(reads(&child, "app/db").await, 200);
-    assert_eq!(child.post("/v1/auth/token/renew-self", json!({})).await.status, 403);
+    assert_eq!(
+        child
+            .post("/v1/auth/token/renew-self", json!({}))
+            .await
+            .status,
+        403
+    );
     for body in [
         json!({ "policies": ["other"] }),
         json!({ "no_parent": true }),
         json!({ "period": "1h" }),
     ] {
         let refused = token.post(create, body).await;
-        assert_eq!((refused.status, &refused.body["errors"][0]), (403, &json!("permission denied")));
+        assert_eq!(
+            (refused.status, &refused.body["errors"][0]),
+            (403, &json!("permission denied"))
+        );
     }
     for body in [
         json!({ "policies": ["root"] }),
@@ -151,18 +221,56 @@ async fn tokens_have_what_their_policies_say() {
     ] {
         let refused = token.post(create, body.clone()).await;
         assert_ne!(refused.status, 200, "{body}");
-        assert_eq!(root.post(create, body.clone()).await.status / 100, 4, "{body}");
+        assert_eq!(
+            root.post(create, body.clone()).await.status / 100,
+            4,
+            "{body}"
+        );
     }
-    assert_eq!(token.post("/v1/auth/token/create-orphan", json!({})).await.status, 403);
-    let renewed = token.post("/v1/auth/token/renew-self", json!({ "increment": "30m" })).await.ok(200);
-    assert!(renewed["auth"]["lease_duration"].as_u64().expect("a number") <= 1_800);
+    assert_eq!(
+        token
+            .post("/v1/auth/token/create-orphan", json!({}))
+            .await
+            .status,
+        403
+    );
+    let renewed = token
+        .post("/v1/auth/token/renew-self", json!({ "increment": "30m" }))
+        .await
+        .ok(200);
+    assert!(
+        renewed["auth"]["lease_duration"]
+            .as_u64()
+            .expect("a number")
+            <= 1_800
+    );
 
     // What a policy loses is lost at once, by tokens that are out.
-    write(root, "maker", "path \"secret/data/app/api\" { capabilities = [\"read\"] }").await;
-    assert_eq!((reads(&token, "app/db").await, reads(&token, "app/api").await), (403, 200));
+    write(
+        root,
+        "maker",
+        "path \"secret/data/app/api\" { capabilities = [\"read\"] }",
+    )
+    .await;
+    assert_eq!(
+        (
+            reads(&token, "app/db").await,
+            reads(&token, "app/api").await
+        ),
+        (403, 200)
+    );
     assert_eq!(token.post(create, json!({})).await.status, 403);
-    token.post("/v1/auth/token/revoke-self", json!({})).await.ok(204);
-    assert_eq!((reads(&token, "app/api").await, reads(&child, "app/api").await), (401, 401));
+    token
+        .post("/v1/auth/token/revoke-self", json!({}))
+        .await
+        .ok(204);
+    assert_eq!(
+        (
+            reads(&token, "app/api").await,
+            reads(&child, "app/api").await
+        ),
+        (401, 401)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +278,10 @@ async fn capabilities_are_told() {
     let server = with_secrets().await;
     let root = server.root();
     write(root, "app", APP).await;
-    let made = root.post("/v1/auth/token/create", json!({ "policies": "app" })).await.ok(200);
+    let made = root
+        .post("/v1/auth/token/create", json!({ "policies": "app" }))
+        .await
+        .ok(200);
     let token = bearer(root, &made);
     let ask = json!({ "paths": ["secret/data/app/db", "secret/metadata/app/", "secret/data/x"] });
     let told = token.post("/v1/sys/capabilities-self", ask).await.ok(200);
@@ -205,39 +316,84 @@ async fn a_machine_logs_in_by_approle() {
     root.post(role, fields).await.ok(204);
     let read = root.get(role).await.ok(200);
     assert_eq!(read["data"]["token_policies"], json!(["app"]));
-    assert_eq!((&read["data"]["token_ttl"], &read["data"]["secret_id_num_uses"]), (&json!(1_200), &json!(2)));
-    root.post(role, json!({ "token_num_uses": 50 })).await.ok(204);
+    assert_eq!(
+        (
+            &read["data"]["token_ttl"],
+            &read["data"]["secret_id_num_uses"]
+        ),
+        (&json!(1_200), &json!(2))
+    );
+    root.post(role, json!({ "token_num_uses": 50 }))
+        .await
+        .ok(204);
     assert_eq!(root.get(role).await.ok(200)["data"]["token_ttl"], 1_200);
-    assert_eq!(list(root, "/v1/auth/approle/role").await.ok(200)["data"]["keys"], json!(["shop"]));
+    assert_eq!(
+        list(root, "/v1/auth/approle/role").await.ok(200)["data"]["keys"],
+        json!(["shop"])
+    );
 
     let role_id = root.get(&format!("{role}/role-id")).await.ok(200)["data"]["role_id"].clone();
     let ids = format!("{role}/secret-id");
     let noted = json!({ "metadata": "{\"host\":\"b7\"}" });
     let made = root.post(&ids, noted).await.ok(200)["data"].clone();
-    assert_eq!((&made["secret_id_ttl"], &made["secret_id_num_uses"]), (&json!(600), &json!(2)));
+    assert_eq!(
+        (&made["secret_id_ttl"], &made["secret_id_num_uses"]),
+        (&json!(600), &json!(2))
+    );
     let login = json!({ "role_id": role_id, "secret_id": made["secret_id"] });
     let anyone = root.anonymous();
-    let logged = anyone.post("/v1/auth/approle/login", login.clone()).await.ok(200);
+    let logged = anyone
+        .post("/v1/auth/approle/login", login.clone())
+        .await
+        .ok(200);
     assert_eq!(logged["auth"]["policies"], json!(["app", "default"]));
     assert_eq!(logged["auth"]["metadata"]["role_name"], "shop");
     let token = bearer(root, &logged);
-    assert_eq!((reads(&token, "app/db").await, reads(&token, "other").await), (200, 403));
+    assert_eq!(
+        (reads(&token, "app/db").await, reads(&token, "other").await),
+        (200, 403)
+    );
     assert_eq!(token.get(role).await.status, 403);
 
     let by_text = json!({ "secret_id": made["secret_id"] });
-    let row = root.post(&format!("{ids}/lookup"), by_text.clone()).await.ok(200)["data"].clone();
-    assert_eq!((&row["secret_id_num_uses"], &row["metadata"]["host"]), (&json!(1), &json!("b7")));
+    let row = root
+        .post(&format!("{ids}/lookup"), by_text.clone())
+        .await
+        .ok(200)["data"]
+        .clone();
+    assert_eq!(
+        (&row["secret_id_num_uses"], &row["metadata"]["host"]),
+        (&json!(1), &json!("b7"))
+    );
     let accessor = made["secret_id_accessor"].clone();
-    assert_eq!(list(root, &ids).await.ok(200)["data"]["keys"], json!([accessor]));
+    assert_eq!(
+        list(root, &ids).await.ok(200)["data"]["keys"],
+        json!([accessor])
+    );
     let by_accessor = json!({ "secret_id_accessor": accessor });
     let route = format!("{role}/secret-id-accessor");
-    root.post(&format!("{route}/lookup"), by_accessor.clone()).await.ok(200);
-    root.post(&format!("{route}/destroy"), by_accessor.clone()).await.ok(204);
-    assert_eq!(root.post(&format!("{route}/lookup"), by_accessor).await.status, 404);
+    root.post(&format!("{route}/lookup"), by_accessor.clone())
+        .await
+        .ok(200);
+    root.post(&format!("{route}/destroy"), by_accessor.clone())
+        .await
+        .ok(204);
+    assert_eq!(
+        root.post(&format!("{route}/lookup"), by_accessor)
+            .await
+            .status,
+        404
+    );
     root.post(&format!("{ids}/destroy"), by_text).await.ok(204);
     let refused = anyone.post("/v1/auth/approle/login", login).await;
-    assert_eq!((refused.status, &refused.body["errors"][0]), (400, &json!("invalid role or secret ID")));
-    for body in [json!({ "token_policies": ["root"] }), json!({ "token_type": "batch" })] {
+    assert_eq!(
+        (refused.status, &refused.body["errors"][0]),
+        (400, &json!("invalid role or secret ID"))
+    );
+    for body in [
+        json!({ "token_policies": ["root"] }),
+        json!({ "token_type": "batch" }),
+    ] {
         assert_eq!(root.post(role, body).await.status, 400);
     }
     root.delete(role).await.ok(204);
@@ -262,18 +418,28 @@ async fn a_signed_token_logs_in_by_a_rule() {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("issuers.toml");
     let url = issuer.url();
-    let text = format!("[[issuer]]\nname = \"test\"\nurl = \"{url}\"\naudiences = [\"scaivault\"]\n{RULES}");
+    let text = format!(
+        "[[issuer]]\nname = \"test\"\nurl = \"{url}\"\naudiences = [\"scaivault\"]\n{RULES}"
+    );
     std::fs::write(&file, text).expect("a file");
     let file = file.to_str().expect("a plain name");
-    let server = Server::dev().env("SCAIVAULT_IDENTITY_ISSUERS_FILE", file).start().await;
+    let server = Server::dev()
+        .env("SCAIVAULT_IDENTITY_ISSUERS_FILE", file)
+        .start()
+        .await;
     let root = server.root();
-    root.put("/v1/secrets/secret/app/db", json!({ "data": { "k": "v" } })).await.ok(201);
+    root.put("/v1/secrets/secret/app/db", json!({ "data": { "k": "v" } }))
+        .await
+        .ok(201);
     write(root, "app", APP).await;
     let anyone = root.anonymous();
     let pod = issuer.token(&json!({ "sub": "system:serviceaccount:prod:shop" }));
     for method in ["jwt", "kubernetes"] {
         let route = format!("/v1/auth/{method}/login");
-        let logged = anyone.post(&route, json!({ "role": "pods", "jwt": pod })).await.ok(200);
+        let logged = anyone
+            .post(&route, json!({ "role": "pods", "jwt": pod }))
+            .await
+            .ok(200);
         assert_eq!(logged["auth"]["policies"], json!(["app", "default"]));
         let token = bearer(root, &logged);
         assert_eq!(reads(&token, "app/db").await, 200);
@@ -282,15 +448,100 @@ async fn a_signed_token_logs_in_by_a_rule() {
 
         let other = issuer.token(&json!({ "sub": "system:serviceaccount:test:shop" }));
         for (role, jwt) in [("pods", other.as_str()), ("none", &pod), ("pods", "x.y.z")] {
-            let refused = anyone.post(&route, json!({ "role": role, "jwt": jwt })).await;
+            let refused = anyone
+                .post(&route, json!({ "role": role, "jwt": jwt }))
+                .await;
             assert_eq!(refused.status, 403, "{role}");
         }
         let missing = anyone.post(&route, json!({ "jwt": pod })).await;
         assert_eq!(missing.status, 400);
-        let config = root.post(&format!("/v1/auth/{method}/config"), json!({})).await;
+        let config = root
+            .post(&format!("/v1/auth/{method}/config"), json!({}))
+            .await;
         assert_eq!(config.status, 400);
     }
     let ways = root.get("/v1/sys/auth").await.ok(200);
     assert_eq!(ways["data"]["approle/"]["type"], "approle");
     assert_eq!(ways["token/"]["type"], "token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_logs_in_by_name_and_password() {
+    let server = with_secrets().await;
+    let root = server.root();
+    write(root, "app", APP).await;
+    let user = "/v1/auth/userpass/users/Alice";
+    assert_eq!(
+        root.post(user, json!({ "policies": "app" })).await.status,
+        400
+    );
+    let fields =
+        json!({ "password": "correct horse", "token_policies": ["app"], "token_ttl": "10m" });
+    root.post(user, fields).await.ok(204);
+    let read = root.get(user).await.ok(200);
+    assert_eq!(
+        (&read["data"]["token_policies"], &read["data"]["token_ttl"]),
+        (&json!(["app"]), &json!(600))
+    );
+    assert!(!read.to_string().contains("$2b$") && read["data"]["password"].is_null());
+    let keys = list(root, "/v1/auth/userpass/users").await.ok(200);
+    assert_eq!(keys["data"]["keys"], json!(["alice"]));
+    assert_eq!(list(root, "/v1/auth/approle/role").await.status, 404);
+    let ours = root.get("/v1/auth/roles").await.ok(200);
+    assert!(!ours.to_string().contains("$2b$"));
+
+    let anyone = root.anonymous();
+    let login = |name: &str, password: &str| {
+        let route = format!("/v1/auth/userpass/login/{name}");
+        anyone.post(&route, json!({ "password": password }))
+    };
+    let logged = login("alice", "correct horse").await.ok(200);
+    assert_eq!(logged["auth"]["policies"], json!(["app", "default"]));
+    assert_eq!(logged["auth"]["metadata"]["username"], "alice");
+    let token = bearer(root, &logged);
+    assert_eq!(
+        (reads(&token, "app/db").await, reads(&token, "other").await),
+        (200, 403)
+    );
+    assert_eq!(token.get(user).await.status, 403);
+    let who = token.get("/v1/auth/whoami").await.ok(200);
+    assert_eq!(who["identity_id"], "user:userpass/alice");
+    for (name, password) in [
+        ("alice", "wrong"),
+        ("bob", "correct horse"),
+        ("alice", ""),
+        ("a/b", "x"),
+    ] {
+        let refused = login(name, password).await;
+        assert_ne!(refused.status / 100, 2, "{name}");
+        if !password.is_empty() && name != "a/b" {
+            let told = &refused.body["errors"][0];
+            assert_eq!(
+                (refused.status, told),
+                (400, &json!("invalid username or password"))
+            );
+        }
+    }
+    root.post(
+        &format!("{user}/password"),
+        json!({ "password": "battery staple" }),
+    )
+    .await
+    .ok(204);
+    assert_eq!(login("alice", "correct horse").await.status, 400);
+    login("alice", "battery staple").await.ok(200);
+    root.delete(user).await.ok(204);
+    assert_eq!(login("alice", "battery staple").await.status, 400);
+    // A role of that name without a password is none.
+    let body = json!({
+        "name": "userpass.eve", "identity_type": "user", "identity_id": "user:eve",
+        "scopes": ["secrets:read"],
+    });
+    assert_eq!(root.post("/v1/auth/roles", body).await.status, 422);
+    // Guessing is bounded.
+    let mut statuses = Vec::new();
+    for _ in 0..120 {
+        statuses.push(login("alice", "guess").await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Block, Capability, CapabilitySet, Document, Refusal};
 use super::mounts::{MountKind, MountView, Mounts};
+use super::pattern::Meeting;
 use super::residue::Residue;
 use super::ways::{Ask, WRITE, Way, engines_of, opened, ways};
 use crate::access::{Conditions, Permission, PermissionSet, Rule};
@@ -197,7 +198,7 @@ impl Work<'_> {
                 if held.is_empty() {
                     continue;
                 }
-                match self.ask(&block, touch, *ask, held) {
+                match self.ask(touch, *ask, held) {
                     Ok(given) => gave |= given,
                     Err(Left::Refused(why)) => {
                         self.refusals.push(Refusal::of(&block, why));
@@ -248,13 +249,7 @@ impl Work<'_> {
         )
     }
 
-    fn ask(
-        &mut self,
-        block: &Block,
-        touch: usize,
-        ask: Ask,
-        held: CapabilitySet,
-    ) -> Result<bool, Left> {
+    fn ask(&mut self, touch: usize, ask: Ask, held: CapabilitySet) -> Result<bool, Left> {
         let mount = &self.mounts.all()[self.touches[touch].mount];
         let residue = self.touches[touch].residue.clone();
         let (scope, permission, patterns) = match ask {
@@ -320,7 +315,6 @@ impl Work<'_> {
             self.scopes.push(scope);
         }
         for pattern in patterns {
-            let _ = block;
             self.rules.entry(pattern).or_default().push(permission);
         }
         Ok(true)
@@ -361,14 +355,16 @@ impl Work<'_> {
                     continue;
                 }
                 let (a, b) = (&self.blocks[one.block], &self.blocks[other.block]);
-                if !a.pattern.meets(&b.pattern) {
-                    continue;
-                }
+                let wanted = match a.pattern.meets(&b.pattern) {
+                    Meeting::None => continue,
+                    Meeting::Lists => CapabilitySet::of(&[Capability::List]),
+                    Meeting::Any => CapabilitySet::of(&Capability::ALL),
+                };
                 let (high, low) = match a.pattern.rank(&b.pattern) {
                     Ordering::Less => (b, a),
                     _ => (a, b),
                 };
-                if let Some(lost) = lost(one.way, high, low) {
+                if let Some(lost) = lost(one.way, high, low, wanted) {
                     let why = format!(
                         "this block decides over {:?} (line {}) where both match, and would take away \
                          {}; policies here only ever add: give it here as well, or narrow the other \
@@ -423,9 +419,9 @@ enum Left {
 }
 
 /// What the lower block gives by this way and the higher one would take away.
-fn lost(way: &Way, high: &Block, low: &Block) -> Option<CapabilitySet> {
+fn lost(way: &Way, high: &Block, low: &Block, wanted: CapabilitySet) -> Option<CapabilitySet> {
     let rights = |block: &Block| {
-        let held = block.capabilities;
+        let held = block.capabilities.and(wanted);
         let asks = way
             .asks
             .iter()
@@ -438,7 +434,7 @@ fn lost(way: &Way, high: &Block, low: &Block) -> Option<CapabilitySet> {
         .iter()
         .filter(|(_, ask)| ask.right().is_some_and(|right| !kept.contains(&right)))
         .fold(CapabilitySet::default(), |all, (on, _)| {
-            all.or(low.capabilities.and(*on))
+            all.or(low.capabilities.and(*on).and(wanted))
         });
     (!gone.is_empty()).then_some(gone)
 }

@@ -135,8 +135,8 @@ impl AclPattern {
             .then_with(|| self.text.cmp(&other.text))
     }
 
-    /// Whether a path exists that both match.
-    pub(super) fn meets(&self, other: &Self) -> bool {
+    /// Which requests there are that both match.
+    pub(super) fn meets(&self, other: &Self) -> Meeting {
         let (one, two) = (&self.parts, &other.parts);
         let shared = one.len().min(two.len());
         for at in 0..shared {
@@ -151,21 +151,35 @@ impl AclPattern {
                 (false, false) => a == b,
             };
             if !fits {
-                return false;
+                return Meeting::None;
             }
         }
         // What is longer goes on where the other one ends: only a prefix lets it.
-        match one.len().cmp(&two.len()) {
+        let longer = match one.len().cmp(&two.len()) {
             Ordering::Equal => true,
-            Ordering::Less => self.is_prefix || self.is_list_of(other),
-            Ordering::Greater => other.is_prefix || other.is_list_of(self),
+            Ordering::Less => self.is_prefix,
+            Ordering::Greater => other.is_prefix,
+        };
+        let lists = self.is_list_of(other) || other.is_list_of(self);
+        match (longer, lists) {
+            (true, _) if self.is_of_lists() || other.is_of_lists() => Meeting::Lists,
+            (true, _) => Meeting::Any,
+            (false, true) => Meeting::Lists,
+            (false, false) => Meeting::None,
         }
+    }
+
+    /// Nothing but a list has a path with a slash at its end.
+    fn is_of_lists(&self) -> bool {
+        let last = self.parts.last().and_then(Part::text);
+        !self.is_prefix && last.is_some_and(str::is_empty)
     }
 
     /// A whole path also stands for the list of itself.
     fn is_list_of(&self, other: &Self) -> bool {
         let empty = |part: &Part| part.text().is_none_or(str::is_empty);
-        !self.has_any()
+        let is_exact = !self.is_prefix && !self.has_any();
+        is_exact
             && other.parts.len() == self.parts.len() + 1
             && other.parts.last().is_some_and(empty)
     }
@@ -184,6 +198,15 @@ impl AclPattern {
                 }
             })
     }
+}
+
+/// Which requests two patterns both match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meeting {
+    None,
+    /// Lists alone.
+    Lists,
+    Any,
 }
 
 /// Where the first segment `+` stands in the text.

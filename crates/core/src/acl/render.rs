@@ -76,7 +76,7 @@ impl Page {
         has: &dyn Fn(&str, Permission) -> bool,
     ) -> bool {
         if pattern == "auth/token/create" && permission == Permission::Write {
-            self.block(pattern.to_owned(), &[C::Create, C::Update]);
+            self.block(pattern.to_owned(), &[C::Update]);
             return true;
         }
         for mount in mounts.all() {

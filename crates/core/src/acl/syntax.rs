@@ -5,7 +5,7 @@
 use super::document::Refusal;
 
 /// Values inside values.
-const DEPTH_MAX: usize = 6;
+const DEPTH_MAX: usize = 10;
 /// Entries and values of one text.
 const PARTS_MAX: usize = 20_000;
 

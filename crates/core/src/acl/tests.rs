@@ -346,3 +346,13 @@ fn names_of_policies() {
         assert!(!is_policy_name(bad), "{bad}");
     }
 }
+
+#[test]
+fn the_page_has_every_difference() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/vault-api.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (given, also) in WIDER.iter().chain(NARROWER) {
+        let line = format!("| {given} | {also} |");
+        assert!(page.contains(&line), "{line}");
+    }
+}

@@ -206,7 +206,7 @@ const AUTH: &[Way] = &[
     just(&["token", "revoke-self"], OPEN),
     just(
         &["token", "create"],
-        &[(WRITE, Ask::Operation("auth/token/create"))],
+        &[(UPDATE, Ask::Operation("auth/token/create"))],
     ),
     below(&["token"], ADMIN),
     below(&["approle"], ADMIN),

@@ -231,6 +231,12 @@ pub(super) fn of(role: &MachineRole, row: &SecretId) -> AuditExtra {
 fn within(role: &MachineRole, draft: &SecretIdDraft) -> Result<(), VaultError> {
     let mut wrong = Vec::new();
     let mut refuse = |field: &str, why: &str| wrong.push((field.to_owned(), why.to_owned()));
+    if role.password.is_some() {
+        refuse(
+            "role",
+            "is a user's, who shows a password: there are no secret ids",
+        );
+    }
     if !role.bind_secret_id {
         let why = "asks for no secret id (bind_secret_id is false): there is none to make";
         refuse("role", why);

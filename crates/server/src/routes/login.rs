@@ -66,13 +66,7 @@ pub(crate) async fn logged_in(
     call: &Call,
     body: impl Future<Output = Result<wire::LoginBody, Problem>>,
 ) -> Result<MintedToken, Problem> {
-    let source_ip = call.source_ip(&app.settings.trusted_proxies);
-    let from = format!(
-        "login from {}",
-        source_ip.map_or_else(String::new, household)
-    );
-    let from = (NOWHERE, from.as_str());
-    limited(app, from, 1)?;
+    let from = Attempt::begin(app, call)?;
     let body = body.await?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
@@ -85,7 +79,6 @@ pub(crate) async fn logged_in(
         true => format!("login of {}", body.role_id),
         false => "login of nobody".to_owned(),
     };
-    let of = (NOWHERE, of.as_str());
     let attempt = match is_sane {
         true => {
             app.vault
@@ -93,7 +86,7 @@ pub(crate) async fn logged_in(
                     role_id: body.role_id,
                     secret_id: body.secret_id,
                     request_id: call.passage.request_id.clone(),
-                    source_ip,
+                    source_ip: from.source_ip,
                     user_agent: call.user_agent(),
                     started_at: call.passage.started_at,
                 })
@@ -101,21 +94,49 @@ pub(crate) async fn logged_in(
         }
         false => Err(LoginError::Refused),
     };
-    match attempt {
-        Ok(minted) => Ok(minted),
-        Err(LoginError::Refused) => {
-            // This attempt was made: what is left of its price is taken, were it less than all.
-            let (now, (tenant, who)) = (app.vault.now(), from);
-            let mut costs = (1..=FAILURE).rev();
-            costs.any(|cost| {
-                let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
-                verdict.allowed
-            });
-            limited(app, of, 1)?;
-            let text = LoginError::Refused.to_string();
-            Err(Problem::new(ErrorCode::LoginRefused, text))
+    from.end(app, &of, attempt)
+}
+
+/// One attempt to log in, and what it costs.
+pub(crate) struct Attempt {
+    pub(crate) source_ip: Option<IpAddr>,
+    from: String,
+}
+
+impl Attempt {
+    /// Takes one from what the address has.
+    pub(crate) fn begin(app: &App, call: &Call) -> Result<Self, Problem> {
+        let source_ip = call.source_ip(&app.settings.trusted_proxies);
+        let address = source_ip.map_or_else(String::new, household);
+        let from = format!("login from {address}");
+        limited(app, (NOWHERE, &from), 1)?;
+        Ok(Self { source_ip, from })
+    }
+
+    /// What became of it; a failure costs the address more, and whom it was `of`.
+    pub(crate) fn end(
+        &self,
+        app: &App,
+        of: &str,
+        attempt: Result<MintedToken, LoginError>,
+    ) -> Result<MintedToken, Problem> {
+        match attempt {
+            Ok(minted) => Ok(minted),
+            Err(LoginError::Refused) => {
+                // This attempt was made: what is left of its price is taken, were it less than all.
+                let now = app.vault.now();
+                let mut costs = (1..=FAILURE).rev();
+                costs.any(|cost| {
+                    let category = Category::Auth;
+                    let verdict = app.limiter.take(NOWHERE, &self.from, category, now, cost);
+                    verdict.allowed
+                });
+                limited(app, (NOWHERE, of), 1)?;
+                let text = LoginError::Refused.to_string();
+                Err(Problem::new(ErrorCode::LoginRefused, text))
+            }
+            Err(LoginError::Vault(error)) => Err(Problem::for_strangers(error)),
         }
-        Err(LoginError::Vault(error)) => Err(Problem::for_strangers(error)),
     }
 }
 

@@ -41,7 +41,7 @@ mod webhook_replay;
 mod webhooks;
 
 pub(crate) use exchange::by_rule;
-pub(crate) use login::logged_in;
+pub(crate) use login::{Attempt, logged_in};
 pub(crate) use secret_write::if_match;
 pub(crate) use tokens::ranges;
 

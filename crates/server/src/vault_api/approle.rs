@@ -10,7 +10,7 @@ use scaivault_core::identity::{Identity, ScopeSet};
 use scaivault_core::ids::SecretIdAccessor;
 use scaivault_core::machine::{MachineRole, SecretId};
 use scaivault_core::time::{Span, Timestamp};
-use scaivault_engine::{Caller, MachineRoleDraft, SecretIdDraft};
+use scaivault_engine::{Caller, MachineRoleDraft, SecretIdDraft, USER_PREFIX};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, wrong};
@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::rate_limit::Category;
 use crate::routes::{logged_in, ranges};
 
-const KNOWN: [&str; 15] = [
+pub(super) const KNOWN: [&str; 15] = [
     "bind_secret_id",
     "secret_id_bound_cidrs",
     "secret_id_num_uses",
@@ -44,7 +44,7 @@ const KNOWN: [&str; 15] = [
 const LIST_STEP: usize = 500;
 const LIST_MAX: usize = 10_000;
 /// How long tokens live of a role that says nothing.
-const TOKEN_TTL_S: u64 = 768 * 3_600;
+pub(super) const TOKEN_TTL_S: u64 = 768 * 3_600;
 
 pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
     if rest == "login" {
@@ -57,6 +57,9 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
         .map(|name| name.to_lowercase())
         .unwrap_or_default();
     let name = named.as_str();
+    if name.starts_with(USER_PREFIX) {
+        return Err(wrong("role_name", "is a user's: see auth/userpass"));
+    }
     match (parts.as_slice(), asked.verb) {
         (["role"], Verb::List) => roles(app, &caller).await,
         (["role", _], Verb::Read) => show(app, &caller, name).await,
@@ -130,12 +133,13 @@ async fn roles(app: &App, caller: &Caller) -> Result<Reply, Problem> {
         let is_last = page.len() < LIST_STEP || keys.len() >= LIST_MAX;
         keys.extend(page.into_iter().map(|role| role.name));
         if is_last {
+            keys.retain(|name| !name.starts_with(USER_PREFIX));
             return listed(keys);
         }
     }
 }
 
-fn listed(keys: Vec<String>) -> Result<Reply, Problem> {
+pub(super) fn listed(keys: Vec<String>) -> Result<Reply, Problem> {
     match keys.is_empty() {
         true => Err(not_found()),
         false => Reply::data(&json!({ "keys": keys })),
@@ -175,7 +179,7 @@ async fn show(app: &App, caller: &Caller, name: &str) -> Result<Reply, Problem> 
 }
 
 /// What a request says of a role; what is `None` stays as it is.
-struct Given {
+pub(super) struct Given {
     bind_secret_id: Option<bool>,
     secret_id_bound_cidrs: Option<Vec<scaivault_core::access::Cidr>>,
     secret_id_num_uses: Option<u64>,
@@ -189,7 +193,7 @@ struct Given {
 }
 
 impl Given {
-    fn of(fields: &Fields) -> Result<Self, Problem> {
+    pub(super) fn of(fields: &Fields) -> Result<Self, Problem> {
         for (name, why) in [
             (
                 "local_secret_ids",
@@ -247,7 +251,7 @@ impl Given {
         })
     }
 
-    fn apply(&self, role: &mut MachineRole) {
+    pub(super) fn apply(&self, role: &mut MachineRole) {
         fn set<T: Clone>(field: &mut T, given: Option<&T>) {
             if let Some(given) = given {
                 field.clone_from(given);
@@ -324,7 +328,7 @@ async fn write(app: &App, caller: &Caller, asked: &Asked, name: &str) -> Result<
 }
 
 /// Looked at, and without effect when they say what is so anyway.
-const IGNORED: [&str; 3] = [
+pub(super) const IGNORED: [&str; 3] = [
     "local_secret_ids",
     "token_no_default_policy",
     "token_explicit_max_ttl",
@@ -477,11 +481,11 @@ fn span(fields: &Fields, name: &str) -> Result<Option<Option<Span>>, Problem> {
     }
 }
 
-fn seconds(seconds: u64) -> Option<Span> {
+pub(super) fn seconds(seconds: u64) -> Option<Span> {
     Span::parse(&format!("{seconds}s")).ok()
 }
 
-fn absent(error: impl Into<Problem>) -> Problem {
+pub(super) fn absent(error: impl Into<Problem>) -> Problem {
     gone(error.into())
 }
 

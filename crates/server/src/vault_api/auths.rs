@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
 
-const WAYS: [(&str, &str); 4] = [
+const WAYS: [(&str, &str); 5] = [
     ("approle", "machine roles and secret ids"),
     ("jwt", "the issuers and rules of the server's settings"),
     (
@@ -18,6 +18,7 @@ const WAYS: [(&str, &str); 4] = [
         "the issuers and rules of the server's settings",
     ),
     ("token", "token based credentials"),
+    ("userpass", "names and passwords"),
 ];
 
 pub(super) async fn answer(app: &App, asked: &Asked) -> Result<Reply, Problem> {
@@ -25,7 +26,7 @@ pub(super) async fn answer(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     if !matches!(asked.verb, Verb::Read | Verb::List) {
         return Err(Problem::new(
             ErrorCode::InvalidRequest,
-            "ways to log in are not mounted: approle, jwt, kubernetes and token are always there",
+            "ways to log in are not mounted: approle, jwt, kubernetes, token and userpass are always there",
         ));
     }
     if !caller.principal.scopes.contains(Scope::Admin) {

@@ -17,6 +17,7 @@ mod request;
 mod table;
 mod token;
 mod token_create;
+mod userpass;
 
 pub(crate) use reply::refusal;
 
@@ -134,6 +135,9 @@ async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     }
     if let Some(rest) = path.strip_prefix("auth/approle/") {
         return approle::answer(app, asked, rest).await;
+    }
+    if let Some(rest) = path.strip_prefix("auth/userpass/") {
+        return userpass::answer(app, asked, rest).await;
     }
     for method in ["jwt", "kubernetes"] {
         let below = path

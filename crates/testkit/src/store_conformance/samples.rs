@@ -234,6 +234,7 @@ pub fn machine_role(owner: &TenantId, id: &str) -> MachineRole {
         scopes: [Scope::SecretsRead].into_iter().collect(),
         groups: vec![identity("group:builders")],
         bind_secret_id: true,
+        password: None,
         secret_id_ttl: Some(span("10m")),
         secret_id_num_uses: Some(3),
         secret_id_bound_cidrs: ranges(),

@@ -111,8 +111,8 @@ fn as_documented() {
     for (path, capability, want) in [
         ("secret/a", Read, true),
         ("secret/", List, false),
-        ("secret/q/teamb", Create, false),
-        ("secret/q/teamb", Read, true),
+        ("secret/q/teamb", Create, true),
+        ("secret/q/teamb", Read, false),
         ("secret/foo/teamb", Read, false),
         ("secret/foo/", List, true),
         ("secret/bar/q/x", Read, false),
