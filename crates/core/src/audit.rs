@@ -123,6 +123,11 @@ actions! {
     ExportEnded = "export_ended";
     StoreReconcile = "store_reconcile";
     StoreResume = "store_resume";
+    MountWrite = "mount_write";
+    MountDelete = "mount_delete";
+    Wrap = "wrap";
+    Unwrap = "unwrap";
+    Cubbyhole = "cubbyhole";
 }
 
 /// One row. Its JSON form, behind its id, is what the hash chain covers.

@@ -63,6 +63,7 @@ fn version(number: u64, state: VersionState) -> Version {
         rotation_id: None,
         created_at: T0,
         created_by: Identity::system("x"),
+        deletes_at: None,
         revision: 1,
     }
 }

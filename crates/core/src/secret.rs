@@ -4,6 +4,8 @@
 //! A write appends; nothing is replaced. The head's `revision` is the compare-and-swap point of
 //! everything that changes which version readers get.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -78,6 +80,110 @@ pub struct Metadata {
     pub custom: Map<String, Value>,
 }
 
+/// Names that stand for fields of [`Metadata`] where all of it is told as texts.
+const DESCRIPTION: &str = "description";
+const OWNER: &str = "owner";
+const TAGS: &str = "tags";
+
+impl Metadata {
+    /// All of it as texts by name: for those who know no others. Tags stand in one, with commas.
+    pub fn custom_texts(&self) -> BTreeMap<String, String> {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut texts: BTreeMap<String, String> = self
+            .custom
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect();
+        let mut field = |name: &str, text: &Option<String>| {
+            if let Some(text) = text {
+                texts.insert(name.to_owned(), text.clone());
+            }
+        };
+        field(DESCRIPTION, &self.description);
+        field(OWNER, &self.owner);
+        if !self.tags.is_empty() {
+            texts.insert(TAGS.to_owned(), self.tags.join(","));
+        }
+        texts
+    }
+
+    /// Sets texts by name, and removes those without one. What says the same as before stays as it
+    /// is, whatever its type.
+    pub fn change_texts(&mut self, changes: &BTreeMap<String, Option<String>>) {
+        let before = self.custom_texts();
+        for (name, text) in changes {
+            if before.get(name) == text.as_ref() {
+                continue;
+            }
+            match name.as_str() {
+                DESCRIPTION => self.description.clone_from(text),
+                OWNER => self.owner.clone_from(text),
+                TAGS => {
+                    let words = text.as_deref().unwrap_or_default().split(',');
+                    let words = words.map(str::trim).filter(|word| !word.is_empty());
+                    self.tags = words.map(str::to_owned).collect();
+                }
+                _ => match text {
+                    Some(text) => {
+                        self.custom.insert(name.clone(), text.clone().into());
+                    }
+                    None => {
+                        self.custom.remove(name);
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// A version whose value was removed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destroyed {
+    /// Which.
+    pub version: u64,
+    /// When it had been written.
+    pub created_at: Timestamp,
+}
+
+/// How the versions of a secret are kept, beside their number.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Versioning {
+    /// Writes name the version they replace.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cas_required: bool,
+    /// How long a written version can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_after_s: Option<u64>,
+    /// Versions that were removed for good, by number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destroyed: Vec<Destroyed>,
+}
+
+impl Versioning {
+    /// As when nobody said anything.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The version, if it was removed for good.
+    pub fn destroyed(&self, version: u64) -> Option<&Destroyed> {
+        self.destroyed.iter().find(|gone| gone.version == version)
+    }
+
+    /// Notes removed versions; of more than `keep` the oldest are forgotten.
+    pub fn destroy(&mut self, gone: impl IntoIterator<Item = Destroyed>, keep: usize) {
+        self.destroyed.extend(gone);
+        self.destroyed.sort_by_key(|gone| gone.version);
+        self.destroyed.dedup_by_key(|gone| gone.version);
+        let more = self.destroyed.len().saturating_sub(keep);
+        self.destroyed.drain(..more);
+    }
+}
+
 /// A secret's head: everything but the values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SecretHead {
@@ -109,6 +215,9 @@ pub struct SecretHead {
     /// When its end is told of.
     #[serde(default, skip_serializing_if = "Expiry::is_default")]
     pub expiry: Expiry,
+    /// How its versions are kept, beside their number.
+    #[serde(default, skip_serializing_if = "Versioning::is_default")]
+    pub versioning: Versioning,
     /// The number this write makes.
     pub revision: u64,
 }
@@ -179,11 +288,19 @@ pub struct Version {
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: Identity,
+    /// From then on it is deleted, though its value is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes_at: Option<Timestamp>,
     /// The number this write makes.
     pub revision: u64,
 }
 
 impl Version {
+    /// Whether it is deleted at `now`.
+    pub fn is_deleted(&self, now: Timestamp) -> bool {
+        self.deletes_at.is_some_and(|at| at <= now)
+    }
+
     /// Whether a reader may have it at `now`.
     pub fn readable(&self, now: Timestamp) -> Readable {
         Readable::of(self.state, self.readable_until, now)

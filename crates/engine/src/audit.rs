@@ -67,6 +67,14 @@ impl Vault {
         Ok(report)
     }
 
+    /// Whether the caller may be told that there is a trail: with its row on it.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `audit:read`.
+    pub async fn audit_device_seen(&self, caller: &Caller) -> Result<(), VaultError> {
+        self.require_list(caller, Scope::AuditRead).await
+    }
+
     async fn audit_filter(
         &self,
         caller: &Caller,

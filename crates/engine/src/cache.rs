@@ -17,6 +17,7 @@ use scaivault_core::access::Grants;
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Principal, Token, TokenHash};
 use scaivault_core::ids::TenantId;
+use scaivault_core::mount::Mounts;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::Changes;
 use scaivault_core::receiver::{Subscription, Webhook};
@@ -34,6 +35,7 @@ pub(crate) struct Caches {
     pub(crate) grants: Coherent<GrantKey, Arc<Grants>>,
     pub(crate) receivers: Coherent<TenantId, Arc<TenantReceivers>>,
     pub(crate) tenants: Coherent<TenantId, Arc<Tenant>>,
+    pub(crate) mounts: Coherent<TenantId, Arc<Mounts>>,
 }
 
 /// A token and the principal it makes.
@@ -82,6 +84,7 @@ impl Caches {
             grants: Coherent::new(20_000),
             receivers: Coherent::new(1_000),
             tenants: Coherent::new(20_000),
+            mounts: Coherent::new(10_000),
         }
     }
 }
@@ -106,6 +109,9 @@ impl Caches {
         if changes.grants {
             self.grants.clear();
         }
+        if changes.mounts {
+            self.mounts.clear();
+        }
         if changes.receivers {
             self.receivers.clear();
         }
@@ -113,6 +119,7 @@ impl Caches {
 
     pub(crate) fn clear(&self) {
         self.tenants.clear();
+        self.mounts.clear();
         self.secrets.clear();
         self.tokens.clear();
         self.grants.clear();

@@ -39,6 +39,19 @@ pub enum Missing {
     Tenant,
 }
 
+/// What is still known of a version that nobody reads any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneVersion {
+    /// Which.
+    pub version: u64,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was deleted; `None`: it was removed for good.
+    pub deleted_at: Option<Timestamp>,
+    /// What people say about the secret.
+    pub custom: std::collections::BTreeMap<String, String>,
+}
+
 /// A failed operation. Texts are for the caller and repeat no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum VaultError {
@@ -148,6 +161,9 @@ pub enum VaultError {
          another one there (manager_path) or delete the target first"
     )]
     ManagerInUse(String),
+    /// This version was deleted, or removed for good.
+    #[error("this version was deleted")]
+    VersionGone(Box<GoneVersion>),
     /// The value's end has passed, or a rotation closed this version.
     #[error("this value has ended")]
     SecretExpired,
@@ -212,6 +228,7 @@ impl VaultError {
             Self::PolicyInUse | Self::SecretPolicyInUse => "policy_in_use",
             Self::TargetInUse | Self::ManagerInUse(_) => "target_in_use",
             Self::SecretExpired => "secret_expired",
+            Self::VersionGone(_) => "version_not_found",
             Self::BatchFull(_) => "payload_too_large",
             Self::EngineFailed { .. } => "engine_failed",
             Self::EngineConfig { .. } => "invalid_config",

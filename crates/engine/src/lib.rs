@@ -26,6 +26,7 @@ mod exports;
 mod housekeeping;
 mod issuers;
 mod machines;
+mod mounts;
 mod neighbours;
 mod policies;
 mod receivers;
@@ -39,6 +40,7 @@ mod targets;
 mod tenancy;
 mod tokens;
 mod vault;
+mod wrapping;
 
 pub use access::AuthError;
 pub use caller::{Caller, clean_user_agent};
@@ -49,7 +51,7 @@ pub use dynamic::{
     CredentialRequest, DueLeases, EngineAt, EngineChange, EngineDraft, EngineHealth, Generated,
     RoleDraft, RoleWrite,
 };
-pub use error::{Missing, VaultError};
+pub use error::{GoneVersion, Missing, VaultError};
 pub use exports::ExportDraft;
 pub use issuers::{ExchangeError, ExchangeOffer, ExchangeRefused, ExchangeRequest, Issuers};
 pub use machines::{
@@ -57,6 +59,7 @@ pub use machines::{
     NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft, USER_PREFIX,
     UserLogin,
 };
+pub use mounts::{MountChange, MountDraft};
 pub use neighbours::LOOK_EVERY;
 pub use policies::{BindingDraft, PolicyDraft, PolicyTestOutcome, PolicyTestQuery, PolicyVerdict};
 pub use receivers::{
@@ -72,7 +75,7 @@ pub use rotation::{
 pub use secrets::{
     Acknowledgement, BATCH_BYTES_MAX, BATCH_PATHS_MAX, BatchOutcomes, BatchRead, BatchRefusal,
     Deleted, MetadataChange, MetadataPage, ReadSecret, SecretDetails, SecretPage, SecretQuery,
-    SecretWrite, Written, value_place,
+    SecretWrite, VERSIONS_MAX, VersionAct, Versions, Written, value_place,
 };
 pub use signals::Signals;
 pub use tally::{Tally, TallyReading};
@@ -84,3 +87,4 @@ pub use tokens::{
     Bound, ChildDraft, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef,
 };
 pub use vault::{Vault, VaultPorts, default_tenant};
+pub use wrapping::Waiting;

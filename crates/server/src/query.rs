@@ -13,6 +13,7 @@ pub(crate) const LIMIT_DEFAULT: usize = 100;
 pub(crate) const LIMIT_MAX: usize = 1_000;
 
 /// A parsed query string. Unknown names are ignored, doubled ones refused.
+#[derive(Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -102,6 +102,9 @@ pub(crate) fn write(vault: Arc<Vault>, number: u64) -> Task {
                 rotation_policy_id: None,
                 cas: Some(read.version()),
                 rotation_id: None,
+                cas_required: false,
+                delete_after_s: None,
+                max_versions_new: None,
             };
             vault.secret_write(&person(), write).await.map(drop)
         };

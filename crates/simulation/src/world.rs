@@ -189,6 +189,7 @@ impl World {
             secret_policy_id: None,
             recoverable_until: None,
             expiry: scaivault_core::expiry::Expiry::default(),
+            versioning: scaivault_core::secret::Versioning::default(),
             revision: 1,
         };
         let version = Version {
@@ -200,6 +201,7 @@ impl World {
             rotation_id: None,
             created_at: start,
             created_by: who.clone(),
+            deletes_at: None,
             revision: 1,
         };
         let value = value_of(first, "");

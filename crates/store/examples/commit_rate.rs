@@ -101,6 +101,7 @@ fn write_unit(n: u64, tenant: &TenantId, entropy: &dyn Entropy) -> Unit {
         rotation_id: None,
         created_at: T0,
         created_by: who.clone(),
+        deletes_at: None,
         revision: 1,
     };
     let head = SecretHead {
@@ -117,6 +118,7 @@ fn write_unit(n: u64, tenant: &TenantId, entropy: &dyn Entropy) -> Unit {
         secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
+        versioning: scaivault_core::secret::Versioning::default(),
         revision: 1,
     };
     let event = Event {

@@ -9,6 +9,7 @@ use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
+use scaivault_core::cubbyhole::CubbyItem;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::dynamic::{Engine, Lease, Role};
@@ -20,13 +21,14 @@ use scaivault_core::ids::{
     TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::machine::{MachineRole, SecretId};
+use scaivault_core::mount::Mount;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
     DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, MachineReads,
-    MarkReads, PolicyReads, ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads,
-    RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads, StoreMarks, TargetReads,
-    TenancyReads, TenantFilter, TokenReads,
+    MarkReads, MountReads, PolicyReads, ReceiverReads, RotationFigures, RotationFilter,
+    RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads,
+    StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -41,8 +43,9 @@ use crate::audit::ChainHead;
 use crate::sqlite::row::Read;
 use crate::sqlite::{
     assignment, audit_anchor, audit_export, audit_read, audit_verify, binding, campaign, consumer,
-    debt, delivery, dynamic, event, group_turn, keyring, lease, machine, meta, policy, rotation,
-    rotation_policy, secret, secret_policy, subscription, target, tenancy, token, version, webhook,
+    debt, delivery, dynamic, event, group_turn, keyring, lease, machine, meta, mount, policy,
+    rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy, token,
+    version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -281,6 +284,16 @@ reads! {
         fn tenant_list(filter: &TenantFilter = filter.clone(), skip: usize, limit: usize)
             -> (Vec<Tenant>, u64)
             = read_many |conn| tenancy::list_tenants(conn, &filter, skip, limit);
+    }
+    MountReads {
+        fn mount_list(tenant: &TenantId = tenant.clone()) -> Vec<Mount>
+            = read |conn| mount::list(conn, &tenant);
+        fn cubby_find(tenant: &TenantId = tenant.clone(), token: &TokenId = token.clone(),
+            path: &str = path.to_owned()) -> Option<CubbyItem>
+            = read |conn| mount::find_cubby(conn, &tenant, &token, &path);
+        fn cubby_list(tenant: &TenantId = tenant.clone(), token: &TokenId = token.clone(),
+            limit: usize) -> Vec<CubbyItem>
+            = read |conn| mount::list_cubby(conn, &tenant, &token, limit);
     }
     DynamicReads {
         fn engine_find(tenant: &TenantId = tenant.clone(), id: &EngineId = id.clone())

@@ -16,6 +16,7 @@ use scaivault_core::audit_anchor::AuditPrunable;
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
+use scaivault_core::cubbyhole::CubbyItem;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::{Delivery, DeliveryState};
 use scaivault_core::dynamic::{Engine, Lease, Role};
@@ -27,14 +28,15 @@ use scaivault_core::ids::{
     TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::machine::{MachineRole, SecretId};
+use scaivault_core::mount::Mount;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures,
-    LeaseFilter, MachineReads, MarkReads, NextWork, PolicyReads, ReadError, ReceiverReads,
-    RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter,
-    SecretPolicyReads, SecretReads, Store, StoreHealth, StoreMarks, TargetReads, TenancyReads,
-    TenantFilter, TokenReads, Unit, UnitName,
+    LeaseFilter, MachineReads, MarkReads, MountReads, NextWork, PolicyReads, ReadError,
+    ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
+    SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth, StoreMarks, TargetReads,
+    TenancyReads, TenantFilter, TokenReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -205,6 +207,11 @@ forward! {
             tenant: &TenantId, parent: &TokenId, after: Option<&str>, limit: usize
         ) -> Read<Vec<Token>>;
         fn token_due(now: Timestamp, limit: usize) -> Read<Vec<Token>>;
+    }
+    MountReads {
+        fn mount_list(tenant: &TenantId) -> Read<Vec<Mount>>;
+        fn cubby_find(tenant: &TenantId, token: &TokenId, path: &str) -> Read<Option<CubbyItem>>;
+        fn cubby_list(tenant: &TenantId, token: &TokenId, limit: usize) -> Read<Vec<CubbyItem>>;
     }
     MachineReads {
         fn machine_role_named(tenant: &TenantId, name: &str) -> Read<Option<MachineRole>>;

@@ -41,4 +41,5 @@ mod targets;
 mod tenancy;
 mod token_bounds;
 mod tutorials;
+mod vault_api;
 mod vault_policies;

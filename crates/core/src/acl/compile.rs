@@ -79,6 +79,39 @@ pub fn compile(document: &Document, mounts: &Mounts) -> Result<Compiled, Vec<Ref
     })
 }
 
+/// What a pattern gives, the narrower ones in it give as well: written out, so that a policy has one
+/// form, and no narrower block of it looks as if it took something away.
+fn closed(rules: &BTreeMap<String, Vec<Permission>>) -> BTreeMap<String, Vec<Permission>> {
+    let wider = |pattern: &String| {
+        let over = rules.iter().filter(|(other, _)| is_within(pattern, other));
+        over.flat_map(|(_, given)| given.iter().copied())
+            .collect::<Vec<_>>()
+    };
+    rules
+        .keys()
+        .map(|pattern| (pattern.clone(), wider(pattern)))
+        .collect()
+}
+
+/// Whether everything that one of our patterns matches the other one does, for the forms made here.
+fn is_within(pattern: &str, other: &str) -> bool {
+    let (own, wide): (Vec<&str>, Vec<&str>) =
+        (pattern.split('/').collect(), other.split('/').collect());
+    let segment = |(own, wide): (&&str, &&str)| match wide.strip_suffix('*') {
+        _ if *own == "**" => false,
+        Some(begin) => own.starts_with(begin),
+        None => own == wide,
+    };
+    match wide.split_last() {
+        Some((&"**", base)) => {
+            let open = own.last() == Some(&"**");
+            let fixed = own.len() - usize::from(open);
+            (own.len() > base.len() && fixed >= base.len()) && own.iter().zip(base).all(segment)
+        }
+        _ => own.len() == wide.len() && own.iter().zip(&wide).all(segment),
+    }
+}
+
 /// Blocks of one path are one block.
 fn merged(document: &Document) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -260,6 +293,21 @@ impl Work<'_> {
                     false => Err(Left::Scope(scope)),
                 };
             }
+            Ask::Sight(scope) => {
+                if !self.scopes.contains(&scope) {
+                    self.scopes.push(scope);
+                }
+                return Ok(true);
+            }
+            // Part of writing; alone it would be refused there.
+            Ask::Part
+                if self.blocks[self.touches[touch].block]
+                    .capabilities
+                    .covers(WRITE) =>
+            {
+                return Ok(true);
+            }
+            Ask::Part => return Err(Left::Refused(TOGETHER.to_owned())),
             Ask::Operation(place) => (None, Permission::Write, vec![place.to_owned()]),
             Ask::Entry(scope, permission) | Ask::Within(scope, permission, _) => {
                 let found = residue.as_ref().map(|residue| residue.entries(&mount.root));
@@ -267,11 +315,7 @@ impl Work<'_> {
                     && matches!(ask, Ask::Entry(..))
                     && !held.covers(WRITE)
                 {
-                    return Err(Left::Refused(
-                        "create and update are one right here: give both, or neither (patch is part \
-                         of them)"
-                            .to_owned(),
-                    ));
+                    return Err(Left::Refused(TOGETHER.to_owned()));
                 }
                 if let Ask::Within(_, _, why) = ask
                     && !self.is_within(touch, permission)
@@ -395,7 +439,7 @@ impl Work<'_> {
             return Vec::new();
         }
         let mut rules = Vec::with_capacity(self.rules.len());
-        for (pattern, permissions) in &self.rules {
+        for (pattern, permissions) in &closed(&self.rules) {
             match PathPattern::parse(pattern) {
                 Ok(path_pattern) => rules.push(Rule {
                     path_pattern,
@@ -411,6 +455,9 @@ impl Work<'_> {
         rules
     }
 }
+
+const TOGETHER: &str =
+    "create and update are one right here: give both, or neither (patch is part of them)";
 
 /// Why a right was not given.
 enum Left {

@@ -1,12 +1,10 @@
 //! Names of the other API in ours. Its paths may have any character; ours have `a-z 0-9 - _`.
 //!
-//! What ours cannot have is written as `__` and two hexadecimal digits, byte by byte, so that what
-//! begins alike there begins alike here; a `_` that would be taken for the beginning of one is
-//! written so as well. A segment that ends a path and is a word of operations here has its first
-//! letter written so.
+//! They are written as in [`crate::vault_path`], segment by segment.
 
 use crate::identity::Identity;
 use crate::path::RESERVED_LAST;
+use crate::vault_path::escaped;
 
 /// What no policy may be called: what these names mean is fixed, there and here.
 const FIXED: [&str; 4] = ["root", "default", "response-wrapping", "control-group"];
@@ -19,18 +17,11 @@ fn is_plain(byte: u8) -> bool {
 
 /// A segment as it stands in our paths; `is_last` when it ends the path.
 pub fn escape(segment: &str, is_last: bool) -> String {
-    let bytes = segment.as_bytes();
-    let word = is_last && RESERVED_LAST.contains(&segment);
-    let mut written = String::with_capacity(bytes.len());
-    for (at, byte) in bytes.iter().copied().enumerate() {
-        let next = bytes.get(at + 1).copied();
-        let plain = is_plain(byte) || (byte == b'_' && next.is_none_or(is_plain));
-        match plain && !(word && at == 0) {
-            true => written.push(char::from(byte)),
-            false => written.push_str(&format!("__{byte:02x}")),
-        }
+    let written = escaped(segment);
+    match is_last && RESERVED_LAST.contains(&&*written) {
+        true => format!("__{:02x}{}", written.as_bytes()[0], &written[1..]),
+        false => written,
     }
-    written
 }
 
 /// The segment that [`escape`] made this of. Others are themselves.

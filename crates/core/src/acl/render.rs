@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::compile::compile;
 use super::document::{Capability as C, CapabilitySet};
 use super::mounts::{MountKind, MountView, Mounts};
 use super::name::unescape;
+use super::parse::parse;
 use super::ways::{engines_of, opened};
 use crate::access::{Conditions, Permission, Rule};
 use crate::identity::{Scope, ScopeSet};
@@ -13,7 +15,27 @@ use crate::identity::{Scope, ScopeSet};
 /// Writes what rules and scopes say. What HCL cannot say stands in comments, so that a policy of the
 /// native API is shown for what it is.
 pub fn render(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts) -> String {
-    let mut page = Page::default();
+    let plain = rendered(rules, scopes, mounts, false);
+    let comes_back = |text: &str| {
+        let again = parse(text).and_then(|document| compile(&document, mounts));
+        again.is_ok_and(|again| again.rules == rules && again.scopes == scopes)
+    };
+    if comes_back(&plain) {
+        return plain;
+    }
+    // Each permission by paths of its own, where nothing decides over another.
+    let apart = rendered(rules, scopes, mounts, true);
+    match comes_back(&apart) {
+        true => apart,
+        false => plain,
+    }
+}
+
+fn rendered(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts, is_apart: bool) -> String {
+    let mut page = Page {
+        is_apart,
+        ..Page::default()
+    };
     let has = |pattern: &str, permission: Permission| {
         rules.iter().any(|rule| {
             rule.path_pattern.as_str() == pattern
@@ -40,6 +62,7 @@ pub fn render(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts) -> String {
 
 #[derive(Default)]
 struct Page {
+    is_apart: bool,
     blocks: BTreeMap<String, CapabilitySet>,
     comments: Vec<String>,
 }
@@ -116,12 +139,14 @@ impl Page {
         let words: &[C] = match permission {
             Permission::Read => &[C::Read],
             Permission::Write => &[C::Create, C::Update],
+            Permission::Delete if self.is_apart && mount.kind == MountKind::Kv2 => &[C::Update],
             Permission::Delete => &[C::Delete],
             Permission::List => &[C::Read],
             Permission::Rotate | Permission::Admin => return false,
         };
         let under = match (mount.kind, permission) {
             (MountKind::Kv2, Permission::List) => "metadata/",
+            (MountKind::Kv2, Permission::Delete) if self.is_apart => "delete/",
             (MountKind::Kv2, _) => "data/",
             (MountKind::Database, _) => "creds/",
             _ => "",

@@ -14,6 +14,8 @@ pub enum Need {
     Everyone,
     /// The permission at the path, and the scope where there is one.
     Rule(Option<Scope>, Permission, SecretPath),
+    /// To read and to write there.
+    Both(SecretPath),
     /// To see at least one thing below the folder; the empty one is all.
     Below(Scope, String),
     /// The scope.
@@ -27,6 +29,8 @@ pub enum Need {
 pub(super) enum Ask {
     /// The permission at what is named.
     Entry(Scope, Permission),
+    /// To change a part of what is named, which is read for it.
+    Part,
     /// The same, which a policy cannot give by this request alone: somebody who may this may more.
     Within(Scope, Permission, &'static str),
     /// To see what is in the folder that is named.
@@ -37,6 +41,8 @@ pub(super) enum Ask {
     Operation(&'static str),
     /// A scope, which a policy gives only when it covers all that the scope opens.
     Scope(Scope),
+    /// A scope that shows nothing by itself.
+    Sight(Scope),
     /// Any token may.
     Everyone,
 }
@@ -46,11 +52,12 @@ impl Ask {
     pub(super) fn right(self) -> Option<(u8, u8)> {
         Some(match self {
             Self::Entry(_, permission) | Self::Within(_, permission, _) => (0, permission as u8),
+            Self::Part => (0, Permission::Write as u8),
             Self::Contents => (0, Permission::List as u8),
             Self::Creds => (1, 0),
             Self::Operation(_) => (2, 0),
             Self::Scope(scope) => (3, scope as u8),
-            Self::Everyone => return None,
+            Self::Everyone | Self::Sight(_) => return None,
         })
     }
 }
@@ -69,6 +76,7 @@ pub(super) struct Way {
 pub(super) const WRITE: CapabilitySet = CapabilitySet::of(&[C::Create, C::Update]);
 const WRITES: CapabilitySet = CapabilitySet::of(&[C::Create, C::Update, C::Patch]);
 const CHANGES: CapabilitySet = CapabilitySet::of(&[C::Create, C::Update, C::Patch, C::Delete]);
+const PATCH: CapabilitySet = CapabilitySet::of(&[C::Patch]);
 const READ: CapabilitySet = CapabilitySet::of(&[C::Read]);
 const LIST: CapabilitySet = CapabilitySet::of(&[C::List]);
 const LOOKS: CapabilitySet = CapabilitySet::of(&[C::Read, C::List]);
@@ -105,6 +113,10 @@ const fn just(under: &'static [&'static str], asks: &'static [(CapabilitySet, As
 }
 
 const ADMIN: &[(CapabilitySet, Ask)] = &[(ALL, Ask::Scope(Scope::Admin))];
+const MOUNTS: &[(CapabilitySet, Ask)] = &[
+    (LOOKS, Ask::Sight(Scope::SecretsList)),
+    (CHANGES, Ask::Scope(Scope::Admin)),
+];
 const OPEN: &[(CapabilitySet, Ask)] = &[(ALL, Ask::Everyone)];
 const POLICIES: &[(CapabilitySet, Ask)] = &[
     (LOOKS, Ask::Scope(Scope::PoliciesRead)),
@@ -128,7 +140,12 @@ const KV1: &[Way] = &[below(
 const KV2: &[Way] = &[
     below(
         &["data"],
-        &[(READ, READS), (WRITES, WRITE_ENTRY), (DELETE, DELETE_ENTRY)],
+        &[
+            (READ, READS),
+            (WRITE, WRITE_ENTRY),
+            (PATCH, Ask::Part),
+            (DELETE, DELETE_ENTRY),
+        ],
     ),
     below(
         &["metadata"],
@@ -191,8 +208,8 @@ const SYSTEM: &[Way] = &[
     just(&["policy"], &[(READ, Ask::Scope(Scope::PoliciesRead))]),
     just(&["capabilities"], ADMIN),
     just(&["capabilities-accessor"], ADMIN),
-    just(&["mounts"], ADMIN),
-    below(&["mounts"], ADMIN),
+    just(&["mounts"], MOUNTS),
+    below(&["mounts"], MOUNTS),
     just(&["remount"], ADMIN),
     just(&["auth"], ADMIN),
     below(&["auth"], ADMIN),
@@ -306,7 +323,8 @@ pub fn needs(mounts: &Mounts, path: &str, capability: C) -> Need {
 fn need(mount: &MountView, ask: Ask, named: &str) -> Option<Need> {
     Some(match ask {
         Ask::Everyone => Need::Everyone,
-        Ask::Scope(scope) => Need::Scope(scope),
+        Ask::Scope(scope) | Ask::Sight(scope) => Need::Scope(scope),
+        Ask::Part => Need::Both(SecretPath::parse(&place(mount, named, true)?).ok()?),
         Ask::Operation(place) => {
             Need::Rule(None, Permission::Write, SecretPath::parse(place).ok()?)
         }

@@ -5,7 +5,7 @@
 pub const WIDER: &[(&str, &str)] = &[
     (
         "`data/` create and update",
-        "`data/` patch, and `metadata/` create, update and patch",
+        "`metadata/` create, update and patch, and with `data/` read also `data/` patch",
     ),
     ("`data/` read", "`subkeys/` read"),
     (
@@ -24,6 +24,7 @@ pub const WIDER: &[(&str, &str)] = &[
         "`sys/policies/acl/*`, or the older `sys/policy/*`",
         "the other one: they are one thing",
     ),
+    ("`metadata/` list or read", "`sys/mounts` read"),
     (
         "two policies of one token",
         "what either gives: a more specific path in one takes nothing away from the other",
@@ -33,6 +34,10 @@ pub const WIDER: &[(&str, &str)] = &[
 
 /// What gives less.
 pub const NARROWER: &[(&str, &str)] = &[
+    (
+        "`data/` patch without read",
+        "nothing: what is patched is read",
+    ),
     (
         "a list",
         "it shows the folders only that something may be seen in",

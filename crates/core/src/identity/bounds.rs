@@ -70,6 +70,9 @@ pub struct TokenBounds {
     /// What its maker noted about it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, String>,
+    /// It was made for an answer that waits, and opens that alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub wraps: bool,
 }
 
 impl TokenBounds {
@@ -129,6 +132,11 @@ impl Token {
     /// Whether it holds policies by their names: what it may ask for follows from them as they are then.
     pub fn holds_policies(&self) -> bool {
         self.groups.iter().any(|group| policy_of(group).is_some())
+    }
+
+    /// Whether it was made for an answer that waits.
+    pub fn is_wrapping(&self) -> bool {
+        self.bounds.as_deref().is_some_and(|bounds| bounds.wraps)
     }
 
     /// Whether a machine got it by a role. Such are made by the thousand, and who they were is in the

@@ -42,6 +42,9 @@ pub struct Changes {
     /// Some partner or tenant.
     #[serde(skip_serializing_if = "is_false")]
     pub tenants: bool,
+    /// Some mount.
+    #[serde(skip_serializing_if = "is_false")]
+    pub mounts: bool,
     /// Keys of the keyring.
     #[serde(skip_serializing_if = "is_false")]
     pub keys: bool,
@@ -87,6 +90,7 @@ impl Changes {
         self.work |= other.work;
         self.deliveries |= other.deliveries;
         self.tenants |= other.tenants;
+        self.mounts |= other.mounts;
         self.keys |= other.keys;
         self.everything |= other.everything;
         if self.secrets.len() + self.tokens.len() > NAMED_MAX {
@@ -137,11 +141,13 @@ impl Changes {
             | Record::MachineRole(_)
             | Record::SecretId(_)
             | Record::AuditExport(_)
+            | Record::Cubby(_)
             | Record::SecretPolicy(_)
             | Record::Target(_)
             | Record::GroupTurn(_) => {}
             // Whoever makes a lease looks after its end; other nodes look now and then.
             Record::Engine(_) | Record::Role(_) | Record::Lease(_) => {}
+            Record::Mount(_) => self.mounts = true,
             Record::Key(_) => self.keys = true,
             Record::Partner(_) => self.tenants = true,
             Record::Tenant(_) => {

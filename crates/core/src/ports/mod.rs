@@ -11,6 +11,7 @@ mod dynamic;
 mod entropy;
 mod export_sink;
 mod marks;
+mod mounts;
 mod store;
 mod unit;
 
@@ -27,6 +28,7 @@ pub use dynamic::{DynamicReads, LeaseFigures, LeaseFilter};
 pub use entropy::Entropy;
 pub use export_sink::ExportSink;
 pub use marks::{MarkReads, StoreMarks};
+pub use mounts::MountReads;
 pub use store::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, ConsumerReads, DeliveryReads,
     DeliveryStats, EventReads, Ground, KeyReads, MachineReads, NextWork, PolicyReads, Read,

@@ -751,6 +751,7 @@ pub trait Store:
     + KeyReads
     + TenancyReads
     + super::DynamicReads
+    + super::MountReads
     + MarkReads
     + Claims
     + Send

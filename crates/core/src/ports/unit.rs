@@ -18,6 +18,7 @@ use crate::audit_anchor::AuditAnchor;
 use crate::audit_export::AuditExport;
 use crate::campaign::Campaign;
 use crate::consumer::{ConsumerRead, ConsumerReport};
+use crate::cubbyhole::CubbyItem;
 use crate::debt::Debt;
 use crate::delivery::Delivery;
 use crate::dynamic::{Engine, Lease, Role};
@@ -25,6 +26,7 @@ use crate::event::Event;
 use crate::identity::Token;
 use crate::ids::{RotationPolicyId, TenantId};
 use crate::machine::{MachineRole, SecretId};
+use crate::mount::Mount;
 use crate::path::SecretPath;
 use crate::receiver::{Subscription, Webhook};
 use crate::recipe::SecretPolicy;
@@ -149,6 +151,13 @@ unit_names! {
     LeaseRemoved = "lease_removed";
     LeaseLook = "lease_look";
     LeaseFound = "lease_found";
+    MountWrite = "mount_write";
+    VersionsDelete = "versions_delete";
+    VersionsUndelete = "versions_undelete";
+    VersionsDestroy = "versions_destroy";
+    CubbyWrite = "cubby_write";
+    Wrap = "wrap";
+    Unwrap = "unwrap";
 }
 
 /// A row to put.
@@ -204,6 +213,10 @@ pub enum Record {
     Lease(Lease),
     /// An export of the audit trail.
     AuditExport(AuditExport),
+    /// Where clients of another API find what.
+    Mount(Mount),
+    /// What a token keeps for itself.
+    Cubby(CubbyItem),
 }
 
 /// Which kind of row.
@@ -234,6 +247,8 @@ pub enum RecordKind {
     AuditAnchor,
     AuditExport,
     Engine,
+    Mount,
+    Cubby,
     Lease,
     Role,
 }
@@ -267,6 +282,8 @@ impl Record {
             Self::Role(_) => RecordKind::Role,
             Self::Lease(_) => RecordKind::Lease,
             Self::AuditExport(_) => RecordKind::AuditExport,
+            Self::Mount(_) => RecordKind::Mount,
+            Self::Cubby(_) => RecordKind::Cubby,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scaivault_core::access::Permission;
 use scaivault_core::acl::{Capability, Mounts, Need, needs};
-use scaivault_core::identity::{Principal, Token};
+use scaivault_core::identity::{Principal, Scope, Token};
 
 use crate::access::decided;
 use crate::caller::Caller;
@@ -45,6 +45,14 @@ impl Vault {
             Need::Scope(scope) => has(scope),
             Need::Rule(scope, permission, path) => {
                 scope.is_none_or(has) && decided(caller, &grants, permission, &path, now).is_ok()
+            }
+            Need::Both(path) => {
+                let (read, write) = (Permission::Read, Permission::Write);
+                let decides = |permission| decided(caller, &grants, permission, &path, now).is_ok();
+                has(Scope::SecretsRead)
+                    && has(Scope::SecretsWrite)
+                    && decides(read)
+                    && decides(write)
             }
             Need::Below(scope, folder) => {
                 let lists = |policy: &scaivault_core::access::AccessPolicy| {

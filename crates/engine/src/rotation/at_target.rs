@@ -275,6 +275,7 @@ impl Vault {
             rotation_id: Some(rotation.id.clone()),
             created_at: now,
             created_by: caller.identity().clone(),
+            deletes_at: None,
             revision: 1,
         };
         Ok(Some(SealedVersion { version, sealed }))

@@ -306,6 +306,7 @@ fn first_head(caller: &Caller, path: &SecretPath, now: Timestamp) -> SecretHead 
         secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
+        versioning: scaivault_core::secret::Versioning::default(),
         revision: 1,
     }
 }

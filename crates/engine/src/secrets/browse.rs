@@ -107,7 +107,7 @@ impl Vault {
         Ok((head, consumers))
     }
 
-    async fn listed_head(
+    pub(super) async fn listed_head(
         &self,
         caller: &Caller,
         path: &SecretPath,
@@ -127,7 +127,11 @@ impl Vault {
         self.on_trail(caller, Action::List, path, found).await
     }
 
-    async fn audit_list(&self, caller: &Caller, path: &SecretPath) -> Result<(), VaultError> {
+    pub(super) async fn audit_list(
+        &self,
+        caller: &Caller,
+        path: &SecretPath,
+    ) -> Result<(), VaultError> {
         let row = caller.row(Action::List, Some(path), self.now(), AuditExtra::default());
         self.commit(Unit::audit_only(row)).await?;
         Ok(())

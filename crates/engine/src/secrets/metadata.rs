@@ -1,5 +1,7 @@
 //! Changing what is said about a secret, without a new version.
 
+use std::collections::BTreeMap;
+
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::Scope;
@@ -11,6 +13,7 @@ use scaivault_core::secret::{Metadata, SecretHead};
 use scaivault_core::time::{Span, Timestamp};
 
 use super::aging::aging_ops;
+use super::write::empty_head;
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
 use crate::vault::Vault;
@@ -30,6 +33,16 @@ pub struct MetadataChange {
     pub notify_before: Option<Option<Vec<Span>>>,
     /// The recipe of its values; `Some(None)` takes it away.
     pub secret_policy_id: Option<Option<SecretPolicyId>>,
+    /// Texts by name; without one it is removed.
+    pub texts: BTreeMap<String, Option<String>>,
+    /// Other texts than those are removed.
+    pub texts_replace: bool,
+    /// Whether writes name the version they replace.
+    pub cas_required: Option<bool>,
+    /// How long a written version can be read; `Some(None)`: for ever.
+    pub delete_after_s: Option<Option<u64>>,
+    /// Makes the secret where there is none, without a version.
+    pub create: bool,
 }
 
 impl Vault {
@@ -66,15 +79,33 @@ impl Vault {
         change: &MetadataChange,
     ) -> Result<SecretHead, VaultError> {
         for _ in 0..RACES_MAX {
-            let mut head = SecretReads::secret_find(&*self.store, caller.tenant(), path)
-                .await?
-                .filter(|head| !head.is_deleted())
-                .ok_or(VaultError::NotFound(Missing::Secret))?;
+            let head = SecretReads::secret_find(&*self.store, caller.tenant(), path).await?;
             let now = self.now();
+            let mut head = match head {
+                Some(head) if !head.is_deleted() => head,
+                Some(head) if change.create => {
+                    return Err(VaultError::SecretExists(head.recoverable_until));
+                }
+                None if change.create => empty_head(caller.tenant(), path, now),
+                _ => return Err(VaultError::NotFound(Missing::Secret)),
+            };
             head.revision += 1;
             head.updated_at = now;
             if let Some(metadata) = &change.metadata {
                 head.metadata = metadata.clone();
+            }
+            let mut texts = change.texts.clone();
+            if change.texts_replace {
+                for name in head.metadata.custom_texts().into_keys() {
+                    texts.entry(name).or_insert(None);
+                }
+            }
+            head.metadata.change_texts(&texts);
+            if let Some(cas_required) = change.cas_required {
+                head.versioning.cas_required = cas_required;
+            }
+            if let Some(delete_after_s) = change.delete_after_s {
+                head.versioning.delete_after_s = delete_after_s;
             }
             if let Some(tags) = &change.tags {
                 head.metadata.tags.clone_from(tags);

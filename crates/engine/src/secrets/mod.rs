@@ -9,6 +9,7 @@ mod list;
 mod metadata;
 mod read;
 mod served;
+mod versions;
 mod write;
 
 pub use ack::Acknowledgement;
@@ -22,5 +23,6 @@ pub use list::{SecretPage, SecretQuery};
 pub use metadata::MetadataChange;
 pub use read::ReadSecret;
 pub(crate) use served::ServedVersion;
+pub use versions::{VERSIONS_MAX, VersionAct, Versions};
 pub(crate) use write::{DATA_PLACE_KIND, data_place};
 pub use write::{SecretWrite, Written, value_place};

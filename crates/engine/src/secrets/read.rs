@@ -75,6 +75,16 @@ impl ReadSecret {
         self.entry.readable_until
     }
 
+    /// When this version was written.
+    pub fn version_created_at(&self) -> Timestamp {
+        self.entry.version_created_at
+    }
+
+    /// From then on this version is deleted.
+    pub fn deletes_at(&self) -> Option<Timestamp> {
+        self.entry.deletes_at
+    }
+
     /// The attached rotation policy.
     pub fn rotation_policy_id(&self) -> Option<&str> {
         let id = self.entry.rotation_policy_id.as_ref();
@@ -191,7 +201,7 @@ impl Vault {
             .secret_served(grant.tenant(), grant.path(), version)
             .await?
             .ok_or(VaultError::NotFound(Missing::Secret))?;
-        let entry = Arc::new(ServedVersion::of((&key.0, &key.1), served)?);
+        let entry = Arc::new(ServedVersion::of((&key.0, &key.1), served, version)?);
         if let Some(ticket) = ticket {
             let weight = entry.weight();
             self.caches

@@ -10,7 +10,7 @@ use scaivault_core::secret::{Metadata, Readable, SecretType, VersionState};
 use scaivault_core::time::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::error::{Missing, VaultError};
+use crate::error::{GoneVersion, Missing, VaultError};
 
 /// What one takes beside sealed value, metadata and path, about: itself, its place in the cache's
 /// map, and what the allocator rounds up.
@@ -28,6 +28,8 @@ pub(crate) struct ServedVersion {
     pub(super) updated_at: Timestamp,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) readable_until: Option<Timestamp>,
+    pub(super) version_created_at: Timestamp,
+    pub(super) deletes_at: Option<Timestamp>,
     pub(super) rotation_policy_id: Option<RotationPolicyId>,
     /// [`Metadata`] as JSON.
     pub(super) metadata: Box<RawValue>,
@@ -42,13 +44,24 @@ impl ServedVersion {
     pub(super) fn of(
         (tenant, path): (&TenantId, &SecretPath),
         served: Served,
+        wanted: Option<u64>,
     ) -> Result<Self, VaultError> {
         let head = served.head;
         if head.is_deleted() {
             return Err(VaultError::NotFound(Missing::Secret));
         }
-        let row = served.version;
-        let row = row.ok_or(VaultError::NotFound(Missing::Version))?;
+        let Some(row) = served.version else {
+            let wanted = wanted.unwrap_or(head.current_version);
+            let gone = head.versioning.destroyed(wanted).map(|gone| GoneVersion {
+                version: wanted,
+                created_at: gone.created_at,
+                deleted_at: None,
+                custom: head.metadata.custom_texts(),
+            });
+            return Err(gone.map_or(VaultError::NotFound(Missing::Version), |gone| {
+                VaultError::VersionGone(Box::new(gone))
+            }));
+        };
         let mut sealed = row.sealed;
         sealed.0.shrink_to_fit();
         let metadata = serde_json::value::to_raw_value(&head.metadata)
@@ -64,6 +77,8 @@ impl ServedVersion {
             updated_at: head.updated_at,
             expires_at: head.expires_at,
             readable_until: row.version.readable_until,
+            version_created_at: row.version.created_at,
+            deletes_at: row.version.deletes_at,
             rotation_policy_id: served.policy_id,
             metadata,
             sealed,
@@ -94,6 +109,15 @@ impl ServedVersion {
             return Err(VaultError::SecretExpired);
         }
         match Readable::of(self.state, self.readable_until, now) {
+            Readable::Yes if self.deletes_at.is_some_and(|at| at <= now) => {
+                let custom: Result<Metadata, _> = serde_json::from_str(self.metadata.get());
+                Err(VaultError::VersionGone(Box::new(GoneVersion {
+                    version: self.version,
+                    created_at: self.version_created_at,
+                    deleted_at: self.deletes_at,
+                    custom: custom.map(|said| said.custom_texts()).unwrap_or_default(),
+                })))
+            }
             Readable::Yes => Ok(()),
             Readable::Closed => Err(VaultError::SecretExpired),
             Readable::Never => Err(VaultError::NotFound(Missing::Version)),

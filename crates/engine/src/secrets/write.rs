@@ -15,6 +15,7 @@ use scaivault_core::rotation::{Assignment, Rotation, RotationPolicy};
 use scaivault_core::seal::{Place, Sealer};
 use scaivault_core::secret::{
     MAX_VERSIONS_DEFAULT, Metadata, SealedVersion, SecretHead, SecretType, Version, VersionState,
+    Versioning,
 };
 use scaivault_core::time::{Span, Timestamp};
 
@@ -69,6 +70,12 @@ pub struct SecretWrite {
     pub cas: Option<u64>,
     /// Only as the answer to this rotation.
     pub rotation_id: Option<RotationId>,
+    /// Where it is written, whoever writes names the version he replaces.
+    pub cas_required: bool,
+    /// How long this version can be read, unless the secret says otherwise.
+    pub delete_after_s: Option<u64>,
+    /// Versions kept, where this write makes the secret.
+    pub max_versions_new: Option<u32>,
 }
 
 /// What a write made.
@@ -80,6 +87,8 @@ pub struct Written {
     pub rotation_policy_id: Option<RotationPolicyId>,
     /// The rotation it answered.
     pub answered: Option<RotationId>,
+    /// From then on the version is deleted.
+    pub deletes_at: Option<Timestamp>,
 }
 
 /// What the secret looks like before the write.
@@ -193,6 +202,17 @@ impl Vault {
             return Err(VaultError::SecretExists(head.recoverable_until));
         }
         let current = head.as_ref().map_or(0, |head| head.current_version);
+        let of_secret = head
+            .as_ref()
+            .is_some_and(|head| head.versioning.cas_required);
+        if write.cas.is_none() && (of_secret || write.cas_required) {
+            let why =
+                "is required for this secret: name the version that this one replaces, 0 for none";
+            return Err(VaultError::Validation(vec![(
+                "options.cas".to_owned(),
+                why.to_owned(),
+            )]));
+        }
         if write.cas.is_some_and(|expected| expected != current) {
             return Err(VaultError::VersionConflict { current });
         }
@@ -324,9 +344,15 @@ impl Vault {
             rotation_id: rotation.as_ref().map(|rotation| rotation.id.clone()),
             created_at: now,
             created_by: caller.identity().clone(),
+            deletes_at: head
+                .versioning
+                .delete_after_s
+                .or(write.delete_after_s)
+                .map(|seconds| now.plus(std::time::Duration::from_secs(seconds))),
             revision: 1,
         };
 
+        let row_deletes_at = row.deletes_at;
         let mut unit = Unit::new(UnitName::SecretWrite)
             .put(Record::Secret(head.clone()))
             .op(Op::VersionInsert(SealedVersion {
@@ -356,7 +382,7 @@ impl Vault {
         if let Some(assignment) = assignment {
             unit = unit.put(Record::Assignment(assignment));
         }
-        let event = if before.head.is_none() {
+        let event = if old_version == 0 {
             events::created(&head, caller)
         } else {
             events::updated(&head, old_version, caller, rotation.is_some())
@@ -384,20 +410,17 @@ impl Vault {
                 head,
                 rotation_policy_id,
                 answered,
+                deletes_at: row_deletes_at,
             },
         ))
     }
 }
 
-fn next_head(
-    caller: &Caller,
-    write: &SecretWrite,
-    before: Option<&SecretHead>,
-    now: Timestamp,
-) -> SecretHead {
-    let mut head = before.cloned().unwrap_or_else(|| SecretHead {
-        tenant: caller.tenant().clone(),
-        path: write.path.clone(),
+/// A secret before its first version.
+pub(super) fn empty_head(tenant: &TenantId, path: &SecretPath, now: Timestamp) -> SecretHead {
+    SecretHead {
+        tenant: tenant.clone(),
+        path: path.clone(),
         secret_type: SecretType::default(),
         metadata: Metadata::default(),
         current_version: 0,
@@ -409,8 +432,20 @@ fn next_head(
         secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
+        versioning: Versioning::default(),
         revision: 0,
-    });
+    }
+}
+
+fn next_head(
+    caller: &Caller,
+    write: &SecretWrite,
+    before: Option<&SecretHead>,
+    now: Timestamp,
+) -> SecretHead {
+    let mut head = before
+        .cloned()
+        .unwrap_or_else(|| empty_head(caller.tenant(), &write.path, now));
     head.revision += 1;
     head.updated_at = now;
     head.latest_version += 1;
@@ -427,7 +462,8 @@ fn next_head(
     if let Some(metadata) = &write.metadata {
         head.metadata = metadata.clone();
     }
-    if let Some(max_versions) = write.max_versions {
+    let first = write.max_versions_new.filter(|_| before.is_none());
+    if let Some(max_versions) = write.max_versions.or(first) {
         head.max_versions = max_versions;
     }
     head

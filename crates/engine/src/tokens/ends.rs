@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::{Scope, Token};
-use scaivault_core::ports::{CommitError, Op, Record, TokenReads, Unit, UnitName};
+use scaivault_core::ports::{CommitError, MountReads, Op, Record, TokenReads, Unit, UnitName};
 use scaivault_core::time::Timestamp;
 
 use crate::caller::Caller;
@@ -80,12 +80,20 @@ impl Vault {
                     .audited(caller.row(Action::TokenRevoke, None, now, extra))
             }));
         }
+        // What it kept for itself, an answer that nobody unwrapped among it.
+        let kept = MountReads::cubby_list(&*self.store, &token.tenant, &token.id, CHILDREN_MAX);
+        let kept = kept.await?;
+        if !kept.is_empty() {
+            let gone = kept.into_iter().map(Record::Cubby).map(Op::Delete);
+            return Ok(gone.fold(unit, Unit::op));
+        }
         // Only tokens with the scope admin, or with policies that let them, make others.
         let makes = token.scopes.contains(Scope::Admin) || token.holds_policies();
         let looked_again = !makes || now.since(ended) >= MAKING;
         if looked_again {
             token.settled_at = Some(now);
-            token.wake_at = token.is_by_role().then(|| now.plus(KEPT));
+            let by_the_thousand = token.is_by_role() || token.is_wrapping();
+            token.wake_at = by_the_thousand.then(|| now.plus(KEPT));
         } else {
             token.wake_at = Some(ended.plus(MAKING));
         }

@@ -48,6 +48,13 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::ScheduleProbe, "see drift.rs"),
     (UnitName::ConsumerAck, "see operator.rs"),
     (UnitName::SecretPolicyWrite, "see recipes.rs"),
+    (UnitName::MountWrite, OF_VAULTS_API),
+    (UnitName::VersionsDelete, OF_VAULTS_API),
+    (UnitName::VersionsUndelete, OF_VAULTS_API),
+    (UnitName::VersionsDestroy, OF_VAULTS_API),
+    (UnitName::CubbyWrite, OF_VAULTS_API),
+    (UnitName::Wrap, OF_VAULTS_API),
+    (UnitName::Unwrap, OF_VAULTS_API),
     (UnitName::SecretPolicyDelete, "see recipes.rs"),
     (UnitName::StoreResume, "see restored.rs"),
     (UnitName::AuditPrune, "see audit_retention.rs"),
@@ -83,6 +90,7 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
 ];
 
 /// Those of debts, too.
+const OF_VAULTS_API: &str = "see vault_api.rs";
 const OF_DEBTS: &str = "see debts.rs";
 
 /// And those of rehearsals.

@@ -40,4 +40,5 @@ mod target_records;
 mod targets;
 mod tenancy;
 mod token_bounds;
+mod vault_api;
 mod world;

@@ -107,6 +107,9 @@ pub(crate) fn write_of(at: &str, password: &str) -> SecretWrite {
         rotation_policy_id: None,
         cas: None,
         rotation_id: None,
+        cas_required: false,
+        delete_after_s: None,
+        max_versions_new: None,
     }
 }
 

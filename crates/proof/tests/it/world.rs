@@ -179,6 +179,9 @@ impl World {
             rotation_policy_id: None,
             cas: None,
             rotation_id: None,
+            cas_required: false,
+            delete_after_s: None,
+            max_versions_new: None,
         };
         self.vault.secret_write(&operator(), write).await.unwrap();
     }

@@ -85,6 +85,7 @@ pub(super) fn details_view(details: &SecretDetails) -> Secret {
 pub(super) fn version_view(row: &Version, now: Timestamp) -> VersionItem {
     use scaivault_core::secret::{Readable, VersionState};
     let state = match (row.state, row.readable(now)) {
+        (_, Readable::Yes) if row.is_deleted(now) => "deleted",
         (VersionState::Current, _) => "current",
         (_, Readable::Closed) => "closed",
         (VersionState::Previous, _) => "previous",

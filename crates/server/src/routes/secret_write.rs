@@ -74,6 +74,9 @@ pub(super) async fn put(
             }
             (one, other) => one.or(other),
         },
+        cas_required: false,
+        delete_after_s: None,
+        max_versions_new: None,
         rotation_id: options
             .rotation_id
             .map(|id| {

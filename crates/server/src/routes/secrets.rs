@@ -292,6 +292,7 @@ async fn patch_metadata(
             None => None,
             Some(id) => Some(id.as_deref().map(recipe_id).transpose()?),
         },
+        ..MetadataChange::default()
     };
     let (head, assignment) = app
         .vault

@@ -25,6 +25,16 @@ impl Fields {
         }
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, as they were written.
+    pub(super) fn all(&self) -> &BTreeMap<String, Box<RawValue>> {
+        &self.0
+    }
+
     /// Fields that are none of these: they are told as not heeded.
     pub(super) fn unknown(&self, known: &[&str]) -> Vec<String> {
         let unknown = self.0.keys().filter(|name| !known.contains(&name.as_str()));

@@ -8,16 +8,26 @@
 mod approle;
 mod auths;
 mod capabilities;
+mod cubbyhole;
 mod federated;
 mod fields;
 mod health;
+mod kv1;
+mod kv2;
+mod kv_list;
+mod kv_metadata;
+mod kv_rules;
+mod merge;
+mod mounts;
 mod policies;
 mod reply;
 mod request;
+mod system;
 mod table;
 mod token;
 mod token_create;
 mod userpass;
+mod wrapping;
 
 pub(crate) use reply::refusal;
 
@@ -27,9 +37,13 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use std::sync::Arc;
 
+use scaivault_api::ErrorCode;
+use scaivault_core::mount::MountKind;
+
 use crate::app::App;
 use crate::call::Passage;
 use crate::problem::Problem;
+use crate::rate_limit::Category;
 use reply::Reply;
 use request::Asked;
 
@@ -110,7 +124,11 @@ pub(crate) async fn answer(
         Ok(asked) => asked,
         Err(problem) => return refusal(&problem, passage),
     };
-    match dispatch(app, &asked).await {
+    let reply = match dispatch(app, &asked).await {
+        Ok(reply) => wrapping::as_wanted(app, &asked, reply).await,
+        refused => refused,
+    };
+    match reply {
         Ok(reply) => reply.render(passage),
         Err(problem) => refusal(&problem, passage),
     }
@@ -118,20 +136,13 @@ pub(crate) async fn answer(
 
 /// To the family that answers.
 async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
+    if let Some(problem) = &asked.unreadable {
+        asked.enter(app, Category::Read).await?;
+        return Err(problem.clone());
+    }
     let path = asked.path.as_str();
     if let Some(rest) = path.strip_prefix("sys/") {
-        return match rest {
-            "health" | "seal-status" | "leader" | "init" => health::answer(app, asked, rest).await,
-            "capabilities" | "capabilities-self" | "capabilities-accessor" => {
-                capabilities::answer(app, asked, rest).await
-            }
-            "auth" | "auth/" => auths::answer(app, asked).await,
-            "policy" | "policies/acl" => policies::answer(app, asked, rest).await,
-            _ if rest.starts_with("policy/") || rest.starts_with("policies/acl/") => {
-                policies::answer(app, asked, rest).await
-            }
-            _ => reply::nothing_there(app, asked).await,
-        };
+        return sys(app, asked, rest).await;
     }
     if let Some(rest) = path.strip_prefix("auth/approle/") {
         return approle::answer(app, asked, rest).await;
@@ -150,7 +161,62 @@ async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     if let Some(rest) = path.strip_prefix("auth/token/") {
         return token::answer(app, asked, rest).await;
     }
-    reply::nothing_there(app, asked).await
+    match path.strip_prefix("cubbyhole") {
+        Some("") => return cubbyhole::answer(app, asked, "").await,
+        Some(rest) if rest.starts_with('/') => {
+            return cubbyhole::answer(app, asked, rest.trim_start_matches('/')).await;
+        }
+        _ => {}
+    }
+    mounted(app, asked).await
+}
+
+async fn sys(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
+    if let Some(path) = rest.strip_prefix("mounts") {
+        return mounts::answer(app, asked, path).await;
+    }
+    if let Some(path) = rest.strip_prefix("internal/ui/mounts") {
+        return mounts::internal(app, asked, path).await;
+    }
+    if let Some(rest) = rest.strip_prefix("wrapping/") {
+        return wrapping::answer(app, asked, rest).await;
+    }
+    match rest {
+        "health" | "seal-status" | "leader" | "init" => health::answer(app, asked, rest).await,
+        "capabilities" | "capabilities-self" | "capabilities-accessor" => {
+            capabilities::answer(app, asked, rest).await
+        }
+        "auth" | "auth/" => auths::answer(app, asked).await,
+        "policy" | "policies/acl" => policies::answer(app, asked, rest).await,
+        _ if rest.starts_with("policy/") || rest.starts_with("policies/acl/") => {
+            policies::answer(app, asked, rest).await
+        }
+        _ => system::answer(app, asked, rest).await,
+    }
+}
+
+/// Below a mount. Who asks is seen to before anything is said of what is mounted.
+async fn mounted(app: &App, asked: &Asked) -> Result<Reply, Problem> {
+    let caller = asked.enter(app, asked.category()).await?;
+    let mounts = app.vault.mounts(&caller).await?;
+    let slashed = format!("{}/", asked.path);
+    let found = mounts.of(&asked.path);
+    // A list of a mount may come without its slash.
+    let found = found.or_else(|| mounts.of(&slashed).map(|(mount, _)| (mount, "")));
+    let Some((mount, rest)) = found else {
+        return reply::nothing_there(app, asked).await;
+    };
+    match mount.kind {
+        MountKind::Kv2 => kv2::answer(app, asked, mount, rest).await,
+        MountKind::Kv1 => kv1::answer(app, asked, mount, rest).await,
+        _ => {
+            asked.enter(app, Category::Read).await?;
+            Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "this kind of mount is not served yet: see docs/vault-api.md",
+            ))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use scaivault_api::ErrorCode;
+use scaivault_core::plaintext::Plaintext;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub(super) struct Reply {
     warnings: Vec<String>,
     /// The whole body, where it has no envelope.
     bare: Option<Value>,
+    /// The whole body as it is sent, and its type.
+    whole: Option<(&'static str, Plaintext)>,
     /// `data` stands at the top as well, field by field.
     is_doubled: bool,
 }
@@ -54,6 +57,7 @@ impl Reply {
             lease_s: 0,
             warnings: Vec::new(),
             bare: None,
+            whole: None,
             is_doubled: false,
         }
     }
@@ -86,6 +90,36 @@ impl Reply {
             bare: Some(body),
             ..Self::of(status)
         }
+    }
+
+    /// An answer that waited, as it was.
+    pub(super) fn whole(body: Plaintext) -> Self {
+        Self {
+            whole: Some(("application/json", body)),
+            ..Self::of(StatusCode::OK)
+        }
+    }
+
+    /// A text of another type.
+    pub(super) fn text(kind: &'static str, text: String) -> Self {
+        Self {
+            whole: Some((kind, Plaintext::new(text.into_bytes()))),
+            ..Self::of(StatusCode::OK)
+        }
+    }
+
+    /// In place of an answer that waits.
+    pub(super) fn wrapped(info: Value) -> Self {
+        Self {
+            wrap_info: to_raw_value(&info).ok(),
+            ..Self::of(StatusCode::OK)
+        }
+    }
+
+    /// Whether it is one that can wait: it says something, and is none that waited or waits.
+    pub(super) fn may_wait(&self) -> bool {
+        let says = self.data.is_some() || self.auth.is_some();
+        says && self.status == StatusCode::OK && self.wrap_info.is_none()
     }
 
     /// With another status.
@@ -144,6 +178,12 @@ impl Reply {
             StatusCode::NO_CONTENT => StatusCode::OK,
             status => status,
         };
+        if let Some((kind, body)) = &self.whole {
+            let mut response = json_bytes(status, body.expose().to_vec());
+            let kind = HeaderValue::from_static(kind);
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            return response;
+        }
         json_bytes(status, self.body(passage))
     }
 }

@@ -1,6 +1,6 @@
 //! A request as this API writes it: where token and tenant stand, what the method means, which path.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -52,50 +52,78 @@ pub(super) struct Asked {
     pub(super) query: Query,
     /// How long the answer is to wait for whoever unwraps it.
     pub(super) wrap_ttl: Option<Duration>,
+    /// What is wrong with the request line.
+    pub(super) unreadable: Option<Problem>,
     /// The client says that it speaks this API.
     pub(super) is_marked: bool,
     pub(super) call: Call,
     body: Mutex<Option<Body>>,
+    /// Who it is, once that was asked.
+    entered: OnceLock<Caller>,
 }
 
 impl Asked {
-    /// Takes a request apart. Nothing of it is believed yet.
+    /// Takes a request apart. Nothing of it is believed yet; what cannot be read is told once it is
+    /// known who asks.
+    ///
+    /// # Errors
+    /// When not even that can be found out: the token or the tenant is given in two ways.
     pub(super) fn read(
         mut parts: Parts,
         body: Body,
         passage: &Arc<Passage>,
     ) -> Result<Self, Problem> {
         let is_marked = is_marked(&parts.headers);
-        let wrap_ttl = wrap_ttl(&parts.headers)?;
+        let wrap_ttl = wrap_ttl(&parts.headers);
         ours(&mut parts.headers)?;
-        let query = Query::parse(parts.uri.query())?;
-        let path = path(parts.uri.path())?;
-        let verb = match parts.method {
-            Method::GET if query.flag("list")? == Some(true) => Verb::List,
-            Method::GET | Method::HEAD => Verb::Read,
-            Method::POST | Method::PUT => Verb::Write,
-            Method::PATCH => Verb::Patch,
-            Method::DELETE => Verb::Delete,
-            ref other if other.as_str() == "LIST" => Verb::List,
-            _ => return Err(unsupported()),
+        let asks = wrap_ttl.and_then(|wrap_ttl| {
+            let query = Query::parse(parts.uri.query())?;
+            let verb = verb(&parts.method, &query)?;
+            Ok((verb, path(parts.uri.path())?, query, wrap_ttl))
+        });
+        let ((verb, path, query, wrap_ttl), unreadable) = match asks {
+            Ok(asks) => (asks, None),
+            Err(problem) => (
+                (Verb::Read, String::new(), Query::default(), None),
+                Some(problem),
+            ),
         };
         Ok(Self {
             verb,
             path,
             query,
             wrap_ttl,
+            unreadable,
             is_marked,
             call: Call {
                 passage: Arc::clone(passage),
                 headers: parts.headers,
             },
             body: Mutex::new(Some(body)),
+            entered: OnceLock::new(),
         })
     }
 
-    /// Who asks, within its limits: before a body is read.
+    /// Who asks, within its limits: before a body is read. A request enters once, whoever asks again.
     pub(super) async fn enter(&self, app: &App, category: Category) -> Result<Caller, Problem> {
-        self.call.enter(app, category).await
+        if let Some(caller) = self.entered.get() {
+            return Ok(caller.clone());
+        }
+        let caller = self.call.enter(app, category).await?;
+        Ok(self.entered.get_or_init(|| caller).clone())
+    }
+
+    /// What a request below a mount is counted as, before it is known what is mounted there.
+    pub(super) fn category(&self) -> Category {
+        let has = |words: &[&str]| self.path.split('/').any(|segment| words.contains(&segment));
+        match self.verb {
+            Verb::Delete => Category::Delete,
+            Verb::Write if has(&["delete", "undelete", "destroy"]) => Category::Delete,
+            Verb::Write | Verb::Patch => Category::Write,
+            Verb::List => Category::List,
+            Verb::Read if has(&["metadata"]) => Category::List,
+            Verb::Read => Category::Read,
+        }
     }
 
     /// The token that came with the request, as it was sent.
@@ -112,6 +140,18 @@ impl Asked {
     /// The body's fields; none when there is no body.
     pub(super) async fn fields(&self, app: &App) -> Result<Fields, Problem> {
         Fields::parse(&self.bytes(app).await?)
+    }
+}
+
+fn verb(method: &Method, query: &Query) -> Result<Verb, Problem> {
+    match *method {
+        Method::GET if query.flag("list")? == Some(true) => Ok(Verb::List),
+        Method::GET | Method::HEAD => Ok(Verb::Read),
+        Method::POST | Method::PUT => Ok(Verb::Write),
+        Method::PATCH => Ok(Verb::Patch),
+        Method::DELETE => Ok(Verb::Delete),
+        ref other if other.as_str() == "LIST" => Ok(Verb::List),
+        _ => Err(unsupported()),
     }
 }
 

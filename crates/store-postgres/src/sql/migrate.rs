@@ -63,6 +63,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0010_dynamic.sql"),
         needs: 9,
     },
+    // A node that does not know deleted versions would serve them, and drop that they are.
+    Migration {
+        sql: include_str!("migrations/0011_vault_api.sql"),
+        needs: 11,
+    },
 ];
 
 /// The newest revision known.

@@ -19,6 +19,7 @@ pub(crate) mod lost;
 pub(crate) mod machine;
 pub(crate) mod marks;
 pub(crate) mod migrate;
+pub(crate) mod mount;
 pub(crate) mod next_work;
 pub(crate) mod plan;
 pub(crate) mod receiver;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::event::EventRow;
 use super::{
     access, assignment, audit_anchor, audit_export, consumer, delivery, dynamic, event, keyring,
-    machine, marks, receiver, rotation, rotation_policy, run, secret, secret_policy, target,
+    machine, marks, mount, receiver, rotation, rotation_policy, run, secret, secret_policy, target,
     tenancy, token, version,
 };
 use crate::step::Step;
@@ -112,6 +112,8 @@ impl Plan {
             Record::GroupTurn(row) => run::put_turn(row)?,
             Record::Campaign(row) => run::put_campaign(row)?,
             Record::AuditExport(row) => audit_export::put(row)?,
+            Record::Mount(row) => mount::put(row)?,
+            Record::Cubby(row) => mount::put_cubby(row)?,
             Record::Debt(row) => run::put_debt(row)?,
             Record::Webhook(row) => receiver::put_webhook(row)?,
             Record::Subscription(row) => receiver::put_subscription(row)?,
@@ -154,6 +156,8 @@ impl Plan {
             Record::GroupTurn(row) => run::delete_turn(row),
             Record::Campaign(row) => run::delete_campaign(row),
             Record::AuditExport(row) => audit_export::delete(row),
+            Record::Mount(row) => mount::delete(row),
+            Record::Cubby(row) => mount::delete_cubby(row),
             Record::Debt(row) => run::delete_debt(row),
             Record::Webhook(row) => receiver::delete_webhook(row),
             Record::Delivery(row) => delivery::delete(row),

@@ -18,7 +18,8 @@ async fn fill(store: &PostgresStore) {
 /// As if it had been made by the release before.
 fn age(database: &Database) {
     database.sql(
-        "DROP TABLE engine, engine_role, lease, audit_anchor, audit_export;
+        "DROP TABLE mount, cubby;
+         DROP TABLE engine, engine_role, lease, audit_anchor, audit_export;
          ALTER TABLE delivery DROP COLUMN lane;
          DROP INDEX delivery_dead;
          DROP TABLE machine_role;

@@ -100,6 +100,8 @@ async fn fill(store: &dyn Store) {
             .put(Record::Campaign(campaign(&a, id, Some(at(2)))))
             .put(Record::AuditExport(audit_export(&a, id, Some(at(2)))))
             .put(Record::Debt(debt(&a, id, Some(at(3)))))
+            .put(Record::Mount(mount(&a, id)))
+            .put(Record::Cubby(cubby(&token(&a, id), id)))
             .put(Record::Lease(lease(&engine(&a, id), id, Some(at(4)))))
             .put(Record::Role(engine_role(&engine(&a, id), id)))
             .put(Record::Engine(engine(&a, id)))

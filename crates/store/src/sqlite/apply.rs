@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     assignment, audit_anchor, audit_export, binding, campaign, consumer, debt, delivery, dynamic,
-    event, group_turn, keyring, lease, machine, meta, policy, rotation, rotation_policy, secret,
-    secret_policy, subscription, target, tenancy, token, version, webhook,
+    event, group_turn, keyring, lease, machine, meta, mount, policy, rotation, rotation_policy,
+    secret, secret_policy, subscription, target, tenancy, token, version, webhook,
 };
 use crate::refusal::Refusal;
 use crate::writer::Memory;
@@ -46,6 +46,8 @@ pub(crate) fn document(op: &Op) -> Result<String, Refusal> {
             Record::Role(row) => encode(row),
             Record::Lease(row) => encode(row),
             Record::AuditExport(row) => encode(row),
+            Record::Mount(row) => encode(row),
+            Record::Cubby(row) => encode(row),
         },
         Op::VersionInsert(sealed) => encode(&sealed.version),
         Op::Emit(event) => encode(event),
@@ -134,6 +136,8 @@ fn put(conn: &Connection, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::Role(row) => dynamic::put_role(conn, row, json),
         Record::Lease(row) => lease::put(conn, row, json),
         Record::AuditExport(row) => audit_export::put(conn, row, json),
+        Record::Mount(row) => mount::put(conn, row, json),
+        Record::Cubby(row) => mount::put_cubby(conn, row, json),
     }
 }
 
@@ -164,5 +168,7 @@ fn delete(conn: &Connection, record: &Record) -> Result<(), Refusal> {
         Record::Role(row) => dynamic::delete_role(conn, row),
         Record::Lease(row) => lease::delete(conn, row),
         Record::AuditExport(row) => audit_export::delete(conn, row),
+        Record::Mount(row) => mount::delete(conn, row),
+        Record::Cubby(row) => mount::delete_cubby(conn, row),
     }
 }

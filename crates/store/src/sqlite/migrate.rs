@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012_identities.sql"),
     include_str!("migrations/0013_audit_anchors.sql"),
     include_str!("migrations/0014_dynamic.sql"),
+    include_str!("migrations/0015_vault_api.sql"),
 ];
 
 /// Marks a database file as ours: `ScVt`.

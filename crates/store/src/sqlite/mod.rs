@@ -29,6 +29,7 @@ pub(crate) mod lease;
 pub(crate) mod machine;
 pub(crate) mod meta;
 pub(crate) mod migrate;
+pub(crate) mod mount;
 pub(crate) mod next_work;
 pub(crate) mod policy;
 pub(crate) mod release;

@@ -122,6 +122,10 @@ pub const TABLES: &[Table] = &[
         ("holder", T), ("token_id", T), ("state", T), ("wake_at", I), ("failing_since", I),
         ("revoked_at", I), ("doc", T),
     ]),
+    table("mount", 2, &[("tenant", T), ("path", T), ("revision", I), ("doc", T)]),
+    table("cubby", 3, &[
+        ("tenant", T), ("token_id", T), ("path", T), ("revision", I), ("doc", T),
+    ]),
     table("webhook", 2, &[("tenant", T), ("id", T), ("revision", I), ("doc", T)]),
     table("subscription", 2, &[("tenant", T), ("id", T), ("revision", I), ("doc", T)]),
     unique(table("event", 1, &[

@@ -111,6 +111,8 @@ impl State {
             Record::GroupTurn(row) => self.turns.put(row),
             Record::Campaign(row) => self.campaigns.put(row),
             Record::AuditExport(row) => self.audit_exports.put(row),
+            Record::Mount(row) => self.mounts.put(row),
+            Record::Cubby(row) => self.cubbies.put(row),
             Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
@@ -158,6 +160,8 @@ impl State {
             Record::GroupTurn(row) => self.turns.delete(row),
             Record::Campaign(row) => self.campaigns.delete(row),
             Record::AuditExport(row) => self.audit_exports.delete(row),
+            Record::Mount(row) => self.mounts.delete(row),
+            Record::Cubby(row) => self.cubbies.delete(row),
             Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {

@@ -6,6 +6,7 @@ mod apply;
 mod claims;
 mod dynamic_reads;
 mod machine_reads;
+mod mount_reads;
 mod reads;
 mod run_reads;
 mod shared;
@@ -22,12 +23,14 @@ use scaivault_core::audit::AuditRow;
 use scaivault_core::audit_export::AuditExport;
 use scaivault_core::campaign::Campaign;
 use scaivault_core::consumer::Consumer;
+use scaivault_core::cubbyhole::CubbyItem;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::event::StoredEvent;
 use scaivault_core::identity::Token;
 use scaivault_core::machine::{MachineRole, SecretId};
+use scaivault_core::mount::Mount;
 use scaivault_core::ports::{CommitError, Committed, Op, Store, StoreHealth, StoreMarks, Unit};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -63,6 +66,8 @@ struct State {
     turns: Shared<Table<GroupTurn>>,
     campaigns: Shared<Table<Campaign>>,
     audit_exports: Shared<Table<AuditExport>>,
+    mounts: Shared<Table<Mount>>,
+    cubbies: Shared<Table<CubbyItem>>,
     debts: Shared<Table<Debt>>,
     webhooks: Shared<Table<Webhook>>,
     subscriptions: Shared<Table<Subscription>>,

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit_export::AuditExport;
 use scaivault_core::campaign::Campaign;
+use scaivault_core::cubbyhole::CubbyItem;
 use scaivault_core::debt::Debt;
 use scaivault_core::delivery::Delivery;
 use scaivault_core::dynamic::{Engine, Lease, Role};
 use scaivault_core::identity::Token;
-use scaivault_core::ids::{EngineId, TenantId};
+use scaivault_core::ids::{EngineId, TenantId, TokenId};
 use scaivault_core::machine::{MachineRole, SecretId};
+use scaivault_core::mount::Mount;
 use scaivault_core::ports::{CommitError, RecordKind};
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -116,6 +118,11 @@ pub(super) fn role_key(engine: &EngineId, name: &str) -> String {
     format!("{engine} {name}")
 }
 
+/// The key of what a token keeps.
+pub(super) fn cubby_key(token: &TokenId, path: &str) -> String {
+    format!("{token} {path}")
+}
+
 macro_rules! rows {
     ($($row:ident = $kind:ident by |$it:ident| $tenant:expr, $key:expr;)*) => {$(
         impl Row for $row {
@@ -149,6 +156,8 @@ rows! {
     GroupTurn = GroupTurn by |row| row.tenant, row.group;
     Campaign = Campaign by |row| row.tenant, row.id;
     AuditExport = AuditExport by |row| row.tenant, row.id;
+    Mount = Mount by |row| row.tenant, row.path;
+    CubbyItem = Cubby by |row| row.tenant, cubby_key(&row.token_id, &row.path);
     Debt = Debt by |row| row.tenant, row.id;
     Webhook = Webhook by |row| row.tenant, row.id;
     Subscription = Subscription by |row| row.tenant, row.id;

@@ -1,7 +1,7 @@
 //! Lists: order, paging, filters, and that what comes back is what was put.
 
 use scaivault_core::debt::{Debt, Owed};
-use scaivault_core::ids::{RotationId, TenantId};
+use scaivault_core::ids::{RotationId, TenantId, TokenId};
 use scaivault_core::ports::{Op, Record, RotationFilter};
 use scaivault_core::rotation::{Attached, Phase, Reason, Trigger, Turn};
 use scaivault_core::secret::{SecretType, VersionState};
@@ -9,9 +9,10 @@ use scaivault_core::target::{Overlap, Target};
 
 use super::pages::check_pages;
 use super::samples::{
-    T0, assignment, at, at_target, audit, audit_export, binding, campaign, debt, delivery, event,
-    identity, key, machine_role, parent_token, path, policy, rotation, rotation_policy, sealed,
-    secret, secret_id, secret_policy, span, subscription, target, tenant, token, webhook,
+    T0, assignment, at, at_target, audit, audit_export, binding, campaign, cubby, debt, delivery,
+    event, identity, key, machine_role, mount, parent_token, path, policy, rotation,
+    rotation_policy, sealed, secret, secret_id, secret_policy, span, subscription, target, tenant,
+    token, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -319,6 +320,32 @@ pub async fn targets_by_their_managers_secret(store: Subject) {
     put(&store, [Record::Target(moved)]).await;
     assert_eq!(of(&a, "db/one", 9).await, ["tgt_1"]);
     assert_eq!(of(&a, "db/two", 9).await, ["tgt_2", "tgt_3"]);
+}
+
+pub async fn mounts_by_path_and_what_tokens_keep(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    put(&store, ["2", "1"].map(|id| Record::Mount(mount(&a, id)))).await;
+    put(&store, [Record::Mount(mount(&b, "3"))]).await;
+    let found = store.mount_list(&a).await.unwrap();
+    assert_eq!(found, [mount(&a, "1"), mount(&a, "2")]);
+    assert_eq!(store.mount_list(&tenant("c")).await.unwrap(), []);
+
+    let (one, two) = (token(&a, "1"), token(&a, "2"));
+    let kept = [cubby(&one, "b"), cubby(&one, "a"), cubby(&two, "c")];
+    put(&store, kept.map(Record::Cubby)).await;
+    let of = async |owner: &TenantId, token: &TokenId, limit| {
+        let found = store.cubby_list(owner, token, limit).await.unwrap();
+        let paths: Vec<String> = found.into_iter().map(|row| row.path).collect();
+        paths
+    };
+    assert_eq!(of(&a, &one.id, 9).await, ["a", "b"]);
+    assert_eq!(of(&a, &one.id, 1).await, ["a"]);
+    assert_eq!(of(&a, &two.id, 9).await, ["c"]);
+    assert_eq!(of(&b, &one.id, 9).await, [] as [&str; 0]);
+    let found = store.cubby_find(&a, &one.id, "a").await.unwrap();
+    assert_eq!(found, Some(cubby(&one, "a")));
+    assert_eq!(store.cubby_find(&a, &two.id, "a").await.unwrap(), None);
+    assert_eq!(store.cubby_find(&b, &one.id, "a").await.unwrap(), None);
 }
 
 pub async fn audit_exports_by_id_and_due(store: Subject) {

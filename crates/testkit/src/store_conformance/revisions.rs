@@ -4,10 +4,10 @@
 use scaivault_core::ports::{CommitError, Op, Record, RecordKind, Unit, UnitName};
 
 use super::samples::{
-    T0, assignment, at, audit_export, binding, campaign, debt, delivery, engine, engine_role,
-    group_turn, key, lease, machine_role, partner, path, policy, rotation, rotation_policy, sealed,
-    secret, secret_id, secret_policy, subscription, target, tenant, tenant_row, token, version,
-    webhook,
+    T0, assignment, at, audit_export, binding, campaign, cubby, debt, delivery, engine,
+    engine_role, group_turn, key, lease, machine_role, mount, partner, path, policy, rotation,
+    rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target, tenant,
+    tenant_row, token, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -29,6 +29,8 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::GroupTurn(row) => &mut row.revision,
         Record::Campaign(row) => &mut row.revision,
         Record::AuditExport(row) => &mut row.revision,
+        Record::Mount(row) => &mut row.revision,
+        Record::Cubby(row) => &mut row.revision,
         Record::Debt(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
@@ -118,6 +120,16 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Campaign),
+        Record::Mount(row) => {
+            let rows = store.mount_list(&row.tenant).await.unwrap();
+            let found = rows.into_iter().find(|found| found.path == row.path);
+            found.map(Record::Mount)
+        }
+        Record::Cubby(row) => store
+            .cubby_find(&row.tenant, &row.token_id, &row.path)
+            .await
+            .unwrap()
+            .map(Record::Cubby),
         Record::AuditExport(row) => store
             .audit_export_find(&row.tenant, &row.id)
             .await
@@ -301,6 +313,12 @@ pub async fn engine_role_and_lease_revisions(store: Subject) {
 
 pub async fn group_turn_revisions(store: Subject) {
     check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
+}
+
+pub async fn mount_revisions(store: Subject) {
+    check_put(store.clone(), Record::Mount(mount(&tenant("a"), "1"))).await;
+    let kept = cubby(&token(&tenant("a"), "1"), "a/b");
+    check_put(store, Record::Cubby(kept)).await;
 }
 
 pub async fn audit_export_revisions(store: Subject) {

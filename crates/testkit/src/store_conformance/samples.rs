@@ -8,6 +8,7 @@ use scaivault_core::audit_export::{
 };
 use scaivault_core::campaign::{Campaign, CampaignItem, CampaignState, Cause, ItemState, Mode};
 use scaivault_core::consumer::ConsumerRead;
+use scaivault_core::cubbyhole::{CubbyItem, Wrapping};
 use scaivault_core::debt::{Debt, Owed};
 use scaivault_core::delivery::{Delivery, DeliveryState, Receiver};
 use scaivault_core::dynamic::{Engine, EngineKind, Lease, Revocation, Role as EngineRole};
@@ -20,6 +21,7 @@ use scaivault_core::ids::{
     SecretPolicyId, SubscriptionId, TargetId, TenantId, TokenId, WebhookId,
 };
 use scaivault_core::machine::{MachineRole, SecretId};
+use scaivault_core::mount::{KvRules, Mount, MountKind};
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{Op, Unit, UnitName};
 use scaivault_core::receiver::{DeliveryMode, Filters, Subscription, Webhook};
@@ -82,6 +84,7 @@ pub fn secret(owner: &TenantId, at_path: &str) -> SecretHead {
         secret_policy_id: None,
         recoverable_until: None,
         expiry: scaivault_core::expiry::Expiry::default(),
+        versioning: scaivault_core::secret::Versioning::default(),
         revision: 1,
     }
 }
@@ -97,6 +100,7 @@ pub fn version(owner: &TenantId, at_path: &str, number: u64) -> Version {
         rotation_id: None,
         created_at: T0,
         created_by: identity("user:alice"),
+        deletes_at: None,
         revision: 1,
     }
 }
@@ -209,6 +213,7 @@ pub fn token(owner: &TenantId, id: &str) -> Token {
             machine_role: Some("role-1".into()),
             is_fixed: true,
             meta: [("team".to_owned(), "a".to_owned())].into(),
+            wraps: true,
         })),
         wake_at: Some(at(3_600)),
         settled_at: None,
@@ -659,6 +664,45 @@ pub fn pruning(found: AuditPrunable, secs: i64, code: impl Fn(&[u8]) -> [u8; 32]
     });
     unit.audit.push(audit(&tenant("a"), secs, "user:x", None));
     unit
+}
+
+/// A mount.
+pub fn mount(owner: &TenantId, id: &str) -> Mount {
+    Mount {
+        path: format!("kv-{id}/"),
+        kind: MountKind::Kv1,
+        description: "the team's".into(),
+        accessor: format!("kv_{id}"),
+        prefix: "team/".into(),
+        is_view: true,
+        rules: KvRules {
+            max_versions: Some(7),
+            cas_required: true,
+            delete_after_s: Some(60),
+        },
+        default_lease_s: 60,
+        max_lease_s: 3_600,
+        is_off: true,
+        created_at: T0,
+        revision: 1,
+        ..Mount::default_of(owner)
+    }
+}
+
+/// What a token keeps at `at_path`.
+pub fn cubby(of: &Token, at_path: &str) -> CubbyItem {
+    CubbyItem {
+        tenant: of.tenant.clone(),
+        token_id: of.id.clone(),
+        path: at_path.to_owned(),
+        sealed: Sealed(vec![1, 2, 3]),
+        wrapping: Some(Wrapping {
+            creation_path: "secret/data/a".into(),
+            ttl_s: 60,
+        }),
+        created_at: T0,
+        revision: 1,
+    }
 }
 
 /// An export that wakes at `wake`.

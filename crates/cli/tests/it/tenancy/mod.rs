@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use crate::harness::{Api, Reply};
 
 /// A partner and a tenant of it, with a token that may do everything there.
-struct Place {
+pub(crate) struct Place {
     partner: String,
-    tenant: String,
+    pub(crate) tenant: String,
     /// Every scope, every path, no role.
-    everyone: Api,
+    pub(crate) everyone: Api,
     /// The same with the role of a partner admin.
-    admin: Api,
+    pub(crate) admin: Api,
 }
 
-async fn partner(root: &Api, name: &str) -> String {
+pub(crate) async fn partner(root: &Api, name: &str) -> String {
     let made = root
         .post("/v1/identity/partners", json!({ "name": name }))
         .await
@@ -80,7 +80,7 @@ async fn allow_all(root: &Api, tenant: &str, identity: &str) {
     there.post(&bindings, body).await.ok(201);
 }
 
-async fn place(root: &Api, partner: &str, name: &str) -> Place {
+pub(crate) async fn place(root: &Api, partner: &str, name: &str) -> Place {
     let tenant = tenant(root, partner, name).await;
     for identity in ["sa:everyone", "sa:admin"] {
         allow_all(root, &tenant, identity).await;

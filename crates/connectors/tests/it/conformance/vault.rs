@@ -123,6 +123,9 @@ async fn installed(subject: &dyn Subject) -> Installed {
         rotation_policy_id: None,
         cas: None,
         rotation_id: None,
+        cas_required: false,
+        delete_after_s: None,
+        max_versions_new: None,
     };
     vault.secret_write(&root(), write).await.expect("written");
     Installed {

@@ -189,6 +189,7 @@ impl Here {
             Need::Everyone => true,
             Need::Nobody => false,
             Need::Scope(scope) => has(scope),
+            Need::Both(_) => self.allows(path, C::Read) && self.allows(path, C::Update),
             Need::Below(scope, folder) => {
                 let rules = self
                     .grants
@@ -236,9 +237,8 @@ fn widened(policy: &[Said], path: &str, capability: C) -> bool {
             allows(policy, &format!("{mount}/{family}/{rest}"), capability)
         };
         return match (family, capability) {
-            ("data", C::Patch) | ("metadata", C::Create | C::Update | C::Patch) => {
-                at("data", C::Create)
-            }
+            ("data", C::Patch) => at("data", C::Create) && at("data", C::Read),
+            ("metadata", C::Create | C::Update | C::Patch) => at("data", C::Create),
             ("subkeys", C::Read) => at("data", C::Read),
             ("data" | "metadata", C::Delete) | ("delete" | "undelete" | "destroy", C::Update) => {
                 at("data", C::Delete)
@@ -353,7 +353,9 @@ fn decides_as_the_meaning_says_but_for_what_is_listed() {
             // What is served nowhere is allowed by nobody here.
             let nowhere = needs(&mounts, &path, capability) == Need::Nobody;
             let listed = widened(&policy, &path, capability);
-            if !((own && listed) || (there && nowhere)) {
+            // What is patched is read.
+            let unread = capability == C::Patch && !here.allows(&path, C::Read);
+            if !((own && listed) || (there && (nowhere || unread))) {
                 wrong.push(format!(
                     "{text}{capability:?} {path}: there {there}, here {own}; {:?}",
                     compiled.rules
@@ -403,6 +405,8 @@ fn names_are_told_apart_and_come_back() {
         for is_last in [false, true] {
             let here = escape(&name, is_last);
             assert_eq!(unescape(&here), name, "{here}");
+            let whole = crate::vault_path::secret_path("x/", &name).unwrap();
+            assert!(!is_last || whole.as_str() == format!("x/{here}"), "{whole}");
             let path = format!("x/{here}/{}", if is_last { "" } else { "y" });
             assert!(
                 crate::path::SecretPath::parse(path.trim_end_matches('/')).is_ok(),

@@ -7,7 +7,7 @@ use scaivault_core::ports::{LeaseFilter, RotationFilter, SecretFilter, Store};
 use scaivault_core::rotation::Phase;
 use scaivault_core::secret::SecretType;
 use scaivault_testkit::store_conformance::samples::{
-    at, engine, identity, parent_token, path, policy, rotation_policy, subscription, tenant,
+    at, engine, identity, parent_token, path, policy, rotation_policy, subscription, tenant, token,
 };
 
 use super::{PATHS, RECEIVERS};
@@ -112,6 +112,9 @@ async fn look_in(store: &dyn Store, owner: &TenantId, seen: &mut Vec<String>) {
         rotation_list(owner, &RotationFilter::default(), None, 99);
         rotation_list(owner, &RotationFilter { phases: vec![Phase::Draining, Phase::Parked], ..RotationFilter::default() }, Some("rtn_2"), 99);
         webhook_list(owner);
+        mount_list(owner);
+        cubby_list(owner, &token(owner, "0").id, 99);
+        cubby_list(owner, &token(owner, "1").id, 99);
         subscription_list(owner);
         engine_list(owner, None, 99);
         lease_list(owner, &LeaseFilter::default(), None, 99);

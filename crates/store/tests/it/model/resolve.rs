@@ -6,10 +6,10 @@ use scaivault_core::rotation::Phase;
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::tenancy::Status;
 use scaivault_testkit::store_conformance::samples::{
-    assignment, at, at_target, audit_export, binding, campaign, debt, delivery, engine,
-    engine_role, event, group_turn, key, lease, machine_role, partner, path, policy, rotation,
-    rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target, tenant,
-    tenant_row, token, version, webhook,
+    assignment, at, at_target, audit_export, binding, campaign, cubby, debt, delivery, engine,
+    engine_role, event, group_turn, key, lease, machine_role, mount, partner, path, policy,
+    rotation, rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target,
+    tenant, tenant_row, token, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -146,6 +146,19 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.campaign_find(&owner, &row.id).await.unwrap();
             row.revision = next(stored.map(|row| row.revision));
             Record::Campaign(row)
+        }
+        RecordKind::Mount => {
+            let mut row = mount(&owner, &name);
+            let rows = model.mount_list(&owner).await.unwrap();
+            let stored = rows.into_iter().find(|found| found.path == row.path);
+            row.revision = next(stored.map(|row| row.revision));
+            Record::Mount(row)
+        }
+        RecordKind::Cubby => {
+            let mut row = cubby(&token(&owner, &(tweak % 2).to_string()), &name);
+            let stored = model.cubby_find(&owner, &row.token_id, &row.path).await;
+            row.revision = next(stored.unwrap().map(|row| row.revision));
+            Record::Cubby(row)
         }
         RecordKind::AuditExport => {
             let mut row = audit_export(&owner, &name, time);
@@ -310,6 +323,8 @@ fn stored_like(mut record: Record) -> Record {
         Record::GroupTurn(row) => back(&mut row.revision),
         Record::Campaign(row) => back(&mut row.revision),
         Record::AuditExport(row) => back(&mut row.revision),
+        Record::Mount(row) => back(&mut row.revision),
+        Record::Cubby(row) => back(&mut row.revision),
         Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),

@@ -82,6 +82,8 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::GroupTurn,
             Kind::Campaign,
             Kind::AuditExport,
+            Kind::Mount,
+            Kind::Cubby,
             Kind::Debt,
             Kind::Webhook,
             Kind::Subscription,
