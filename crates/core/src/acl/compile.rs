@@ -94,7 +94,7 @@ fn closed(rules: &BTreeMap<String, Vec<Permission>>) -> BTreeMap<String, Vec<Per
 }
 
 /// Whether everything that one of our patterns matches the other one does, for the forms made here.
-fn is_within(pattern: &str, other: &str) -> bool {
+pub(super) fn is_within(pattern: &str, other: &str) -> bool {
     let (own, wide): (Vec<&str>, Vec<&str>) =
         (pattern.split('/').collect(), other.split('/').collect());
     let segment = |(own, wide): (&&str, &&str)| match wide.strip_suffix('*') {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::compile::compile;
+use super::compile::{compile, is_within};
 use super::document::{Capability as C, CapabilitySet};
 use super::mounts::{MountKind, MountView, Mounts};
-use super::name::unescape;
+use super::name::{escape, unescape};
 use super::parse::parse;
 use super::ways::{engines_of, opened};
 use crate::access::{Conditions, Permission, Rule};
@@ -49,7 +49,13 @@ fn rendered(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts, is_apart: bool) -
             continue;
         }
         for permission in rule.permissions.iter() {
-            if !page.rule(rule.path_pattern.as_str(), permission, mounts, &has) {
+            let pattern = rule.path_pattern.as_str();
+            // What a wider rule gives as well, its words say.
+            let implied = |other: &Rule| {
+                let wide = other.path_pattern.as_str();
+                wide != pattern && is_within(pattern, wide) && has(wide, permission)
+            };
+            if !page.rule(pattern, permission, mounts, &has) && !rules.iter().any(implied) {
                 page.unsaid_one(rule, permission);
             }
         }
@@ -120,6 +126,14 @@ impl Page {
             let Some(shape) = Shape::of(pattern, below, permission, has) else {
                 continue;
             };
+            // In version 1 a path stands for itself and for the list of what is in it.
+            let is_listed = mount.kind == MountKind::Kv1 && permission == Permission::List;
+            if let (Shape::Entry(entry), true) = (&shape, is_listed)
+                && has(&format!("{pattern}/*"), permission)
+            {
+                self.block(format!("{}/{entry}", mount.path), &[C::List]);
+                return true;
+            }
             if self.say(mount, permission, shape) {
                 return true;
             }
@@ -246,6 +260,9 @@ impl Shape {
                 None => name.to_owned(),
             })
         };
+        if is_spelled_out(pattern, permission, has) {
+            return Some(Self::Said);
+        }
         match last {
             "*" if permission == Permission::List => {
                 Some(Self::Level(in_folder(before, "+")?, in_folder(before, "")?))
@@ -275,6 +292,43 @@ impl Shape {
             name => in_folder(before, &unescaped(name)?).map(Self::Entry),
         }
     }
+}
+
+/// Whether a pattern is one of those that a beginning with `_` at its end was spelled out to, or the
+/// name of an operation that a beginning has: then that beginning says it.
+fn is_spelled_out(
+    pattern: &str,
+    permission: Permission,
+    has: &dyn Fn(&str, Permission) -> bool,
+) -> bool {
+    let (body, below) = match pattern.strip_suffix("/**") {
+        Some(body) => (body, "/**"),
+        None => (pattern, ""),
+    };
+    let at = body.rfind('/').map_or(0, |slash| slash + 1);
+    let (above, name) = body.split_at(at);
+    let open = name.strip_suffix('*');
+    let stem = match open {
+        // One letter behind the underscore.
+        Some(open) if open.is_char_boundary(open.len().saturating_sub(1)) => {
+            open.get(..open.len().saturating_sub(1)).unwrap_or_default()
+        }
+        _ => name,
+    };
+    if let Some(stem) = stem.strip_suffix('_')
+        && has(&format!("{above}{stem}__5f*{below}"), permission)
+    {
+        return true;
+    }
+    let word = unescape(name);
+    below.is_empty()
+        && open.is_none()
+        && word != name
+        && (1..word.len())
+            .filter_map(|end| word.get(..end))
+            .any(|begin| has(&format!("{above}{begin}*"), permission))
+        && escape(&word, true) == name
+        && escape(&word, false) == word
 }
 
 /// A folder of ours in the words of there.
