@@ -115,7 +115,7 @@ fn tenant(asked: &Asked) -> Result<TenantId, Problem> {
     let before = asked.call.passage.prefix.get();
     let before = before.and_then(|prefix| prefix.tenant.clone());
     let named = match (before, named) {
-        (Some(tenant), _) => tenant,
+        (Some(tenant), _) => tenant.into(),
         (None, Some(value)) => value.to_str().unwrap_or_default().to_owned(),
         (None, None) => return Ok(default_tenant()),
     };
