@@ -64,10 +64,16 @@ class Hvac(Case):
 
     def test_kv2_patch(self):
         self.kv.create_or_update_secret(path="patched", secret={"a": 1, "b": {"c": 1, "d": 2}})
-        self.kv.patch(path="patched", secret={"a": None, "b": {"c": 5}, "e": "x"})
+        # It reads, merges the first level and writes with a check itself.
+        self.kv.patch(path="patched", secret={"b": {"c": 5}, "e": "x"})
         read = self.kv.read_secret_version(path="patched", raise_on_deleted_version=True)["data"]
-        self.assertEqual(read["data"], {"b": {"c": 5, "d": 2}, "e": "x"})
+        self.assertEqual(read["data"], {"a": 1, "b": {"c": 5}, "e": "x"})
         self.assertEqual(read["metadata"]["version"], 2)
+        patch = {"data": {"a": None, "b": {"d": 7}}}
+        merge = {"Content-Type": "application/merge-patch+json"}
+        self.server.ask("PATCH", "/v1/secret/data/patched", patch, merge)
+        read = self.kv.read_secret_version(path="patched", raise_on_deleted_version=True)["data"]
+        self.assertEqual(read["data"], {"b": {"c": 5, "d": 7}, "e": "x"})
         with self.assertRaises(exceptions.InvalidPath):
             self.kv.patch(path="patched/none", secret={"a": 1})
 

@@ -232,7 +232,7 @@ pub struct VersionItem {
     pub version: u64,
     /// Whether readers without a number get it.
     pub is_current: bool,
-    /// `current`, `previous` (in grace), `superseded`, `closed`, `pending`, `withdrawn`.
+    /// `current`, `previous` (in grace), `superseded`, `closed`, `deleted`, `pending`, `withdrawn`.
     pub state: String,
     /// Creation.
     pub created_at: String,

@@ -493,7 +493,8 @@ async fn somebody_logs_in_by_name_and_password() {
     let anyone = root.anonymous();
     let login = |name: &str, password: &str| {
         let route = format!("/v1/auth/userpass/login/{name}");
-        anyone.post(&route, json!({ "password": password }))
+        let (anyone, body) = (anyone.clone(), json!({ "password": password }));
+        async move { anyone.post(&route, body).await }
     };
     let logged = login("alice", "correct horse").await.ok(200);
     assert_eq!(logged["auth"]["policies"], json!(["app", "default"]));

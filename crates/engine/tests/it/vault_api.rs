@@ -8,7 +8,7 @@ use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
 use scaivault_core::mount::{KvRules, MountKind};
 use scaivault_core::plaintext::Plaintext;
-use scaivault_core::ports::{MountReads, SecretReads, Store, UnitName};
+use scaivault_core::ports::{AuditReads, MountReads, SecretReads, UnitName};
 use scaivault_core::secret::VersionState;
 use scaivault_core::tenancy::Roles;
 use scaivault_engine::{

@@ -1,5 +1,6 @@
 //! Lists of secrets below a mount: what the caller may list of them, folder by folder.
 
+use scaivault_api::ErrorCode;
 use scaivault_core::mount::Mount;
 use scaivault_core::ports::SecretFilter;
 use scaivault_core::vault_path::{escaped, shown, shown_folder};
@@ -15,6 +16,8 @@ use crate::rate_limit::Category;
 /// Names of one list; who has more goes on behind the last one.
 const KEYS_MAX: usize = 10_000;
 const STEP: usize = 1_000;
+/// Pages looked through for one list: each is some 10,000 secrets at most, visible or not.
+const PAGES_MAX: usize = 20;
 
 /// `below` is the folder, with or without its slash.
 pub(super) async fn list(
@@ -53,7 +56,7 @@ pub(super) async fn list(
         });
     let mut keys: Vec<String> = Vec::new();
     let mut more = false;
-    loop {
+    for looked in 1.. {
         let step = STEP.min(limit - keys.len());
         let page = app
             .vault
@@ -67,6 +70,12 @@ pub(super) async fn list(
         after = page.next;
         if after.is_none() {
             break;
+        }
+        if looked == PAGES_MAX && keys.len() < limit {
+            return Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "there is too much to look through for one list: list a folder further down",
+            ));
         }
         if keys.len() >= limit {
             more = true;

@@ -138,6 +138,10 @@ pub(crate) async fn answer(
 async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     if let Some(problem) = &asked.unreadable {
         asked.enter(app, Category::Read).await?;
+        // Who does not say that it speaks this API asked for nothing that is there.
+        if !asked.is_marked {
+            return reply::nothing_there(app, asked).await;
+        }
         return Err(problem.clone());
     }
     let path = asked.path.as_str();

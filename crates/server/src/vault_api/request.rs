@@ -143,9 +143,17 @@ impl Asked {
     }
 }
 
+/// `?list=true`, as the languages of clients write it.
+fn wants_list(query: &Query) -> bool {
+    matches!(
+        query.text("list"),
+        Some("true" | "True" | "TRUE" | "1" | "t" | "T")
+    )
+}
+
 fn verb(method: &Method, query: &Query) -> Result<Verb, Problem> {
     match *method {
-        Method::GET if query.flag("list")? == Some(true) => Ok(Verb::List),
+        Method::GET if wants_list(query) => Ok(Verb::List),
         Method::GET | Method::HEAD => Ok(Verb::Read),
         Method::POST | Method::PUT => Ok(Verb::Write),
         Method::PATCH => Ok(Verb::Patch),

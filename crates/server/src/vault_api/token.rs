@@ -1,5 +1,7 @@
 //! `auth/token/…`: the tokens of our own API, under their names there. A record's id is its accessor.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use scaivault_api::ErrorCode;
 use scaivault_core::identity::{Identity, Principal, Token};
@@ -212,7 +214,7 @@ fn increment(fields: &Fields) -> Result<Option<u64>, Problem> {
 
 fn renewed(app: &App, token: &Token, text: &str, increment: Option<u64>) -> Result<Reply, Problem> {
     let now = app.vault.now();
-    let left = token.expires_at.map_or(0, |end| end.since(now).as_secs());
+    let left = seconds_left(token, now);
     let mut warnings = Vec::new();
     if token.expires_at.is_some() && increment.is_some_and(|asked| asked > left) {
         warnings.push(format!(
@@ -234,7 +236,7 @@ pub(super) fn auth_of(token: &Token, text: &str, now: Timestamp) -> Value {
         "policies": policies,
         "token_policies": policies,
         "metadata": meta_of(token),
-        "lease_duration": token.expires_at.map_or(0, |end| end.since(now).as_secs()),
+        "lease_duration": seconds_left(token, now),
         "renewable": is_renewable(token),
         "entity_id": "",
         "token_type": "service",
@@ -242,6 +244,14 @@ pub(super) fn auth_of(token: &Token, text: &str, now: Timestamp) -> Value {
         "mfa_requirement": null,
         "num_uses": uses_of(token),
     })
+}
+
+/// A second that has begun counts: the time since the record was made is not the client's loss.
+fn seconds_left(token: &Token, now: Timestamp) -> u64 {
+    let left = token
+        .expires_at
+        .map_or(Duration::ZERO, |end| end.since(now));
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// The policies of this API that a token holds.
