@@ -80,16 +80,29 @@ pub fn compile(document: &Document, mounts: &Mounts) -> Result<Compiled, Vec<Ref
 }
 
 /// What a pattern gives, the narrower ones in it give as well: written out, so that a policy has one
-/// form, and no narrower block of it looks as if it took something away.
+/// form, and no narrower block of it looks as if it took something away. What is given no more than
+/// a wider one gives is left out.
 fn closed(rules: &BTreeMap<String, Vec<Permission>>) -> BTreeMap<String, Vec<Permission>> {
-    let wider = |pattern: &String| {
+    let given = |pattern: &str| {
         let over = rules.iter().filter(|(other, _)| is_within(pattern, other));
-        over.flat_map(|(_, given)| given.iter().copied())
-            .collect::<Vec<_>>()
+        let mut all: Vec<Permission> = over.flat_map(|(_, given)| given.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     };
-    rules
+    let all: BTreeMap<String, Vec<Permission>> = rules
         .keys()
-        .map(|pattern| (pattern.clone(), wider(pattern)))
+        .map(|pattern| (pattern.clone(), given(pattern)))
+        .collect();
+    let is_more = |pattern: &String, permissions: &Vec<Permission>| {
+        !all.iter().any(|(other, given)| {
+            other != pattern && is_within(pattern, other) && given == permissions
+        })
+    };
+    let kept = all
+        .iter()
+        .filter(|(pattern, given)| is_more(pattern, given));
+    kept.map(|(pattern, given)| (pattern.clone(), given.clone()))
         .collect()
 }
 
@@ -430,16 +443,17 @@ impl Work<'_> {
     }
 
     fn rules(&mut self) -> Vec<Rule> {
-        if self.rules.len() > RULES_MAX {
+        let all = closed(&self.rules);
+        if all.len() > RULES_MAX {
             let why = format!(
                 "it comes to {} rules, and a policy has at most {RULES_MAX}: write two policies",
-                self.rules.len()
+                all.len()
             );
             self.refusals.push(Refusal::at(1, why));
             return Vec::new();
         }
-        let mut rules = Vec::with_capacity(self.rules.len());
-        for (pattern, permissions) in &closed(&self.rules) {
+        let mut rules = Vec::with_capacity(all.len());
+        for (pattern, permissions) in &all {
             match PathPattern::parse(pattern) {
                 Ok(path_pattern) => rules.push(Rule {
                     path_pattern,

@@ -27,9 +27,14 @@ pub fn render(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts) -> String {
     let apart = rendered(rules, scopes, mounts, true);
     match comes_back(&apart) {
         true => apart,
-        false => plain,
+        false => format!("{ASTRAY}{plain}"),
     }
 }
+
+/// Stands before a policy that does not come to itself when it is written back: it has parts without
+/// words, or paths of which in HCL another one decides.
+const ASTRAY: &str = "# Written back as it stands here, this comes to something else: see the policy \
+                      in the native API.\n";
 
 fn rendered(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts, is_apart: bool) -> String {
     let mut page = Page {
@@ -43,6 +48,11 @@ fn rendered(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts, is_apart: bool) -
                 && rule.permissions.allows(permission)
         })
     };
+    let gives = |pattern: &str, permission: Permission| {
+        let over = |rule: &&Rule| is_within(pattern, rule.path_pattern.as_str());
+        let mut over = rules.iter().filter(over);
+        over.any(|rule| rule.permissions.allows(permission))
+    };
     for rule in rules {
         if rule.conditions != Conditions::default() {
             page.unsaid(rule, "has conditions");
@@ -55,7 +65,7 @@ fn rendered(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts, is_apart: bool) -
                 let wide = other.path_pattern.as_str();
                 wide != pattern && is_within(pattern, wide) && has(wide, permission)
             };
-            if !page.rule(pattern, permission, mounts, &has) && !rules.iter().any(implied) {
+            if !page.rule(pattern, permission, mounts, &has, &gives) && !rules.iter().any(implied) {
                 page.unsaid_one(rule, permission);
             }
         }
@@ -103,6 +113,7 @@ impl Page {
         permission: Permission,
         mounts: &Mounts,
         has: &dyn Fn(&str, Permission) -> bool,
+        gives: &dyn Fn(&str, Permission) -> bool,
     ) -> bool {
         if pattern == "auth/token/create" && permission == Permission::Write {
             self.block(pattern.to_owned(), &[C::Update]);
@@ -123,16 +134,19 @@ impl Page {
                 },
                 _ => continue,
             };
-            let Some(shape) = Shape::of(pattern, below, permission, has) else {
+            let Some(shape) = Shape::of(pattern, below, permission, (has, gives)) else {
                 continue;
             };
-            // In version 1 a path stands for itself and for the list of what is in it.
-            let is_listed = mount.kind == MountKind::Kv1 && permission == Permission::List;
-            if let (Shape::Entry(entry), true) = (&shape, is_listed)
-                && has(&format!("{pattern}/*"), permission)
+            // In version 1 a path stands for itself and for the list of what is in it: where a wider
+            // one gives that, the narrower one has it too.
+            if let Shape::Entry(entry) | Shape::Level(entry, _) = &shape
+                && mount.kind == MountKind::Kv1
+                && gives(&format!("{pattern}/*"), Permission::List)
             {
                 self.block(format!("{}/{entry}", mount.path), &[C::List]);
-                return true;
+                if permission == Permission::List {
+                    return true;
+                }
             }
             if self.say(mount, permission, shape) {
                 return true;
@@ -248,7 +262,10 @@ impl Shape {
         pattern: &str,
         below: &str,
         permission: Permission,
-        has: &dyn Fn(&str, Permission) -> bool,
+        (has, gives): (
+            &dyn Fn(&str, Permission) -> bool,
+            &dyn Fn(&str, Permission) -> bool,
+        ),
     ) -> Option<Self> {
         let (before, last) = match below.rsplit_once('/') {
             Some((before, last)) => (Some(before), last),
@@ -279,7 +296,7 @@ impl Shape {
                     let prefix =
                         in_folder(above, &format!("{}*", unescaped(&open[..open.len() - 1])?))?;
                     let one = pattern.strip_suffix("/**").unwrap_or(pattern);
-                    return match has(one, permission) {
+                    return match gives(one, permission) {
                         true => Some(Self::Deep(prefix)),
                         false => Some(Self::Folder(prefix)),
                     };
@@ -324,7 +341,7 @@ fn is_spelled_out(
     below.is_empty()
         && open.is_none()
         && word != name
-        && (1..word.len())
+        && (1..=word.len())
             .filter_map(|end| word.get(..end))
             .any(|begin| has(&format!("{above}{begin}*"), permission))
         && escape(&word, true) == name

@@ -1,5 +1,5 @@
-//! Policies in HashiCorp Vault's language: what is read and compiled prints and compiles to the same,
-//! and gives no value to whoever may only see names.
+//! Policies in HashiCorp Vault's language: what is read and compiled prints and compiles to the same, or
+//! says that it does not, and gives no value to whoever may only see names.
 
 use scaivault_core::access::Permission;
 use scaivault_core::acl::{MountKind, MountView, Mounts, compile, parse, render};
@@ -71,6 +71,10 @@ fn run(data: &[u8]) {
         return;
     }
     let printed = render(&compiled.rules, compiled.scopes, &mounts);
+    // A comment says so where HCL has no words for it.
+    if printed.contains("# Written back") {
+        return;
+    }
     let again = parse(&printed).expect("what was printed reads");
     let again = compile(&again, &mounts).expect("and compiles");
     assert_eq!(again.rules, compiled.rules, "{printed}");
