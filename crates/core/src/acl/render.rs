@@ -12,6 +12,9 @@ use super::ways::{engines_of, opened};
 use crate::access::{Conditions, Permission, Rule};
 use crate::identity::{Scope, ScopeSet};
 
+/// Whether the rules have a permission at a pattern.
+type Asks<'a> = &'a dyn Fn(&str, Permission) -> bool;
+
 /// Writes what rules and scopes say. What HCL cannot say stands in comments, so that a policy of the
 /// native API is shown for what it is.
 pub fn render(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts) -> String {
@@ -112,8 +115,8 @@ impl Page {
         pattern: &str,
         permission: Permission,
         mounts: &Mounts,
-        has: &dyn Fn(&str, Permission) -> bool,
-        gives: &dyn Fn(&str, Permission) -> bool,
+        has: Asks<'_>,
+        gives: Asks<'_>,
     ) -> bool {
         if pattern == "auth/token/create" && permission == Permission::Write {
             self.block(pattern.to_owned(), &[C::Update]);
@@ -262,10 +265,7 @@ impl Shape {
         pattern: &str,
         below: &str,
         permission: Permission,
-        (has, gives): (
-            &dyn Fn(&str, Permission) -> bool,
-            &dyn Fn(&str, Permission) -> bool,
-        ),
+        (has, gives): (Asks<'_>, Asks<'_>),
     ) -> Option<Self> {
         let (before, last) = match below.rsplit_once('/') {
             Some((before, last)) => (Some(before), last),
@@ -313,11 +313,7 @@ impl Shape {
 
 /// Whether a pattern is one of those that a beginning with `_` at its end was spelled out to, or the
 /// name of an operation that a beginning has: then that beginning says it.
-fn is_spelled_out(
-    pattern: &str,
-    permission: Permission,
-    has: &dyn Fn(&str, Permission) -> bool,
-) -> bool {
+fn is_spelled_out(pattern: &str, permission: Permission, has: Asks<'_>) -> bool {
     let (body, below) = match pattern.strip_suffix("/**") {
         Some(body) => (body, "/**"),
         None => (pattern, ""),

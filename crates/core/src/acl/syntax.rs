@@ -95,15 +95,15 @@ impl Reader<'_> {
                 Some(b' ' | b'\t' | b'\r' | b'\n') => {
                     self.step();
                 }
-                Some(b'#') => self.to_line_end(),
-                Some(b'/') if self.starts(b"//") => self.to_line_end(),
+                Some(b'#') => self.skip_line(),
+                Some(b'/') if self.starts(b"//") => self.skip_line(),
                 Some(b'/') if self.starts(b"/*") => self.comment()?,
                 _ => return Ok(()),
             }
         }
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         while self.peek().is_some_and(|byte| byte != b'\n') {
             self.at += 1;
         }
@@ -302,7 +302,7 @@ impl Reader<'_> {
         let mut lines: Vec<String> = Vec::new();
         loop {
             let from = self.at;
-            self.to_line_end();
+            self.skip_line();
             let line = String::from_utf8_lossy(&self.text[from..self.at]).into_owned();
             let is_last = line.trim() == mark;
             if self.step().is_none() && !is_last {

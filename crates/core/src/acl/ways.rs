@@ -280,7 +280,7 @@ pub(super) fn opened(scope: Scope, mounts: &Mounts) -> Option<Vec<(Vec<String>, 
 }
 
 /// The way of a path below its mount, and what is named there.
-pub(super) fn way_of<'a>(kind: MountKind, rest: &'a str) -> Option<(&'static Way, &'a str)> {
+pub(super) fn way_of(kind: MountKind, rest: &str) -> Option<(&'static Way, &str)> {
     ways(kind).iter().find_map(|way| {
         let mut left = rest;
         for (at, segment) in way.under.iter().enumerate() {
