@@ -61,6 +61,9 @@ pub struct Policy {
     pub name: String,
     pub description: Option<String>,
     pub rules: Vec<Rule>,
+    /// What a token may ask for that holds it by its name (`group:acl/…`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     pub bindings: Vec<Binding>,
     pub scope: String,
     pub is_active: bool,

@@ -77,6 +77,30 @@ impl PathPattern {
         self.matches_text(path.as_str())
     }
 
+    /// Whether a path below this folder (segments with single slashes, or nothing for all paths) could
+    /// match: what a list of the folder may show at all.
+    pub fn reaches_below(&self, folder: &str) -> bool {
+        // Every place in the pattern that the folder can have led to. From any but the end, more
+        // segments lead to the end.
+        let end = self.segments.len();
+        let mut places = vec![false; end + 1];
+        places[0] = true;
+        for head in folder.split('/').filter(|head| !head.is_empty()) {
+            let mut next = vec![false; end + 1];
+            for (at, segment) in self.segments.iter().enumerate() {
+                if matches!(segment, Segment::Any) && places[at] && at + 1 < end {
+                    places[at + 1] = true;
+                }
+                if places[at] && segment.matches(head) {
+                    next[at + 1] = true;
+                    next[at] |= matches!(segment, Segment::Any);
+                }
+            }
+            places = next;
+        }
+        places[..end].contains(&true)
+    }
+
     /// The pattern as text.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -347,6 +371,33 @@ mod tests {
                 PathPattern::parse(&pattern).unwrap().matches_text(&path),
                 theirs.is_match(&path)
             );
+        }
+
+        #[test]
+        fn what_is_below_is_reached(pattern in pattern_text(), path in path_text()) {
+            let parsed = PathPattern::parse(&pattern).unwrap();
+            let segments: Vec<&str> = path.split('/').collect();
+            for at in 0..segments.len() {
+                if parsed.matches_text(&path) {
+                    prop_assert!(parsed.reaches_below(&segments[..at].join("/")));
+                }
+            }
+            // The other way: every place that is reached has a path that matches.
+            let tails = ["a", "b", "ab", "aa", "aaa", "bb", "ba"];
+            let mut found = false;
+            let mut ends = vec![path.clone()];
+            for _ in 0..5 {
+                ends = ends.iter().flat_map(|end| tails.map(|tail| format!("{end}/{tail}"))).collect();
+                found |= ends.iter().any(|end| parsed.matches_text(end));
+                ends.retain(|end| segments.len() < 3 && end.len() < path.len() + 12);
+                ends.truncate(400);
+            }
+            if found {
+                prop_assert!(parsed.reaches_below(&path));
+            }
+            if !parsed.reaches_below(&path) {
+                prop_assert!(!found);
+            }
         }
 
         #[test]

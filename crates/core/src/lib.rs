@@ -5,6 +5,7 @@
 //! randomness and ids are arguments; storage is a trait that takes units of work as data.
 
 pub mod access;
+pub mod acl;
 pub mod audit;
 pub mod audit_anchor;
 pub mod audit_export;

@@ -32,6 +32,9 @@ pub struct MachineRole {
     pub groups: Vec<Identity>,
     /// Whether a secret id has to be shown.
     pub bind_secret_id: bool,
+    /// The hash of the password that is shown in place of a role id and a secret id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
     /// How long secret ids live, unless one is made for less; `None` is for ever.
     pub secret_id_ttl: Option<Span>,
     /// How often one may be used, unless it is made for less; `None` is any number.
@@ -109,6 +112,7 @@ pub enum LoginRefusal {
     SecretIdUnknown,
     SecretIdExpired,
     SecretIdAddress,
+    Password,
 }
 
 impl LoginRefusal {
@@ -121,6 +125,7 @@ impl LoginRefusal {
             Self::SecretIdUnknown => "secret_id_unknown",
             Self::SecretIdExpired => "secret_id_expired",
             Self::SecretIdAddress => "secret_id_address",
+            Self::Password => "password",
         }
     }
 }
@@ -152,12 +157,7 @@ impl MachineRole {
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), LoginRefusal> {
-        if !self.is_active {
-            return Err(LoginRefusal::RoleInactive);
-        }
-        if !admits(&self.secret_id_bound_cidrs, address) {
-            return Err(LoginRefusal::Address);
-        }
+        self.admits_from(address)?;
         if !self.bind_secret_id {
             return Ok(());
         }
@@ -172,6 +172,28 @@ impl MachineRole {
             return Err(LoginRefusal::SecretIdAddress);
         }
         Ok(())
+    }
+
+    /// The same for somebody who shows a password, which was found right or not.
+    ///
+    /// # Errors
+    /// [`LoginRefusal`].
+    pub fn admits_user(&self, is_right: bool, address: Option<IpAddr>) -> Result<(), LoginRefusal> {
+        self.admits_from(address)?;
+        match is_right && self.password.is_some() {
+            true => Ok(()),
+            false => Err(LoginRefusal::Password),
+        }
+    }
+
+    fn admits_from(&self, address: Option<IpAddr>) -> Result<(), LoginRefusal> {
+        if !self.is_active {
+            return Err(LoginRefusal::RoleInactive);
+        }
+        match admits(&self.secret_id_bound_cidrs, address) {
+            true => Ok(()),
+            false => Err(LoginRefusal::Address),
+        }
     }
 }
 
@@ -191,6 +213,7 @@ mod tests {
             scopes: [Scope::SecretsRead].into_iter().collect(),
             groups: Vec::new(),
             bind_secret_id: true,
+            password: None,
             secret_id_ttl: None,
             secret_id_num_uses: None,
             secret_id_bound_cidrs: vec![Cidr::parse("10.0.0.0/8").unwrap()],

@@ -56,6 +56,7 @@ pub mod jwt;
 mod key_record;
 pub mod keyring;
 mod mac;
+pub mod password;
 pub mod recipe;
 pub mod root;
 pub mod signature;

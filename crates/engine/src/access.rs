@@ -146,7 +146,7 @@ impl Vault {
             return Box::pin(self.enter_bound(known, now)).await;
         }
         Ok(Entered {
-            principal: known.principal.clone(),
+            principal: self.principal_now(&known, now).await?,
             bound: None,
         })
     }

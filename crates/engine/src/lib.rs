@@ -10,6 +10,7 @@
 //! for each commit it makes, an audit action, and a route in the server.
 
 mod access;
+mod acl;
 mod audit;
 mod audit_forward;
 mod audit_retention;
@@ -58,7 +59,8 @@ pub use issuers::{
 };
 pub use machines::{
     GROUPS_MAX, LoginError, MachineLogin, MachineRoleChange, MachineRoleDraft, MintedSecretId,
-    NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft,
+    NAME_CHARS_MAX as MACHINE_NAME_CHARS_MAX, ROLE_ID_CHARS_MIN, SecretIdDraft, USER_PREFIX,
+    UserLogin,
 };
 pub use mounts::{MountChange, MountDraft};
 pub use neighbours::LOOK_EVERY;
@@ -84,6 +86,8 @@ pub use targets::{TargetChange, TargetCheckQuery, TargetChecked, TargetDraft};
 pub use tenancy::{
     ID_BODY_MAX, PartnerChange, PartnerDraft, TenantChange, TenantDraft, TenantQuery,
 };
-pub use tokens::{Bound, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef};
+pub use tokens::{
+    Bound, ChildDraft, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef,
+};
 pub use vault::{Vault, VaultPorts, default_tenant};
 pub use wrapping::Waiting;

@@ -6,6 +6,7 @@ use scaivault_core::access::{
     AccessPolicy, Attempt, Binding, Condition, DenialReason, Grants, Matched, Permission,
     PolicyScope, Rule, decide,
 };
+use scaivault_core::acl::{HOLDER, policy_of};
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet};
@@ -112,6 +113,7 @@ impl Vault {
             name: draft.name.unwrap_or_default(),
             description: draft.description.flatten(),
             rules: draft.rules.unwrap_or_default(),
+            scopes: None,
             scope,
             is_active: draft.is_active.unwrap_or(true),
             created_at: now,
@@ -144,6 +146,11 @@ impl Vault {
                 let why = "is fixed when the policy is made: make another policy";
                 return Err(VaultError::Validation(vec![("scope".into(), why.into())]));
             }
+            if draft.name.as_ref().is_some_and(|name| *name != policy.name) {
+                // Under another name others may hold it.
+                let scopes = policy.scopes.unwrap_or_default();
+                self.may_give(caller, scopes, Action::PolicyUpdate).await?;
+            }
             // Read before the commit, so that nothing can fail between it and the answer. A
             // binding made meanwhile changes the policy's number and with it loses the race.
             let bindings = PolicyReads::binding_list(&*self.store, &policy.tenant, id).await?;
@@ -167,7 +174,7 @@ impl Vault {
         ))
     }
 
-    fn policy_unit(
+    pub(crate) fn policy_unit(
         &self,
         caller: &Caller,
         policy: &AccessPolicy,
@@ -301,10 +308,21 @@ impl Vault {
     ) -> Result<Binding, VaultError> {
         self.require(caller, Scope::PoliciesWrite, Action::PolicyBind)
             .await?;
+        // What holds policies by their names has no rights but by them.
+        if draft.identity.as_str().starts_with(HOLDER) {
+            let why = "sa:acl/… are identities of tokens that have their policies' rights alone: bind \
+                       to another identity, or give the token another policy";
+            let wrong = vec![("identity_id".to_owned(), why.to_owned())];
+            return Err(VaultError::Validation(wrong));
+        }
         for _ in 0..RACES_MAX {
             let mut policy = self.policy_of(caller, policy_id).await?;
             self.require_writer(caller, &policy.tenant, Action::PolicyBind)
                 .await?;
+            if policy_of(&draft.identity).is_some() {
+                let scopes = policy.scopes.unwrap_or_default();
+                self.may_give(caller, scopes, Action::PolicyBind).await?;
+            }
             policy.revision += 1;
             let now = self.now();
             let binding = Binding {
@@ -363,7 +381,7 @@ impl Vault {
         }
     }
 
-    fn binding_told(
+    pub(crate) fn binding_told(
         &self,
         caller: &Caller,
         unit: Unit,
@@ -452,7 +470,7 @@ impl Vault {
 
     /// Policies of a partner are seen by its tenants, to which they apply, and changed by its
     /// admins alone.
-    async fn require_writer(
+    pub(crate) async fn require_writer(
         &self,
         caller: &Caller,
         owner: &TenantId,

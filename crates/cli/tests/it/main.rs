@@ -49,3 +49,4 @@ mod tenancy;
 mod token_bounds;
 mod tutorials;
 mod vault_api;
+mod vault_policies;

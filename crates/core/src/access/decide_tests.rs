@@ -45,6 +45,7 @@ fn entry(
         name: "p".into(),
         description: None,
         rules,
+        scopes: None,
         scope: PolicyScope::Tenant,
         is_active,
         created_at: NOW,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::condition::Conditions;
 use crate::glob::PathPattern;
-use crate::identity::Identity;
+use crate::identity::{Identity, ScopeSet};
 use crate::ids::{BindingId, PolicyId, TenantId};
 use crate::time::Timestamp;
 
@@ -145,6 +145,9 @@ pub struct AccessPolicy {
     pub description: Option<String>,
     /// The rules; the union of all allows.
     pub rules: Vec<Rule>,
+    /// What a token may ask for that holds this policy by its name (`group:acl/…`); absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<ScopeSet>,
     /// Reach.
     pub scope: PolicyScope,
     /// An inactive policy allows nothing.

@@ -1,11 +1,13 @@
 //! What bounds a token beside its end: how often, from where, and with whom it ends.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Token, TokenHash};
 use crate::access::Cidr;
+use crate::acl::policy_of;
 use crate::ids::TokenId;
 use crate::time::Timestamp;
 
@@ -62,6 +64,12 @@ pub struct TokenBounds {
     /// The role a machine got it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_role: Option<String>,
+    /// It ends when it ends: nobody renews it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_fixed: bool,
+    /// What its maker noted about it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meta: BTreeMap<String, String>,
     /// It was made for an answer that waits, and opens that alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub wraps: bool,
@@ -119,6 +127,11 @@ impl Token {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether it holds policies by their names: what it may ask for follows from them as they are then.
+    pub fn holds_policies(&self) -> bool {
+        self.groups.iter().any(|group| policy_of(group).is_some())
     }
 
     /// Whether it was made for an answer that waits.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::settings::Issuer;
+use crate::acl::policy_of;
 use crate::identity::{Foreign, Identity, IdentityKind, Principal, Scope, ScopeSet};
 use crate::ids::TenantId;
 use crate::tenancy::{Role, Seat};
@@ -217,7 +218,8 @@ impl Issuer {
             .collect()
     }
 
-    /// Groups that a binding could not name are left out: they can give nothing.
+    /// Groups that a binding could not name are left out: they can give nothing. So are those whose
+    /// members hold a policy by its name: these are given here, not by somebody outside.
     fn groups(&self, claims: &Claims) -> Result<Vec<Identity>, Refused> {
         let prefix = IdentityKind::Group.prefix();
         let mut groups: Vec<Identity> = match claim_at(claims, &self.claims.groups) {
@@ -228,6 +230,7 @@ impl Issuer {
         .into_iter()
         .map(|name| name.strip_prefix(prefix).unwrap_or(name))
         .filter_map(|name| Identity::parse(&format!("{prefix}{name}")).ok())
+        .filter(|group| policy_of(group).is_none())
         .collect();
         groups.sort_unstable();
         groups.dedup();

@@ -146,7 +146,7 @@ impl Vault {
         Err(VaultError::Unavailable(why.into()).into())
     }
 
-    fn login_unit(
+    pub(super) fn login_unit(
         &self,
         caller: &Caller,
         (role, allowed_addresses): (&MachineRole, Vec<Cidr>),
@@ -199,7 +199,7 @@ impl Vault {
         (unit, MintedToken { token, text })
     }
 
-    async fn login_refused(
+    pub(super) async fn login_refused(
         &self,
         caller: &Caller,
         role: &MachineRole,
@@ -222,7 +222,7 @@ impl Vault {
         Ok(())
     }
 
-    fn login_unknown(&self) {
+    pub(super) fn login_unknown(&self) {
         if let Some(unsaid) = self.login_trail.strangers.speak(self.clock.monotonic()) {
             tracing::warn!(unsaid, "a login was refused: no role has its role id");
         }
@@ -261,7 +261,7 @@ fn spent(mut row: SecretId, now: Timestamp) -> Option<Op> {
     Some(Op::Put(Record::SecretId(row)))
 }
 
-fn caller(login: &MachineLogin, role: &MachineRole, seat: Seat) -> Caller {
+pub(super) fn caller(login: &MachineLogin, role: &MachineRole, seat: Seat) -> Caller {
     Caller {
         principal: Arc::new(Principal {
             tenant: role.tenant.clone(),

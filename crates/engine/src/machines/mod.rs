@@ -5,6 +5,7 @@
 
 mod login;
 mod secret_ids;
+mod users;
 
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::{Identity, IdentityKind, Scope, ScopeSet};
@@ -16,6 +17,7 @@ use scaivault_core::time::Span;
 pub(crate) use login::LoginTrail;
 pub use login::{LoginError, MachineLogin};
 pub use secret_ids::{MintedSecretId, SecretIdDraft};
+pub use users::{USER_PREFIX, UserLogin};
 
 use crate::caller::Caller;
 use crate::error::{Missing, RACES_MAX, VaultError};
@@ -44,7 +46,7 @@ pub struct MachineRoleDraft {
 }
 
 /// Sets the fields of a role that are given. What names it is kept whatever this does.
-pub type MachineRoleChange = dyn Fn(&mut MachineRole) + Send + Sync;
+pub type MachineRoleChange<'a> = dyn Fn(&mut MachineRole) + Send + Sync + 'a;
 
 impl Vault {
     /// Makes a role.
@@ -56,7 +58,7 @@ impl Vault {
         &self,
         caller: &Caller,
         draft: MachineRoleDraft,
-        fill: &MachineRoleChange,
+        fill: &MachineRoleChange<'_>,
     ) -> Result<MachineRole, VaultError> {
         self.require(caller, Scope::Admin, Action::MachineRoleCreate)
             .await?;
@@ -72,6 +74,7 @@ impl Vault {
             scopes: draft.scopes,
             groups: Vec::new(),
             bind_secret_id: true,
+            password: None,
             secret_id_ttl: None,
             secret_id_num_uses: None,
             secret_id_bound_cidrs: Vec::new(),
@@ -95,6 +98,7 @@ impl Vault {
             return Err(role_id_taken());
         }
         self.may_hand_out(caller, &role.identity, role.scopes)?;
+        self.may_hold(caller, &role.groups).await?;
         role.token_bound_cidrs = self
             .within_own_bounds(caller, &role.token_bound_cidrs)
             .await?;
@@ -145,13 +149,14 @@ impl Vault {
         &self,
         caller: &Caller,
         name: &str,
-        change: &MachineRoleChange,
+        change: &MachineRoleChange<'_>,
     ) -> Result<MachineRole, VaultError> {
         self.require(caller, Scope::Admin, Action::MachineRoleUpdate)
             .await?;
         for _ in 0..RACES_MAX {
             let stored = self.machine_role_of(caller, name).await?;
             self.may_hand_out(caller, &stored.identity, stored.scopes)?;
+            self.may_hold(caller, &stored.groups).await?;
             let mut role = stored.clone();
             change(&mut role);
             let role_id = std::mem::take(&mut role.role_id);
@@ -163,6 +168,7 @@ impl Vault {
                 return Err(role_id_taken());
             }
             self.may_hand_out(caller, &role.identity, role.scopes)?;
+            self.may_hold(caller, &role.groups).await?;
             role.token_bound_cidrs = self
                 .within_own_bounds(caller, &role.token_bound_cidrs)
                 .await?;
@@ -271,6 +277,15 @@ fn check(role: &MachineRole) -> Result<(), VaultError> {
     let is_group = |group: &Identity| group.kind() == IdentityKind::Group;
     if role.groups.len() > GROUPS_MAX || !role.groups.iter().all(is_group) {
         refuse("groups", "are at most 64 names of the form group:…");
+    }
+    if users::is_user(role) != role.password.is_some() {
+        refuse(
+            "name",
+            "begins with userpass. for users alone, who have a password",
+        );
+    }
+    if users::is_user(role) && !role.bind_secret_id {
+        refuse("bind_secret_id", "is not for users: they show a password");
     }
     if !role.bind_secret_id && role.secret_id_bound_cidrs.is_empty() {
         refuse(

@@ -60,6 +60,7 @@ impl Vault {
             .await?;
         let role = self.machine_role_of(caller, role).await?;
         self.may_hand_out(caller, &role.identity, role.scopes)?;
+        self.may_hold(caller, &role.groups).await?;
         within(&role, &draft)?;
         let wanted = match draft.token_bound_cidrs.is_empty() {
             true => &role.token_bound_cidrs,
@@ -230,6 +231,12 @@ pub(super) fn of(role: &MachineRole, row: &SecretId) -> AuditExtra {
 fn within(role: &MachineRole, draft: &SecretIdDraft) -> Result<(), VaultError> {
     let mut wrong = Vec::new();
     let mut refuse = |field: &str, why: &str| wrong.push((field.to_owned(), why.to_owned()));
+    if role.password.is_some() {
+        refuse(
+            "role",
+            "is a user's, who shows a password: there are no secret ids",
+        );
+    }
     if !role.bind_secret_id {
         let why = "asks for no secret id (bind_secret_id is false): there is none to make";
         refuse("role", why);

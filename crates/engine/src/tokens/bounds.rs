@@ -103,7 +103,7 @@ impl Vault {
     ) -> Result<Entered, AuthError> {
         self.lineage_holds(&known.token, now).await?;
         Ok(Entered {
-            principal: known.principal.clone(),
+            principal: self.principal_now(&known, now).await?,
             bound: Some(Bound(known)),
         })
     }
@@ -282,6 +282,11 @@ impl Vault {
         let Some(bounds) = &token.bounds else {
             return Ok(after(ttl_s));
         };
+        if bounds.is_fixed {
+            return Err(VaultError::Forbidden(
+                "the token was made not to be renewed: make another one",
+            ));
+        }
         let mut end = after(bounds.period_s.unwrap_or(ttl_s));
         if let Some(most) = bounds.max_expires_at {
             end = end.min(most);

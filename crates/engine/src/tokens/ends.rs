@@ -93,8 +93,9 @@ impl Vault {
             let gone = kept.into_iter().map(Record::Cubby).map(Op::Delete);
             return Ok(gone.fold(unit, Unit::op));
         }
-        // Only a token with the scope admin makes others.
-        let looked_again = !token.scopes.contains(Scope::Admin) || now.since(ended) >= MAKING;
+        // Only tokens with the scope admin, or with policies that let them, make others.
+        let makes = token.scopes.contains(Scope::Admin) || token.holds_policies();
+        let looked_again = !makes || now.since(ended) >= MAKING;
         if looked_again {
             token.settled_at = Some(now);
             let by_the_thousand = token.is_by_role() || token.is_wrapping();

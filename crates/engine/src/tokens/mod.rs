@@ -1,11 +1,13 @@
 //! Local tokens: mint, list, revoke, renew. Only a keyed hash is stored.
 
 mod bounds;
+mod children;
 mod ends;
 mod others;
 
 pub(crate) use bounds::UseTurns;
 pub use bounds::{Bound, Entered, TokenLimits};
+pub use children::ChildDraft;
 pub use others::TokenRef;
 
 use scaivault_core::audit::{Action, AuditExtra};

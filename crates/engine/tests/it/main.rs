@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing there fails")]
 
+mod acl;
 mod ageing;
 mod attachments;
 mod audit_exports;

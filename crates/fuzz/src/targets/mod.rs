@@ -1,5 +1,6 @@
 //! One file, one target.
 
+mod acl;
 mod addresses;
 mod audit;
 mod backup;
@@ -34,6 +35,7 @@ use crate::target::Target;
 
 /// Every target, by name.
 pub const TARGETS: &[Target] = &[
+    acl::TARGET,
     addresses::TARGET,
     audit::TARGET,
     backup::TARGET,

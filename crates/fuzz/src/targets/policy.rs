@@ -81,6 +81,7 @@ fn allowed(rules: &[Rule], attempt: &Attempt<'_>) -> bool {
         name: "p".into(),
         description: None,
         rules: rules.to_vec(),
+        scopes: None,
         scope: Default::default(),
         is_active: true,
         created_at: Timestamp::default(),

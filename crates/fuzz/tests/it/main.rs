@@ -20,7 +20,7 @@ macro_rules! targets {
 }
 
 targets! {
-    addresses audit backup bodies calendar certificate config cursors durations export glob headers issuers
+    acl addresses audit backup bodies calendar certificate config cursors durations export glob headers issuers
     jwks jwt key_file names path patterns pem policy query replies sealed settings templates times
     url
 }

@@ -95,7 +95,7 @@ pub(crate) enum PathCategory {
 
 impl PathCategory {
     /// Every category, in the order of the discriminants.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Secrets,
         Self::SecretsBatch,
         Self::Policies,

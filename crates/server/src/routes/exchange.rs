@@ -13,7 +13,7 @@ use scaivault_api::ErrorCode;
 use scaivault_api::token as wire;
 use scaivault_core::identity::{Scope, ScopeSet};
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{ExchangeError, ExchangeRequest};
+use scaivault_engine::{ExchangeError, ExchangeRequest, MintedToken};
 
 use crate::app::{App, Shared};
 use crate::body::{json_response, parse, read_bytes};
@@ -107,12 +107,47 @@ async fn exchanged(app: &App, call: &Call, body: Body) -> Result<Response, Refus
         false => parse::<wire::ExchangeBody>(&bytes)?,
     };
     let scopes = checked(&body)?;
+    let minted = taken(app, call, (body.subject_token, scopes, body.rule)).await?;
+    let token = &minted.token;
+    let words: Vec<&str> = token.scopes.iter().map(Scope::as_str).collect();
+    let view = wire::ExchangedToken {
+        access_token: minted.text.expose().to_owned(),
+        issued_token_type: ACCESS_TOKEN.to_owned(),
+        token_type: "Bearer".to_owned(),
+        expires_in: token.ttl_s.unwrap_or_default(),
+        scope: words.join(" "),
+        token_id: token.id.as_str().to_owned(),
+        identity_id: token.identity.as_str().to_owned(),
+        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+    };
+    Ok(unkept(json_response(StatusCode::OK, &view)))
+}
+
+/// A foreign token for one of ours by the rule of this name alone.
+pub(crate) async fn by_rule(
+    app: &App,
+    call: &Call,
+    subject_token: String,
+    rule: String,
+) -> Result<MintedToken, Problem> {
+    let taken = taken(app, call, (subject_token, None, Some(rule))).await;
+    taken.map_err(|refusal| match refusal {
+        Refusal::Plain(problem) => problem,
+        Refusal::OAuth(_, code, text) => Problem::new(code, text),
+    })
+}
+
+async fn taken(
+    app: &App,
+    call: &Call,
+    (subject_token, scopes, rule): (String, Option<ScopeSet>, Option<String>),
+) -> Result<MintedToken, Refusal> {
     let offered = app
         .vault
         .exchange_offer(ExchangeRequest {
-            subject_token: body.subject_token,
+            subject_token,
             scopes,
-            rule: body.rule,
+            rule,
             request_id: call.passage.request_id.clone(),
             source_ip: call.source_ip(&app.settings.trusted_proxies),
             user_agent: call.user_agent(),
@@ -129,24 +164,8 @@ async fn exchanged(app: &App, call: &Call, body: Body) -> Result<Response, Refus
         offered => offered?,
     };
     call.spend(app, offer.caller(), Category::Auth, 1)?;
-    let minted = app
-        .vault
-        .exchange_take(offer)
-        .await
-        .map_err(Problem::from)?;
-    let token = &minted.token;
-    let words: Vec<&str> = token.scopes.iter().map(Scope::as_str).collect();
-    let view = wire::ExchangedToken {
-        access_token: minted.text.expose().to_owned(),
-        issued_token_type: ACCESS_TOKEN.to_owned(),
-        token_type: "Bearer".to_owned(),
-        expires_in: token.ttl_s.unwrap_or_default(),
-        scope: words.join(" "),
-        token_id: token.id.as_str().to_owned(),
-        identity_id: token.identity.as_str().to_owned(),
-        expires_at: token.expires_at.map(Timestamp::to_rfc3339),
-    };
-    Ok(unkept(json_response(StatusCode::OK, &view)))
+    let taken = app.vault.exchange_take(offer).await;
+    Ok(taken.map_err(Problem::from)?)
 }
 
 /// What of the request is ours to judge before the token is; answers the scopes asked for.

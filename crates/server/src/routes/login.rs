@@ -17,7 +17,7 @@ use scaivault_api::ErrorCode;
 use scaivault_api::machine as wire;
 use scaivault_core::identity::Scope;
 use scaivault_core::time::Timestamp;
-use scaivault_engine::{LoginError, MachineLogin};
+use scaivault_engine::{LoginError, MachineLogin, MintedToken};
 
 use super::tokens::ranges;
 use crate::app::{App, Shared};
@@ -41,67 +41,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn login(State(app): State<Shared>, call: Call, body: Body) -> Result<Response, Problem> {
-    let done = attempted(&app, &call, body).await;
-    let result = match &done {
-        Ok(_) => LoginResult::Success,
-        Err(problem) => LoginResult::of(problem.code),
-    };
-    app.metrics.logins.ended(LoginMethod::Machine, result);
-    done
-}
-
-async fn attempted(app: &App, call: &Call, body: Body) -> Result<Response, Problem> {
-    let source_ip = call.source_ip(&app.settings.trusted_proxies);
-    let from = format!(
-        "login from {}",
-        source_ip.map_or_else(String::new, household)
-    );
-    let from = (NOWHERE, from.as_str());
-    limited(app, from, 1)?;
-    let body: wire::LoginBody = read(app, body).await?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
-        && body.role_id.bytes().all(plain)
-        && body
-            .secret_id
-            .as_ref()
-            .is_none_or(|text| text.len() <= SECRET_ID_BYTES_MAX);
-    let of = match is_sane {
-        true => format!("login of {}", body.role_id),
-        false => "login of nobody".to_owned(),
-    };
-    let of = (NOWHERE, of.as_str());
-    let attempt = match is_sane {
-        true => {
-            app.vault
-                .machine_login(&MachineLogin {
-                    role_id: body.role_id,
-                    secret_id: body.secret_id,
-                    request_id: call.passage.request_id.clone(),
-                    source_ip,
-                    user_agent: call.user_agent(),
-                    started_at: call.passage.started_at,
-                })
-                .await
-        }
-        false => Err(LoginError::Refused),
-    };
-    let minted = match attempt {
-        Ok(minted) => minted,
-        Err(LoginError::Refused) => {
-            // This attempt was made: what is left of its price is taken, were it less than all.
-            let (now, (tenant, who)) = (app.vault.now(), from);
-            let mut costs = (1..=FAILURE).rev();
-            costs.any(|cost| {
-                let verdict = app.limiter.take(tenant, who, Category::Auth, now, cost);
-                verdict.allowed
-            });
-            limited(app, of, 1)?;
-            let text = LoginError::Refused.to_string();
-            return Err(Problem::new(ErrorCode::LoginRefused, text));
-        }
-        Err(LoginError::Vault(error)) => return Err(Problem::for_strangers(error)),
-    };
+    let minted = logged_in(&app, &call, read::<wire::LoginBody>(&app, body)).await?;
     let token = &minted.token;
     let bounds = token.bounds.as_deref().cloned().unwrap_or_default();
     let ends_at = token.expires_at.unwrap_or(token.created_at);
@@ -118,6 +58,101 @@ async fn attempted(app: &App, call: &Call, body: Body) -> Result<Response, Probl
         allowed_addresses: ranges(&bounds.allowed_addresses),
     };
     Ok(json_response(StatusCode::OK, &view))
+}
+
+/// Lets a machine in that shows what the body says, within the limits; the body is read behind the
+/// first of them.
+pub(crate) async fn logged_in(
+    app: &App,
+    call: &Call,
+    body: impl Future<Output = Result<wire::LoginBody, Problem>>,
+) -> Result<MintedToken, Problem> {
+    let done = attempted(app, call, body).await;
+    let result = match &done {
+        Ok(_) => LoginResult::Success,
+        Err(problem) => LoginResult::of(problem.code),
+    };
+    app.metrics.logins.ended(LoginMethod::Machine, result);
+    done
+}
+
+async fn attempted(
+    app: &App,
+    call: &Call,
+    body: impl Future<Output = Result<wire::LoginBody, Problem>>,
+) -> Result<MintedToken, Problem> {
+    let from = Attempt::begin(app, call)?;
+    let body = body.await?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
+        && body.role_id.bytes().all(plain)
+        && body
+            .secret_id
+            .as_ref()
+            .is_none_or(|text| text.len() <= SECRET_ID_BYTES_MAX);
+    let of = match is_sane {
+        true => format!("login of {}", body.role_id),
+        false => "login of nobody".to_owned(),
+    };
+    let attempt = match is_sane {
+        true => {
+            app.vault
+                .machine_login(&MachineLogin {
+                    role_id: body.role_id,
+                    secret_id: body.secret_id,
+                    request_id: call.passage.request_id.clone(),
+                    source_ip: from.source_ip,
+                    user_agent: call.user_agent(),
+                    started_at: call.passage.started_at,
+                })
+                .await
+        }
+        false => Err(LoginError::Refused),
+    };
+    from.end(app, &of, attempt)
+}
+
+/// One attempt to log in, and what it costs.
+pub(crate) struct Attempt {
+    pub(crate) source_ip: Option<IpAddr>,
+    from: String,
+}
+
+impl Attempt {
+    /// Takes one from what the address has.
+    pub(crate) fn begin(app: &App, call: &Call) -> Result<Self, Problem> {
+        let source_ip = call.source_ip(&app.settings.trusted_proxies);
+        let address = source_ip.map_or_else(String::new, household);
+        let from = format!("login from {address}");
+        limited(app, (NOWHERE, &from), 1)?;
+        Ok(Self { source_ip, from })
+    }
+
+    /// What became of it; a failure costs the address more, and whom it was `of`.
+    pub(crate) fn end(
+        &self,
+        app: &App,
+        of: &str,
+        attempt: Result<MintedToken, LoginError>,
+    ) -> Result<MintedToken, Problem> {
+        match attempt {
+            Ok(minted) => Ok(minted),
+            Err(LoginError::Refused) => {
+                // This attempt was made: what is left of its price is taken, were it less than all.
+                let now = app.vault.now();
+                let mut costs = (1..=FAILURE).rev();
+                costs.any(|cost| {
+                    let category = Category::Auth;
+                    let verdict = app.limiter.take(NOWHERE, &self.from, category, now, cost);
+                    verdict.allowed
+                });
+                limited(app, (NOWHERE, of), 1)?;
+                let text = LoginError::Refused.to_string();
+                Err(Problem::new(ErrorCode::LoginRefused, text))
+            }
+            Err(LoginError::Vault(error)) => Err(Problem::for_strangers(error)),
+        }
+    }
 }
 
 /// An address as limits count it: of IPv6 the network, since one household has all of it.

@@ -41,6 +41,8 @@ mod tokens;
 mod webhook_replay;
 mod webhooks;
 
+pub(crate) use exchange::by_rule;
+pub(crate) use login::{Attempt, logged_in};
 pub(crate) use secret_write::if_match;
 pub(crate) use tokens::ranges;
 

@@ -318,6 +318,10 @@ fn policy_view(policy: &AccessPolicy, bindings: &[Binding]) -> wire::Policy {
         name: policy.name.clone(),
         description: policy.description.clone(),
         rules: policy.rules.iter().map(rule_view).collect(),
+        scopes: policy.scopes.map(|all| {
+            let words = all.iter().map(|scope| scope.as_str().to_owned());
+            words.collect()
+        }),
         bindings: bindings.iter().map(binding_view).collect(),
         scope: scope_word(policy.scope).to_owned(),
         is_active: policy.is_active,

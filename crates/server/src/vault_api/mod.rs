@@ -5,7 +5,11 @@
 //! enters ([`Asked::enter`]) before it reads a body, asks the engine, and answers a [`Reply`]; who it
 //! is, wrapping, envelope and errors are seen to here.
 
+mod approle;
+mod auths;
+mod capabilities;
 mod cubbyhole;
+mod federated;
 mod fields;
 mod health;
 mod kv1;
@@ -15,10 +19,14 @@ mod kv_metadata;
 mod kv_rules;
 mod merge;
 mod mounts;
+mod policies;
 mod reply;
 mod request;
 mod system;
+mod table;
 mod token;
+mod token_create;
+mod userpass;
 mod wrapping;
 
 pub(crate) use reply::refusal;
@@ -140,6 +148,20 @@ async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     if let Some(rest) = path.strip_prefix("sys/") {
         return sys(app, asked, rest).await;
     }
+    if let Some(rest) = path.strip_prefix("auth/approle/") {
+        return approle::answer(app, asked, rest).await;
+    }
+    if let Some(rest) = path.strip_prefix("auth/userpass/") {
+        return userpass::answer(app, asked, rest).await;
+    }
+    for method in ["jwt", "kubernetes"] {
+        let below = path
+            .strip_prefix("auth/")
+            .and_then(|path| path.strip_prefix(method));
+        if let Some(rest) = below.and_then(|rest| rest.strip_prefix('/')) {
+            return federated::answer(app, asked, rest).await;
+        }
+    }
     if let Some(rest) = path.strip_prefix("auth/token/") {
         return token::answer(app, asked, rest).await;
     }
@@ -165,6 +187,14 @@ async fn sys(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
     }
     match rest {
         "health" | "seal-status" | "leader" | "init" => health::answer(app, asked, rest).await,
+        "capabilities" | "capabilities-self" | "capabilities-accessor" => {
+            capabilities::answer(app, asked, rest).await
+        }
+        "auth" | "auth/" => auths::answer(app, asked).await,
+        "policy" | "policies/acl" => policies::answer(app, asked, rest).await,
+        _ if rest.starts_with("policy/") || rest.starts_with("policies/acl/") => {
+            policies::answer(app, asked, rest).await
+        }
         _ => system::answer(app, asked, rest).await,
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::fields::Fields;
 use super::reply::{Reply, nothing_there};
 use super::request::{Asked, Verb, unsupported};
+use super::token_create;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -48,6 +49,14 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
         ) => {
             asked.enter(app, Category::Auth).await?;
             Err(unsupported())
+        }
+        ("create" | "create-orphan", Verb::Write) => token_create::answer(app, asked, rest).await,
+        _ if rest == "roles" || rest.starts_with("roles/") || rest.starts_with("create/") => {
+            asked.enter(app, Category::Auth).await?;
+            Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "there are no token roles: name policies and times in auth/token/create, or use an AppRole",
+            ))
         }
         _ => nothing_there(app, asked).await,
     }
@@ -261,7 +270,16 @@ pub(super) fn policies_of(is_root: bool, groups: &[Identity]) -> Vec<String> {
 }
 
 fn meta_of(token: &Token) -> Value {
-    json!({ "identity": token.identity.as_str() })
+    let mut meta = json!({ "identity": token.identity.as_str() });
+    if let Some(bounds) = token.bounds.as_deref() {
+        for (name, text) in &bounds.meta {
+            meta[name] = text.as_str().into();
+        }
+        if let Some(role) = &bounds.machine_role {
+            meta["role_name"] = role.as_str().into();
+        }
+    }
+    meta
 }
 
 fn uses_of(token: &Token) -> u64 {
@@ -272,7 +290,11 @@ fn uses_of(token: &Token) -> u64 {
 }
 
 fn is_renewable(token: &Token) -> bool {
-    token.ttl_s.is_some() && token.issuer.is_none()
+    let is_fixed = token
+        .bounds
+        .as_deref()
+        .is_some_and(|bounds| bounds.is_fixed);
+    token.ttl_s.is_some() && token.issuer.is_none() && !is_fixed
 }
 
 fn described(token: &Token, text: &str, now: Timestamp) -> Value {

@@ -68,6 +68,7 @@ pub fn policies(world: &World) -> Vec<AccessPolicy> {
             name: format!("p{place}"),
             description: None,
             rules: rules(world, place),
+            scopes: None,
             scope: match policy.is_partner_wide {
                 true => PolicyScope::Partner,
                 false => PolicyScope::Tenant,

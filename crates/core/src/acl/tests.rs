@@ -1,0 +1,358 @@
+//! Well-known policies and what becomes of them; and, for random ones, that what is decided here is
+//! what the documented meaning says, but for the differences that are listed.
+
+mod meaning;
+mod random;
+
+use super::*;
+use crate::access::{Permission, Rule};
+use crate::identity::{Scope, ScopeSet};
+
+pub(super) fn mounts() -> Mounts {
+    let view = |path: &str, kind, root: &str| MountView {
+        path: path.to_owned(),
+        kind,
+        root: root.to_owned(),
+    };
+    Mounts::new(vec![
+        view("secret", MountKind::Kv2, "secret"),
+        view("kv1", MountKind::Kv1, "old/kv"),
+        view("team/kv", MountKind::Kv2, "team"),
+        view("database", MountKind::Database, ""),
+    ])
+}
+
+fn compiled(text: &str) -> Compiled {
+    let document = parse(text).unwrap_or_else(|why| panic!("{text}: {why:?}"));
+    compile(&document, &mounts()).unwrap_or_else(|why| panic!("{text}: {why:?}"))
+}
+
+fn refused(text: &str) -> String {
+    let why = match parse(text) {
+        Err(why) => why,
+        Ok(document) => compile(&document, &mounts()).expect_err(text),
+    };
+    why.iter().map(|one| format!("{one}\n")).collect()
+}
+
+fn lines(compiled: &Compiled) -> Vec<String> {
+    let line = |rule: &Rule| {
+        let words: Vec<_> = rule.permissions.iter().map(Permission::as_str).collect();
+        format!("{} {}", rule.path_pattern, words.join("+"))
+    };
+    compiled.rules.iter().map(line).collect()
+}
+
+fn scopes(all: &[Scope]) -> ScopeSet {
+    all.iter().copied().collect()
+}
+
+#[test]
+fn a_reader_of_an_application() {
+    let got = compiled(
+        r#"
+        # what the application reads
+        path "secret/data/shop/*" {
+          capabilities = ["read"]
+        }
+        path "secret/metadata/shop/*" { capabilities = ["list", "read"] } // its names
+        "#,
+    );
+    assert_eq!(lines(&got), ["secret/shop/** read+list"]);
+    let both = [Scope::SecretsRead, Scope::SecretsList];
+    assert_eq!(got.scopes, scopes(&both));
+    assert_eq!(got.notes, Vec::<String>::new());
+}
+
+#[test]
+fn the_same_in_json_and_in_other_spellings() {
+    let hcl = compiled(
+        "path \"/secret/data/a\" {\n capabilities = [\"create\", \"update\", \"read\",]\n}",
+    );
+    for other in [
+        r#"{"path": {"secret/data/a": {"capabilities": ["read", "create", "update"]}}}"#,
+        r#"{"path": [{"secret/data/a": {"capabilities": ["read", "create", "update"]}}]}"#,
+        "name = \"x\"\npath \"secret/data/a\" { capabilities = [\"read\"] }\n/* and\n so on */ \
+         path \"secret/data/a\" { capabilities = [\"create\", \"update\"] comment = <<-EOT\n   hello\n  EOT\n}",
+    ] {
+        assert_eq!(compiled(other), hcl, "{other}");
+    }
+    assert_eq!(lines(&hcl), ["secret/a read+write"]);
+}
+
+#[test]
+fn paths_of_every_kind() {
+    for (path, words, want) in [
+        ("secret/data/a/+/b", "read", vec!["secret/a/*/b read"]),
+        ("secret/data/a/+", "read", vec!["secret/a/* read"]),
+        (
+            "secret/data/ab*",
+            "read",
+            vec!["secret/ab* read", "secret/ab*/** read"],
+        ),
+        ("secret/metadata/a/", "list", vec!["secret/a/* list"]),
+        ("secret/metadata/a", "list", vec!["secret/a/* list"]),
+        ("secret/metadata/a", "read", vec!["secret/a list"]),
+        ("secret/metadata", "list", vec!["secret/* list"]),
+        ("kv1/a/*", "read", vec!["old/kv/a/** read"]),
+        ("team/kv/data/*", "read", vec!["team/** read"]),
+        (
+            "secret/data/Top.Secret",
+            "read",
+            vec!["secret/__54op__2e__53ecret read"],
+        ),
+        (
+            "secret/data/a/metadata",
+            "read",
+            vec!["secret/a/__6detadata read"],
+        ),
+        (
+            "secret/data/me*",
+            "read",
+            vec![
+                "secret/__6detadata read",
+                "secret/me* read",
+                "secret/me*/** read",
+            ],
+        ),
+        (
+            "database/creds/reader",
+            "read",
+            vec!["dynamic/database-*/creds/reader read"],
+        ),
+        (
+            "auth/token/create",
+            "update",
+            vec!["auth/token/create write"],
+        ),
+    ] {
+        let got = compiled(&format!(
+            "path \"{path}\" {{ capabilities = [\"{words}\"] }}"
+        ));
+        assert_eq!(lines(&got), want, "{path}");
+    }
+    // What follows an underscore is spelled out: `foo_*` does not mean `fooA`.
+    let got = compiled("path \"secret/data/foo_*\" { capabilities = [\"read\"] }");
+    let fits = |path: &str| {
+        let path = crate::path::SecretPath::parse(&format!("secret/{}", escape(path, true)));
+        let path = path.unwrap();
+        got.rules
+            .iter()
+            .any(|rule| rule.path_pattern.matches(&path))
+    };
+    for yes in ["foo_", "foo_a", "foo_9z", "foo_-", "foo__x", "foo_A"] {
+        assert!(fits(yes), "{yes}");
+    }
+    for no in ["fooA", "foo.b", "foo", "fooa_"] {
+        assert!(!fits(no), "{no}");
+    }
+}
+
+#[test]
+fn an_administrator() {
+    let text = r#"
+        path "sys/health" { capabilities = ["read", "sudo"] }
+        path "sys/policies/acl" { capabilities = ["list"] }
+        path "sys/policies/acl/*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
+        path "auth/*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
+        path "sys/auth/*" { capabilities = ["create", "update", "delete", "sudo"] }
+        path "sys/auth" { capabilities = ["read"] }
+        path "secret/*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
+        path "sys/mounts/*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
+        path "sys/mounts" { capabilities = ["read"] }
+    "#;
+    let got = compiled(text);
+    assert_eq!(
+        lines(&got),
+        [
+            "auth/token/create write",
+            "secret/** read+write+delete+list"
+        ]
+    );
+    for scope in [Scope::Admin, Scope::PoliciesRead, Scope::PoliciesWrite] {
+        assert!(got.scopes.contains(scope), "{scope:?}");
+    }
+    assert!(!got.scopes.contains(Scope::AuditRead));
+}
+
+#[test]
+fn what_cannot_be_said_says_why() {
+    for (text, why) in [
+        (
+            "path \"secret/data/a\" { capabilities = [\"deny\"] }",
+            "only ever add",
+        ),
+        (
+            "path \"secret/data/a\" { capabilities = [\"update\"] }",
+            "create and update are one",
+        ),
+        (
+            "path \"secret/metadata/a\" { capabilities = [\"update\"] }",
+            "may write values",
+        ),
+        (
+            "path \"secret/subkeys/a\" { capabilities = [\"read\"] }",
+            "part of the value",
+        ),
+        (
+            "path \"nowhere/a\" { capabilities = [\"read\"] }",
+            "no mount",
+        ),
+        (
+            "path \"secret/data/*/a\" { capabilities = [\"read\"] }",
+            "end of a path only",
+        ),
+        (
+            "path \"secret/data/+*\" { capabilities = [\"read\"] }",
+            "not a pattern",
+        ),
+        (
+            "path \"secret/data/{{identity.entity.id}}/*\" { capabilities = [\"read\"] }",
+            "templates",
+        ),
+        (
+            "path \"secret/data/a\" { capabilities = [\"list\"] }",
+            "gives nothing",
+        ),
+        (
+            "path \"secret/data/a\" { capabilities = [\"reed\"] }",
+            "capabilities are",
+        ),
+        ("path \"secret/data/a\" { }", "missing"),
+        (
+            "path \"auth/approle/role/x/secret-id\" { capabilities = [\"update\"] }",
+            "go together",
+        ),
+        (
+            "path \"sys/audit\" { capabilities = [\"read\", \"sudo\"] }",
+            "opens more than this",
+        ),
+        (
+            "path \"sys/raw/*\" { capabilities = [\"read\"] }",
+            "no operation",
+        ),
+        (
+            "path \"secret/data/a\" { capabilities = [\"read\"]\n allowed_parameters = { \"b\" = [] } }",
+            "line 2",
+        ),
+        (
+            "path \"secret/data/a\" { capabilities = [\"read\"] min_wrapping_ttl = \"1s\" }",
+            "wrapped",
+        ),
+        (
+            "path \"secret/data/a\" { capabilities = [\"read\"] color = 1 }",
+            "nothing else",
+        ),
+        ("policy \"x\" { }", "alone"),
+        ("", "at least one"),
+        ("path \"a", "not closed"),
+        ("path \"${a}\" {}", "nobody"),
+        ("/* path", "not closed"),
+        ("path \"a\" { capabilities = <<X\nread\n", "alone"),
+    ] {
+        let told = refused(text);
+        assert!(told.contains(why), "{text}: {told}");
+    }
+    let two = "path \"secret/data/*\" { capabilities = [\"create\", \"update\", \"read\"] }\n\n\
+               path \"secret/data/own\" { capabilities = [\"read\"] }";
+    let told = refused(two);
+    assert!(
+        told.starts_with("line 3, path \"secret/data/own\": this block decides over"),
+        "{told}"
+    );
+    assert!(
+        told.contains("(line 1)") && told.contains("create, update"),
+        "{told}"
+    );
+}
+
+#[test]
+fn depth_and_size_are_bounded() {
+    for text in [
+        "[".repeat(100_000),
+        format!("path \"a\" {{ x = {}", "[".repeat(100_000)),
+        format!("path \"a\" {{ x = {}", "{ a = ".repeat(10_000)),
+        "path \"a\" {}\n".repeat(20_000),
+        "a".repeat(TEXT_BYTES_MAX + 1),
+        "path \"secret/data/a\" { capabilities = [\"read\"] }\n".repeat(501),
+    ] {
+        assert!(parse(&text).is_err());
+    }
+    let many: String = (0..250)
+        .map(|at| format!("path \"secret/data/a{at}\" {{ capabilities = [\"read\"] }}\n"))
+        .collect();
+    assert!(refused(&many).contains("at most 200"));
+}
+
+#[test]
+fn metadata_never_gives_values() {
+    for capability in Capability::ALL {
+        for path in [
+            "secret/metadata/*",
+            "secret/metadata/+/a",
+            "secret/subkeys/*",
+            "secret/meta*",
+        ] {
+            let text = format!(
+                "path \"{path}\" {{ capabilities = [\"{}\"] }}",
+                capability.as_str()
+            );
+            let Ok(got) = parse(&text).and_then(|document| compile(&document, &mounts())) else {
+                continue;
+            };
+            let reads = |rule: &Rule| rule.permissions.allows(Permission::Read);
+            assert!(!got.rules.iter().any(reads), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_words_is_shown() {
+    let rules: Vec<Rule> = serde_json::from_str(
+        r#"[{"path_pattern":"secret/**/x","permissions":["read"]},
+            {"path_pattern":"elsewhere/x","permissions":["read"]},
+            {"path_pattern":"secret/a","permissions":["rotate","read"]},
+            {"path_pattern":"secret/a","permissions":["read"],"conditions":{"require_mfa":true}}]"#,
+    )
+    .unwrap();
+    let text = render(&rules, scopes(&[Scope::AuditRead]), &mounts());
+    for line in [
+        "# read on secret/**/x has no words here",
+        "# read on elsewhere/x has no words here",
+        "# rotate on secret/a has no words here",
+        "# read on secret/a has conditions",
+        "# the scope audit:read has no words here",
+        "path \"secret/data/a\" {\n  capabilities = [\"read\"]\n}",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn names_of_policies() {
+    for good in ["app", "team-a.read_only", "x"] {
+        assert!(is_policy_name(good), "{good}");
+    }
+    for bad in [
+        "",
+        "root",
+        "default",
+        "App",
+        "a/b",
+        "a b",
+        "ä",
+        &"x".repeat(129),
+    ] {
+        assert!(!is_policy_name(bad), "{bad}");
+    }
+}
+
+#[test]
+fn the_page_has_every_difference() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/vault-api.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (given, also) in WIDER.iter().chain(NARROWER) {
+        let line = format!("| {given} | {also} |");
+        assert!(page.contains(&line), "{line}");
+    }
+}

@@ -1,0 +1,52 @@
+//! `sys/auth`: the ways in, which are always these.
+
+use scaivault_api::ErrorCode;
+use scaivault_core::identity::Scope;
+use serde_json::{Map, Value, json};
+
+use super::reply::Reply;
+use super::request::{Asked, Verb};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::rate_limit::Category;
+
+const WAYS: [(&str, &str); 5] = [
+    ("approle", "machine roles and secret ids"),
+    ("jwt", "the issuers and rules of the server's settings"),
+    (
+        "kubernetes",
+        "the issuers and rules of the server's settings",
+    ),
+    ("token", "token based credentials"),
+    ("userpass", "names and passwords"),
+];
+
+pub(super) async fn answer(app: &App, asked: &Asked) -> Result<Reply, Problem> {
+    let caller = asked.enter(app, Category::Auth).await?;
+    if !matches!(asked.verb, Verb::Read | Verb::List) {
+        return Err(Problem::new(
+            ErrorCode::InvalidRequest,
+            "ways to log in are not mounted: approle, jwt, kubernetes, token and userpass are always there",
+        ));
+    }
+    if !caller.principal.scopes.contains(Scope::Admin) {
+        let text = "the token lacks the scope admin";
+        return Err(Problem::new(ErrorCode::InsufficientScope, text));
+    }
+    let way = |(name, description): &(&str, &str)| {
+        let view = json!({
+            "type": name,
+            "description": description,
+            "accessor": format!("auth_{name}_0"),
+            "local": false,
+            "seal_wrap": false,
+            "external_entropy_access": false,
+            "options": null,
+            "config": { "default_lease_ttl": 0, "max_lease_ttl": 0, "token_type": "default-service" },
+            "uuid": "",
+        });
+        (format!("{name}/"), view)
+    };
+    let all: Map<String, Value> = WAYS.iter().map(way).collect();
+    Ok(Reply::data(&Value::Object(all))?.doubled())
+}
