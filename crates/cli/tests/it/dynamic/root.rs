@@ -13,7 +13,7 @@ use crate::harness::{Server, eventually};
 const GENERATORS: usize = 4;
 const ROTATIONS: usize = 2;
 /// Sessions of the replaced password end when they have waited for nobody.
-const ROTATED: Duration = Duration::from_secs(150);
+const ROTATED: Duration = Duration::from_secs(400);
 
 async fn root_rotates(target: Arc<dyn Target>) {
     let server = Server::dev().start().await;
