@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, redirect, retry};
+use reqwest::Response;
 use scaivault_core::delivery::{AttemptError, Attempted};
 use scaivault_core::ports::{Courier, Parcel};
 
-use super::policy::{EgressPolicy, Scheme};
-use super::resolve::{GuardedResolver, Lookup, SystemLookup, Unresolved};
+use super::clients::{Clients, EgressError};
+use super::policy::EgressPolicy;
+use super::resolve::{Lookup, SystemLookup, Unresolved};
 
 /// What receivers see us as.
 const USER_AGENT: &str = "ScaiVault-Webhook/1.0";
@@ -20,16 +21,10 @@ const USER_AGENT: &str = "ScaiVault-Webhook/1.0";
 /// peace; its content has no meaning, so the attempt's whole timeout is not spent on it.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// The HTTP client could not be made: no usable certificate store on this host.
-#[derive(Debug, thiserror::Error)]
-#[error("the client for outbound deliveries could not be set up")]
-pub(crate) struct EgressError(#[from] reqwest::Error);
-
 /// Core's [`Courier`] over HTTP, behind the policy. Cheap to share; holds no connection.
 pub(crate) struct GuardedCourier {
     policy: Arc<EgressPolicy>,
-    https: Client,
-    http: Client,
+    clients: Clients,
 }
 
 impl std::fmt::Debug for GuardedCourier {
@@ -58,13 +53,8 @@ impl GuardedCourier {
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
-        let client = |scheme| client(Arc::clone(&policy), Arc::clone(&lookup), scheme);
-        let (https, http) = (client(Scheme::Https)?, client(Scheme::Http)?);
-        Ok(Self {
-            policy,
-            https,
-            http,
-        })
+        let clients = Clients::with_lookup(&policy, USER_AGENT, None, &lookup)?;
+        Ok(Self { policy, clients })
     }
 
     async fn attempt(&self, parcel: &Parcel) -> Result<Response, AttemptError> {
@@ -73,11 +63,9 @@ impl GuardedCourier {
             .check_url(&parcel.url)
             .map_err(|_| AttemptError::AddressForbidden)?;
         let headers = headers(parcel).ok_or(AttemptError::Receiver)?;
-        let client = match scheme {
-            Scheme::Https => &self.https,
-            Scheme::Http => &self.http,
-        };
-        let sent = client
+        let sent = self
+            .clients
+            .of(scheme)
             .post(url)
             .headers(headers)
             .body(parcel.body.clone())
@@ -130,32 +118,6 @@ fn failed(error: AttemptError, duration: Duration) -> Attempted {
         error: Some(error),
         duration,
     }
-}
-
-fn client(
-    policy: Arc<EgressPolicy>,
-    lookup: Arc<dyn Lookup>,
-    scheme: Scheme,
-) -> Result<Client, reqwest::Error> {
-    let timeout = policy.timeout;
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .https_only(scheme == Scheme::Https)
-        // One request is one connection: nothing to share between receivers of one host, and
-        // every attempt is judged anew. HTTP/1.1 keeps a hostile peer's means few.
-        .http1_only()
-        .pool_max_idle_per_host(0)
-        .timeout(timeout)
-        .dns_resolver(GuardedResolver {
-            lookup,
-            policy,
-            scheme,
-        })
-        .build()
 }
 
 /// `None` when a header is not one: only possible with a damaged receiver.

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderValue};
-use reqwest::{Certificate, Client, Response, redirect, retry};
 use scaivault_core::delivery::AttemptError;
 use scaivault_core::ports::{Documents, FetchError};
 
-use super::courier::{EgressError, why};
-use super::policy::{EgressPolicy, Scheme};
-use super::resolve::{GuardedResolver, Lookup, SystemLookup};
+use super::clients::{Clients, EgressError, Unread, body_of};
+use super::courier::why;
+use super::policy::EgressPolicy;
 
 /// What issuers see us as.
 const USER_AGENT: &str = "ScaiVault-Identity/1.0";
@@ -27,11 +26,6 @@ pub(crate) struct GuardedDocuments {
     clients: HashMap<String, Clients>,
 }
 
-struct Clients {
-    https: Client,
-    http: Client,
-}
-
 impl GuardedDocuments {
     /// For issuers of these names; with certificates, PEM, of those that the system does not trust.
     ///
@@ -42,18 +36,11 @@ impl GuardedDocuments {
         issuers: impl IntoIterator<Item = (String, Option<Vec<u8>>)>,
     ) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
-        let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup::default());
         let clients = issuers.into_iter().map(|(name, ca)| {
-            let roots =
-                ca.map_or_else(|| Ok(Vec::new()), |pem| Certificate::from_pem_bundle(&pem))?;
-            let client = |scheme| client(&policy, &lookup, scheme, &roots);
-            let both = Clients {
-                https: client(Scheme::Https)?,
-                http: client(Scheme::Http)?,
-            };
-            Ok((name, both))
+            let clients = Clients::new(&policy, USER_AGENT, ca.as_deref())?;
+            Ok((name, clients))
         });
-        let clients = clients.collect::<Result<_, reqwest::Error>>()?;
+        let clients = clients.collect::<Result<_, EgressError>>()?;
         Ok(Self { policy, clients })
     }
 
@@ -61,15 +48,22 @@ impl GuardedDocuments {
         let judged = self.policy.check_url(url);
         let (url, scheme) = judged.map_err(|_| FetchError::Forbidden)?;
         let clients = self.clients.get(issuer).ok_or(FetchError::Forbidden)?;
-        let client = match scheme {
-            Scheme::Https => &clients.https,
-            Scheme::Http => &clients.http,
-        };
         let json = HeaderValue::from_static("application/json");
-        let sent = client.get(url).header(ACCEPT, json).send().await;
+        let sent = clients
+            .of(scheme)
+            .get(url)
+            .header(ACCEPT, json)
+            .send()
+            .await;
         let response = sent.map_err(|error| said(&error))?;
         match response.status() {
-            StatusCode::OK => read(response).await,
+            StatusCode::OK => {
+                let body = body_of(response, DOCUMENT_BYTES_MAX).await;
+                body.map_err(|why| match why {
+                    Unread::TooLarge => FetchError::TooLarge,
+                    Unread::Broken(error) => said(&error),
+                })
+            }
             other => Err(FetchError::Status(other.as_u16())),
         }
     }
@@ -83,46 +77,10 @@ impl Documents for GuardedDocuments {
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
-    let mut document = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| said(&error))? {
-        if document.len() + chunk.len() > DOCUMENT_BYTES_MAX {
-            return Err(FetchError::TooLarge);
-        }
-        document.extend_from_slice(&chunk);
-    }
-    Ok(document)
-}
-
 fn said(error: &reqwest::Error) -> FetchError {
     match why(error) {
         AttemptError::AddressForbidden => FetchError::Forbidden,
         AttemptError::Timeout => FetchError::Timeout,
         _ => FetchError::Unreachable,
     }
-}
-
-fn client(
-    policy: &Arc<EgressPolicy>,
-    lookup: &Arc<dyn Lookup>,
-    scheme: Scheme,
-    roots: &[Certificate],
-) -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .https_only(scheme == Scheme::Https)
-        .http1_only()
-        .pool_max_idle_per_host(0)
-        .timeout(policy.timeout)
-        .tls_certs_merge(roots.iter().cloned())
-        .dns_resolver(GuardedResolver {
-            lookup: Arc::clone(lookup),
-            policy: Arc::clone(policy),
-            scheme,
-        })
-        .build()
 }

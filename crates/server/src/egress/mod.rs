@@ -11,6 +11,7 @@
 //! - nothing the receiver says is returned except its status code.
 
 mod address;
+mod clients;
 mod courier;
 mod documents;
 #[cfg(test)]

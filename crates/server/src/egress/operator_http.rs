@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use reqwest::{Certificate, Client, redirect, retry};
 use scaivault_core::delivery::AttemptError;
 
-use super::courier::{EgressError, why};
-use super::policy::{EgressPolicy, Scheme};
-use super::resolve::{GuardedResolver, Lookup, SystemLookup};
+use super::clients::{Clients, EgressError, Unread, body_of};
+use super::courier::why;
+use super::policy::EgressPolicy;
 
 /// What the other side sees us as.
 const USER_AGENT: &str = "ScaiVault-Audit/1.0";
@@ -51,8 +50,7 @@ pub(crate) enum HttpTrouble {
 /// The way out for one destination.
 pub(crate) struct OperatorHttp {
     policy: Arc<EgressPolicy>,
-    https: Client,
-    http: Client,
+    clients: Clients,
 }
 
 impl OperatorHttp {
@@ -61,16 +59,9 @@ impl OperatorHttp {
     /// # Errors
     /// When a certificate is none, or the host has no usable set of trusted ones.
     pub(crate) fn new(policy: EgressPolicy, ca: Option<&[u8]>) -> Result<Self, EgressError> {
-        let roots = ca.map_or_else(|| Ok(Vec::new()), Certificate::from_pem_bundle)?;
         let policy = Arc::new(policy);
-        let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup::default());
-        let client = |scheme| client(&policy, &lookup, scheme, &roots);
-        let (https, http) = (client(Scheme::Https)?, client(Scheme::Http)?);
-        Ok(Self {
-            policy,
-            https,
-            http,
-        })
+        let clients = Clients::new(&policy, USER_AGENT, ca)?;
+        Ok(Self { policy, clients })
     }
 
     /// One request, and at most so much of its answer.
@@ -99,24 +90,20 @@ impl OperatorHttp {
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpTrouble> {
         let (url, scheme) = self.policy.check_url(url).map_err(HttpTrouble::Address)?;
-        let client = match scheme {
-            Scheme::Https => &self.https,
-            Scheme::Http => &self.http,
-        };
+        let client = self.clients.of(scheme);
         let request = client.request(method, url).headers(headers).body(body);
-        let mut response = request.send().await.map_err(|error| said(&error))?;
-        let mut answer = Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: Vec::new(),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(|error| said(&error))? {
-            if answer.body.len() + chunk.len() > answer_bytes_max {
-                return Err(HttpTrouble::TooLarge);
-            }
-            answer.body.extend_from_slice(&chunk);
-        }
-        Ok(answer)
+        let response = request.send().await.map_err(|error| said(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = body_of(response, answer_bytes_max).await;
+        let body = body.map_err(|why| match why {
+            Unread::TooLarge => HttpTrouble::TooLarge,
+            Unread::Broken(error) => said(&error),
+        })?;
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 }
 
@@ -127,29 +114,4 @@ fn said(error: &reqwest::Error) -> HttpTrouble {
         AttemptError::Timeout => HttpTrouble::Timeout,
         _ => HttpTrouble::Connection,
     }
-}
-
-fn client(
-    policy: &Arc<EgressPolicy>,
-    lookup: &Arc<dyn Lookup>,
-    scheme: Scheme,
-    roots: &[Certificate],
-) -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .https_only(scheme == Scheme::Https)
-        .http1_only()
-        .pool_max_idle_per_host(0)
-        .timeout(policy.timeout)
-        .tls_certs_merge(roots.iter().cloned())
-        .dns_resolver(GuardedResolver {
-            lookup: Arc::clone(lookup),
-            policy: Arc::clone(policy),
-            scheme,
-        })
-        .build()
 }

@@ -12,7 +12,6 @@ mod certificate_login;
 mod debts;
 mod docs;
 mod dynamic;
-mod dynamic_view;
 mod exchange;
 mod login;
 mod machine_fields;

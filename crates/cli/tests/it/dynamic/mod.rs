@@ -25,9 +25,13 @@ trait Target: Send + Sync + 'static {
     fn plugin(&self) -> &'static str;
     fn url(&self, port: u16) -> String;
     fn port(&self) -> u16;
-    fn manager(&self) -> (&'static str, &'static str);
+    fn manager(&self) -> (&'static str, &'static str) {
+        ("manager", "manages")
+    }
     /// One that may log in and nothing else.
-    fn weak(&self) -> (&'static str, &'static str);
+    fn weak(&self) -> (&'static str, &'static str) {
+        ("weak", "may-do-nothing")
+    }
     fn creation(&self) -> Value;
     /// Whether this credential is good for what the role allows.
     fn works(&self, name: &str, password: &str) -> bool;
@@ -64,12 +68,6 @@ impl Target for Pg {
     }
     fn port(&self) -> u16 {
         self.0.port()
-    }
-    fn manager(&self) -> (&'static str, &'static str) {
-        ("manager", "manages")
-    }
-    fn weak(&self) -> (&'static str, &'static str) {
-        ("weak", "may-do-nothing")
     }
     fn creation(&self) -> Value {
         json!([CREATE_ROLE])
@@ -111,12 +109,6 @@ impl Target for Maria {
     fn port(&self) -> u16 {
         self.0.port()
     }
-    fn manager(&self) -> (&'static str, &'static str) {
-        ("manager", "manages")
-    }
-    fn weak(&self) -> (&'static str, &'static str) {
-        ("weak", "may-do-nothing")
-    }
     fn creation(&self) -> Value {
         json!([
             "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'",
@@ -157,12 +149,6 @@ impl Target for Cache {
     }
     fn port(&self) -> u16 {
         self.0.port()
-    }
-    fn manager(&self) -> (&'static str, &'static str) {
-        ("manager", "manages")
-    }
-    fn weak(&self) -> (&'static str, &'static str) {
-        ("weak", "may-do-nothing")
     }
     fn creation(&self) -> Value {
         json!(["~shop:*", "+@read"])

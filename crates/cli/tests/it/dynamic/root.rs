@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{CREDS, ENGINE, LEASES, Maria, Pg, ROOT, Target, engine, text};
@@ -58,9 +58,15 @@ async fn root_rotates(target: Arc<dyn Target>) {
             .or(begun["id"].as_str())
             .expect("an id")
             .to_owned();
+        // Shown when the test fails: where it was waiting.
+        let seen = Mutex::new(Value::Null);
         let done = eventually("the root credential is rotated", ROTATED, async || {
             let rotation = root.get(&format!("/v1/rotations/{id}")).await.ok(200);
             let phase = text(&rotation, "phase").to_owned();
+            if *seen.lock().expect("no panic in it") != rotation {
+                eprintln!("{rotation:#}");
+                seen.lock().expect("no panic in it").clone_from(&rotation);
+            }
             assert!(!matches!(&*phase, "parked" | "rolled_back"), "{rotation:#}");
             (phase == "completed").then_some(rotation)
         })

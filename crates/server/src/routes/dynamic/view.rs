@@ -7,7 +7,7 @@ use scaivault_core::time::{Span, Timestamp};
 use scaivault_engine::{EngineHealth, Generated};
 use serde_json::{Map, Value};
 
-use super::at_target::trouble_view;
+use crate::routes::at_target::trouble_view;
 
 pub(super) fn engine_view(engine: Engine) -> wire::Engine {
     wire::Engine {
