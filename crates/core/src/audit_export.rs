@@ -105,7 +105,7 @@ pub struct AuditExport {
     pub state: ExportState,
     /// When it was asked for.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// When it ended, or, of one that is running, when its closing began.
     pub ended_at: Option<Timestamp>,
     /// The chains as they ended when it was asked for: later rows are not in it.
     pub heads: Vec<ExportHead>,

@@ -13,6 +13,7 @@ use scaivault_crypto::jwt::looks_like_jwt;
 use scaivault_engine::{Bound, Caller, Entered, clean_user_agent};
 
 use crate::app::App;
+use crate::cross_site::refuse_foreign_page;
 use crate::listener::ClientCertificate;
 use crate::metrics::AuthMethod;
 use crate::prefix::Prefix;
@@ -214,6 +215,7 @@ impl Call {
         app: &App,
         certificate: &ClientCertificate,
     ) -> Result<Entered, Problem> {
+        refuse_foreign_page(&self.headers)?;
         // Again, as a request may be a long one.
         let shown = certificate.shown(app.vault.now())?;
         let principal = app.vault.enter_certificate(&shown).await;

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use crate::commands::way::{Permits, Way, tls};
 use crate::commands::{Destination, Form, Post};
 use crate::config::{AuditSection, ForwardSection};
 use crate::egress::{EgressPolicy, OperatorHttp, Scheme};
+use crate::forward_lag::ForwardLag;
 use crate::loops::Stop;
 use crate::metrics::ForwardMetrics;
 use crate::place::Place;
@@ -51,7 +52,14 @@ pub(crate) struct Trail {
     pub(crate) node: String,
 }
 
-/// Starts a loop for each destination.
+impl Trail {
+    /// A way to read it that nobody else uses.
+    pub(crate) async fn open(&self) -> Result<Source> {
+        Source::open_with(&self.place, self.password_file.as_deref()).await
+    }
+}
+
+/// Starts two loops for each destination: one hands over, the other says how far behind that is.
 ///
 /// # Errors
 /// When a destination cannot be used as configured.
@@ -70,12 +78,19 @@ pub(crate) fn start(
             vault: vault.clone(),
             trail: trail.clone(),
             from_now: section.from_now,
-            lag_max: audit.forward_lag_warning,
             metrics: metrics.clone(),
             way,
-            name,
+            name: name.clone(),
         };
         loops.spawn(one.run(stop.clone()));
+        let lag = ForwardLag {
+            vault: vault.clone(),
+            trail: trail.clone(),
+            name,
+            lag_max: audit.forward_lag_warning,
+            metrics: metrics.clone(),
+        };
+        loops.spawn(lag.run(stop.clone()));
     }
     Ok(())
 }
@@ -134,7 +149,6 @@ struct Forwarding {
     name: String,
     way: Way,
     from_now: bool,
-    lag_max: Duration,
     metrics: Arc<ForwardMetrics>,
 }
 
@@ -199,14 +213,9 @@ impl Forwarding {
         let claimed = claimed.await?;
         let source = match kept.take() {
             Some(source) => source,
-            None => self.open().await?,
+            None => self.trail.open().await?,
         };
         let Some(forward) = claimed else {
-            if let Some(forward) = self.vault.forward_find(&self.name).await? {
-                let lag = source.lag(&Mark::of_heads(&forward.heads)).await?;
-                self.metrics
-                    .set_lag(&self.name, lag, self.vault.now(), self.lag_max);
-            }
             *kept = Some(source);
             return Ok(Ended::Elsewhere);
         };
@@ -229,6 +238,7 @@ impl Forwarding {
         let vault = self.vault.clone();
         let genuine = move |anchor: &AuditAnchor| vault.is_genuine_anchor(anchor);
         course.genuine = Some(Box::new(genuine));
+        course.stop = Some(stop.clone());
         tokio::select! {
             ended = self.send(&mut course, stop) => ended?,
             lost = self.beat(&held) => return lost,
@@ -240,18 +250,20 @@ impl Forwarding {
         Ok(Ended::Stopped)
     }
 
-    async fn open(&self) -> Result<Source> {
-        let password = self.trail.password_file.as_deref();
-        Source::open_with(&self.trail.place, password).await
-    }
-
     /// Until the server stops.
     async fn send(&self, course: &mut Course<'_>, stop: &mut Stop) -> Result<()> {
         let mut pause = PAUSE_MIN;
         let mut last = String::new();
-        let mut looked: Option<Instant> = None;
         while !*stop.borrow() {
-            let nap = match course.pass().await {
+            let passed = tokio::select! {
+                passed = course.pass() => passed,
+                // In the midst of a slice, at a collector that takes its time: that slice comes again.
+                () = parted(stop.clone()) => {
+                    course.hung_up();
+                    return Ok(());
+                }
+            };
+            let nap = match passed {
                 Ok(rows) => {
                     if !last.is_empty() {
                         tracing::info!(destination = %self.name, "the collector takes rows again");
@@ -275,12 +287,6 @@ impl Forwarding {
                     nap
                 }
             };
-            if looked.is_none_or(|looked| looked.elapsed() >= EVERY) {
-                let lag = course.lag().await?;
-                self.metrics
-                    .set_lag(&self.name, lag, self.vault.now(), self.lag_max);
-                looked = Some(Instant::now());
-            }
             tokio::select! {
                 () = tokio::time::sleep(nap) => {}
                 _ = stop.changed() => {}
@@ -304,4 +310,11 @@ impl Forwarding {
             }
         }
     }
+}
+
+/// When the server has been stopping for so long that nothing is waited for.
+async fn parted(mut stop: Stop) {
+    // Its sender is gone when the process is.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::time::sleep(PARTING).await;
 }

@@ -17,7 +17,7 @@ use crate::tutorials::{blocks, repository};
 
 const SHOP: &str = "spiffe://prod.example/ns/shop/sa/cart";
 const SPIFFE_RULE: &str = "[[client_certificate]]\nname = \"pods\"\n\
-    uri = \"spiffe://prod.example/ns/*/sa/*\"\nidentity = \"sa:{/path/2}-{/path/4}\"\n\
+    uri = \"spiffe://prod.example/ns/*/sa/*\"\nidentity = \"sa:{/path/2}/{/path/4}\"\n\
     groups = [\"group:pods\"]\nscopes = [\"secrets:read\", \"secrets:list\"]\nttl = \"30m\"\n";
 
 /// A server's files, and whose clients it believes.
@@ -133,12 +133,12 @@ async fn a_certificate_is_an_identity() {
     let root = &served.api;
     let body = json!({ "data": { "password": "x" } });
     root.put("/v1/secrets/app/db", body).await.ok(201);
-    grant(root, "sa:shop-cart", "app/**", &["read"]).await;
+    grant(root, "sa:shop/cart", "app/**", &["read"]).await;
 
     let cart = setup.clients.workload(7, SHOP);
     let holder = setup.holder(&served, &cart);
     let who = whoami(&holder).await;
-    assert_eq!(who["identity_id"], "sa:shop-cart");
+    assert_eq!(who["identity_id"], "sa:shop/cart");
     assert_eq!(who["tenant_id"], "tnt_default");
     assert_eq!(who["groups"], json!(["group:pods"]));
     assert_eq!(who["scopes"], json!(["secrets:read", "secrets:list"]));
@@ -154,7 +154,7 @@ async fn a_certificate_is_an_identity() {
     renewed.refused(403, "forbidden");
 
     // The trail names identity and certificate.
-    let rows = root.get("/v1/audit/logs?action=read&identity_id=sa:shop-cart");
+    let rows = root.get("/v1/audit/logs?action=read&identity_id=sa:shop/cart");
     let rows = rows.await.ok(200);
     let row = &rows["logs"][0];
     assert_eq!(row["success"], true, "{rows}");
@@ -167,7 +167,7 @@ async fn a_certificate_is_an_identity() {
     // A token decides where one is sent, a bad one too.
     let beside = holder.with_token(&setup.production.token);
     let who = whoami(&beside).await;
-    assert_ne!(who["identity_id"], "sa:shop-cart");
+    assert_ne!(who["identity_id"], "sa:shop/cart");
     assert_eq!(who["auth_method"], "token");
     let wrong = holder.with_token("skt_nobodys_0123456789abcdef");
     let wrong = wrong.get("/v1/auth/whoami").await;
@@ -213,7 +213,7 @@ async fn a_certificate_is_given_a_token_that_does_not_outlive_it() {
             .post_empty("/v1/auth/certificate/login")
             .await
             .ok(200);
-        assert_eq!(login["identity_id"], "sa:shop-cart");
+        assert_eq!(login["identity_id"], "sa:shop/cart");
         assert_eq!(login["certificate_fingerprint"], shown.fingerprint.as_str());
         let expires_in = login["expires_in"].as_u64().expect("seconds");
         assert!(lives.contains(&expires_in), "{login}");
@@ -221,7 +221,7 @@ async fn a_certificate_is_given_a_token_that_does_not_outlive_it() {
         let token = login["token"].as_str().expect("a token");
         let bearer = served.api.with_token(token);
         let who = whoami(&bearer).await;
-        assert_eq!(who["identity_id"], "sa:shop-cart");
+        assert_eq!(who["identity_id"], "sa:shop/cart");
         assert_eq!(who["groups"], json!(["group:pods"]));
         let renewed = bearer.post_empty("/v1/auth/tokens/self/renew").await;
         renewed.refused(403, "forbidden");
@@ -269,7 +269,7 @@ async fn who_is_not_to_be_believed_does_not_connect() {
     let good = with(10, (-60, 600), client());
     assert_eq!(
         whoami(&setup.holder(&served, &good)).await["identity_id"],
-        "sa:shop-cart"
+        "sa:shop/cart"
     );
     for (what, shown) in [
         (
@@ -409,7 +409,7 @@ async fn authorities_and_rules_are_replaced_under_open_connections() {
     let served = setup.serve().await;
     let (old, new) = (setup.clients.workload(1, SHOP), next.workload(1, SHOP));
     let holder = setup.holder(&served, &old);
-    assert_eq!(whoami(&holder).await["identity_id"], "sa:shop-cart");
+    assert_eq!(whoami(&holder).await["identity_id"], "sa:shop/cart");
     assert!(!connects(&setup.holder(&served, &new)).await);
 
     // Both, and a rule that goes by the authority.
@@ -433,7 +433,7 @@ async fn authorities_and_rules_are_replaced_under_open_connections() {
         (whoami(&other).await["identity_id"] == "sa:next").then_some(())
     })
     .await;
-    assert_eq!(whoami(&holder).await["identity_id"], "sa:shop-cart");
+    assert_eq!(whoami(&holder).await["identity_id"], "sa:shop/cart");
 
     // A mistake in the rules changes none of them.
     setup.write("issuers.toml", "[[client_certificate]]\nname = \"x\"\n");
@@ -480,7 +480,7 @@ async fn where_one_is_required_nobody_comes_without() {
     whoami(&served.api).await;
     assert_eq!(
         whoami(&served.api.anonymous()).await["identity_id"],
-        "sa:shop-cart"
+        "sa:shop/cart"
     );
     let without = Api::with_client(setup.http(None), served.api.url(), &setup.production.token);
     assert!(!connects(&without).await);
@@ -550,6 +550,14 @@ async fn mistakes_in_the_configuration_are_told_at_start() {
             "identity: a certificate has no",
         ),
         ("identity = \"sa:{cn\"\ncn = \"x\"", "identity:"),
+        (
+            "identity = \"sa:{/path/2}-{/path/4}\"\nuri = \"spiffe://a/**\"",
+            "identity: of {/path/2} and {/path/4} two certificates could come to one name",
+        ),
+        (
+            "identity = \"sa:{cn}/{dns}\"\ndns = \"**.example.com\"",
+            "identity: of {cn} and {dns} two certificates",
+        ),
         (
             "identity = \"sa:x\"\ndns = \"*.Example.com\"",
             "dns: expected names of hosts",
@@ -730,7 +738,7 @@ async fn the_command_line_shows_a_certificate() {
     let (code, text) = run(&[&["auth", "whoami"], &shown[..]].concat(), &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(
-        text.contains("sa:shop-cart") && text.contains("certificate"),
+        text.contains("sa:shop/cart") && text.contains("certificate"),
         "{text}"
     );
     let (code, text) = run(&["auth", "whoami"], &[]);
@@ -744,7 +752,7 @@ async fn the_command_line_shows_a_certificate() {
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = run(&["auth", "whoami"], &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("sa:shop-cart"), "{text}");
+    assert!(text.contains("sa:shop/cart"), "{text}");
     let (code, text) = run(&["auth", "login", "--certificate"], &[]);
     assert_eq!(code, Some(5), "{text}");
     let (code, text) = run(&["auth", "whoami", "--client-cert", &key], &[]);

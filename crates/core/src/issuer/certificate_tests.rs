@@ -54,8 +54,8 @@ fn a_workload_is_named_by_the_parts_of_its_id() {
     assert_eq!(claims["sub"], id);
     let wanted: &[(NameKind, &[&str])] =
         &[(NameKind::Uri, &["spiffe://prod.example.org/ns/*/sa/*"])];
-    let by_parts = rule(wanted, "sa:{/path/2}-{/path/4}");
-    assert_eq!(given(&by_parts, &claims).unwrap(), "sa:shop-cart");
+    let by_parts = rule(wanted, "sa:{/path/2}/{/path/4}");
+    assert_eq!(given(&by_parts, &claims).unwrap(), "sa:shop/cart");
     assert_eq!(
         given(&rule(wanted, "sa:{uri}"), &claims).unwrap(),
         format!("sa:{id}")

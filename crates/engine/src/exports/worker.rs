@@ -64,7 +64,14 @@ impl Vault {
             None => Ok(()),
         };
         let written = match (written, export.below) {
-            (Ok(()), 0) => self.export_close(&mut export, sink).await?,
+            (Ok(()), 0) => match self.export_close(&mut export, sink).await? {
+                Closed::Done => Ok(()),
+                Closed::Not(why) => Err(why),
+                Closed::Lost => {
+                    self.export_lost(&export, sink).await?;
+                    return Ok(true);
+                }
+            },
             (written, _) => written,
         };
         let now = self.now();
@@ -173,19 +180,36 @@ impl Vault {
         &self,
         export: &mut AuditExport,
         sink: &dyn ExportSink,
-    ) -> Result<Result<(), String>, VaultError> {
-        let now = self.now();
-        export.ended_at = Some(now);
+    ) -> Result<Closed, VaultError> {
+        // In the store before the first file: whoever goes on after a crash, or beside a worker that
+        // takes too long, writes the same bytes.
+        if export.ended_at.is_none() {
+            export.ended_at = Some(self.now());
+        }
         let key = self.audit_signing_key()?;
         // The manifest last: where it is, everything is.
         for (name, bytes) in manifest::files(export, &key) {
+            export.wake_at = Some(self.now().plus(HOLD));
+            if !self.export_put(export, false).await? {
+                return Ok(Closed::Lost);
+            }
             if let Err(why) = sink.put(&export.id, name, bytes).await {
-                return Ok(Err(why));
+                return Ok(Closed::Not(why));
             }
         }
         export.state = ExportState::Completed;
-        Ok(Ok(()))
+        Ok(Closed::Done)
     }
+}
+
+/// What came of closing an export.
+enum Closed {
+    /// All is there.
+    Done,
+    /// The destination did not take it.
+    Not(String),
+    /// Somebody else has it.
+    Lost,
 }
 
 async fn write(

@@ -40,6 +40,12 @@ impl Sink {
         self.files.lock().unwrap()[name].clone()
     }
 
+    fn assert_signed(&self, world: &World) {
+        let key = world.vault.audit_signing_key().unwrap().public_der();
+        let (manifest, signature) = (self.bytes("manifest.json"), self.bytes("manifest.sig"));
+        assert!(verify(&key, &manifest, &signature));
+    }
+
     fn rows(&self) -> Vec<Value> {
         let files = self.files.lock().unwrap();
         let parts = files.iter().filter(|(name, _)| name.starts_with("part-"));
@@ -130,12 +136,7 @@ async fn an_export_has_the_rows_asked_for_and_proves_itself() {
     );
     // The manifest: parts, chains, signature.
     let bytes = sink.bytes("manifest.json");
-    let key = world.vault.audit_signing_key().unwrap();
-    assert!(verify(
-        &key.public_der(),
-        &bytes,
-        &sink.bytes("manifest.sig")
-    ));
+    sink.assert_signed(&world);
     let manifest: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(
         (&manifest["rows"], &manifest["files"][0]["rows"]),
@@ -251,7 +252,7 @@ async fn trouble_at_the_destination_is_waited_out_or_told() {
 #[tokio::test]
 async fn an_export_goes_on_after_a_lost_commit() {
     for fault in [Fault::Unit, Fault::Answer] {
-        for nth in 1..=2 {
+        for nth in 1..=5 {
             let world = World::new().await;
             for n in 0..5 {
                 world.put(&format!("app/n{n}"), "value").await;
@@ -268,8 +269,53 @@ async fn an_export_goes_on_after_a_lost_commit() {
             assert_eq!(ids.len() as u64, ended.rows());
             ids.dedup();
             assert_eq!(ids.len() as u64, ended.rows(), "{fault:?} {nth}");
+            sink.assert_signed(&world);
         }
     }
+}
+
+/// A destination so slow at the manifest that another worker takes the export up meanwhile.
+struct Slow<'a> {
+    sink: Sink,
+    world: &'a World,
+    vault: Arc<Vault>,
+    taken: Mutex<bool>,
+}
+
+#[async_trait]
+impl ExportSink for Slow<'_> {
+    async fn put(&self, id: &ExportId, name: &str, bytes: Vec<u8>) -> Result<(), String> {
+        self.sink.put(id, name, bytes).await?;
+        let is_first =
+            name == "manifest.sig" && !std::mem::replace(&mut *self.taken.lock().unwrap(), true);
+        if is_first {
+            self.world.clock.advance(Duration::from_secs(3_600));
+            assert_eq!(self.vault.exports_run_once(&self.sink).await.unwrap(), 1);
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, id: &ExportId) -> Result<(), String> {
+        self.sink.discard(id).await
+    }
+}
+
+#[tokio::test]
+async fn two_that_close_an_export_write_the_same() {
+    let world = World::new().await;
+    world.put("app/a", "value").await;
+    let export = world.vault.export_create(&root(), draft()).await.unwrap();
+    let slow = Slow {
+        sink: Sink::default(),
+        world: &world,
+        vault: world.another_vault(),
+        taken: Mutex::new(false),
+    };
+    assert_eq!(world.vault.exports_run_once(&slow).await.unwrap(), 1);
+    assert!(*slow.taken.lock().unwrap());
+    let ended = run(&world, &export, &slow.sink).await;
+    assert_eq!(ended.state, ExportState::Completed);
+    slow.sink.assert_signed(&world);
 }
 
 /// More rows than a part has.

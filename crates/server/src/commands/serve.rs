@@ -2,6 +2,7 @@
 //! finish, workers finish the step in hand, the store writes what waits and closes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use scaivault_engine::Vault;
@@ -19,6 +20,10 @@ use crate::loops;
 /// SIGXFSZ: a write past a file-size limit. Its default would end the process; handled, the
 /// write fails and the store says so.
 const SIGXFSZ: i32 = 25;
+
+/// How long workers have for the step in hand. The service's unit kills what has not stopped 4 seconds
+/// later.
+const WORKERS_MAX: Duration = Duration::from_secs(36);
 
 pub(super) struct Serving {
     pub(super) opened: Opened,
@@ -61,6 +66,7 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
         serving.issuers,
         vault,
     )?);
+    let late = tokio::spawn(after_stop(stopped.clone()));
     listener::serve(
         serving.listener,
         serving.tls,
@@ -71,8 +77,26 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     )
     .await
     .context("the listener failed")?;
-    while let Some(ended) = workers.join_next().await {
-        ended.context("a worker ended abnormally")?;
+    let ending = async {
+        while let Some(ended) = workers.join_next().await {
+            ended.context("a worker ended abnormally")?;
+        }
+        anyhow::Ok(())
+    };
+    let ended = tokio::select! {
+        ended = ending => Some(ended),
+        _ = late => None,
+    };
+    match ended {
+        Some(ended) => ended?,
+        None => {
+            // As a crash would: each goes on from what it stored.
+            tracing::warn!(
+                left = workers.len(),
+                "workers did not end in time and are cut off"
+            );
+            workers.shutdown().await;
+        }
     }
     signals.abort();
     let _ = signals.await;
@@ -82,6 +106,12 @@ pub(super) async fn run(serving: Serving) -> Result<()> {
     drop(vault);
     tokio::task::spawn_blocking(move || storage.close()).await?;
     Ok(())
+}
+
+/// When the workers have had their time since the server was told to stop.
+async fn after_stop(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::time::sleep(WORKERS_MAX).await;
 }
 
 /// SIGTERM and SIGINT stop; SIGHUP reads certificates and issuers again.

@@ -71,6 +71,14 @@ impl Outside {
             );
             return Err(table.refuse("identity", why));
         }
+        if let Some((before, after)) = run_together(&text.identity) {
+            let why = format!(
+                "of {{{before}}} and {{{after}}} two certificates could come to one name: put a character \
+                 between them that {{{before}}} cannot hold, such as /; {{uri}}, {{cn}}, {{o}} and {{ou}} hold \
+                 any, so they stand last"
+            );
+            return Err(table.refuse("identity", why));
+        }
         let gift = table.gift(&text.identity, &text.groups, &text.scopes, text.ttl)?;
         let tenant = match text.tenant {
             None => default_tenant(),
@@ -96,6 +104,35 @@ impl Outside {
 fn placeholders(template: &str) -> impl Iterator<Item = &str> {
     let parts = template.split('{').skip(1);
     parts.map(|part| part.split('}').next().unwrap_or_default())
+}
+
+/// Two neighbours of which nobody could tell where the first ends: `a-b` and `c` would be called as
+/// `a` and `b-c` are.
+fn run_together(template: &str) -> Option<(&str, &str)> {
+    let mut parts = template.split('{').skip(1).map(|part| {
+        let (name, behind) = part.split_once('}').unwrap_or((part, ""));
+        (name, behind)
+    });
+    let (mut before, mut between) = parts.next()?;
+    for (name, behind) in parts {
+        if between.chars().all(|c| may_hold(before, c)) {
+            return Some((before, name));
+        }
+        (before, between) = (name, behind);
+    }
+    None
+}
+
+/// Whether what a placeholder stands for can have this character in it.
+fn may_hold(placeholder: &str, c: char) -> bool {
+    match placeholder {
+        "uri" | "cn" | "o" | "ou" => true,
+        "dns" => c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'),
+        "fingerprint" | "issuer" => c.is_ascii_hexdigit(),
+        // No colon stands in a mail address that is taken, and no slash in a part of a path.
+        "email" => c != ':',
+        _ => c != '/',
+    }
 }
 
 fn is_known(name: &str) -> bool {

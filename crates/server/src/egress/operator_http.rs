@@ -89,7 +89,8 @@ impl OperatorHttp {
         body: Vec<u8>,
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpTrouble> {
-        let (url, scheme) = self.policy.check_url(url).map_err(HttpTrouble::Address)?;
+        let judged = self.policy.check_signed_url(url);
+        let (url, scheme) = judged.map_err(HttpTrouble::Address)?;
         let client = self.clients.of(scheme);
         let request = client.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(|error| said(&error))?;

@@ -16,6 +16,8 @@ use super::address::{Reach, reach};
 
 /// Longest URL looked at, in bytes.
 pub(crate) const URL_BYTES_MAX: usize = 2_048;
+/// The longest that we make: tokens of temporary credentials have a kilobyte or more.
+const SIGNED_URL_BYTES_MAX: usize = 16_384;
 
 /// Names that mean "inside" wherever they are asked. A name is not proof of anything, its
 /// addresses are judged too; refusing these early gives a clear answer at registration.
@@ -113,6 +115,17 @@ impl EgressPolicy {
     pub(crate) fn check_url(&self, text: &str) -> Result<(Url, Scheme), &'static str> {
         if text.len() > URL_BYTES_MAX {
             return Err("the URL is longer than 2048 bytes");
+        }
+        self.check_signed_url(text)
+    }
+
+    /// As [`Self::check_url`], for one that we made: with a signature, and a token for it, in its query.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn check_signed_url(&self, text: &str) -> Result<(Url, Scheme), &'static str> {
+        if text.len() > SIGNED_URL_BYTES_MAX {
+            return Err("the URL is longer than 16384 bytes: is the session token one?");
         }
         // The parser would quietly repair these; two parsers that repair differently are a hole.
         if !text

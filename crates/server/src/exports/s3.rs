@@ -5,6 +5,7 @@
 //! An object is written by one request, so it is there whole or not at all, and is then looked at:
 //! its length and SHA-256, as the service says them or as they are when it is read back.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,12 +199,16 @@ impl S3 {
     /// # Errors
     /// What to do about it.
     pub(crate) async fn remove_all(&self, prefix: &str) -> Result<()> {
+        let mut removed = HashSet::new();
         loop {
             let found = self.list(prefix, None).await?;
             if found.is_empty() {
                 return Ok(());
             }
             for key in found {
+                if !removed.insert(key.clone()) {
+                    bail!("{}{key} is still there after it was removed", self.shown());
+                }
                 let credentials = self.credentials()?;
                 let action = self.bucket.delete_object(Some(&credentials), &key);
                 let asked = self.ask(Method::DELETE, &action, &[], Vec::new(), ANSWER_BYTES_MAX);

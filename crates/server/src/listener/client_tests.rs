@@ -213,3 +213,44 @@ fn who_vouches_is_known_by_the_authoritys_fingerprint() {
         scaivault_crypto::certificate::fingerprint(other.der()).as_str()
     );
 }
+
+#[test]
+fn an_authority_that_has_ended_vouches_for_nobody() {
+    let stage = stage();
+    let above = CertificateDer::from_pem_slice(
+        std::fs::read(stage.path().join("ca.pem"))
+            .unwrap()
+            .as_slice(),
+    );
+    let root = above.unwrap();
+    // The one between, as an authority of its own; it ends after a thousand seconds.
+    let between = pem(&stage.chain[1]);
+    std::fs::write(stage.path().join("ca.pem"), &between).unwrap();
+    let tls = stage.tls(false);
+    let mut wanted = params("long", 9, 2_000);
+    wanted.subject_alt_names = vec![SanType::URI("spiffe://a/b".try_into().unwrap())];
+    wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let client = stage.between.issue(&wanted, &KeyPair::generate().unwrap());
+    let chain = [client.der().clone()];
+    let shown = ClientCertificate::new(&chain, &tls);
+    assert!(stage.at(&shown, 1_000).is_ok());
+    assert_eq!(
+        stage.at(&shown, 1_061),
+        Err(CertificateRefused::NotAccepted)
+    );
+    // Nor is it the way to another that is good: it has ended, whoever is above it.
+    std::fs::write(stage.path().join("ca.pem"), between + &pem(&root)).unwrap();
+    tls.reload().unwrap();
+    let shown = ClientCertificate::new(&stage.chain, &tls);
+    assert!(stage.at(&shown, 900).is_ok());
+    assert_eq!(
+        stage.at(&shown, 1_061),
+        Err(CertificateRefused::NotAccepted)
+    );
+}
+
+fn pem(der: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}

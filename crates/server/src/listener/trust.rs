@@ -3,14 +3,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use scaivault_crypto::certificate::fingerprint;
+use scaivault_crypto::certificate::{self, Unreadable, fingerprint};
 
 use super::tls::{TlsFileError, bytes, certificates};
 
@@ -34,6 +35,9 @@ pub(super) struct Trust {
 /// One of them, with what judges by it alone.
 struct Authority {
     fingerprint: String,
+    /// What stands in the operator's file is believed as it is by whoever verifies chains: that it has
+    /// ended is looked at here.
+    expires_at: UnixTime,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
@@ -73,8 +77,13 @@ impl Trust {
             builder.build().map_err(unusable)
         };
         let each = authorities.iter().map(|root| {
+            let unreadable =
+                |error: Unreadable| TlsFileError::Authority(files.ca.clone(), error.into());
+            let expires_at = certificate::read(root).map_err(unreadable)?.expires_at;
+            let expires_at = u64::try_from(expires_at.as_micros()).unwrap_or(0);
             Ok(Authority {
                 fingerprint: fingerprint(root),
+                expires_at: UnixTime::since_unix_epoch(Duration::from_micros(expires_at)),
                 verifier: verifier(std::slice::from_ref(root))?,
             })
         });
@@ -104,10 +113,15 @@ impl Trust {
         self.all.verify_client_cert(own, between, now)?;
         let believed = |authority: &&Authority| {
             let judged = authority.verifier.verify_client_cert(own, between, now);
-            judged.is_ok()
+            now <= authority.expires_at && judged.is_ok()
         };
         let by = self.each.iter().filter(believed);
-        Ok(by.map(|authority| authority.fingerprint.clone()).collect())
+        let by: Vec<_> = by.map(|authority| authority.fingerprint.clone()).collect();
+        match by.is_empty() {
+            // By one that has ended.
+            true => Err(CertificateError::Expired.into()),
+            false => Ok(by),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl ForwardMetrics {
         );
         registry.register(
             "audit_forward_lag_seconds",
-            "Age of the oldest of them",
+            "Age of the oldest of them; where nobody can say, the time since somebody could",
             self.lag_seconds.clone(),
         );
         registry.register(
@@ -71,12 +71,28 @@ impl ForwardMetrics {
         let behind = lag.since.map_or(Duration::ZERO, |since| {
             now.since(Timestamp::from_micros(since))
         });
-        let seconds = i64::try_from(behind.as_secs()).unwrap_or(i64::MAX);
         self.lag_rows.get_or_create(&labels).set(rows);
+        self.behind(destination, behind, lag_max);
+    }
+
+    /// How far behind it is cannot be said since then: that counts as if nothing was handed over.
+    pub(crate) fn lag_unknown(
+        &self,
+        destination: &str,
+        since: Timestamp,
+        now: Timestamp,
+        lag_max: Duration,
+    ) {
+        self.behind(destination, now.since(since), lag_max);
+    }
+
+    fn behind(&self, destination: &str, behind: Duration, lag_max: Duration) {
+        let labels = labels(destination);
+        let seconds = i64::try_from(behind.as_secs()).unwrap_or(i64::MAX);
         self.lag_seconds.get_or_create(&labels).set(seconds);
         let mut lagging = self.lagging.lock();
         if behind > lag_max && lagging.insert(destination.to_owned()) {
-            tracing::warn!(%destination, rows, seconds, "a collector is far behind the audit trail");
+            tracing::warn!(%destination, seconds, "a collector is far behind the audit trail");
         }
         if behind <= lag_max && lagging.remove(destination) {
             tracing::info!(%destination, "the collector has caught up with the audit trail");
@@ -121,5 +137,14 @@ mod tests {
         }
         set(of(0, None));
         assert!(!forwards.is_lagging());
+        // The chain is broken, or the store does not answer.
+        let unknown = |since| {
+            let since = Timestamp::from_micros(since);
+            forwards.lag_unknown("siem", since, now, Duration::from_secs(300));
+        };
+        unknown(399_000_000);
+        assert!(!forwards.is_lagging());
+        unknown(99_000_000);
+        assert!(forwards.is_lagging());
     }
 }

@@ -145,7 +145,10 @@ fn view(app: &App, export: AuditExport) -> wire::AuditExport {
             .collect(),
         all_tenants: export.all_tenants,
         created_at: export.created_at.to_rfc3339_micros(),
-        ended_at: export.ended_at.map(Timestamp::to_rfc3339_micros),
+        ended_at: export
+            .ended_at
+            .filter(|_| export.state != ExportState::Running)
+            .map(Timestamp::to_rfc3339_micros),
         rows: export.rows(),
         bytes: export.bytes(),
         progress,

@@ -14,6 +14,7 @@ use scaivault_core::time::Timestamp;
 use crate::app::{App, Shared};
 use crate::body::json_response;
 use crate::call::Call;
+use crate::cross_site::refuse_foreign_page;
 use crate::metrics::{AuthMethod, LoginMethod, LoginResult};
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -40,6 +41,7 @@ async fn attempted(app: &App, call: &Call) -> Result<Response, Problem> {
             "connect with a client certificate: this connection showed none",
         ));
     };
+    refuse_foreign_page(&call.headers)?;
     let shown = certificate.shown(app.vault.now())?;
     let offer = app
         .vault

@@ -13,12 +13,17 @@ use crate::exports::s3::{Object, S3};
 /// Before the names of all its objects.
 const PREFIX: &str = "chain/";
 
-/// Copies what the bucket does not have: rows first, what speaks for them last, so that a copy that
-/// was cut short is the one before.
+/// Copies what the bucket does not have: rows first, what speaks for them last, the manifest behind its
+/// signature. A copy that was cut short has rows beyond its manifest, or at worst a signature that does
+/// not fit yet; nobody believes that one until the next copy, which ends it.
+///
+/// # Errors
+/// When the bucket has an export that this one does not continue.
 pub(super) async fn copy(directory: &Path, bucket: &S3) -> Result<usize> {
     let Some((manifest, bytes)) = Manifest::read(directory)? else {
         bail!("{}: nothing was exported there yet", shown(directory));
     };
+    check_continues(&manifest, bucket).await?;
     let mut copied = 0;
     for file in &manifest.files {
         let object = Object {
@@ -46,6 +51,25 @@ pub(super) async fn copy(directory: &Path, bucket: &S3) -> Result<usize> {
     }
     put_changed(bucket, MANIFEST, bytes).await?;
     Ok(copied)
+}
+
+/// What the bucket has is evidence, also of rows that somebody removed from the store since: it is
+/// only ever added to. Its signature is not asked for: whoever changed it, it is not written over.
+async fn check_continues(manifest: &Manifest, bucket: &S3) -> Result<()> {
+    let Some(bytes) = bucket.get(&format!("{PREFIX}{MANIFEST}")).await? else {
+        return Ok(());
+    };
+    let place = format!("{}{PREFIX}", bucket.shown());
+    let earlier = Manifest::parse(&bytes).with_context(|| place.clone())?;
+    if !manifest.continues(&earlier) {
+        bail!(
+            "{place}: holds an export that this one does not continue: rows were removed from the \
+             store or the directory, or it is that of another store. Nothing was written over. Look \
+             into it with 'scaivault audit verify' and a copy of the bucket; to begin anew, give \
+             another audit.s3_prefix"
+        );
+    }
+    Ok(())
 }
 
 async fn put_changed(bucket: &S3, name: &str, bytes: Vec<u8>) -> Result<()> {

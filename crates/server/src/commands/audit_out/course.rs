@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use scaivault_core::audit_anchor::AuditAnchor;
+use tokio::sync::watch;
 
 use super::collector::Out;
 use super::mark::Mark;
@@ -68,6 +69,8 @@ pub(crate) struct Course<'a> {
     pub(crate) accept_gap: bool,
     /// It ends by itself, and is told at its end: by the other side closing too.
     pub(crate) once: bool,
+    /// Tells a pass to end at the next slice.
+    pub(crate) stop: Option<watch::Receiver<bool>>,
     keeper: Box<dyn Keeper + 'a>,
     /// As it is kept.
     kept: Mark,
@@ -102,6 +105,7 @@ impl<'a> Course<'a> {
             genuine: None,
             accept_gap: false,
             once: false,
+            stop: None,
             keeper,
             kept: mark.clone(),
             sent: mark,
@@ -133,6 +137,9 @@ impl<'a> Course<'a> {
             check_continues(&head, seq, &hash)?;
             let first = seq;
             while seq < head.last_seq {
+                if self.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
+                    return Ok(rows);
+                }
                 let segments = self.source.segments(chain, seq).await?;
                 if segments.is_empty() {
                     let why = anyhow::anyhow!("the chain {chain} is broken behind row {seq}");
@@ -225,11 +232,6 @@ impl<'a> Course<'a> {
             out.close().await.map_err(Trouble::Collector)?;
         }
         self.keep(self.sent.clone()).await
-    }
-
-    /// How far behind the collector is, by what is kept.
-    pub(crate) async fn lag(&mut self) -> Result<Lag> {
-        self.source.lag(&self.kept).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an export is made of: the files, the chains' ends, and the signature over both.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -161,6 +162,14 @@ impl Manifest {
             }
         }
         put(directory, MANIFEST, &bytes)
+    }
+
+    /// Whether everything of an earlier export is in this one, as it was there.
+    pub(super) fn continues(&self, earlier: &Self) -> bool {
+        let files: HashMap<_, _> = self.files.iter().map(|file| (&file.name, file)).collect();
+        let same = |file: &File| files.get(&file.name) == Some(&file);
+        let begins = |anchor: &Anchor| self.anchors.contains(anchor);
+        earlier.files.iter().all(same) && earlier.anchors.iter().all(begins)
     }
 
     /// How far a chain was exported.

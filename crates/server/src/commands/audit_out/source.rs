@@ -99,20 +99,31 @@ impl Source {
     }
 
     /// How much there is behind a mark.
+    ///
+    /// # Errors
+    /// Also when the chains do not continue the mark: then nobody can say.
     pub(crate) async fn lag(&self, mark: &Mark) -> Result<Lag> {
         let mut lag = Lag::default();
+        let heads = self.heads().await?;
+        check_complete(self, &heads, mark.chains()).await?;
         let anchors = self.anchors().await?;
-        for head in self.heads().await? {
-            let (mut seq, _) = mark.of(&head.chain)?;
-            if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == head.chain) {
-                seq = seq.max(anchor.last_seq);
+        for head in heads {
+            let chain = head.chain.as_str();
+            let (mut seq, mut hash) = mark.of(chain)?;
+            if let Some(anchor) = anchors.iter().find(|anchor| anchor.chain == chain)
+                && anchor.last_seq > seq
+            {
+                (seq, hash) = (anchor.last_seq, anchor.head);
             }
-            let rows = head.last_seq.saturating_sub(seq);
+            check_continues(&head, seq, &hash)?;
+            let rows = head.last_seq - seq;
             if rows > 0 {
+                let next = self.segments(chain, seq).await?;
+                let next = next.first();
+                let next = next.with_context(|| format!("the chain {chain} ends at row {seq}"))?;
+                follow(next, chain, seq, &hash, true)?;
                 lag.rows += rows;
-                let next = self.segments(&head.chain, seq).await?;
-                let at = next.first().map(|segment| segment.first_at);
-                lag.since = lag.since.into_iter().chain(at).min();
+                lag.since = lag.since.into_iter().chain([next.first_at]).min();
             }
         }
         Ok(lag)
