@@ -262,3 +262,107 @@ async fn rows_are_posted_in_batches_until_they_are_taken() {
     process.kill();
     serving.abort();
 }
+
+/// A collector that takes rows in as slowly as it likes: it holds up neither the figures nor the end of
+/// the server, and gets what it did not take when it comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_does_not_read_keeps_nobody() {
+    let home = tempfile::tempdir().expect("a directory");
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    // So that its system takes in little for it.
+    socket.set_recv_buffer_size(4_096).expect("a size");
+    socket
+        .bind("127.0.0.1:0".parse().expect("an address"))
+        .expect("a port");
+    let collector = socket.listen(4).expect("it listens");
+    let to = format!("tcp://{}", collector.local_addr().expect("an address"));
+    let start = async || {
+        let server = Server::dev()
+            .data(&home.path().join("data"))
+            .env("SCAIVAULT_AUDIT_FORWARD", &to)
+            .env("SCAIVAULT_AUDIT_FORWARD_LAG_WARNING", "1s")
+            .env("SCAIVAULT_AUDIT_ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8");
+        server.start().await
+    };
+    let server = start().await;
+    let root = server.root();
+    write(root, 0, 100).await;
+    // Each read of them all is a row for each: more than systems keep for a connection.
+    let paths: Vec<String> = (0..100).map(|n| format!("app/n{n}")).collect();
+    for _ in 0..200 {
+        let read = root.post("/v1/secrets/batch", json!({ "paths": paths }));
+        read.await.ok(200);
+    }
+    eventually("it is known to be behind", SOON, async || {
+        let lag = figure(root, "scaivault_audit_forward_lag_seconds{").await;
+        let ready = root.get("/v1/health/ready").await.ok(200);
+        (lag >= Some(2) && ready["checks"]["audit_forward"] == "lagging").then_some(())
+    })
+    .await;
+    // The harness bounds how long that may take.
+    let (said, _) = server.stop().await;
+    assert!(!said.contains("workers did not end in time"), "{said}");
+    // What its system took in is read after all.
+    let mut got = Got::default();
+    let mut first = BufReader::new(collector.accept().await.expect("the connection").0);
+    while let Some(row) = message(&mut first).await {
+        got.take(&row);
+    }
+    let server = start().await;
+    let reading = async {
+        let (stream, _) = collector.accept().await.expect("a connection");
+        let mut stream = BufReader::new(stream);
+        while got.ids.len() < 20_001 {
+            got.take(&message(&mut stream).await.expect("it ended early"));
+        }
+    };
+    tokio::time::timeout(SOON * 3, reading)
+        .await
+        .expect("in time");
+    got.check();
+    drop(server);
+}
+
+/// Where it cannot be said how far behind a collector is, that is not "not at all".
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_somebody_changed_is_lag() {
+    let home = tempfile::tempdir().expect("a directory");
+    let collector = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let to = format!("tcp://{}", collector.local_addr().expect("an address"));
+    let start = async || {
+        let server = Server::dev()
+            .data(&home.path().join("data"))
+            .env("SCAIVAULT_AUDIT_FORWARD", &to)
+            .env("SCAIVAULT_AUDIT_FORWARD_LAG_WARNING", "1s")
+            .env("SCAIVAULT_AUDIT_ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8");
+        server.start().await
+    };
+    let server = start().await;
+    write(server.root(), 0, 3).await;
+    let mut stream = BufReader::new(collector.accept().await.expect("a connection").0);
+    until(&mut stream, "app/n2", &mut Got::default()).await;
+    eventually("it has caught up", SOON, async || {
+        let lag = figure(server.root(), "scaivault_audit_forward_lag_rows{").await;
+        (lag == Some(0)).then_some(())
+    })
+    .await;
+    server.stop().await;
+    let store = home.path().join("data/scaivault.db");
+    let changed = rusqlite::Connection::open(store).expect("the store");
+    let changed = changed.execute(
+        "UPDATE audit_forward SET doc = replace(doc, '\"heads\"', '\"heads\" ')",
+        [],
+    );
+    assert_eq!(changed.expect("an update"), 1);
+    let server = start().await;
+    let ready = eventually("it is told", SOON, async || {
+        let ready = server.root().get("/v1/health/ready").await.ok(200);
+        (ready["checks"]["audit_forward"] == "lagging").then_some(ready)
+    })
+    .await;
+    let said = server.process().stderr();
+    assert!(
+        said.contains("the audit trail is not handed over"),
+        "{ready} {said}"
+    );
+}

@@ -128,7 +128,11 @@ async fn an_export_in_a_bucket_is_whole_locked_and_verifies() {
     let home = tempfile::tempdir().expect("a directory");
     let home = home.path();
     let mut settings = settings(home, proxy.port(), SECRET);
+    // As long as those of temporary credentials are.
+    let token = home.join("token");
+    std::fs::write(&token, "canary/of+a=token".repeat(200)).expect("a file");
     settings.extend([
+        ("S3_SESSION_TOKEN_FILE", token.display().to_string()),
         ("EXPORT_DIRECTORY", "s3".to_owned()),
         ("S3_ENCRYPTION", "AES256".to_owned()),
         ("S3_LOCK_MODE", "GOVERNANCE".to_owned()),
@@ -314,15 +318,18 @@ async fn rows_go_when_the_bucket_has_them() {
             .then_some(())
     })
     .await;
-    let export = || {
+    let attempt = |out: &Path| {
         let mut command = scaivault(home);
         command.args(["--json", "audit", "export", "--database"]);
         command
             .arg(data.join("scaivault.db"))
             .arg("--key-file")
             .arg(data.join("root.key"));
-        command.arg("--out").arg(&out).arg("--s3").arg(&file);
-        let output = command.output().expect("the command runs");
+        command.arg("--out").arg(out).arg("--s3").arg(&file);
+        command.output().expect("the command runs")
+    };
+    let export = || {
+        let output = attempt(&out);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
@@ -389,4 +396,16 @@ async fn rows_go_when_the_bucket_has_them() {
     assert_eq!(after["removed"], before["removed"]);
     // The command puts it right.
     assert_eq!(export()["files_copied"], 2);
+    // An export that begins anew is no more than what the bucket has: it is not written over that.
+    let refused = attempt(&home.join("anew"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success()
+            && said.contains("holds an export that this one does not continue"),
+        "{said}"
+    );
+    let copy = home.join("after");
+    download(port, "vault/one/chain/", &copy).await;
+    let rows = verified(home, &copy)["rows"].as_u64();
+    assert!(rows >= done["rows_in_all"].as_u64(), "{rows:?} {done}");
 }
