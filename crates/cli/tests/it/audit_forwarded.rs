@@ -280,6 +280,7 @@ async fn a_collector_that_does_not_read_keeps_nobody() {
         let server = Server::dev()
             .data(&home.path().join("data"))
             .env("SCAIVAULT_AUDIT_FORWARD", &to)
+            .env("SCAIVAULT_RATE_LIMITS_BATCH_READ", "100000")
             .env("SCAIVAULT_AUDIT_FORWARD_LAG_WARNING", "1s")
             .env("SCAIVAULT_AUDIT_ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8");
         server.start().await
