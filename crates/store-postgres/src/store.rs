@@ -1,13 +1,12 @@
 //! The store: opening, starting the audit chain, committing, health, closing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::audit::{AuditFilter, AuditReport};
-use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_anchor::{AuditPrunable, ExportedEnds};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::ids::{ExportId, TenantId};
@@ -350,7 +349,7 @@ impl AuditReads for PostgresStore {
     async fn audit_prunable(
         &self,
         before: Timestamp,
-        exported: Option<&BTreeMap<String, u64>>,
+        exported: Option<&ExportedEnds>,
     ) -> Read<Option<AuditPrunable>> {
         audit_anchor::find(&self.pool, before, exported).await
     }
