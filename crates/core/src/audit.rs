@@ -123,6 +123,7 @@ actions! {
     ExportEnded = "export_ended";
     StoreReconcile = "store_reconcile";
     StoreResume = "store_resume";
+    StoreSign = "store_sign";
     MountWrite = "mount_write";
     MountDelete = "mount_delete";
     Wrap = "wrap";

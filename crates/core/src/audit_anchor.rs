@@ -4,6 +4,8 @@
 //! its place, its hash and the code that was stored over it; a code of its own says that it was the
 //! holder of the chain's key who removed them. A front that was cut otherwise has no such anchor.
 
+use std::collections::BTreeMap;
+
 use crate::time::Timestamp;
 
 /// What every message over a head begins with.
@@ -12,6 +14,19 @@ const HEAD: &[u8] = b"scaivault audit head 1\0";
 const CODED_HEAD: &[u8] = b"scaivault audit head 2\0";
 /// What every message over an anchor begins with.
 const ANCHOR: &[u8] = b"scaivault audit anchor 1\0";
+
+/// How far one chain was exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportedEnd {
+    /// The last row.
+    pub last_seq: u64,
+    /// The chain's hash after it, as the export has it: a number alone says nothing of a store that was
+    /// put back and has written other rows since. None where no export is asked for.
+    pub head: Option<[u8; 32]>,
+}
+
+/// By the chain's name.
+pub type ExportedEnds = BTreeMap<String, ExportedEnd>;
 
 /// The end of what was removed of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,11 @@
 //! segments at a time, one commit after another; what remains of them is an anchor that the rest of
 //! the chain hangs on, and a row that says which went.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable, ExportedEnd, ExportedEnds};
 use scaivault_core::ports::{AuditReads, Op, ReadError, Unit, UnitName};
 
 use scaivault_crypto::detached::SigningKey;
@@ -16,6 +15,12 @@ use crate::caller::Caller;
 use crate::error::VaultError;
 use crate::tally::Tally;
 use crate::vault::{Vault, default_tenant};
+
+/// Where no export is asked for.
+const EVERYTHING: ExportedEnd = ExportedEnd {
+    last_seq: u64::MAX,
+    head: None,
+};
 
 impl Vault {
     /// The key that exports of the trail are signed with.
@@ -38,7 +43,7 @@ impl Vault {
     pub async fn audit_prune_run_once(
         &self,
         keep: Duration,
-        exported: Option<&BTreeMap<String, u64>>,
+        exported: Option<&ExportedEnds>,
     ) -> Result<u64, VaultError> {
         let before = self.now().minus(keep);
         let mut ends = exported.cloned();
@@ -90,11 +95,11 @@ impl Vault {
     }
 
     /// All chains, without an end to what may go of each.
-    async fn all_rows(&self) -> Result<BTreeMap<String, u64>, ReadError> {
+    async fn all_rows(&self) -> Result<ExportedEnds, ReadError> {
         let heads = AuditReads::audit_heads(&*self.store).await?;
         Ok(heads
             .into_iter()
-            .map(|head| (head.chain, u64::MAX))
+            .map(|head| (head.chain, EVERYTHING))
             .collect())
     }
 

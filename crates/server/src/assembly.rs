@@ -28,7 +28,7 @@ use crate::storage::Storage;
 use crate::streams::Streams;
 
 /// The audit chain's heads are authenticated by a key of the keyring.
-struct KeyringMac(Arc<Keyring>);
+pub(crate) struct KeyringMac(pub(crate) Arc<Keyring>);
 
 impl ChainMac for KeyringMac {
     fn mac(&self, message: &[u8]) -> [u8; 32] {

@@ -228,6 +228,8 @@ impl Forwarding {
         let mark = match self.from_now && mark == Mark::default() {
             true => {
                 let end = source.end().await?;
+                // Also where the row that said how far it was is gone: what lies before is not sent.
+                tracing::warn!(destination = %self.name, begins_at = ?end.heads(), "audit rows are handed over from here on: no place was stored");
                 stored.keep(&end).await?;
                 end
             }

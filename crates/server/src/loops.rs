@@ -93,7 +93,7 @@ async fn rotations(vault: Arc<Vault>, mut stop: Stop) {
 async fn campaigns(vault: Arc<Vault>, mut stop: Stop) {
     while !*stop.borrow() {
         let nap = match vault.campaigns_run_once().await {
-            Ok(0) => until(&vault, next_campaign(&vault).await),
+            Ok(0) => not_free(until(&vault, next_campaign(&vault).await)),
             Ok(_) => continue,
             Err(error) => trouble("campaign", &error),
         };
@@ -226,7 +226,7 @@ async fn next_rotation(vault: &Vault) -> Option<Timestamp> {
 async fn notices(vault: Arc<Vault>, mut stop: Stop) {
     while !*stop.borrow() {
         let nap = match vault.notices_run_once().await {
-            Ok(0) => until(&vault, next_notice(&vault).await),
+            Ok(0) => not_free(until(&vault, next_notice(&vault).await)),
             Ok(_) => continue,
             Err(error) => trouble("expiry", &error),
         };

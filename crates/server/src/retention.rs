@@ -1,9 +1,9 @@
 //! The loop that removes old rows of the audit trail, a bounded commit at a time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scaivault_core::audit_anchor::ExportedEnds;
 use scaivault_engine::Vault;
 
 use crate::commands::{Seen, exported_ends, exported_ends_at};
@@ -77,7 +77,7 @@ struct Exported {
 
 impl Exported {
     /// How far each chain is in it; `None` where none is asked for.
-    async fn ends(&mut self, vault: &Vault) -> anyhow::Result<Option<BTreeMap<String, u64>>> {
+    async fn ends(&mut self, vault: &Vault) -> anyhow::Result<Option<ExportedEnds>> {
         let key = vault.audit_signing_key()?;
         let ends = match self.place.clone() {
             None => return Ok(None),

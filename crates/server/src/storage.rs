@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use scaivault_core::audit::AuditRow;
 use scaivault_core::ports::{ChangeFeed, Clock, Store};
 use scaivault_crypto::SystemEntropy;
-use scaivault_store::{ChainMac, SqliteOptions, SqliteStore, StoreStats};
+use scaivault_store::{AuditStartError, ChainMac, SqliteOptions, SqliteStore, StoreStats};
 use scaivault_store_postgres::{PostgresOptions, PostgresStore};
 
 use crate::clock::SystemClock;
@@ -95,11 +96,25 @@ impl Storage {
 
     /// Starts the audit chain, or goes on with it.
     pub(crate) async fn start_audit(&self, mac: Arc<dyn ChainMac>) -> Result<()> {
-        const TRY: &str = "the audit trail does not start: run 'scaivault audit verify'";
-        match self {
-            Self::Embedded(store) => store.start_audit(mac).await.context(TRY),
-            Self::Shared(store) => store.start_audit(mac).await.context(TRY),
-        }
+        let started = match self {
+            Self::Embedded(store) => store.start_audit(mac).await,
+            Self::Shared(store) => store.start_audit(mac).await,
+        };
+        started.map_err(not_started)
+    }
+
+    /// Gives the rows of an earlier release their codes, on an operator's word, and starts the audit
+    /// chain: how many had none, or nothing where all had theirs.
+    pub(crate) async fn sign_rows(
+        &self,
+        mac: Arc<dyn ChainMac>,
+        row: impl FnOnce(u64) -> AuditRow + Send,
+    ) -> Result<Option<u64>> {
+        let signed = match self {
+            Self::Embedded(store) => store.sign_rows(mac, row).await,
+            Self::Shared(store) => store.sign_rows(mac, row).await,
+        };
+        signed.map_err(not_started)
     }
 
     /// Frees what a process before this one held, where that is certain to be gone. Nodes of a
@@ -134,6 +149,15 @@ impl Storage {
             Self::Shared(store) => drop(Arc::into_inner(store)),
         }
     }
+}
+
+/// What to do about it is said with it, or by the verifier.
+fn not_started(error: AuditStartError) -> anyhow::Error {
+    let context = match error {
+        AuditStartError::Unsigned(_) | AuditStartError::Broken(_) => "the store is not served",
+        _ => "the audit trail does not start: run 'scaivault audit verify'",
+    };
+    anyhow::Error::new(error).context(context)
 }
 
 /// From its file; the line end does not belong to it.

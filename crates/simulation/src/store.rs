@@ -1,7 +1,6 @@
 //! The store of a simulation: one [`MemoryStore`] that every vault shares, with a stop at every
 //! call and the fate the simulator gives it. What was committed is kept for the checks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
-use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_anchor::{AuditPrunable, ExportedEnds};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
@@ -379,7 +378,7 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
-        fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
+        fn audit_prunable(before: Timestamp, exported: Option<&ExportedEnds>)
             -> Read<Option<AuditPrunable>>;
         fn audit_heads() -> Read<Vec<ExportHead>>;
         fn audit_export_find(tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>>;

@@ -1,13 +1,12 @@
-//! The store: opening, starting the audit chain, committing, health, closing.
+//! The store: opening, committing, health, closing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::audit::{AuditFilter, AuditReport};
-use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_anchor::{AuditPrunable, ExportedEnds};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::ids::{ExportId, TenantId};
@@ -17,10 +16,9 @@ use scaivault_core::ports::{
     Served, Store, StoreHealth, Unit, UnitName,
 };
 use scaivault_core::time::Timestamp;
+use scaivault_store::StoreStats;
 use scaivault_store::audit::ChainHead;
-use scaivault_store::audit::{head_code, mint_chain};
-use scaivault_store::rows::RowKey;
-use scaivault_store::{ChainMac, StoreStats};
+use scaivault_store::audit::mint_chain;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -31,11 +29,11 @@ use crate::options::{Address, OpenError, PostgresOptions};
 use crate::pool::Pool;
 use crate::prepared::Prepared;
 use crate::refusal::text;
-use crate::sql::head::{self, Head};
-use crate::sql::row::{Read, count, get};
+use crate::sql::head;
+use crate::sql::row::{Read, count};
 use crate::sql::{
     audit_anchor, audit_export, audit_forward, audit_index, audit_read, audit_verify, change,
-    migrate, row_codes, secret,
+    migrate, secret,
 };
 use crate::transfer_sides::refuse_unfinished;
 use crate::writer::{Outcome, Shared, Writer};
@@ -46,30 +44,16 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest name of a node.
 const NODE_MAX: usize = 200;
 
-/// The audit chain did not start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuditStartError {
-    /// The end of the chain is not authenticated by this key: altered, or another key.
-    #[error("the end of the audit chain is not authenticated by this key: altered, or another key")]
-    Mac,
-    /// The last rows are gone, or there are more than the store knows of.
-    #[error("the audit chain does not end where the store says it does: rows were cut or added")]
-    End,
-    /// The store cannot say now.
-    #[error("the audit chain cannot be read: {0}")]
-    Unavailable(String),
-}
-
 /// One node's side of a store in PostgreSQL. Share it in an `Arc`. Dropping it lets what is queued
 /// be written, then ends its sessions.
 pub struct PostgresStore {
     pub(crate) handle: Handle,
-    connector: Connector,
+    pub(crate) connector: Connector,
     pub(crate) pool: Arc<Pool>,
     pub(crate) shared: Arc<Shared>,
     /// The receiver served last by a claim of deliveries.
     pub(crate) served: Mutex<String>,
-    chain: String,
+    pub(crate) chain: String,
     node: String,
     pub(crate) feed: Arc<Feed>,
     tasks: [AbortHandle; 3],
@@ -156,56 +140,6 @@ impl PostgresStore {
             chain,
             node: options.node,
         })
-    }
-
-    /// Starts this node's audit chain under this key, or goes on under another: from now on units
-    /// with audit rows are accepted. The end of the chain is checked first.
-    ///
-    /// # Errors
-    /// [`AuditStartError`]; the chain is not started then.
-    pub async fn start_audit(&self, mac: Arc<dyn ChainMac>) -> Result<(), AuditStartError> {
-        let unavailable = |error: ReadError| AuditStartError::Unavailable(error.to_string());
-        let (head, fits, beyond) = self.chain_end().await.map_err(unavailable)?;
-        if beyond || !fits {
-            return Err(AuditStartError::End);
-        }
-        let over = (
-            head.chain.as_str(),
-            head.first_seq,
-            head.last_seq,
-            &head.head,
-        );
-        if head.last_seq > 0 && head_code(&*mac, over, &head.mac).is_none() {
-            return Err(AuditStartError::Mac);
-        }
-        let conn = self.connector.connect(Purpose::Write).await;
-        let conn = conn.map_err(|error| AuditStartError::Unavailable(text(&error)))?;
-        row_codes::run(&conn, &*mac).await?;
-        self.shared.rows.start(RowKey::of(&*mac));
-        *self.shared.mac.write() = Some(mac);
-        Ok(())
-    }
-
-    /// The chain's end, whether the last segment ends there, and whether there is more behind it.
-    async fn chain_end(&self) -> Read<(Head, bool, bool)> {
-        let sql = format!(
-            "SELECT {}, (SELECT s.head FROM audit_segment s
-                         WHERE s.chain = h.chain AND s.first_seq = h.first_seq
-                           AND s.first_seq + s.rows - 1 = h.last_seq),
-                    EXISTS (SELECT 1 FROM audit_segment s
-                            WHERE s.chain = h.chain AND s.first_seq > h.last_seq)
-             FROM store_head h WHERE chain = $1",
-            head::COLUMNS
-        );
-        let rows = self.rows(&sql, &[&self.chain]).await?;
-        let Some(row) = rows.first() else {
-            return Err(ReadError::Unavailable("the node's head row is gone".into()));
-        };
-        let head = head::from_row(row)?;
-        let stored: Option<&[u8]> = get(row, 7)?;
-        let fits = head.last_seq == 0 || stored == Some(head.head.as_slice());
-        let beyond = get(row, 8)?;
-        Ok((head, fits, beyond))
     }
 
     /// The last thing that went wrong with writing, until writing went well again.
@@ -350,7 +284,7 @@ impl AuditReads for PostgresStore {
     async fn audit_prunable(
         &self,
         before: Timestamp,
-        exported: Option<&BTreeMap<String, u64>>,
+        exported: Option<&ExportedEnds>,
     ) -> Read<Option<AuditPrunable>> {
         audit_anchor::find(&self.pool, before, exported).await
     }

@@ -36,6 +36,7 @@ mod reads;
 mod refusal;
 pub mod rows;
 mod sqlite;
+mod starting;
 mod stats;
 mod store;
 pub mod transfer;

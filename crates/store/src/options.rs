@@ -116,6 +116,20 @@ pub enum AuditStartError {
     /// The last rows are gone, or there are more than the store knows of.
     #[error("the audit chain does not end where the store says it does: rows were cut or added")]
     End,
+    /// Rows have no codes, as an earlier release leaves them, and no operator said that they are to
+    /// be given theirs.
+    #[error(
+        "rows of the store have no codes (the first: {0}). If no release that writes codes has opened \
+         it yet, stop its servers and run 'scaivault store sign-rows' once. If one has, somebody took \
+         the codes away: do not sign, see 'A store of an earlier release' in docs/security.md"
+    )]
+    Unsigned(String),
+    /// Rows are to be given their codes, and the trail is not what was written.
+    #[error(
+        "the audit trail is broken at row {0}: rows are given no codes. Find out with 'scaivault audit \
+         verify' what was done to the store, or put back a backup"
+    )]
+    Broken(String),
     /// The store cannot say now.
     #[error("the audit chain cannot be read: {0}")]
     Unavailable(String),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
-use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_anchor::{AuditPrunable, ExportedEnds};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
@@ -414,7 +414,7 @@ impl AuditReads for SqliteStore {
     async fn audit_prunable(
         &self,
         before: Timestamp,
-        exported: Option<&BTreeMap<String, u64>>,
+        exported: Option<&ExportedEnds>,
     ) -> Read<Option<AuditPrunable>> {
         let exported = exported.cloned();
         self.readers

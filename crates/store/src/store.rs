@@ -1,4 +1,4 @@
-//! The store: opening, starting the audit chain, committing, health, closing.
+//! The store: opening, committing, health, closing.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,16 @@ use scaivault_core::ports::{
 };
 use tempfile::TempDir;
 
-use crate::audit::{head_code, mint_chain};
-use crate::chain_mac::ChainMac;
+use crate::audit::mint_chain;
 use crate::files;
-use crate::options::{AuditStartError, OpenError, SqliteOptions, SqlitePath};
+use crate::options::{OpenError, SqliteOptions, SqlitePath};
 use crate::prepared::Prepared;
 use crate::readers::Readers;
-use crate::refusal::Refusal;
-use crate::rows::{RowKey, is_coded};
 use crate::sqlite::conn::Conn;
 use crate::sqlite::connect::Durability;
-use crate::sqlite::row_codes::{self, Said};
-use crate::sqlite::{audit_segment, connect, head, meta, migrate, secret, token, transfer};
+use crate::sqlite::{connect, head, meta, migrate, secret, token, transfer};
 use crate::stats::StoreStats;
-use crate::transfer::TABLES;
 use crate::writer::{Outcome, Shared, Source, Watch, Work, Writer};
-
-/// Documents without codes in a store without a trail.
-const NO_TRAIL: &str = "rows, and no trail of them";
 
 /// How long a health probe waits for its write.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
@@ -107,93 +99,6 @@ impl SqliteStore {
             _lock: lock,
             _temporary: temporary,
         })
-    }
-
-    /// Starts the audit chain under this key, or goes on under another: from now on units with
-    /// audit rows are accepted. The end of the chain is checked first.
-    ///
-    /// # Errors
-    /// [`AuditStartError`]; the chain is not started then.
-    pub async fn start_audit(&self, mac: Arc<dyn ChainMac>) -> Result<(), AuditStartError> {
-        let looking = Arc::clone(&mac);
-        let end = self.readers.read_snapshot(move |conn| {
-            let Some(head) = head::read(conn)? else {
-                return Ok(None);
-            };
-            let stored = audit_segment::end(conn, &head.chain, head.first_seq)?;
-            let beyond = audit_segment::first_after(conn, &head.chain, head.last_seq)?;
-            let said = row_codes::said(conn, &*looking)?;
-            Ok(Some((head, stored, beyond, said)))
-        });
-        let end = end
-            .await
-            .map_err(|error| AuditStartError::Unavailable(error.to_string()))?;
-        let (head, stored, beyond, said) = end.ok_or(AuditStartError::End)?;
-        if head.last_seq > 0 {
-            let expect = (head.head.to_vec(), head.last_seq);
-            if stored != Some(expect) {
-                return Err(AuditStartError::End);
-            }
-            let over = (
-                head.chain.as_str(),
-                head.first_seq,
-                head.last_seq,
-                &head.head,
-            );
-            if head_code(&*mac, over, &head.mac).is_none() {
-                return Err(AuditStartError::Mac);
-            }
-        }
-        if beyond.is_some() {
-            return Err(AuditStartError::End);
-        }
-        if !said.coded {
-            self.code_rows(RowKey::of(&*mac), said).await?;
-        }
-        self.shared.rows.start(RowKey::of(&*mac));
-        *self.shared.mac.write() = Some(mac);
-        if !said.coded {
-            // What it is durable in is the head, which every commit writes: one that fails here
-            // leaves it to the next.
-            let mark = Work::Job(Box::new(|_, _| Ok(())));
-            if let Err(error) = self.submit(mark).await {
-                tracing::warn!(%error, "that all rows have codes is not stored yet");
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the documents of an earlier release their codes. A store that never had a row in its
-    /// trail has none: if there are any, the trail was taken away.
-    async fn code_rows(&self, key: RowKey, said: Said) -> Result<(), AuditStartError> {
-        let key = Arc::new(key);
-        let mut coded = 0;
-        for table in TABLES.iter().filter(|table| is_coded(table)) {
-            let mut after = None;
-            loop {
-                let (key, from) = (Arc::clone(&key), after.take());
-                let part = self.claim(move |conn, _| {
-                    let part = row_codes::part(conn, &key, table, from.as_deref())?;
-                    match said.trail || part.coded == 0 {
-                        true => Ok(part),
-                        false => Err(Refusal::Failed(NO_TRAIL.to_owned())),
-                    }
-                });
-                let part = part.await.map_err(|error| match error {
-                    CommitError::Unavailable(text) if text == NO_TRAIL => AuditStartError::End,
-                    error => AuditStartError::Unavailable(error.to_string()),
-                })?;
-                coded += part.coded;
-                match part.next {
-                    Some(key) => after = Some(key),
-                    None => break,
-                }
-            }
-        }
-        if coded > 0 {
-            tracing::info!(coded, "the store's rows were given their codes");
-        }
-        Ok(())
     }
 
     /// Whether a token is stored; known before the key is, which reads of the token itself need.

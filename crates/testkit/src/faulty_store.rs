@@ -4,7 +4,7 @@
 //!
 //! Reads and claims go through untouched.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use scaivault_core::access::{AccessPolicy, Binding};
 use scaivault_core::audit::{AuditFilter, AuditReport};
-use scaivault_core::audit_anchor::AuditPrunable;
+use scaivault_core::audit_anchor::{AuditPrunable, ExportedEnds};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::campaign::Campaign;
@@ -326,7 +326,7 @@ forward! {
         fn audit_query(filter: &AuditFilter, below: Option<u64>, limit: usize) -> Read<AuditPage>;
         fn audit_summary(filter: &AuditFilter) -> Read<AuditSummary>;
         fn audit_verify() -> Read<AuditReport>;
-        fn audit_prunable(before: Timestamp, exported: Option<&BTreeMap<String, u64>>)
+        fn audit_prunable(before: Timestamp, exported: Option<&ExportedEnds>)
             -> Read<Option<AuditPrunable>>;
         fn audit_heads() -> Read<Vec<ExportHead>>;
         fn audit_export_find(tenant: &TenantId, id: &ExportId) -> Read<Option<AuditExport>>;

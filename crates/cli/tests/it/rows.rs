@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use scaivault_crypto::Keyring;
 use scaivault_crypto::root::key_file;
+use scaivault_crypto::{Keyring, RootKey};
+use scaivault_store::audit::mac_message;
 use scaivault_store::rows::RowKey;
 use scaivault_store::{ChainMac, OfflineStore};
 use serde_json::{Value, json};
@@ -24,9 +27,13 @@ impl ChainMac for Mac {
 /// The key of the rows of a store, which only the holder of its root key has.
 pub(crate) fn row_key(data: &Path) -> RowKey {
     let root = key_file::load(&data.join("root.key")).expect("the root key");
+    RowKey::of(&chain_key(data, &root))
+}
+
+fn chain_key(data: &Path, root: &RootKey) -> Mac {
     let store = OfflineStore::open(&data.join("scaivault.db")).expect("the store");
-    let keyring = Keyring::unlock(&root, &store.keys().expect("its keys"));
-    RowKey::of(&Mac(keyring.expect("they are unlocked")))
+    let keyring = Keyring::unlock(root, &store.keys().expect("its keys"));
+    Mac(keyring.expect("they are unlocked"))
 }
 
 fn open(data: &Path) -> Connection {
@@ -237,4 +244,101 @@ async fn a_policy_that_was_edited_allows_nothing() {
     server.stop().await;
     let (whole, said) = verified(data.path());
     assert!(!whole && said.contains("no code"), "{said}");
+}
+
+/// As a release before codes left it: documents without them, and heads that do not speak of them.
+fn as_an_earlier_release(data: &Path) {
+    let root = key_file::load(&data.join("root.key")).expect("the root key");
+    let mac = chain_key(data, &root);
+    let conn = open(data);
+    let tables = "SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+                  WHERE t.type = 'table' AND c.name = 'doc' AND t.name <> 'keyring'";
+    let mut tables = conn.prepare(tables).expect("the tables");
+    let tables = tables.query_map([], |row| row.get::<_, String>(0));
+    for table in tables
+        .expect("the tables")
+        .map(|name| name.expect("a name"))
+    {
+        let plain = format!("UPDATE {table} SET doc = substr(doc, 1, length(doc) - 40) || '}}'");
+        conn.execute(&plain, []).expect("it is written");
+    }
+    let ends = "SELECT chain, first_seq, first_seq + rows - 1, head FROM audit_segment";
+    let mut ends = conn.prepare(ends).expect("the segments");
+    let ends = ends.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    });
+    let ends: Vec<(String, i64, i64, [u8; 32])> = ends
+        .expect("the segments")
+        .map(|end| end.expect("an end"))
+        .collect();
+    for (chain, first, last, head) in ends {
+        let code = mac.mac(&mac_message(
+            &chain,
+            first.unsigned_abs(),
+            last.unsigned_abs(),
+            &head,
+        ));
+        for table in ["audit_segment", "store_head"] {
+            let sql = format!("UPDATE {table} SET mac = ?1 WHERE first_seq = ?2");
+            conn.execute(&sql, (&code[..], first))
+                .expect("it is written");
+        }
+    }
+}
+
+/// The upgrade is one step of the operator's, which the refused start names, and the trail tells of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_an_earlier_release_is_signed_by_a_word() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = start(data.path()).await;
+    let made = server
+        .root()
+        .put("/v1/secrets/app/db", json!({ "data": { "k": "kept" } }))
+        .await;
+    made.ok(201);
+    server.stop().await;
+    as_an_earlier_release(data.path());
+    let home = tempfile::tempdir().expect("a directory");
+    let ran = |arguments: &[&str]| {
+        let mut command = scaivault(home.path());
+        command.args(arguments).arg("--data").arg(data.path());
+        let pipe = std::process::Stdio::piped;
+        let child = command.stdout(pipe()).stderr(pipe()).spawn();
+        let child = child.expect("it runs");
+        let (id, (done, answer)) = (child.id().to_string(), mpsc::channel());
+        std::thread::spawn(move || done.send(child.wait_with_output()));
+        let Ok(done) = answer.recv_timeout(Duration::from_secs(120)) else {
+            // A server that serves such a store.
+            let _ = std::process::Command::new("kill").arg(id).status();
+            panic!("it goes on: {arguments:?}");
+        };
+        let done = done.expect("it ends");
+        let said = [done.stdout, done.stderr].concat();
+        (
+            done.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let (started, said) = ran(&["dev", "--listen", "127.0.0.1:0"]);
+    assert!(
+        !started && said.contains("scaivault store sign-rows"),
+        "{said}"
+    );
+    let (signed, said) = ran(&["store", "sign-rows"]);
+    assert!(
+        signed && said.contains("rows were given their codes"),
+        "{said}"
+    );
+    let (signed, said) = ran(&["store", "sign-rows"]);
+    assert!(signed && said.contains("nothing was done"), "{said}");
+    let server = start(data.path()).await;
+    let read = server.root().get("/v1/secrets/app/db").await.ok(200);
+    assert_eq!(read["data"]["k"], "kept");
+    let told = server.root().get("/v1/audit/logs?action=store_sign").await;
+    let told = told.ok(200);
+    let rows = told["logs"].as_array().expect("rows");
+    assert_eq!(rows.len(), 1, "{told}");
+    assert_eq!(rows[0]["identity_id"], "system:operator");
+    server.stop().await;
+    assert!(verified(data.path()).0, "{}", verified(data.path()).1);
 }

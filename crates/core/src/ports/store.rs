@@ -12,7 +12,7 @@ use super::marks::MarkReads;
 use super::unit::{CommitError, Committed, Unit};
 use crate::access::{AccessPolicy, Binding};
 use crate::audit::{AuditFilter, AuditReport, StoredAuditRow};
-use crate::audit_anchor::AuditPrunable;
+use crate::audit_anchor::{AuditPrunable, ExportedEnds};
 use crate::audit_export::{AuditExport, ExportHead};
 use crate::audit_forward::AuditForward;
 use crate::campaign::Campaign;
@@ -567,12 +567,13 @@ pub trait AuditReads {
     /// Walks the whole chain.
     async fn audit_verify(&self) -> Read<AuditReport>;
     /// Rows at the front of a chain that are all older than `before`, and, where it is said how far
-    /// each chain was exported, exported too: a bounded number of whole segments, found whole, of the
-    /// chain whose front is the oldest. Never the last segment of a chain.
+    /// each chain was exported, exported too, and the store's chain goes through where the export ends:
+    /// a bounded number of whole segments, found whole, of the chain whose front is the oldest. Never
+    /// the last segment of a chain.
     async fn audit_prunable(
         &self,
         before: Timestamp,
-        exported: Option<&BTreeMap<String, u64>>,
+        exported: Option<&ExportedEnds>,
     ) -> Read<Option<AuditPrunable>>;
     /// The ends of all chains, by name.
     async fn audit_heads(&self) -> Read<Vec<ExportHead>>;

@@ -1,10 +1,10 @@
 //! Old audit rows go, and what is left still proves itself.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 use scaivault_core::audit::Action;
+use scaivault_core::audit_anchor::{ExportedEnd, ExportedEnds};
 use scaivault_core::ports::{AuditReads, UnitName};
 use scaivault_engine::VaultError;
 use scaivault_store::SqliteOptions;
@@ -13,7 +13,7 @@ use scaivault_testkit::{Fault, When};
 use crate::world::{DAY, World, path, root};
 
 /// Runs to rest; answers how many rows went, and in how many commits.
-async fn prune(world: &World, exported: Option<&BTreeMap<String, u64>>) -> (u64, u64) {
+async fn prune(world: &World, exported: Option<&ExportedEnds>) -> (u64, u64) {
     let (mut rows, mut commits) = (0, 0);
     loop {
         match world
@@ -46,7 +46,7 @@ async fn rows_go_after_their_time_and_what_is_left_verifies() {
     world.clock.advance(2 * DAY);
     world.put("app/young", "new").await;
     // Not what is not exported.
-    assert_eq!(prune(&world, Some(&BTreeMap::new())).await, (0, 0));
+    assert_eq!(prune(&world, Some(&ExportedEnds::new())).await, (0, 0));
     let (rows, commits) = prune(&world, None).await;
     assert_eq!((rows, commits), (old, 1));
     let left = world.audit().await;
@@ -254,7 +254,11 @@ async fn a_chain_that_is_refused_keeps_no_other_from_its_turn() {
     // With nothing left to remove it is said, and also where it is said how far each was exported.
     let why = refused(&world).await;
     assert!(why.contains(&foreign) && why.contains("mac"), "{why}");
-    let ends = BTreeMap::from([(foreign.clone(), 99), (own, 99)]);
+    let end = ExportedEnd {
+        last_seq: 99,
+        head: None,
+    };
+    let ends = ExportedEnds::from([(foreign.clone(), end), (own, end)]);
     let outcome = world.vault.audit_prune_run_once(400 * DAY, Some(&ends));
     assert_eq!(outcome.await.unwrap_err().to_string(), why);
     assert_eq!(of(&foreign), kept);

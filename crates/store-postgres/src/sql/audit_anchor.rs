@@ -1,13 +1,12 @@
 //! Anchors: what remains of audit rows that were removed from the front of a chain. Any node removes
 //! from any chain; the anchor before tells those apart that race.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable, ExportedEnd, ExportedEnds};
 use scaivault_core::ports::{ReadError, RecordKind};
 use scaivault_core::time::Timestamp;
-use scaivault_store::audit::{Candidate, Front, TakenSegment, prunable, row_id};
+use scaivault_store::audit::{Candidate, Front, TakenSegment, exported_upto, prunable, row_id};
 use tokio_postgres::Row;
 
 use super::row::{Read, count, get, int, undecodable};
@@ -62,34 +61,62 @@ fn anchor(row: &Row) -> Read<AuditAnchor> {
 pub(crate) async fn find(
     pool: &Arc<Pool>,
     before: Timestamp,
-    exported: Option<&BTreeMap<String, u64>>,
+    exported: Option<&ExportedEnds>,
 ) -> Read<Option<AuditPrunable>> {
     // The oldest front first; one that is broken keeps no other from its turn.
     let mut broken = None;
     for row in &pool.query(FRONTS, &[&before.as_micros()]).await? {
         let (chain, last): (&str, u64) = (get(row, 0)?, count(row, 1)?);
-        let upto = exported.map_or(u64::MAX, |ends| ends.get(chain).copied().unwrap_or(0));
-        // Never the last segment: the end is checked by it.
-        let upto = upto.min(last.saturating_sub(1));
         let anchor = of(pool, chain).await?;
         let front = Front::of(chain, anchor.as_ref());
+        let upto = match exported {
+            None => u64::MAX,
+            Some(ends) => match exported_there(pool, &front, ends.get(chain)).await? {
+                Ok(upto) => upto,
+                // Another node was quicker.
+                Err(_) if of(pool, chain).await? != anchor => 0,
+                Err(seq) => {
+                    broken = broken.or(Some(("head", row_id(chain, seq))));
+                    0
+                }
+            },
+        };
+        // Never the last segment: the end is checked by it.
+        let upto = upto.min(last.saturating_sub(1));
         let segments = candidates(pool, &front).await?;
         match prunable(&front, &segments, before, upto) {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => {}
             // Another node was quicker.
             Err(_) if of(pool, chain).await? != anchor => {}
-            Err(seq) => broken = broken.or(Some(row_id(chain, seq + 1))),
+            Err(seq) => broken = broken.or(Some(("body", row_id(chain, seq + 1)))),
         }
     }
     match broken {
         None => Ok(None),
-        Some(row) => Err(ReadError::Undecodable {
+        Some((column, row)) => Err(ReadError::Undecodable {
             table: "audit_segment",
-            column: "body",
+            column,
             row,
         }),
     }
+}
+
+/// Up to which row an export has a chain, by the segment in which the export ends.
+async fn exported_there(
+    pool: &Arc<Pool>,
+    front: &Front,
+    end: Option<&ExportedEnd>,
+) -> Read<Result<u64, u64>> {
+    let sql = "SELECT first_seq + rows - 1, head FROM audit_segment
+               WHERE chain = $1 AND first_seq <= $2 ORDER BY first_seq DESC LIMIT 1";
+    let seq = int(end.map_or(0, |end| end.last_seq));
+    let found = pool.query(sql, &[&front.chain, &seq]).await?;
+    let there = match found.first() {
+        Some(row) => Some((count(row, 0)?, get::<&[u8]>(row, 1)?)),
+        None => None,
+    };
+    Ok(exported_upto(front, end, there))
 }
 
 async fn candidates(pool: &Arc<Pool>, front: &Front) -> Read<Vec<Candidate>> {

@@ -74,8 +74,8 @@ pub(crate) async fn due(
     let sql = "SELECT tenant, id, doc FROM audit_export
                WHERE wake_at <= $1
                  AND audit_export.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
-               ORDER BY wake_at LIMIT $2";
+               ORDER BY wake_at LIMIT $2 OFFSET $3";
     store
-        .docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
+        .readable_docs(TABLE, sql, &[&now.as_micros()], rows)
         .await
 }

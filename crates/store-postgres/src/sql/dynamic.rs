@@ -1,6 +1,8 @@
 //! Engines that make credentials on request, their roles, and leases of what they made. Leases that
 //! have not ended have a time to be looked at; most indexes hold these alone.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use scaivault_core::dynamic::{Engine, Lease, LeaseState, Role};
 use scaivault_core::identity::Identity;
@@ -10,6 +12,7 @@ use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
 use super::row::{PATHS_END, Read, count, decode, get, int, limit, time, undecodable};
+use crate::conn::Params;
 use crate::step::{Expect, Step, step};
 use crate::store::PostgresStore;
 use scaivault_store::rows::Rows;
@@ -253,22 +256,42 @@ impl DynamicReads for PostgresStore {
                                WHERE l.wake_at IS NOT NULL AND l.engine_id > e.engine_id
                                ORDER BY l.engine_id LIMIT 1)
                        FROM due_engine e WHERE e.engine_id IS NOT NULL)
-                   SELECT l.tenant, l.id, l.doc FROM due_engine e,
+                   SELECT l.tenant, l.id, l.doc, e.engine_id FROM due_engine e,
                    LATERAL (SELECT tenant, id, doc, wake_at FROM lease
                             WHERE engine_id = e.engine_id AND wake_at <= $1
                             ORDER BY wake_at, tenant, id LIMIT $3) l
                    WHERE e.engine_id IS NOT NULL AND NOT e.engine_id = ANY($2::text[])
                    ORDER BY l.wake_at, l.tenant, l.id LIMIT $4";
-        let busy: Vec<&str> = busy.iter().map(EngineId::as_str).collect();
-        let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-            &[&now.as_micros(), &busy, &limit(of_each), &limit(most)];
-        let rows = self.rows(sql, params).await?;
-        let readable = rows.iter().filter_map(|row| {
-            decode(&self.shared.rows, LEASE, row, 0)
-                .inspect_err(|error| tracing::error!(%error, "a due lease was passed over"))
-                .ok()
-        });
-        Ok(readable.collect())
+        let of_engine = "SELECT tenant, id, doc FROM lease
+                         WHERE engine_id = $1 AND wake_at <= $2
+                         ORDER BY wake_at, tenant, id LIMIT $3 OFFSET $4";
+        let mut left_out: Vec<String> = busy.iter().map(|id| id.as_str().to_owned()).collect();
+        let mut found: Vec<Lease> = Vec::new();
+        loop {
+            let params: Params<'_> = &[&now.as_micros(), &left_out, &limit(of_each), &limit(most)];
+            let rows = self.rows(sql, params).await?;
+            let (mut readable, mut refused) = (Vec::new(), BTreeSet::new());
+            for row in &rows {
+                match decode(&self.shared.rows, LEASE, row, 0) {
+                    Ok(lease) => readable.push(lease),
+                    Err(_) => drop(refused.insert(get::<String>(row, 3)?)),
+                }
+            }
+            if refused.is_empty() {
+                found.append(&mut readable);
+                break;
+            }
+            // Leases that are refused take nobody's place: neither of their engine's, nor of others'.
+            for engine in refused {
+                let params: Params<'_> = &[&engine, &now.as_micros()];
+                let readable = self.readable_docs(LEASE, of_engine, params, of_each);
+                found.append(&mut readable.await?);
+                left_out.push(engine);
+            }
+        }
+        found.sort_by(|a, b| (a.wake_at, &a.tenant, &a.id).cmp(&(b.wake_at, &b.tenant, &b.id)));
+        found.truncate(most);
+        Ok(found)
     }
 
     async fn lease_tokens(

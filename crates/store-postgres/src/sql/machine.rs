@@ -145,8 +145,8 @@ impl MachineReads for PostgresStore {
 
     async fn secret_id_ended(&self, now: Timestamp, rows: usize) -> Read<Vec<SecretId>> {
         let sql = "SELECT tenant, id, doc FROM secret_id WHERE expires_at <= $1
-                   ORDER BY expires_at LIMIT $2";
-        self.docs(SECRET_ID, sql, &[&now.as_micros(), &limit(rows)])
+                   ORDER BY expires_at LIMIT $2 OFFSET $3";
+        self.readable_docs(SECRET_ID, sql, &[&now.as_micros()], rows)
             .await
     }
 }

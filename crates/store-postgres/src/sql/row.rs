@@ -5,7 +5,7 @@ use scaivault_core::time::Timestamp;
 use scaivault_store::rows::{Claimed, Document, Place, Rows};
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, ToSql};
 
 use crate::conn::Params;
 use crate::refusal::unreadable;
@@ -15,6 +15,9 @@ pub(crate) type Read<T> = Result<T, ReadError>;
 
 /// Above every character of a path or an id: the end of a range of them.
 pub(crate) const PATHS_END: &str = "~";
+
+/// Rows of a queue asked for at once, where the first of them are passed over.
+const PAGE_MAX: usize = 1_000;
 
 /// As PostgreSQL stores it. Numbers here count things and never come near the limit.
 pub(crate) fn int(number: u64) -> i64 {
@@ -109,6 +112,46 @@ impl PostgresStore {
             .iter()
             .map(|row| decode(&self.shared.rows, table, row, 0));
         decoded.collect()
+    }
+
+    /// The first documents of a queue, as many as are asked for: of a query that selects `tenant, key,
+    /// doc`, whose last two parameters, which are given here, are a limit and how many rows are left
+    /// out before. One whose row is refused is passed over, and takes nobody's place: it must not
+    /// stand before the work of all others.
+    pub(crate) async fn readable_docs<T: Document + DeserializeOwned>(
+        &self,
+        table: &'static str,
+        sql: &str,
+        params: Params<'_>,
+        most: usize,
+    ) -> Read<Vec<T>> {
+        let (mut out, mut skip, mut page) = (Vec::new(), 0, most);
+        while page > 0 && out.len() < most {
+            let (least, behind) = (limit(page), limit(skip));
+            let mut asked = params.to_vec();
+            asked.extend([&least as &(dyn ToSql + Sync), &behind]);
+            let rows = self.rows(sql, &asked).await?;
+            for row in &rows {
+                match decode::<T>(&self.shared.rows, table, row, 0) {
+                    // Of those due at one time another may be the first, asked again.
+                    Ok(made) if out.iter().any(|other: &T| other.place() == made.place()) => {}
+                    Ok(made) => out.push(made),
+                    // What was changed is in the log once, by its key.
+                    Err(ReadError::Altered { .. }) => {}
+                    Err(error @ ReadError::Undecodable { .. }) => {
+                        tracing::error!(%error, "due work passed over");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if rows.len() < page {
+                break;
+            }
+            // The more of them there are, the fewer questions.
+            (skip, page) = (skip + page, (2 * page).min(PAGE_MAX.max(most)));
+        }
+        out.truncate(most);
+        Ok(out)
     }
 
     /// The one document of such a query, if there is one.

@@ -12,77 +12,83 @@ use super::row::{Read, count, get};
 use super::transfer;
 use crate::conn::Conn;
 use crate::refusal::unreadable;
-use crate::store::AuditStartError;
 
 /// Any number that others do not use.
 const LOCK: i64 = 0x5ca1_7a01_7000_0002;
 
-/// What the chains' ends say of a store.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// Every document has a code. Once said under the key, it holds for good.
-    pub(crate) coded: bool,
-    /// There is a trail.
-    pub(crate) trail: bool,
-}
-
-pub(crate) async fn said(conn: &Conn, mac: &dyn ChainMac) -> Read<Said> {
+/// Whether an end of a chain says, under the key, that every document has a code. Once said, it holds
+/// for good.
+pub(crate) async fn are_said_to_be_all(conn: &Conn, mac: &dyn ChainMac) -> Read<bool> {
     let sql = "SELECT chain, first_seq, last_seq, head, mac FROM store_head";
     let rows = conn.query(sql, &[]).await;
-    let mut said = Said::default();
     for row in &rows.map_err(|error| unreadable(&error))? {
         let chain: &str = get(row, 0)?;
         let (first, last) = (count(row, 1)?, count(row, 2)?);
-        said.trail |= last > 0;
-        if let Ok(head) = Hash::try_from(get::<&[u8]>(row, 3)?) {
-            let made = head_code(mac, (chain, first, last, &head), get(row, 4)?);
-            said.coded |= made == Some(HeadCode::Coded);
+        if let Ok(head) = Hash::try_from(get::<&[u8]>(row, 3)?)
+            && head_code(mac, (chain, first, last, &head), get(row, 4)?) == Some(HeadCode::Coded)
+        {
+            return Ok(true);
         }
     }
-    Ok(said)
+    Ok(false)
 }
 
-/// Makes sure that every document has its code.
-pub(crate) async fn run(conn: &Conn, mac: &dyn ChainMac) -> Result<(), AuditStartError> {
-    let failed = |error: Error| AuditStartError::Unavailable(crate::refusal::text(&error));
-    let asked =
-        |error: scaivault_core::ports::ReadError| AuditStartError::Unavailable(error.to_string());
-    let said = said(conn, mac).await.map_err(asked)?;
-    if said.coded {
-        return Ok(());
-    }
-    let key = RowKey::of(mac);
-    let mut coded = 0;
-    for table in TABLES.iter().filter(|table| is_coded(table)) {
-        let mut after: Option<Row> = None;
-        loop {
-            let page = transfer::page(conn, table, after.as_deref(), None, table.page);
-            let page = page.await.map_err(failed)?;
-            after = match page.len() < table.page {
-                true => None,
-                false => page.last().map(|row| table.key_of(row).to_vec()),
-            };
-            let (rows, documents) = without_codes(&key, table, page);
-            if !rows.is_empty() {
-                // A store that never had a row in its trail has no such rows: it was taken away.
-                if !said.trail {
-                    return Err(AuditStartError::End);
-                }
-                coded += rows.len();
-                let done = put(conn, table, &rows, documents).await;
-                let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-                conn.run(end).await.map_err(failed)?;
-                done.map_err(failed)?;
-            }
-            if after.is_none() {
-                break;
-            }
+/// A document without a code, as its table and key, if there is one.
+pub(crate) async fn first_without(conn: &Conn) -> Result<Option<String>, Error> {
+    let mut pages = Pages::default();
+    while let Some((table, page)) = pages.next(conn).await? {
+        let plain = page
+            .iter()
+            .find(|row| !has_code(row[table.at("doc")].text()));
+        if let Some(row) = plain {
+            let place = place_of(table, row).map_or_else(String::new, |at| at.to_string());
+            return Ok(Some(format!("{} {place}", table.name)));
         }
     }
-    if coded > 0 {
-        tracing::info!(coded, "the store's rows were given their codes");
+    Ok(None)
+}
+
+/// Gives every document its code; how many had none.
+pub(crate) async fn run(conn: &Conn, mac: &dyn ChainMac) -> Result<u64, Error> {
+    let key = RowKey::of(mac);
+    let mut coded = 0;
+    let mut pages = Pages::default();
+    while let Some((table, page)) = pages.next(conn).await? {
+        let (rows, documents) = without_codes(&key, table, page);
+        if !rows.is_empty() {
+            coded += rows.len() as u64;
+            let done = put(conn, table, &rows, documents).await;
+            let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            conn.run(end).await?;
+            done?;
+        }
     }
-    Ok(())
+    Ok(coded)
+}
+
+/// All rows with documents, table by table.
+#[derive(Default)]
+struct Pages {
+    table: usize,
+    after: Option<Row>,
+}
+
+impl Pages {
+    async fn next(&mut self, conn: &Conn) -> Result<Option<(&'static Table, Vec<Row>)>, Error> {
+        let Some(table) = TABLES
+            .iter()
+            .filter(|table| is_coded(table))
+            .nth(self.table)
+        else {
+            return Ok(None);
+        };
+        let page = transfer::page(conn, table, self.after.as_deref(), None, table.page).await?;
+        match page.last().filter(|_| page.len() == table.page) {
+            Some(last) => self.after = Some(table.key_of(last).to_vec()),
+            None => (self.table, self.after) = (self.table + 1, None),
+        }
+        Ok(Some((table, page)))
+    }
 }
 
 /// In a transaction that is begun here. Nodes that do the same make the same codes, one after the

@@ -130,8 +130,8 @@ impl RunReads for PostgresStore {
         let sql = "SELECT tenant, id, doc FROM campaign
                    WHERE wake_at <= $1
                      AND campaign.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
-                   ORDER BY wake_at LIMIT $2";
-        self.docs("campaign", sql, &[&now.as_micros(), &limit(rows)])
+                   ORDER BY wake_at LIMIT $2 OFFSET $3";
+        self.readable_docs("campaign", sql, &[&now.as_micros()], rows)
             .await
     }
 
@@ -188,8 +188,8 @@ impl RunReads for PostgresStore {
         let sql = "SELECT tenant, id, doc FROM debt
                    WHERE wake_at <= $1
                      AND debt.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
-                   ORDER BY wake_at LIMIT $2";
-        self.docs("debt", sql, &[&now.as_micros(), &limit(rows)])
+                   ORDER BY wake_at LIMIT $2 OFFSET $3";
+        self.readable_docs("debt", sql, &[&now.as_micros()], rows)
             .await
     }
 }

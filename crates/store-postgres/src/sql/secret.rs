@@ -314,8 +314,8 @@ impl SecretReads for PostgresStore {
                      AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
                          UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
                                    WHERE status = 'SUSPENDED')
-                   ORDER BY recoverable_until LIMIT $2";
-        self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
+                   ORDER BY recoverable_until LIMIT $2 OFFSET $3";
+        self.readable_docs(TABLE, sql, &[&now.as_micros()], rows)
             .await
     }
 
@@ -326,8 +326,8 @@ impl SecretReads for PostgresStore {
                      AND secret.tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
                          UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
                                    WHERE status = 'SUSPENDED')
-                   ORDER BY notice_at LIMIT $2";
-        self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
+                   ORDER BY notice_at LIMIT $2 OFFSET $3";
+        self.readable_docs(TABLE, sql, &[&now.as_micros()], rows)
             .await
     }
 

@@ -106,8 +106,8 @@ impl TokenReads for PostgresStore {
 
     async fn token_due(&self, now: Timestamp, rows: usize) -> Read<Vec<Token>> {
         let sql = "SELECT tenant, id, doc FROM token WHERE wake_at <= $1
-                   ORDER BY wake_at LIMIT $2";
-        self.docs(TABLE, sql, &[&now.as_micros(), &limit(rows)])
+                   ORDER BY wake_at LIMIT $2 OFFSET $3";
+        self.readable_docs(TABLE, sql, &[&now.as_micros()], rows)
             .await
     }
 }

@@ -13,7 +13,7 @@ mod verify;
 pub use chain::{Hash, HeadCode, coded_message, genesis, head_code, link, mac_message};
 pub use keys::{filter_key, row_keys};
 pub use line::{AuditLines, CHAIN_CHARS, mint_chain, row_id};
-pub use prune::{Candidate, Front, prunable};
+pub use prune::{Candidate, Front, exported_upto, prunable};
 pub use segment::{Segment, SegmentBuilder};
 pub use sieve::{Sieve, Undecodable};
 pub use taken::{ChainHead, TakenSegment};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable, ExportedEnd};
 use scaivault_core::time::Timestamp;
 
 use super::chain::{Hash, genesis};
@@ -47,6 +47,40 @@ pub struct Candidate {
     pub place: i64,
     /// The segment.
     pub segment: TakenSegment,
+}
+
+/// Up to which row an export has a chain. `there` is the last row, and the hash after it, of the segment
+/// in which the export ends.
+///
+/// # Errors
+/// The row the export ends at, where the chain does not go through it with the same hash: the store was
+/// put back and numbers other rows alike, or the export is of another past.
+pub fn exported_upto(
+    front: &Front,
+    end: Option<&ExportedEnd>,
+    there: Option<(u64, &[u8])>,
+) -> Result<u64, u64> {
+    let Some(end) = end else { return Ok(0) };
+    let Some(head) = end.head.filter(|_| end.last_seq >= front.after) else {
+        // Nothing is asked for, or all of it has gone already.
+        return Ok(end.last_seq);
+    };
+    let fits = match end.last_seq == front.after {
+        true => front.prev == head,
+        false => there == Some((end.last_seq, &head)),
+    };
+    match fits || end.last_seq == 0 {
+        true => Ok(end.last_seq),
+        false => {
+            let (chain, row) = (&front.chain, end.last_seq);
+            tracing::error!(
+                chain,
+                row,
+                "the audit chain is not the one that was exported"
+            );
+            Err(end.last_seq)
+        }
+    }
 }
 
 /// Of segments from the front on, in their order, those that go in one commit: older than `before`,

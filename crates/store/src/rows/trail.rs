@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use scaivault_core::audit::{Action, AuditRow};
+use scaivault_core::secret::VersionState;
 use scaivault_core::time::Timestamp;
 use serde::Deserialize;
 
@@ -25,6 +26,8 @@ struct SecretSaid {
     version: Option<(u64, Timestamp)>,
     /// The last step of a rotation: when, whether it completed, the version.
     step: Option<(Timestamp, bool, Option<u64>)>,
+    /// Versions that a rotation replaced, and when it completed: from then on nobody reads them.
+    closed: HashMap<u64, Timestamp>,
     seen: bool,
 }
 
@@ -35,7 +38,7 @@ struct PhaseSaid {
     last: Timestamp,
 }
 
-/// Of what has an id of its own.
+/// Of what has an id of its own, or a name in its tenant.
 #[derive(Default)]
 struct NamedSaid {
     changed: Option<Told>,
@@ -48,6 +51,8 @@ pub(super) struct Trail {
     secrets: HashMap<(String, String), SecretSaid>,
     rotations: HashMap<String, PhaseSaid>,
     named: HashMap<String, NamedSaid>,
+    /// What may be made again under the same key, by table, tenant and key.
+    keyed: HashMap<(&'static str, String, String), NamedSaid>,
     chain: usize,
 }
 
@@ -99,6 +104,13 @@ impl Trail {
             {
                 said.version = said.version.max(Some((version, at)));
             }
+            let completed = extra.phase.as_deref() == Some("completed");
+            if let Some(old) = extra.old_version.filter(|_| completed)
+                && row.action == Action::RotationStep
+            {
+                let closed = said.closed.entry(old).or_insert(at);
+                *closed = at.max(*closed);
+            }
             match row.action {
                 Action::Write => {
                     told(&mut said.changed, now);
@@ -110,12 +122,12 @@ impl Trail {
                     later(&mut said.deleted, at);
                 }
                 Action::RotationStep if said.step.is_none_or(|(last, ..)| last <= at) => {
-                    let completed = extra.phase.as_deref() == Some("completed");
                     said.step = Some((at, completed, extra.version));
                 }
                 _ => {}
             }
         }
+        self.keyed(row, now);
         if row.action == Action::RotationStep
             && let (Some(id), Some(phase)) = (&extra.rotation_id, &extra.phase)
         {
@@ -138,6 +150,7 @@ impl Trail {
             Action::WebhookDelete => (id(&extra.webhook_id), true),
             Action::SubscriptionDelete => (id(&extra.subscription_id), true),
             Action::SecretIdRevoke => (id(&extra.secret_id_accessor), true),
+            Action::DynamicEngineDelete => (extra.subject.clone(), true),
             _ => return,
         };
         if let Some(id) = id {
@@ -146,6 +159,31 @@ impl Trail {
                 true => later(&mut said.removed, at),
                 false => told(&mut said.changed, now),
             }
+        }
+    }
+
+    /// Takes in a row about what has no id that the trail names: roles that machines log in by, and
+    /// roles of engines.
+    fn keyed(&mut self, row: &AuditRow, now: Told) {
+        let extra = &row.extra_data;
+        let (table, key, removed) = match row.action {
+            Action::MachineRoleCreate | Action::MachineRoleUpdate => {
+                ("machine_role", extra.machine_role.clone(), false)
+            }
+            Action::MachineRoleDelete => ("machine_role", extra.machine_role.clone(), true),
+            Action::DynamicRoleWrite => ("engine_role", engine_role(row), false),
+            Action::DynamicRoleDelete => ("engine_role", engine_role(row), true),
+            _ => return,
+        };
+        // What belongs to a partner as such is on the trail of whoever did it.
+        let Some(key) = key.filter(|_| extra.partner_id.is_none()) else {
+            return;
+        };
+        let key = (table, row.tenant_id.as_str().to_owned(), key);
+        let said = self.keyed.entry(key).or_default();
+        match removed {
+            true => later(&mut said.removed, now.at),
+            false => told(&mut said.changed, now),
         }
     }
 
@@ -191,11 +229,50 @@ impl Trail {
                 let changed = said.changed.map(|told| told.at);
                 (Some(row.updated_at) < changed).then_some(OLDER)?
             }
-            "binding" | "webhook" | "subscription" | "secret_id" => {
-                self.named.get(key)?.removed.and(REMOVED)
+            "binding" | "webhook" | "subscription" | "engine" => self.removed(key),
+            "secret_id" => self.removed(key).or_else(|| {
+                // They went with their role, without a word for each.
+                let row: SecretIdRow = serde_json::from_str(doc).ok()?;
+                let of = ("machine_role", space.to_owned(), row.role);
+                let gone = self.keyed.get(&of)?.removed;
+                (gone > Some(row.created_at)).then_some(REMOVED)?
+            }),
+            "machine_role" => self.about_keyed("machine_role", space, key, doc),
+            "engine_role" => {
+                // They went with their engine.
+                let engine = key.split_once('/').map(|(engine, _)| engine);
+                let gone = engine.and_then(|engine| self.removed(engine));
+                gone.or_else(|| self.about_keyed("engine_role", space, key, doc))
+            }
+            "version" => {
+                let (path, version) = key.rsplit_once('#')?;
+                let of = (space.to_owned(), path.to_owned());
+                let closed = *self.secrets.get(&of)?.closed.get(&version.parse().ok()?)?;
+                let row: VersionRow = serde_json::from_str(doc).ok()?;
+                let reads_on = match row.state {
+                    VersionState::Current | VersionState::Superseded => true,
+                    VersionState::Previous => row.readable_until.is_none(),
+                    _ => false,
+                };
+                (reads_on && row.created_at <= closed).then_some(OLDER)?
             }
             _ => None,
         }
+    }
+
+    fn about_keyed(&self, table: &'static str, space: &str, key: &str, doc: &str) -> Older {
+        let of = (table, space.to_owned(), key.to_owned());
+        let said = self.keyed.get(&of)?;
+        let row: Made = serde_json::from_str(doc).ok()?;
+        if said.removed > Some(row.created_at) {
+            return REMOVED;
+        }
+        let changed = said.changed.map(|told| told.at);
+        (Some(row.updated_at) < changed).then_some(OLDER)?
+    }
+
+    fn removed(&self, id: &str) -> Older {
+        self.named.get(id)?.removed.and(REMOVED)
     }
 
     fn about_secret(&mut self, space: &str, path: &str, doc: &str) -> Older {
@@ -239,6 +316,12 @@ impl Trail {
     }
 }
 
+/// The key of an engine's role that a row is about.
+fn engine_role(row: &AuditRow) -> Option<String> {
+    let (_, name) = row.secret_path.as_ref()?.as_str().rsplit_once("/creds/")?;
+    Some(format!("{}/{name}", row.extra_data.subject.as_ref()?))
+}
+
 fn id<T: ToString>(id: &Option<T>) -> Option<String> {
     id.as_ref().map(ToString::to_string)
 }
@@ -261,6 +344,25 @@ struct RotationRow {
 #[derive(Deserialize)]
 struct TokenRow {
     revoked_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct SecretIdRow {
+    role: String,
+    created_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct VersionRow {
+    state: VersionState,
+    readable_until: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,7 @@
 //! Anchors: what remains of audit rows that were removed from the front of a chain.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, Row};
-use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable, ExportedEnds};
 use scaivault_core::ports::{ReadError, RecordKind};
 use scaivault_core::time::Timestamp;
 
@@ -11,7 +9,7 @@ use super::audit_past::{self, AUDIT_PAST};
 use super::head::{self, Head};
 use super::row::{Read, int, rows, uint, undecodable, unreadable};
 use super::{audit_segment, meta};
-use crate::audit::{Candidate, Front, TakenSegment, prunable, row_id};
+use crate::audit::{Candidate, Front, TakenSegment, exported_upto, prunable, row_id};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "audit_anchor";
@@ -50,14 +48,29 @@ fn anchor(row: &Row<'_>) -> Read<AuditAnchor> {
 pub(crate) fn find(
     conn: &Connection,
     before: Timestamp,
-    exported: Option<&BTreeMap<String, u64>>,
+    exported: Option<&ExportedEnds>,
 ) -> Read<Option<AuditPrunable>> {
     // One state of the chains: their fronts may be moved meanwhile.
     let conn = conn.unchecked_transaction().map_err(unreadable)?;
-    let mut chains = Vec::new();
+    let (mut chains, mut broken) = (Vec::new(), None);
     for head in heads(&conn)? {
         let front = Front::of(&head.chain, of(&conn, &head.chain)?.as_ref());
-        let upto = exported.map_or(u64::MAX, |ends| ends.get(&head.chain).copied().unwrap_or(0));
+        let upto = match exported {
+            None => u64::MAX,
+            Some(ends) => {
+                let end = ends.get(&head.chain);
+                let there = end.map(|end| around(&conn, &head.chain, end.last_seq));
+                let there = there.transpose()?.flatten();
+                let there = there.as_ref().map(|(last, head)| (*last, head.as_slice()));
+                match exported_upto(&front, end, there) {
+                    Ok(upto) => upto,
+                    Err(seq) => {
+                        broken = broken.or(Some(("head", row_id(&head.chain, seq))));
+                        0
+                    }
+                }
+            }
+        };
         // Never the last segment: the end is checked by it.
         let upto = upto.min(head.first_seq.saturating_sub(1));
         let first = audit_segment::first_after(&conn, &head.chain, front.after)?;
@@ -71,22 +84,32 @@ pub(crate) fn find(
     }
     // The oldest front first; one that is broken keeps no other from its turn.
     chains.sort_by(|a, b| (a.0, &a.1.chain).cmp(&(b.0, &b.1.chain)));
-    let mut broken = None;
     for (_, front, upto) in chains {
         match prunable(&front, &candidates(&conn, &front)?, before, upto) {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => {}
-            Err(seq) => broken = broken.or(Some(row_id(&front.chain, seq + 1))),
+            Err(seq) => broken = broken.or(Some(("body", row_id(&front.chain, seq + 1)))),
         }
     }
     match broken {
         None => Ok(None),
-        Some(row) => Err(ReadError::Undecodable {
+        Some((column, row)) => Err(ReadError::Undecodable {
             table: "audit_segment",
-            column: "body",
+            column,
             row,
         }),
     }
+}
+
+/// The last row, and the hash after it, of the segment that a row is in, or of the last one before.
+fn around(conn: &Connection, chain: &str, seq: u64) -> Read<Option<(u64, Vec<u8>)>> {
+    let sql = "SELECT first_seq + rows - 1, head FROM audit_segment
+               WHERE chain = ?1 AND first_seq <= ?2 ORDER BY first_seq DESC LIMIT 1";
+    let mut found = rows(conn, sql, (chain, int(seq)), |row| {
+        let last = uint(row.get(0).map_err(unreadable)?);
+        Ok((last, row.get(1).map_err(unreadable)?))
+    })?;
+    Ok(found.pop())
 }
 
 fn heads(conn: &Connection) -> Read<Vec<Head>> {

@@ -6,7 +6,7 @@ use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
-use super::row::{PATHS_END, Read, delete_one, doc, docs, int, limit, write};
+use super::row::{PATHS_END, Read, delete_one, doc, docs, int, limit, readable_docs, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "campaign";
@@ -60,6 +60,6 @@ pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Campaign
     let sql = "SELECT tenant, id, doc FROM campaign INDEXED BY campaign_wake
                WHERE wake_at <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
-               ORDER BY wake_at LIMIT ?2";
-    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+               ORDER BY wake_at";
+    readable_docs(conn, TABLE, sql, [now.as_micros()], rows)
 }

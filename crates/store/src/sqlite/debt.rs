@@ -7,7 +7,7 @@ use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
-use super::row::{Read, delete_one, doc, docs, int, limit, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, readable_docs, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "debt";
@@ -94,8 +94,8 @@ pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Debt>> {
     let sql = "SELECT tenant, id, doc FROM debt INDEXED BY debt_wake
                WHERE wake_at <= ?1
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended)
-               ORDER BY wake_at LIMIT ?2";
-    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+               ORDER BY wake_at";
+    readable_docs(conn, TABLE, sql, [now.as_micros()], rows)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
 use super::row::{
-    PATHS_END, Read, decode, delete_one, doc, docs, int, limit, number, rows, uint, undecodable,
-    unreadable, write,
+    PATHS_END, Read, delete_one, doc, docs, int, limit, number, readable_docs, rows, uint,
+    undecodable, unreadable, write,
 };
 use crate::refusal::Refusal;
 
@@ -146,7 +146,7 @@ pub(crate) fn due(
                 WHERE wake_at IS NOT NULL AND engine_id > ?1 ORDER BY engine_id LIMIT 1";
     let of_engine = "SELECT tenant, id, doc FROM lease INDEXED BY lease_due
                      WHERE engine_id = ?1 AND wake_at <= ?2
-                     ORDER BY wake_at, tenant, id LIMIT ?3";
+                     ORDER BY wake_at, tenant, id";
     let mut found: Vec<Lease> = Vec::new();
     let mut after = String::new();
     loop {
@@ -160,16 +160,10 @@ pub(crate) fn due(
         if busy.iter().any(|id| id.as_str() == after) {
             continue;
         }
-        let params = (&after, now.as_micros(), limit(of_each));
-        let of_this = rows(conn, of_engine, params, |row| {
-            Ok(decode(conn, TABLE, row, 0))
-        })?;
-        for lease in of_this {
-            match lease {
-                Ok(lease) => found.push(lease),
-                Err(error) => tracing::error!(%error, "a due lease was passed over"),
-            }
-        }
+        let params = (&after, now.as_micros());
+        found.extend(readable_docs::<Lease>(
+            conn, TABLE, of_engine, params, of_each,
+        )?);
     }
     found.sort_by(|a, b| (a.wake_at, &a.tenant, &a.id).cmp(&(b.wake_at, &b.tenant, &b.id)));
     found.truncate(most);

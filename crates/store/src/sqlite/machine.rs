@@ -8,7 +8,7 @@ use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
-use super::row::{Read, delete_one, doc, docs, int, limit, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, readable_docs, write};
 use crate::refusal::Refusal;
 
 const ROLE: &str = "machine_role";
@@ -145,6 +145,6 @@ pub(crate) fn secret_id_list(
 
 pub(crate) fn secret_id_ended(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<SecretId>> {
     let sql = "SELECT tenant, id, doc FROM secret_id WHERE expires_at <= ?1
-               ORDER BY expires_at LIMIT ?2";
-    docs(conn, SECRET_ID, sql, (now.as_micros(), limit(rows)))
+               ORDER BY expires_at";
+    readable_docs(conn, SECRET_ID, sql, [now.as_micros()], rows)
 }

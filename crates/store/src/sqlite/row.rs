@@ -117,6 +117,36 @@ pub(crate) fn docs<T: Document + DeserializeOwned>(
     rows(conn, sql, params, |row| decode(conn, table, row, 0))
 }
 
+/// The first documents of a queue: of a query without a limit that selects `tenant, key, doc` in the
+/// order of an index, as many as are asked for. One whose row is refused is passed over, and takes
+/// nobody's place: it must not stand before the work of all others.
+pub(crate) fn readable_docs<T: Document + DeserializeOwned>(
+    conn: &Conn,
+    table: &'static str,
+    sql: &str,
+    params: impl Params,
+    most: usize,
+) -> Read<Vec<T>> {
+    let mut statement = conn.prepare_cached(sql).map_err(unreadable)?;
+    let mut found = statement.query(params).map_err(unreadable)?;
+    let mut out = Vec::new();
+    while out.len() < most {
+        let Some(row) = found.next().map_err(unreadable)? else {
+            break;
+        };
+        match decode(conn, table, row, 0) {
+            Ok(made) => out.push(made),
+            // What was changed is in the log once, by its key.
+            Err(ReadError::Altered { .. }) => {}
+            Err(error @ ReadError::Undecodable { .. }) => {
+                tracing::error!(%error, "due work passed over");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(out)
+}
+
 /// The one document of a query that selects `tenant, key, doc`, if there is one.
 pub(crate) fn doc<T: Document + DeserializeOwned>(
     conn: &Conn,

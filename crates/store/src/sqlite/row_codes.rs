@@ -5,40 +5,53 @@
 use rusqlite::{Connection, params_from_iter};
 
 use super::conn::Conn;
-use super::row::Read;
+use super::row::{Read, unreadable};
 use super::{audit_past, head, transfer};
 use crate::audit::{HeadCode, head_code};
 use crate::chain_mac::ChainMac;
 use crate::refusal::Refusal;
-use crate::rows::{RowKey, has_code, place_of};
-use crate::transfer::{Row, Table, Value};
+use crate::rows::{RowKey, has_code, is_coded, place_of};
+use crate::transfer::{Row, TABLES, Table, Value};
 
-/// What the chains' ends say of a store.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// Every document has a code. Once said under the key, it holds for good.
-    pub(crate) coded: bool,
-    /// There is a trail.
-    pub(crate) trail: bool,
-}
-
-/// To be called inside one read transaction.
-pub(crate) fn said(conn: &Connection, mac: &dyn ChainMac) -> Read<Said> {
-    let mut said = Said::default();
-    for head in head::read(conn)?
+/// Whether an end of a chain says, under the key, that every document has a code. Once said, it holds
+/// for good. To be called inside one read transaction.
+pub(crate) fn are_said_to_be_all(conn: &Connection, mac: &dyn ChainMac) -> Read<bool> {
+    let heads = head::read(conn)?
         .into_iter()
-        .chain(audit_past::heads(conn)?)
-    {
+        .chain(audit_past::heads(conn)?);
+    Ok(heads.into_iter().any(|head| {
         let over = (
             head.chain.as_str(),
             head.first_seq,
             head.last_seq,
             &head.head,
         );
-        said.coded |= head_code(mac, over, &head.mac) == Some(HeadCode::Coded);
-        said.trail |= head.last_seq > 0;
+        head_code(mac, over, &head.mac) == Some(HeadCode::Coded)
+    }))
+}
+
+/// A document without a code, as its table and key, if there is one. To be called inside one read
+/// transaction.
+pub(crate) fn first_without(conn: &Connection) -> Read<Option<String>> {
+    for table in TABLES.iter().filter(|table| is_coded(table)) {
+        let mut after: Option<Row> = None;
+        loop {
+            let rows = transfer::page(conn, table, after.as_deref(), None, table.page);
+            let rows = rows.map_err(unreadable)?;
+            let plain = rows
+                .iter()
+                .find(|row| !has_code(row[table.at("doc")].text()));
+            if let Some(row) = plain {
+                let place = place_of(table, row).map_or_else(String::new, |at| at.to_string());
+                return Ok(Some(format!("{} {place}", table.name)));
+            }
+            match rows.last().filter(|_| rows.len() == table.page) {
+                Some(last) => after = Some(table.key_of(last).to_vec()),
+                None => break,
+            }
+        }
     }
-    Ok(said)
+    Ok(None)
 }
 
 /// A part of the pass.

@@ -13,8 +13,8 @@ use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
 use super::row::{
-    PATHS_END, Read, decode, delete_one, doc, docs, int, limit, rows, uint, undecodable,
-    unreadable, write,
+    PATHS_END, Read, decode, delete_one, doc, docs, int, limit, readable_docs, rows, uint,
+    undecodable, unreadable, write,
 };
 use super::{assignment, version};
 use crate::refusal::Refusal;
@@ -239,8 +239,8 @@ pub(crate) fn purgeable(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Se
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
                      UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
                                WHERE status = 'SUSPENDED')
-               ORDER BY recoverable_until LIMIT ?2";
-    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+               ORDER BY recoverable_until";
+    readable_docs(conn, TABLE, sql, [now.as_micros()], rows)
 }
 
 /// Longest overdue first.
@@ -250,8 +250,8 @@ pub(crate) fn notice_due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<S
                  AND tenant NOT IN (SELECT id FROM tenant WHERE is_suspended
                      UNION ALL SELECT 'tnt_p-' || substr(id, 5) FROM partner
                                WHERE status = 'SUSPENDED')
-               ORDER BY notice_at LIMIT ?2";
-    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+               ORDER BY notice_at";
+    readable_docs(conn, TABLE, sql, [now.as_micros()], rows)
 }
 
 /// All of a tenant, less its deleted ones: both counted from an index, without a look at the rows.

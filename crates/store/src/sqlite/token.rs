@@ -6,7 +6,7 @@ use scaivault_core::ports::RecordKind;
 use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
-use super::row::{Read, delete_one, doc, docs, int, limit, number, write};
+use super::row::{Read, delete_one, doc, docs, int, limit, number, readable_docs, write};
 use crate::refusal::Refusal;
 
 const TABLE: &str = "token";
@@ -101,8 +101,8 @@ pub(crate) fn children(
 
 pub(crate) fn due(conn: &Conn, now: Timestamp, rows: usize) -> Read<Vec<Token>> {
     let sql = "SELECT tenant, id, doc FROM token INDEXED BY token_wake
-               WHERE wake_at <= ?1 ORDER BY wake_at LIMIT ?2";
-    docs(conn, TABLE, sql, (now.as_micros(), limit(rows)))
+               WHERE wake_at <= ?1 ORDER BY wake_at";
+    readable_docs(conn, TABLE, sql, [now.as_micros()], rows)
 }
 
 /// Whether there is one at all.

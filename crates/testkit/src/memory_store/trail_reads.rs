@@ -1,11 +1,9 @@
 //! Reads of what happened and whom it is told: receivers, events, deliveries, the ledger, the audit
 //! trail; and of the keyring. By looking at every row.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use scaivault_core::audit::{AuditFilter, AuditReport, StoredAuditRow};
-use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable};
+use scaivault_core::audit_anchor::{AuditAnchor, AuditPrunable, ExportedEnds};
 use scaivault_core::audit_export::{AuditExport, ExportHead};
 use scaivault_core::audit_forward::AuditForward;
 use scaivault_core::consumer::Consumer;
@@ -347,11 +345,21 @@ impl AuditReads for MemoryStore {
     async fn audit_prunable(
         &self,
         before: Timestamp,
-        exported: Option<&BTreeMap<String, u64>>,
+        exported: Option<&ExportedEnds>,
     ) -> Read<Option<AuditPrunable>> {
         let state = self.0.lock();
         let after = state.audit_removed;
-        let upto = exported.map_or(u64::MAX, |ends| ends.get("memory").copied().unwrap_or(0));
+        let upto = exported.map_or(u64::MAX, |ends| {
+            ends.get("memory").map_or(0, |end| end.last_seq)
+        });
+        let head = exported.and_then(|ends| ends.get("memory")?.head);
+        if head.is_some_and(|head| head != [0; 32]) {
+            return Err(ReadError::Undecodable {
+                table: "audit_segment",
+                column: "head",
+                row: "memory".to_owned(),
+            });
+        }
         let before_last = state.audit.len().saturating_sub(1);
         let front = (after + 1..).zip(state.audit.iter().take(before_last));
         let rows = front

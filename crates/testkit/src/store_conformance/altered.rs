@@ -1,7 +1,12 @@
 //! Rows that somebody without the store's key changed: one of every kind, how it is found in the
 //! database, and how it is read. What is done to it is said in SQL, by the tests of each engine.
 
+use scaivault_core::audit::Action;
+use scaivault_core::dynamic::Role;
+use scaivault_core::expiry::{Notice, Plan};
+use scaivault_core::machine::MachineRole;
 use scaivault_core::ports::{Op, ReadError, Record, Store, Unit, UnitName};
+use scaivault_core::secret::{Version, VersionState};
 
 use super::samples::*;
 
@@ -196,4 +201,168 @@ pub async fn read(store: &dyn Store, table: &str, n: &str) -> Result<bool, ReadE
         }
         other => panic!("no kind {other}: a table with documents is not covered here"),
     })
+}
+
+/// Every queue whose rows are read in the order in which they are due, and the table of its rows.
+pub const QUEUES: &[(&str, &str)] = &[
+    ("debt", "debt"),
+    ("token", "token"),
+    ("campaign", "campaign"),
+    ("export", "audit_export"),
+    ("purge", "secret"),
+    ("notice", "secret"),
+    ("secretid", "secret_id"),
+    ("lease", "lease"),
+];
+
+/// What a row of a queue is named after.
+pub fn queued(queue: &str, n: i64) -> String {
+    format!("{n}{queue}")
+}
+
+/// A row of every queue, due at `n`.
+///
+/// # Panics
+/// When it is not taken.
+pub async fn enqueue(store: &dyn Store, n: i64) {
+    let (a, due) = (tenant("a"), at(n));
+    let name = |queue| queued(queue, n);
+    let mut token = token(&a, &name("token"));
+    token.wake_at = Some(due);
+    let head = |queue| secret(&a, &format!("s/{}", name(queue)));
+    let mut gone = head("purge");
+    gone.recoverable_until = Some(due);
+    let mut ends = head("notice");
+    ends.expires_at = Some(due);
+    ends.expiry.plan = Some(Plan {
+        end: due,
+        next: Some(Notice {
+            at: due,
+            threshold: None,
+        }),
+    });
+    let mut secret_id = secret_id(&machine_role(&a, &name("secretid")), &name("secretid"));
+    secret_id.expires_at = Some(due);
+    let records = [
+        Record::Debt(debt(&a, &name("debt"), Some(due))),
+        Record::Token(token),
+        Record::Campaign(campaign(&a, &name("campaign"), Some(due))),
+        Record::AuditExport(audit_export(&a, &name("export"), Some(due))),
+        Record::Secret(gone),
+        Record::Secret(ends),
+        Record::SecretId(secret_id),
+        Record::Lease(lease(&engine(&a, "1"), &name("lease"), Some(due))),
+    ];
+    for record in records {
+        let unit = Unit::new(UnitName::Housekeeping).put(record);
+        store.commit(unit).await.expect("a row of a queue");
+    }
+}
+
+/// The first rows of a queue, as [`key`] names them.
+///
+/// # Errors
+/// As the store says.
+pub async fn due(store: &dyn Store, queue: &str, most: usize) -> Result<Vec<String>, ReadError> {
+    let now = at(1_000);
+    fn names<T>(rows: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<String> {
+        rows.iter().map(|row| name(row).to_owned()).collect()
+    }
+    Ok(match queue {
+        "debt" => names(store.debt_due(now, most).await?, |row| row.id.as_str()),
+        "token" => names(store.token_due(now, most).await?, |row| row.id.as_str()),
+        "campaign" => names(store.campaign_due(now, most).await?, |row| row.id.as_str()),
+        "export" => names(store.audit_export_due(now, most).await?, |row| {
+            row.id.as_str()
+        }),
+        "purge" => names(store.secret_purgeable(now, most).await?, |row| {
+            row.path.as_str()
+        }),
+        "notice" => names(store.secret_notice_due(now, most).await?, |row| {
+            row.path.as_str()
+        }),
+        "secretid" => names(store.secret_id_ended(now, most).await?, |row| {
+            row.id.as_str()
+        }),
+        "lease" => names(store.lease_due(now, &[], most, most).await?, |row| {
+            row.id.as_str()
+        }),
+        other => panic!("no queue {other}"),
+    })
+}
+
+/// What may be done to rows of [`fill`], named after `"1"`, that the trail tells of: which rows, put
+/// back to what they were, the verifier names.
+pub const FOLLOWED: &[(&str, &[&str])] = &[
+    ("machine_role_delete", &["machine_role", "secret_id"]),
+    ("machine_role_update", &["machine_role"]),
+    ("engine_delete", &["engine", "engine_role"]),
+    ("engine_role_delete", &["engine_role"]),
+    ("engine_role_write", &["engine_role"]),
+    ("rotation_completed", &["version"]),
+];
+
+/// One of [`FOLLOWED`].
+pub fn followed(what: &str) -> Unit {
+    let a = tenant("a");
+    let role = machine_role(&a, "1");
+    let makes = engine(&a, "1");
+    let makes_as = engine_role(&makes, "1");
+    let creds = format!("dynamic/{}/creds/1", makes.id);
+    let mut row = audit(&a, 5, "user:x", None);
+    let unit = Unit::new(UnitName::Housekeeping);
+    let unit = match what {
+        "machine_role_delete" => {
+            row.action = Action::MachineRoleDelete;
+            row.extra_data.machine_role = Some(role.name.clone());
+            unit.op(Op::Delete(Record::MachineRole(role)))
+        }
+        "machine_role_update" => {
+            row.action = Action::MachineRoleUpdate;
+            row.extra_data.machine_role = Some(role.name.clone());
+            unit.put(Record::MachineRole(MachineRole {
+                is_active: false,
+                updated_at: at(5),
+                revision: 2,
+                ..role
+            }))
+        }
+        "engine_delete" => {
+            row.action = Action::DynamicEngineDelete;
+            row.extra_data.subject = Some(makes.id.to_string());
+            unit.op(Op::Delete(Record::Role(makes_as)))
+                .op(Op::Delete(Record::Engine(makes)))
+        }
+        "engine_role_delete" | "engine_role_write" => {
+            row.secret_path = Some(path(&creds));
+            row.extra_data.subject = Some(makes.id.to_string());
+            match what {
+                "engine_role_delete" => {
+                    row.action = Action::DynamicRoleDelete;
+                    unit.op(Op::Delete(Record::Role(makes_as)))
+                }
+                _ => {
+                    row.action = Action::DynamicRoleWrite;
+                    unit.put(Record::Role(Role {
+                        updated_at: at(5),
+                        revision: 2,
+                        ..makes_as
+                    }))
+                }
+            }
+        }
+        "rotation_completed" => {
+            row.action = Action::RotationStep;
+            row.secret_path = Some(path("s/1"));
+            row.extra_data.old_version = Some(1);
+            row.extra_data.phase = Some("completed".to_owned());
+            unit.put(Record::Version(Version {
+                state: VersionState::Closed,
+                revision: 2,
+                ..version(&a, "s/1", 1)
+            }))
+        }
+        other => panic!("nothing is known as {other}"),
+    };
+    unit.audited(row)
 }

@@ -1,8 +1,9 @@
 //! The audit trail: order, pages, filters, counts, and a chain that verifies.
 
 use scaivault_core::audit::{Action, AuditFilter, AuditRow};
+use scaivault_core::audit_anchor::{ExportedEnd, ExportedEnds};
 use scaivault_core::ids::RequestId;
-use scaivault_core::ports::{CommitError, RecordKind, Unit, UnitName};
+use scaivault_core::ports::{CommitError, ReadError, RecordKind, Unit, UnitName};
 
 use super::Subject;
 use super::samples::{at, audit, path, pruning, tenant};
@@ -387,6 +388,10 @@ pub async fn old_rows_go_from_the_front(store: Subject) {
     assert!(store.audit_prunable(at(200), None).await.unwrap().is_some());
 }
 
+fn exported(last_seq: u64, head: Option<[u8; 32]>) -> ExportedEnd {
+    ExportedEnd { last_seq, head }
+}
+
 pub async fn only_exported_rows_go(store: Subject) {
     fill(&store).await;
     let page = store.audit_query(&AuditFilter::default(), None, 1).await;
@@ -394,7 +399,7 @@ pub async fn only_exported_rows_go(store: Subject) {
     let may_go = async |ends: &[(&str, u64)]| {
         let ends = ends
             .iter()
-            .map(|(chain, seq)| ((*chain).to_owned(), *seq))
+            .map(|(chain, seq)| ((*chain).to_owned(), exported(*seq, None)))
             .collect();
         let found = store.audit_prunable(at(90), Some(&ends)).await.unwrap();
         found.map_or(0, |found| found.rows)
@@ -405,4 +410,16 @@ pub async fn only_exported_rows_go(store: Subject) {
     let some = may_go(&[(&chain, 11)]).await;
     assert!((8..=11).contains(&some), "whole segments: {some}");
     assert!((56..60).contains(&may_go(&[(&chain, 60)]).await));
+    // A number alone is not enough: the chain must go through where the export ends.
+    let here = store.audit_prunable(at(10), None).await.unwrap().unwrap();
+    let mut head = here.anchor.head;
+    let end = |head| ExportedEnds::from([(chain.clone(), exported(here.rows, Some(head)))]);
+    let found = store.audit_prunable(at(90), Some(&end(head))).await;
+    assert_eq!(found.unwrap().unwrap().rows, here.rows);
+    head[31] ^= 1;
+    let found = store.audit_prunable(at(90), Some(&end(head))).await;
+    assert!(matches!(
+        found,
+        Err(ReadError::Undecodable { column: "head", .. })
+    ));
 }

@@ -9,6 +9,8 @@ mod progress;
 mod reconcile;
 #[cfg(feature = "server")]
 mod restore;
+#[cfg(feature = "server")]
+mod sign_rows;
 
 use clap::Subcommand;
 
@@ -28,6 +30,9 @@ pub(crate) enum Stores {
     /// Say that a store was restored by other means, such as PostgreSQL's own tools
     #[cfg(feature = "server")]
     MarkRestored(restore::MarkRestored),
+    /// Once, after the upgrade from a release without codes over rows: say that the rows are right
+    #[cfg(feature = "server")]
+    SignRows(sign_rows::SignRows),
     /// After a restore: what the targets accept, compared with what is stored
     Reconcile(reconcile::Reconcile),
     /// After a restore: let rotations go on
@@ -49,6 +54,7 @@ impl Stores {
             Self::Backup(command) => command.run(as_json),
             Self::Restore(command) => command.run(as_json),
             Self::MarkRestored(command) => command.run(as_json),
+            Self::SignRows(command) => command.run(as_json),
             Self::Reconcile(_) | Self::Resume(_) => unreachable!("these ask a server"),
         }
     }

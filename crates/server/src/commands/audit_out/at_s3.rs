@@ -1,12 +1,14 @@
 //! An export of the chain in a bucket: copied from its directory, and believed by its signature.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use scaivault_core::audit_anchor::ExportedEnds;
 use scaivault_crypto::detached::{SigningKey, verify};
 
 use super::manifest::{MANIFEST, Manifest, PUBLIC_KEY, SIGNATURE, is_plain, shown};
+use super::resume::ends;
 use super::write::unhex;
 use crate::exports::s3::{Object, S3};
 
@@ -88,7 +90,7 @@ pub(crate) async fn exported_ends_at(
     bucket: &S3,
     key: &SigningKey,
     seen: &mut Seen,
-) -> Result<BTreeMap<String, u64>> {
+) -> Result<ExportedEnds> {
     let place = format!("{}{PREFIX}", bucket.shown());
     let Some(bytes) = bucket.get(&format!("{PREFIX}{MANIFEST}")).await? else {
         bail!("{place}: nothing was exported there yet: run 'scaivault audit export --s3'");
@@ -116,6 +118,5 @@ pub(crate) async fn exported_ends_at(
         }
         seen.insert(entry);
     }
-    let ends = manifest.chains.into_iter();
-    Ok(ends.map(|end| (end.chain, end.last_seq)).collect())
+    ends(&manifest).with_context(|| place)
 }

@@ -1,15 +1,16 @@
 //! Whether an export may be gone on with: what is signed again must be what was signed before.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use scaivault_core::audit_anchor::{ExportedEnd, ExportedEnds};
 use scaivault_crypto::Keyring;
 use scaivault_crypto::detached::SigningKey;
 
 use super::manifest::{Manifest, PUBLIC_KEY, SIGNATURE, is_signed, public_key, shown};
 use super::source::check_anchor;
 use super::verify::verify_files;
+use super::write::unhex;
 
 /// Looks at what is in the directory before anything is added to it.
 ///
@@ -73,8 +74,18 @@ fn is_there(directory: &Path, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
+/// How far each chain was exported, as a manifest says.
+pub(super) fn ends(manifest: &Manifest) -> Result<ExportedEnds> {
+    let ends = manifest.chains.iter().map(|end| {
+        let head = Some(unhex(&end.head)?);
+        let last_seq = end.last_seq;
+        Ok((end.chain.clone(), ExportedEnd { last_seq, head }))
+    });
+    ends.collect()
+}
+
 /// How far each chain was exported into this directory, as a manifest says that this key signed.
-pub(crate) fn exported_ends(directory: &Path, key: &SigningKey) -> Result<BTreeMap<String, u64>> {
+pub(crate) fn exported_ends(directory: &Path, key: &SigningKey) -> Result<ExportedEnds> {
     let Some((manifest, bytes)) = Manifest::read(directory)? else {
         bail!("{}: nothing was exported there yet", shown(directory));
     };
@@ -85,11 +96,7 @@ pub(crate) fn exported_ends(directory: &Path, key: &SigningKey) -> Result<BTreeM
         );
     }
     is_there(directory, &manifest)?;
-    let ends = manifest
-        .chains
-        .into_iter()
-        .map(|end| (end.chain, end.last_seq));
-    Ok(ends.collect())
+    ends(&manifest).with_context(|| shown(directory))
 }
 
 #[cfg(test)]
