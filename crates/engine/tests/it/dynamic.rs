@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
-use scaivault_core::dynamic::{Cause, Engine, EngineKind, Lease, LeaseState};
+use scaivault_core::dynamic::{Cause, Engine, Lease, LeaseState};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Scope, ScopeSet};
 use scaivault_core::ports::{DynamicReads, LeaseFilter, Op, Record, Store, Unit, UnitName};
-use scaivault_core::target::{Target, TroubleKind};
+use scaivault_core::target::TroubleKind;
 use scaivault_core::tenancy::Roles;
 use scaivault_engine::{
-    Caller, CredentialRequest, EngineAt, EngineChange, EngineDraft, Generated, RoleDraft,
-    RoleWrite, TokenDraft, VaultError, default_tenant,
+    Caller, CredentialRequest, EngineAt, EngineChange, EngineDraft, RoleDraft, RoleWrite,
+    TokenDraft, VaultError,
 };
-use scaivault_testkit::store_conformance::samples::{engine, engine_role, target};
-use scaivault_testkit::{Fault, Luck, SCRIPTED, When};
+use scaivault_testkit::{Fault, Luck, When};
 
 use crate::dynamic_world::{
     ROOT_SECRET, accepted, check, draft, field, generate, lease, leases, made, scopes, world,

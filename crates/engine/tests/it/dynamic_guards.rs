@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
-use scaivault_core::dynamic::{Cause, Engine, EngineKind, LeaseState};
+use scaivault_core::dynamic::{Cause, Engine, LeaseState};
 use scaivault_core::identity::Scope;
 use scaivault_core::ports::{
     DynamicReads, Op, Record, Store, StoreMarks, TargetReads, Unit, UnitName,
 };
 use scaivault_engine::{
-    Caller, EngineAt, EngineChange, EngineDraft, RoleDraft, RoleWrite, TargetChange, VaultError,
+    Caller, EngineAt, EngineChange, EngineDraft, RoleWrite, TargetChange, VaultError,
     default_tenant,
 };
-use scaivault_testkit::{Luck, SCRIPTED};
-use serde_json::{Map, Value};
+use scaivault_testkit::Luck;
 
 use crate::dynamic_world::{
     ROOT_SECRET, accepted, draft, generate, host, lease, leases, made, role, scopes, world,
