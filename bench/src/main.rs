@@ -18,6 +18,7 @@ mod chart;
 mod constant;
 mod constant_time;
 mod due;
+mod dynamic;
 mod engine;
 mod figures;
 mod latency;
@@ -72,6 +73,8 @@ enum What {
     Moved(moved::MovedArgs),
     /// The same work on the product and on a peer, in turn.
     Peer(peer::PeerArgs),
+    /// Credentials on request, beside the bare statements and a peer; their ends; reads meanwhile.
+    Dynamic(dynamic::DynamicArgs),
     /// What a read costs among few secrets and among many.
     Sizes(sizes::SizesArgs),
     /// Draws the figures of `peer` and `sizes`.
@@ -98,6 +101,7 @@ fn main() -> Result<()> {
         What::RotateDatabase(args) => on_one_thread(rotate_database::run(args)),
         What::Moved(args) => on_one_thread(moved::run(args)),
         What::Peer(args) => on_one_thread(peer::run(args)),
+        What::Dynamic(args) => on_one_thread(dynamic::run(args)),
         What::Sizes(args) => on_one_thread(sizes::run(args)),
         What::Plot(args) => plot::run(&args),
         What::Table(args) => figures::run(&args),

@@ -67,6 +67,21 @@ pub(crate) async fn reader(server: &Server) -> Result<String> {
 
 /// A token of an identity that may do all this with them by one rule.
 pub(crate) async fn identity(server: &Server, root: &str, permissions: &[&str]) -> Result<String> {
+    let scopes: Vec<String> = permissions
+        .iter()
+        .map(|permission| format!("secrets:{permission}"))
+        .collect();
+    let rules = json!([{ "path_pattern": "apps/**", "permissions": permissions }]);
+    caller(server, root, rules, &scopes).await
+}
+
+/// A token of an identity with one policy of these rules.
+pub(crate) async fn caller(
+    server: &Server,
+    root: &str,
+    rules: Value,
+    scopes: &[String],
+) -> Result<String> {
     let mut connection = Connection::open(&server.endpoint).await?;
     let mut post = async |path: &str, body: Value| -> Result<Value> {
         let request = request("POST", path, root, &body.to_string());
@@ -74,7 +89,6 @@ pub(crate) async fn identity(server: &Server, root: &str, permissions: &[&str]) 
             connection.ask_well(&request).await?,
         )?)
     };
-    let rules = json!([{ "path_pattern": "apps/**", "permissions": permissions }]);
     let policy = post(
         "/v1/policies",
         json!({ "name": "bench-reads-apps", "rules": rules }),
@@ -83,10 +97,6 @@ pub(crate) async fn identity(server: &Server, root: &str, permissions: &[&str]) 
     let policy = policy["id"].as_str().context("a policy has an id")?;
     let identity = json!({ "identity_type": "service_account", "identity_id": "sa:bench" });
     post(&format!("/v1/policies/{policy}/bindings"), identity).await?;
-    let scopes: Vec<String> = permissions
-        .iter()
-        .map(|permission| format!("secrets:{permission}"))
-        .collect();
     let token = json!({
         "identity_type": "service_account", "identity_id": "sa:bench",
         "scopes": scopes, "ttl": "1d",

@@ -60,7 +60,7 @@ pub(crate) struct Server {
 }
 
 /// Categories of requests whose limits would be measured instead of the server.
-pub(crate) const UNLIMITED: [&str; 8] = [
+pub(crate) const UNLIMITED: [&str; 11] = [
     "READ",
     "WRITE",
     "LIST",
@@ -69,6 +69,9 @@ pub(crate) const UNLIMITED: [&str; 8] = [
     "SUBSCRIPTION",
     "POLL",
     "ROTATION",
+    "DYNAMIC_ADMIN",
+    "DYNAMIC_GENERATE",
+    "LEASE",
 ];
 
 /// Memory in MiB.

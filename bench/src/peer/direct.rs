@@ -13,6 +13,7 @@ use scaivault_core::ports::{Clock, KeyReads};
 use scaivault_core::time::Timestamp;
 use scaivault_crypto::root::key_file;
 use scaivault_crypto::{Keyring, SystemEntropy};
+use scaivault_engine::Vault;
 use scaivault_server::SystemClock;
 use scaivault_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
@@ -37,21 +38,34 @@ impl Clock for HourAgo {
     }
 }
 
+/// What a file holds that was initialised and that no server has open.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) vault: Arc<Vault>,
+}
+
+impl Opened {
+    pub(crate) async fn open(database: &Path, key: &Path) -> Result<Self> {
+        let store = SqliteStore::open(SqliteOptions::file(database), &SystemEntropy)?;
+        let store = Arc::new(store);
+        let keyring = Keyring::unlock(&key_file::load(key)?, &KeyReads::key_list(&*store).await?)?;
+        let keyring = Arc::new(keyring);
+        store
+            .start_audit(Arc::new(KeyringMac(Arc::clone(&keyring))))
+            .await?;
+        let connectors = Arc::new(Registry::of(Vec::new()));
+        let vault = engine::vault(store.clone(), keyring, Arc::new(HourAgo), connectors);
+        Ok(Self { store, vault })
+    }
+}
+
 /// Stores these secrets in a file that was initialised and that no server has open.
 pub(crate) async fn fill(
     database: &Path,
     key: &Path,
     secrets: impl Iterator<Item = (String, usize)>,
 ) -> Result<()> {
-    let store = SqliteStore::open(SqliteOptions::file(database), &SystemEntropy)?;
-    let store = Arc::new(store);
-    let keyring = Keyring::unlock(&key_file::load(key)?, &KeyReads::key_list(&*store).await?)?;
-    let keyring = Arc::new(keyring);
-    store
-        .start_audit(Arc::new(KeyringMac(Arc::clone(&keyring))))
-        .await?;
-    let connectors = Arc::new(Registry::of(Vec::new()));
-    let vault = engine::vault(store, keyring, Arc::new(HourAgo), connectors);
+    let Opened { vault, .. } = Opened::open(database, key).await?;
     let mut writes = JoinSet::new();
     for (path, number) in secrets {
         if writes.len() >= AT_ONCE {

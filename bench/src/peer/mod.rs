@@ -2,9 +2,9 @@
 //! in turn.
 
 mod dialect;
-mod direct;
-mod openbao;
-mod postgresql;
+pub(crate) mod direct;
+pub(crate) mod openbao;
+pub(crate) mod postgresql;
 mod product;
 mod subject;
 mod work;
@@ -23,8 +23,9 @@ use crate::results::{Comparison, Results, Side};
 use crate::server::Place;
 use crate::tls::Tls;
 
-pub(crate) use product::Kind;
-pub(crate) use subject::{Stretch, Subject};
+pub(crate) use dialect::OpenBao;
+pub(crate) use product::{Kind, Product};
+pub(crate) use subject::{Stretch, Subject, stretch};
 pub(crate) use work::Work;
 
 #[derive(Args)]
@@ -171,7 +172,7 @@ impl Pair {
 /// Stretches of one server.
 #[derive(Default)]
 pub(crate) struct Rounds {
-    outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
     cpu: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! A PostgreSQL of its own for each server that keeps its data there, set alike for both.
+//! A PostgreSQL of its own for each server that keeps its data there, set alike for both; or one in
+//! which both make accounts.
 
 use scaivault_peers::postgresql::{PASSWORD, Postgresql, SUPERUSER};
 
@@ -23,6 +24,15 @@ impl Database {
         Self(Postgresql::start_with(|_| {
             SETTINGS.map(str::to_owned).to_vec()
         }))
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Runs statements as the superuser; what came back.
+    pub(crate) fn sql(&self, statements: &str) -> String {
+        self.0.sql(statements)
     }
 
     pub(crate) fn url(&self) -> String {

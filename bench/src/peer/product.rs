@@ -80,6 +80,7 @@ impl Product {
         let mut command = self.command("server");
         command
             .env("BIND_ADDRESS", address.to_string())
+            .env("SCAIVAULT_TARGETS_ALLOW", "127.0.0.1")
             .envs(UNLIMITED.map(|category| (format!("SCAIVAULT_RATE_LIMITS_{category}"), "0")));
         if let Some(tls) = &self.tls {
             command

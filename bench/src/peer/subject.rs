@@ -142,17 +142,7 @@ impl Subject {
         requests: &Requests,
         stretch: Stretch,
     ) -> Result<(Outcome, Duration)> {
-        let load = Load {
-            to: self.server.endpoint.clone(),
-            requests: requests.clone(),
-            connections: stretch.connections,
-            duration: stretch.duration,
-            rate: stretch.rate,
-        };
-        let before = self.server.cpu()?;
-        let outcome = load.run().await?;
-        self.server.settle().await?;
-        Ok((outcome, self.server.cpu()?.saturating_sub(before)))
+        self::stretch(&self.server, requests, stretch).await
     }
 
     /// Stops the product and starts it again; how long it took until it was ready.
@@ -162,4 +152,23 @@ impl Subject {
         self.server = product.start().await?;
         Ok(self.server.ready_after)
     }
+}
+
+/// One stretch of load on a server, which rests when this returns.
+pub(crate) async fn stretch(
+    server: &Server,
+    requests: &Requests,
+    stretch: Stretch,
+) -> Result<(Outcome, Duration)> {
+    let load = Load {
+        to: server.endpoint.clone(),
+        requests: requests.clone(),
+        connections: stretch.connections,
+        duration: stretch.duration,
+        rate: stretch.rate,
+    };
+    let before = server.cpu()?;
+    let outcome = load.run().await?;
+    server.settle().await?;
+    Ok((outcome, server.cpu()?.saturating_sub(before)))
 }

@@ -118,6 +118,7 @@ impl App {
             );
             metrics.trail.told(&tally, &before);
             metrics.leases.done(&before, &tally);
+            metrics.leases.set_troubled(self.vault.engines_in_trouble());
             metrics.audit_rows.inc_by(stats.audit_rows - rows);
             *told = (tally, stats.audit_rows);
         }

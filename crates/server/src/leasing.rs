@@ -30,12 +30,17 @@ const SWEEP_FIRST: Duration = Duration::from_secs(600);
 const SWEEP: Duration = Duration::from_secs(3_600);
 /// How long rows of ended leases are kept.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// From one look for such rows to the next.
+const PRUNED: Duration = Duration::from_secs(60);
+/// While there are more: others commit between two parts.
+const PRUNED_NEXT: Duration = Duration::from_millis(50);
 
 /// Starts them.
 pub(crate) fn start(loops: &mut JoinSet<()>, vault: &Arc<Vault>, engines: usize, stop: &Stop) {
     loops.spawn(leases(vault.clone(), engines, stop.clone()));
     loops.spawn(tokens(vault.clone(), stop.clone()));
     loops.spawn(sweeps(vault.clone(), stop.clone()));
+    loops.spawn(pruning(vault.clone(), stop.clone()));
 }
 
 /// Works on the leases of so many engines at a time; one whose target hangs holds one place.
@@ -106,12 +111,25 @@ async fn sweeps(vault: Arc<Vault>, mut stop: Stop) {
             () = tokio::time::sleep(nap) => {}
             _ = stop.changed() => return,
         }
-        let swept = vault.engines_sweep_once().await.map(drop);
-        let pruned = vault.leases_prune(KEPT).await;
-        nap = match swept.and(pruned) {
-            Ok(()) => SWEEP,
+        nap = match vault.engines_sweep_once().await {
+            Ok(_) => SWEEP,
             Err(error) => trouble("sweep of engines", &error).max(SWEEP_FIRST),
         };
+    }
+}
+
+/// Forgets leases that ended long ago, as fast as others end.
+async fn pruning(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.leases_prune(KEPT).await {
+            Ok(0) => PRUNED,
+            Ok(_) => PRUNED_NEXT,
+            Err(error) => trouble("rows of ended leases", &error).max(PRUNED),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, Claims, CommitError, Committed,
     ConsumerReads, DeliveryReads, DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures,
-    LeaseFilter, MachineReads, MarkReads, MountReads, NextWork, PolicyReads, ReadError,
+    LeaseFilter, LeaseToken, MachineReads, MarkReads, MountReads, NextWork, PolicyReads, ReadError,
     ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
     SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth, StoreMarks, TargetReads,
     TenancyReads, TenantFilter, TokenReads, Unit, UnitName,
@@ -411,8 +411,9 @@ forward! {
             -> Read<Vec<Lease>>;
         fn lease_due(now: Timestamp, busy: &[EngineId], of_each: usize, limit: usize)
             -> Read<Vec<Lease>>;
-        fn lease_tokens(after: Option<(&str, &str)>, limit: usize)
-            -> Read<Vec<(TenantId, TokenId)>>;
+        fn lease_count(tenant: &TenantId, engine: &EngineId) -> Read<u64>;
+        fn lease_prunable(before: Timestamp, most: usize) -> Read<usize>;
+        fn lease_tokens(after: Option<(&str, &str)>, limit: usize) -> Read<Vec<LeaseToken>>;
         fn lease_of_token(
             tenant: &TenantId, token: &TokenId, after: Option<&str>, limit: usize
         ) -> Read<Vec<Lease>>;

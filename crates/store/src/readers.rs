@@ -95,6 +95,14 @@ impl Readers {
         self.slow.read(body).await
     }
 
+    /// The same by several statements in one snapshot.
+    pub(crate) async fn read_many_snapshot<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Conn) -> Read<T> + Send + 'static,
+    ) -> Read<T> {
+        self.slow.read(|conn| snapshot(conn, body)).await
+    }
+
     /// Runs a read that walks all rows.
     pub(crate) async fn read_all<T: Send + 'static>(
         &self,

@@ -26,10 +26,10 @@ use scaivault_core::mount::Mount;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{
     AssignmentReads, AuditPage, AuditReads, AuditSummary, ConsumerReads, DeliveryReads,
-    DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, MachineReads,
-    MarkReads, MountReads, PolicyReads, ReceiverReads, RotationFigures, RotationFilter,
-    RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads, SecretReads,
-    StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
+    DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, LeaseToken,
+    MachineReads, MarkReads, MountReads, PolicyReads, ReceiverReads, RotationFigures,
+    RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
+    SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -320,16 +320,21 @@ reads! {
             = read_many |conn| lease::of_accounts(conn, &tenant, &engine, &accounts);
         fn lease_due(now: Timestamp, busy: &[EngineId] = busy.to_vec(), of_each: usize,
             limit: usize) -> Vec<Lease>
-            = read_many |conn| lease::due(conn, now, &busy, of_each, limit);
+            = read_many_snapshot |conn| lease::due(conn, now, &busy, of_each, limit);
+        fn lease_count(tenant: &TenantId = tenant.clone(), engine: &EngineId = engine.clone())
+            -> u64
+            = read_many |conn| lease::count(conn, &tenant, &engine);
+        fn lease_prunable(before: Timestamp, most: usize) -> usize
+            = read |conn| lease::prunable(conn, before, most);
         fn lease_tokens(after: Option<(&str, &str)>
             = after.map(|(tenant, token)| (tenant.to_owned(), token.to_owned())), limit: usize)
-            -> Vec<(TenantId, TokenId)>
-            = read_many |conn| lease::tokens(conn,
+            -> Vec<LeaseToken>
+            = read_many_snapshot |conn| lease::tokens(conn,
                 after.as_ref().map(|(tenant, token)| (&**tenant, &**token)), limit);
         fn lease_of_token(tenant: &TenantId = tenant.clone(), token: &TokenId = token.clone(),
             after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<Lease>
             = read |conn| lease::of_token(conn, &tenant, &token, after.as_deref(), limit);
-        fn lease_figures() -> LeaseFigures = read_snapshot |conn| lease::figures(conn);
+        fn lease_figures() -> LeaseFigures = read_many_snapshot |conn| lease::figures(conn);
     }
     KeyReads {
         fn key_list() -> Vec<KeyRecord> = read |conn| keyring::list(conn);

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use scaivault_core::dynamic::Role;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
-    AccountCall, Accounts, Call, Candidate, Check, Connector, Connectors, Descriptor, Effect,
-    Entropy, FieldProblem, Login, Missing, NewAccount, NewField, OldAccount, Refusal, Sessions,
+    AccountCall, AccountRequest, Accounts, Call, Candidate, Check, Connector, Connectors,
+    Descriptor, Effect, Entropy, FieldProblem, Login, Missing, NewAccount, NewField, OldAccount,
+    Refusal, Sessions,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
@@ -420,6 +421,18 @@ impl Accounts for ScriptedTarget {
         }
     }
 
+    fn needs(&self, _missing: &Missing) -> bool {
+        true
+    }
+
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        request.takes_nothing()
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        false
+    }
+
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
         self.0.lock().manager = call.manager.map(|value| value.expose().to_vec());
         let Ok(password) = std::str::from_utf8(new.password.expose()) else {
@@ -458,6 +471,15 @@ impl Accounts for ScriptedTarget {
         let mut names: Vec<String> = state.accounts.keys().cloned().collect();
         names.append(&mut state.seen_once);
         Ok(names)
+    }
+
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
     }
 }
 

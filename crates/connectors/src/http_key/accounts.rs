@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use scaivault_core::dynamic::{NameTemplate, Owned, Role};
 use scaivault_core::ports::{
-    AccountCall, Accounts, Call, Effect, FieldProblem, NewAccount, OldAccount,
+    AccountCall, AccountRequest, Accounts, Call, Effect, FieldProblem, Missing, NewAccount,
+    OldAccount,
 };
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
@@ -187,6 +188,18 @@ impl Accounts for HttpKey {
         check(role)
     }
 
+    fn needs(&self, _missing: &Missing) -> bool {
+        true
+    }
+
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        request.takes_nothing()
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        false
+    }
+
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
         let made = self.make(call, new).await;
         made.unwrap_or_else(Effect::NotApplied)
@@ -228,5 +241,14 @@ impl Accounts for HttpKey {
         names.sort_unstable();
         names.dedup();
         Ok(names)
+    }
+
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use scaivault_core::dynamic::Role;
-use scaivault_core::ports::{AccountCall, Accounts, Effect, FieldProblem, NewAccount, OldAccount};
+use scaivault_core::ports::{
+    AccountCall, AccountRequest, Accounts, Effect, FieldProblem, Missing, NewAccount, OldAccount,
+};
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
@@ -36,6 +38,18 @@ impl Accounts for Redis {
 
     fn check_role(&self, role: &Role) -> Vec<FieldProblem> {
         rules::problems(role)
+    }
+
+    fn needs(&self, _missing: &Missing) -> bool {
+        true
+    }
+
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        request.takes_nothing()
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        false
     }
 
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
@@ -74,6 +88,15 @@ impl Accounts for Redis {
             found.extend(long.map(str::to_owned));
         }
         Ok(found.into_iter().collect())
+    }
+
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
     }
 }
 

@@ -16,7 +16,7 @@ use scaivault_core::dynamic::{NameTemplate, Owned, Role};
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{
     AccountCall, AccountRequest, Accounts, Call, Candidate, Check, Connector, Descriptor, Effect,
-    Entropy, FieldProblem, Login, NewAccount, NewField, OldAccount, Sessions,
+    Entropy, FieldProblem, Login, Missing, NewAccount, NewField, OldAccount, Sessions,
 };
 use scaivault_core::recipe::{Generator, RecipeField, SshConfig, SshKeyType};
 use scaivault_core::target::{Overlap, Trouble, TroubleKind};
@@ -249,6 +249,10 @@ impl Accounts for Ssh {
 
     fn check_request(&self, role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
         check_request(role, request).err().into_iter().collect()
+    }
+
+    fn needs(&self, _missing: &Missing) -> bool {
+        true
     }
 
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::connector::{Effect, FieldProblem, Missing};
 use crate::dynamic::{Revocation, Role};
 use crate::plaintext::Plaintext;
-use crate::target::{Trouble, TroubleKind};
+use crate::target::Trouble;
 use crate::time::Timestamp;
 
 /// What every call is told.
@@ -55,7 +55,18 @@ pub struct OldAccount<'a> {
     pub revocation: &'a Revocation,
 }
 
-/// A connector that makes accounts. What holds for [`super::Connector`] holds here: effects may be
+impl AccountRequest<'_> {
+    /// What is wrong with a request where the connector has no fields of its own.
+    pub fn takes_nothing(&self) -> Vec<FieldProblem> {
+        let fields = self.params.keys();
+        fields
+            .map(|field| (field.clone(), "is not known".to_owned()))
+            .collect()
+    }
+}
+
+/// A connector that makes accounts. No method has a default: what decorates one forwards them all,
+/// and one that is added is forgotten nowhere. What holds for [`super::Connector`] holds here: effects may be
 /// cut anywhere and made again, `NotApplied` is a promise, nothing a target says is repeated.
 #[async_trait]
 pub trait Accounts: Send + Sync {
@@ -63,26 +74,17 @@ pub trait Accounts: Send + Sync {
     fn name_chars_max(&self) -> usize;
 
     /// Whether accounts cannot be made and removed without what a look found missing.
-    fn needs(&self, _missing: &Missing) -> bool {
-        true
-    }
+    fn needs(&self, missing: &Missing) -> bool;
 
     /// Checks a role without any I/O.
     fn check_role(&self, role: &Role) -> Vec<FieldProblem>;
 
     /// Checks what whoever asks says, without any I/O: the connector's own fields of a request.
-    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
-        let fields = request.params.keys();
-        fields
-            .map(|field| (field.clone(), "is not known".to_owned()))
-            .collect()
-    }
+    fn check_request(&self, role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem>;
 
     /// Whether what is made ends at its time alone: it can neither be removed before nor renewed,
     /// and `remove` has nothing to do.
-    fn ends_by_itself(&self) -> bool {
-        false
-    }
+    fn ends_by_itself(&self) -> bool;
 
     /// Makes an account. Fields that `Applied` brings are its credential beside or instead of name
     /// and password.
@@ -110,13 +112,11 @@ pub trait Accounts: Send + Sync {
     /// and their end has not come. No I/O; a later one stands in place of those before.
     ///
     /// # Errors
-    /// [`TroubleKind::Unsupported`] where there is no such file.
+    /// [`crate::target::TroubleKind::Unsupported`] where there is no such file.
     fn revocation_list(
         &self,
-        _call: &AccountCall<'_>,
-        _names: &[&str],
-        _now: Timestamp,
-    ) -> Result<Vec<u8>, Trouble> {
-        Err(TroubleKind::Unsupported.into())
-    }
+        call: &AccountCall<'_>,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble>;
 }

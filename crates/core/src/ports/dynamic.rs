@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::store::Read;
 use crate::dynamic::{Engine, Lease, LeaseState, Role};
-use crate::identity::Identity;
+use crate::identity::{Identity, Token};
 use crate::ids::{EngineId, LeaseId, TenantId, TokenId};
 use crate::time::Timestamp;
 
@@ -21,6 +21,24 @@ pub struct LeaseFilter {
     pub failing: bool,
     /// Of this holder.
     pub holder: Option<Identity>,
+}
+
+impl LeaseFilter {
+    /// Whether it asks for none that has ended.
+    pub fn is_of_unended(&self) -> bool {
+        !self.states.is_empty() && !self.states.contains(&LeaseState::Revoked)
+    }
+}
+
+/// A token that holds leases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeaseToken {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: TokenId,
+    /// Its row, while it has one.
+    pub token: Option<Token>,
 }
 
 /// Figures of leases.
@@ -89,12 +107,16 @@ pub trait DynamicReads {
         of_each: usize,
         limit: usize,
     ) -> Read<Vec<Lease>>;
-    /// Tokens that hold leases, by tenant and id, behind `after`.
+    /// How many leases of an engine have not ended.
+    async fn lease_count(&self, tenant: &TenantId, engine: &EngineId) -> Read<u64>;
+    /// How many ended before this time; counts no further than `most`.
+    async fn lease_prunable(&self, before: Timestamp, most: usize) -> Read<usize>;
+    /// Tokens that hold leases, with their rows, by tenant and id, behind `after`.
     async fn lease_tokens(
         &self,
         after: Option<(&str, &str)>,
         limit: usize,
-    ) -> Read<Vec<(TenantId, TokenId)>>;
+    ) -> Read<Vec<LeaseToken>>;
     /// Leases that one token holds and that have not ended, by id.
     async fn lease_of_token(
         &self,

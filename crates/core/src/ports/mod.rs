@@ -24,7 +24,7 @@ pub use connector::{
 };
 pub use courier::{Courier, Parcel};
 pub use documents::{Documents, FetchError};
-pub use dynamic::{DynamicReads, LeaseFigures, LeaseFilter};
+pub use dynamic::{DynamicReads, LeaseFigures, LeaseFilter, LeaseToken};
 pub use entropy::Entropy;
 pub use export_sink::ExportSink;
 pub use marks::{MarkReads, StoreMarks};

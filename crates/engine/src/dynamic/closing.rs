@@ -69,7 +69,7 @@ impl Vault {
                 self.reopen(&closed).await?;
                 return Err(VaultError::EngineClosed);
             };
-            in_use |= self.unended(&engine, 1).await? > 0;
+            in_use |= self.unended(&engine).await? > 0;
             closed.push(engine);
         }
         if in_use {

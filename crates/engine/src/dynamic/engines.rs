@@ -1,38 +1,21 @@
 //! Engines: made after a look at their target, changed, deleted when nothing of theirs is left.
 
-use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::dynamic::{Engine, EngineKind};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{EngineId, TargetId};
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{
-    CommitError, Connector, DynamicReads, LeaseFilter, Missing as Lacking, Op, Record, RecordKind,
-    TargetReads, Unit, UnitName,
-};
+use scaivault_core::ports::{CommitError, DynamicReads, Op, Record, RecordKind, Unit, UnitName};
 use scaivault_core::secret::SecretHead;
-use scaivault_core::target::{Target, Trouble, TroubleKind};
-use scaivault_core::time::{Span, Timestamp};
+use scaivault_core::target::Target;
+use scaivault_core::time::Span;
 use serde_json::{Map, Value};
 
-use super::closing::is_elsewhere;
 use super::credential_path;
+use super::place::check_target;
 use crate::caller::Caller;
-use crate::error::{Missing, RACES_MAX, VaultError};
+use crate::error::{RACES_MAX, VaultError};
 use crate::vault::Vault;
-
-/// Rows of leases looked at to know whether any is left.
-const UNENDED: [scaivault_core::dynamic::LeaseState; 3] = [
-    scaivault_core::dynamic::LeaseState::Creating,
-    scaivault_core::dynamic::LeaseState::Active,
-    scaivault_core::dynamic::LeaseState::Revoking,
-];
-
-/// Engines of one tenant.
-const ENGINES_MAX: usize = 10_000;
-
-/// Connectors that speak one protocol and do nothing but log in before they know the other side.
-const LOGS_IN: [&str; 4] = ["postgresql", "mysql", "redis", "ssh"];
 
 /// Where an engine works.
 #[derive(Debug, Clone)]
@@ -77,19 +60,6 @@ pub struct EngineChange {
     pub same_accounts: bool,
     /// Whether the target is looked at first.
     pub verify: bool,
-}
-
-/// How an engine's target answers.
-#[derive(Debug)]
-pub struct EngineHealth {
-    /// The engine.
-    pub engine: Engine,
-    /// When it was looked at.
-    pub at: Timestamp,
-    /// What its target said, or why it could not be asked.
-    pub outcome: Result<scaivault_core::ports::Check, Trouble>,
-    /// Leases that have not ended.
-    pub leases: usize,
 }
 
 impl Vault {
@@ -252,74 +222,6 @@ impl Vault {
         Err(too_quick())
     }
 
-    /// Whoever administers engines describes where databases are, as the API has it. Where requests
-    /// are made as they are described, the server could be sent anywhere: that is for those who
-    /// administer targets.
-    async fn may_describe(
-        &self,
-        caller: &Caller,
-        plugin: &str,
-        action: Action,
-    ) -> Result<(), VaultError> {
-        match LOGS_IN.contains(&plugin) {
-            true => Ok(()),
-            false => self.require(caller, Scope::Admin, action).await,
-        }
-    }
-
-    /// The engine's target as it is to be, and the engines at it if it is another place.
-    async fn moved(
-        &self,
-        caller: &Caller,
-        engine: &Engine,
-        change: &EngineChange,
-    ) -> Result<(Target, Option<SecretHead>, Vec<Engine>), VaultError> {
-        let id = engine
-            .target_id
-            .as_ref()
-            .ok_or(VaultError::NotFound(Missing::Target))?;
-        let mut target = self.target_of(caller, id.as_str()).await?;
-        if !engine.owns_target {
-            let why = format!(
-                "the engine works at the target {}, which is not its own: change it there, at \
-                 /v1/rotation/targets",
-                target.name
-            );
-            return Err(VaultError::Validation(vec![("config".to_owned(), why)]));
-        }
-        let before = target.clone();
-        target.revision += 1;
-        target.updated_at = self.now();
-        for (field, value) in &change.settings {
-            match value {
-                Value::Null => target.settings.remove(field),
-                value => target.settings.insert(field.clone(), value.clone()),
-            };
-        }
-        target.manager_path = change.root_path.clone().or(target.manager_path);
-        let connector = self.connector_of(&engine.plugin, "config.plugin")?;
-        check_target(&*connector, &target, &engine.plugin)?;
-        let action = Action::DynamicEngineUpdate;
-        let head = self.root_head(caller, &target, action).await?;
-        if before.manager_path != target.manager_path {
-            self.manager_is_free(&before).await?;
-        }
-        if before.settings != target.settings {
-            self.may_describe(caller, &engine.plugin, action).await?;
-            self.may_send_all(caller, &before, action).await?;
-        }
-        if change.verify {
-            self.look_or_refuse(caller, &target).await?;
-        }
-        let moves = is_elsewhere(&before.settings, &target.settings) && !change.same_accounts;
-        let engines = match moves {
-            true => self.closed_to_move(&before).await?,
-            false => Vec::new(),
-        };
-        let head = head.filter(|_| before.manager_path != target.manager_path);
-        Ok((target, head, engines))
-    }
-
     /// Forgets an engine with its roles, and with its target where that was described with it and
     /// nothing else is looked after there.
     ///
@@ -331,7 +233,7 @@ impl Vault {
         for _ in 0..RACES_MAX {
             let engine = self.engine_of(caller, name).await?;
             self.may_manage(caller, &engine, action).await?;
-            if self.unended(&engine, 1).await? > 0 {
+            if self.unended(&engine).await? > 0 {
                 return Err(VaultError::EngineInUse);
             }
             // From here on nothing is made at it, and what is being made has its lease by now.
@@ -339,7 +241,7 @@ impl Vault {
                 Some(engine) => engine,
                 None => continue,
             };
-            if self.unended(&engine, 1).await? > 0 {
+            if self.unended(&engine).await? > 0 {
                 self.engine_closed(&engine, false).await?;
                 return Err(VaultError::EngineInUse);
             }
@@ -391,30 +293,6 @@ impl Vault {
         }
     }
 
-    /// The target that goes with an engine.
-    async fn target_left(&self, engine: &Engine) -> Result<Option<Target>, VaultError> {
-        let Some(id) = engine.target_id.as_ref().filter(|_| engine.owns_target) else {
-            return Ok(None);
-        };
-        let found = TargetReads::target_find(&*self.store, &engine.tenant, id).await?;
-        let Some(target) = found else { return Ok(None) };
-        let in_use = self.target_in_use(&target, Some(&engine.id)).await?;
-        Ok((!in_use).then_some(target))
-    }
-
-    /// Whether an engine other than this one works at a target.
-    pub(crate) async fn engine_at(
-        &self,
-        target: &Target,
-        but: Option<&EngineId>,
-    ) -> Result<bool, VaultError> {
-        let (store, tenant) = (&*self.store, &target.tenant);
-        let engines = DynamicReads::engine_list(store, tenant, None, ENGINES_MAX).await?;
-        Ok(engines
-            .iter()
-            .any(|engine| engine.target_id.as_ref() == Some(&target.id) && but != Some(&engine.id)))
-    }
-
     /// One engine.
     ///
     /// # Errors
@@ -446,137 +324,6 @@ impl Vault {
         self.require_list(caller, Scope::DynamicRead).await?;
         let tenant = caller.tenant();
         Ok(DynamicReads::engine_list(&*self.store, tenant, after, limit).await?)
-    }
-
-    /// Looks at an engine's target with the root credential, and counts its leases.
-    ///
-    /// # Errors
-    /// [`VaultError::NotFound`]; [`VaultError::Scope`] without `dynamic:read`.
-    pub async fn engine_health(
-        &self,
-        caller: &Caller,
-        name: &str,
-    ) -> Result<EngineHealth, VaultError> {
-        self.require(caller, Scope::DynamicRead, Action::TargetCheck)
-            .await?;
-        let engine = self.engine_of(caller, name).await?;
-        let id = engine
-            .target_id
-            .as_ref()
-            .ok_or(VaultError::NotFound(Missing::Target))?;
-        let target = self.target_of(caller, id.as_str()).await?;
-        let outcome = self.target_looked_at(caller, &target).await?;
-        Ok(EngineHealth {
-            at: self.now(),
-            leases: self.unended(&engine, 100_000).await?,
-            engine,
-            outcome,
-        })
-    }
-
-    pub(super) async fn unended(&self, engine: &Engine, most: usize) -> Result<usize, VaultError> {
-        let filter = LeaseFilter {
-            engine_id: Some(engine.id.clone()),
-            states: UNENDED.to_vec(),
-            ..LeaseFilter::default()
-        };
-        let (store, tenant) = (&*self.store, &engine.tenant);
-        let rows = DynamicReads::lease_list(store, tenant, &filter, None, most).await?;
-        Ok(rows.len())
-    }
-
-    async fn look_or_refuse(&self, caller: &Caller, target: &Target) -> Result<(), VaultError> {
-        let refused = |trouble: &Trouble| VaultError::EngineConfig {
-            trouble: trouble.kind.as_str(),
-            advice: match trouble.remedy.is_empty() {
-                true => trouble.kind.advice().to_owned(),
-                false => format!("{}: {}", trouble.kind.advice(), trouble.remedy.join("; ")),
-            },
-        };
-        let check = match self.target_looked_at(caller, target).await? {
-            Ok(check) => check,
-            Err(trouble) => return Err(refused(&trouble)),
-        };
-        let connector = self.connector_of(&target.connector, "config.plugin")?;
-        let needs = |missing: &Lacking| {
-            let accounts = connector.accounts();
-            accounts.is_some_and(|accounts| accounts.needs(missing))
-        };
-        let lacking = check.missing.into_iter().filter(needs);
-        let statements: Vec<String> = lacking.map(|missing| missing.statement).collect();
-        match statements.is_empty() {
-            true => Ok(()),
-            false => {
-                let advice = format!(
-                    "the account of the root credential lacks rights: run there, as somebody who \
-                     may: {}",
-                    statements.join(" ")
-                );
-                let trouble = TroubleKind::Privilege.as_str();
-                Err(VaultError::EngineConfig { trouble, advice })
-            }
-        }
-    }
-
-    /// The root credential's secret is there, and the caller may read it.
-    async fn root_head(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        action: Action,
-    ) -> Result<Option<SecretHead>, VaultError> {
-        let Some(path) = &target.manager_path else {
-            return Ok(None);
-        };
-        self.authorize(caller, Scope::SecretsRead, Permission::Read, path, action)
-            .await?;
-        let found = self.root_secret(caller, path).await?;
-        found.map(Some).ok_or_else(|| {
-            let why = "there is no such secret: write it first, with username and password";
-            let field = "config.root_credentials_path".to_owned();
-            VaultError::Validation(vec![(field, why.to_owned())])
-        })
-    }
-
-    async fn root_secret(
-        &self,
-        caller: &Caller,
-        path: &SecretPath,
-    ) -> Result<Option<SecretHead>, VaultError> {
-        let found =
-            scaivault_core::ports::SecretReads::secret_find(&*self.store, caller.tenant(), path);
-        Ok(found.await?.filter(|head| !head.is_deleted()))
-    }
-}
-
-/// The connector is that of the target, takes its settings, and makes accounts.
-fn check_target(
-    connector: &dyn Connector,
-    target: &Target,
-    plugin: &str,
-) -> Result<(), VaultError> {
-    let wrong =
-        |field: &str, why: String| Err(VaultError::Validation(vec![(field.to_owned(), why)]));
-    if target.connector != plugin {
-        let why = format!("the target's connector is {}", target.connector);
-        return wrong("config.plugin", why);
-    }
-    if connector.accounts().is_none() {
-        let why = "makes no accounts on request".to_owned();
-        return wrong("config.plugin", why);
-    }
-    if connector.descriptor().needs_manager && target.manager_path.is_none() {
-        let why = "is required: the secret with the credential that makes the others".to_owned();
-        return wrong("config.root_credentials_path", why);
-    }
-    let problems = connector.check_settings(&target.settings);
-    let named: Vec<_> = problems
-        .into_iter()
-        .map(|(field, why)| (format!("config.{field}"), why))
-        .collect();
-    match named.is_empty() {
-        true => Ok(()),
-        false => Err(VaultError::Validation(named)),
     }
 }
 

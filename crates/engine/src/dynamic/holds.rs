@@ -14,8 +14,13 @@ use scaivault_core::rotation::Jitter;
 use scaivault_core::target::TroubleKind;
 use scaivault_core::time::Timestamp;
 
+/// Leases of one engine that are removed by one call and written down in one commit: few enough that
+/// nobody else's commit waits long.
+pub(super) const TOGETHER: usize = 50;
+/// Such calls beside each other at one target, once the first one found it well.
+const BESIDE: usize = 4;
 /// Leases of one engine in hand at a time.
-pub(super) const OF_EACH: usize = 50;
+pub(super) const OF_EACH: usize = TOGETHER * (1 + BESIDE);
 /// The first wait; doubles from there.
 const WAIT: Duration = Duration::from_secs(10);
 /// The longest.
@@ -58,7 +63,7 @@ impl EngineHolds {
         let hold = holds.entry(id.clone()).or_insert(Hold {
             until: now,
             failures: 0,
-            batch: OF_EACH,
+            batch: TOGETHER,
         });
         let wait = WAIT.saturating_mul(1 << hold.failures.min(16));
         hold.until = now.plus(jitter.spread(wait.min(WAIT_MAX)));
@@ -72,7 +77,7 @@ impl EngineHolds {
         if let Some(hold) = holds.get_mut(id) {
             hold.batch *= STEP;
             hold.failures = 0;
-            if hold.batch >= OF_EACH {
+            if hold.batch >= TOGETHER {
                 holds.remove(id);
             }
         }

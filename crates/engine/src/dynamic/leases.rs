@@ -7,7 +7,7 @@ use scaivault_core::dynamic::{Cause, Engine, Lease, LeaseState};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::LeaseId;
 use scaivault_core::ports::{
-    CommitError, DynamicReads, Effect, LeaseFilter, Record, Unit, UnitName,
+    CommitError, DynamicReads, Effect, LeaseFilter, Op, Record, Unit, UnitName,
 };
 use scaivault_core::time::Span;
 
@@ -19,6 +19,8 @@ use crate::vault::Vault;
 
 /// Leases put to their end in one commit.
 const ENDING_MAX: usize = 200;
+/// Rows removed in one commit.
+const PRUNED_MAX: usize = 250;
 
 impl Vault {
     /// One lease, to its holder or to whoever may see all.
@@ -253,18 +255,19 @@ impl Vault {
             .ok_or(VaultError::NotFound(Missing::Engine))
     }
 
-    /// Removes rows of leases that ended so long ago. Answers when there is no more to do.
+    /// Removes some rows of leases that ended so long ago, in one commit: few enough that nobody
+    /// waits for it. Answers how many there were; 0 means that there is no more to do.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    pub async fn leases_prune(&self, keep: Duration) -> Result<(), VaultError> {
-        let before = self.now().minus(keep);
-        let unit = Unit::new(UnitName::Housekeeping).op(scaivault_core::ports::Op::LeasesPrune {
-            before,
-            limit: 5_000,
-        });
-        self.commit(unit).await?;
-        Ok(())
+    /// When the store cannot be read or written.
+    pub async fn leases_prune(&self, keep: Duration) -> Result<usize, VaultError> {
+        let (before, limit) = (self.now().minus(keep), PRUNED_MAX);
+        let ended = DynamicReads::lease_prunable(&*self.store, before, limit).await?;
+        if ended > 0 {
+            let unit = Unit::new(UnitName::Housekeeping).op(Op::LeasesPrune { before, limit });
+            self.commit(unit).await?;
+        }
+        Ok(ended)
     }
 }
 

@@ -6,12 +6,15 @@ mod authority;
 mod closing;
 mod engines;
 mod generate;
+mod health;
 mod holds;
 mod leases;
+mod place;
 mod roles;
 mod root;
 mod slots;
 mod sweep;
+mod token_ends;
 mod worker;
 
 use scaivault_core::access::Permission;
@@ -29,8 +32,9 @@ use crate::rotation::Reached;
 use crate::vault::Vault;
 
 pub(crate) use closing::is_elsewhere;
-pub use engines::{EngineAt, EngineChange, EngineDraft, EngineHealth};
+pub use engines::{EngineAt, EngineChange, EngineDraft};
 pub use generate::{CredentialRequest, Generated};
+pub use health::EngineHealth;
 pub(crate) use holds::EngineHolds;
 pub use roles::{RoleDraft, RoleWrite};
 pub(crate) use slots::AccountSlots;
@@ -52,13 +56,17 @@ fn path_of(engine: &Engine, role: &str) -> Option<SecretPath> {
 }
 
 fn failed(trouble: &Trouble) -> VaultError {
-    let advice = match trouble.remedy.is_empty() {
-        true => trouble.kind.advice().to_owned(),
-        false => format!("{}: {}", trouble.kind.advice(), trouble.remedy.join("; ")),
-    };
     VaultError::EngineFailed {
         trouble: trouble.kind.as_str(),
-        advice,
+        advice: remedied(trouble),
+    }
+}
+
+/// What there is to do about a trouble, in words.
+fn remedied(trouble: &Trouble) -> String {
+    match trouble.remedy.is_empty() {
+        true => trouble.kind.advice().to_owned(),
+        false => format!("{}: {}", trouble.kind.advice(), trouble.remedy.join("; ")),
     }
 }
 

@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use indexmap::IndexMap;
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::dynamic::{Cause, Engine, Lease, LeaseStep, RevocationOutcome};
-use scaivault_core::ids::{EngineId, TenantId, TokenId};
+use scaivault_core::ids::{EngineId, TenantId};
 use scaivault_core::ports::{
-    CommitError, DynamicReads, Effect, OldAccount, Record, TokenReads, Unit, UnitName,
+    CommitError, DynamicReads, Effect, OldAccount, Record, Unit, UnitName,
 };
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
 use super::generate::{is_manager_refused, makes_accounts};
-use super::holds::{OF_EACH, is_of_target};
+use super::holds::{OF_EACH, TOGETHER, is_of_target};
+use super::token_ends::TokenLives;
 use super::{extra_of, manager_row, path_of};
 use crate::caller::Caller;
 use crate::error::VaultError;
@@ -40,12 +42,6 @@ impl DueLeases {
     pub fn engine_id(&self) -> &EngineId {
         &self.engine_id
     }
-}
-
-/// Whether a token still speaks for somebody, and until when.
-enum TokenLives {
-    Until(Option<Timestamp>),
-    No,
 }
 
 impl Vault {
@@ -96,6 +92,11 @@ impl Vault {
         !self.engine_holds.troubled(Some(self.now())).is_empty()
     }
 
+    /// Engines whose target was found in trouble by this node, and was not well since.
+    pub fn engines_in_trouble(&self) -> usize {
+        self.engine_holds.troubled(None).len()
+    }
+
     async fn due_but(
         &self,
         but: Vec<EngineId>,
@@ -122,26 +123,51 @@ impl Vault {
     /// # Errors
     /// When the store cannot be read or written; they come up again by themselves.
     pub async fn leases_work(&self, due: DueLeases) -> Result<(), VaultError> {
-        let id = due.engine_id.clone();
-        let worked = self.leases_worked(due).await;
+        let id = &due.engine_id;
+        let worked = self.leases_in_parts(&due).await;
         match &worked {
-            Ok(Some(false)) => self.engine_holds.worked(&id),
+            Ok(Some(false)) => self.engine_holds.worked(id),
             Ok(Some(true)) | Err(_) => {
-                self.engine_holds.failed(&id, self.jitter(), self.now());
+                self.engine_holds.failed(id, self.jitter(), self.now());
             }
             Ok(None) => {}
         }
         worked.map(drop)
     }
 
-    /// Whether the target was in trouble; `None` when it was not needed.
-    async fn leases_worked(&self, due: DueLeases) -> Result<Option<bool>, VaultError> {
-        let found = DynamicReads::engine_find(&*self.store, &due.tenant, &due.engine_id).await?;
+    /// A part alone first, then the others beside each other: a target in trouble is asked once, and
+    /// one that is well is not waited for in turn. Whether it was in trouble; `None` when it was not
+    /// needed.
+    async fn leases_in_parts(&self, due: &DueLeases) -> Result<Option<bool>, VaultError> {
+        let mut parts = due.leases.chunks(TOGETHER);
+        let first = parts.next().unwrap_or_default();
+        let first = self.leases_worked(due, first).await?;
+        if first == Some(true) {
+            return Ok(first);
+        }
+        let others = join_all(parts.map(|part| self.leases_worked(due, part))).await;
+        let mut worked = first;
+        for other in others {
+            // One that worked says more than one that did not.
+            worked = match (worked, other?) {
+                (Some(one), Some(other)) => Some(one && other),
+                (one, other) => one.or(other),
+            };
+        }
+        Ok(worked)
+    }
+
+    async fn leases_worked(
+        &self,
+        of: &DueLeases,
+        leases: &[Lease],
+    ) -> Result<Option<bool>, VaultError> {
+        let found = DynamicReads::engine_find(&*self.store, &of.tenant, &of.engine_id).await?;
         let (now, mut over) = (self.now(), Vec::new());
-        for lease in due.leases {
+        for lease in leases {
             match lease.step(now) {
                 LeaseStep::Remove(cause) => over.push(lease.taken(cause, now.plus(HOLD))),
-                LeaseStep::Look => match self.token_behind(&lease).await? {
+                LeaseStep::Look => match self.token_behind(lease).await? {
                     TokenLives::Until(ends_at) => {
                         self.lease_put(UnitName::LeaseLook, lease.looked_at(ends_at))
                             .await?;
@@ -374,108 +400,10 @@ impl Vault {
         unit.put(Record::Lease(lease))
     }
 
-    async fn lease_put(&self, name: UnitName, lease: Lease) -> Result<(), VaultError> {
+    pub(super) async fn lease_put(&self, name: UnitName, lease: Lease) -> Result<(), VaultError> {
         match self.commit(Unit::new(name).put(Record::Lease(lease))).await {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn token_behind(&self, lease: &Lease) -> Result<TokenLives, VaultError> {
-        match &lease.token_id {
-            Some(token) => self.token_lives(&lease.tenant, token).await,
-            // Of a foreign token nothing is stored: its end is the lease's.
-            None => Ok(TokenLives::No),
-        }
-    }
-
-    async fn token_lives(
-        &self,
-        tenant: &TenantId,
-        token: &TokenId,
-    ) -> Result<TokenLives, VaultError> {
-        let found = TokenReads::token_find(&*self.store, tenant, token).await?;
-        let now = self.now();
-        Ok(match found {
-            Some(row) if row.revoked_at.is_none() && row.expires_at.is_none_or(|at| now < at) => {
-                TokenLives::Until(row.expires_at)
-            }
-            _ => TokenLives::No,
-        })
-    }
-
-    /// Ends the leases of tokens that were revoked or have ended. Answers how many.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written; what is left is found by the next round.
-    pub async fn leases_of_ended_tokens(&self) -> Result<usize, VaultError> {
-        let (mut ended, mut after) = (0, None::<(TenantId, TokenId)>);
-        loop {
-            let behind = after.as_ref();
-            let behind = behind.map(|(tenant, token)| (tenant.as_str(), token.as_str()));
-            let tokens = DynamicReads::lease_tokens(&*self.store, behind, 500).await?;
-            let Some(last) = tokens.last() else {
-                return Ok(ended);
-            };
-            after = Some(last.clone());
-            for (tenant, token) in tokens {
-                if matches!(self.token_lives(&tenant, &token).await?, TokenLives::No) {
-                    ended += self.end_leases_of(&tenant, &token).await?;
-                }
-            }
-        }
-    }
-
-    /// Puts leases of a token that has ended to their end, in the commit that sees to what follows
-    /// from it: so many at most, `None` when there are none left.
-    pub(crate) async fn leases_of_token_end(
-        &self,
-        mut unit: Unit,
-        (tenant, token): (&TenantId, &TokenId),
-        now: Timestamp,
-    ) -> Result<(Unit, bool), VaultError> {
-        let mut after = None::<String>;
-        loop {
-            let store = &*self.store;
-            let page = DynamicReads::lease_of_token(store, tenant, token, after.as_deref(), 200);
-            let page = page.await?;
-            let Some(last) = page.last() else {
-                return Ok((unit, false));
-            };
-            after = Some(last.id.as_str().to_owned());
-            let ending: Vec<Lease> = page
-                .iter()
-                .filter(|lease| lease.may_be_used())
-                .filter_map(|lease| lease.ending(Cause::Token, now))
-                .collect();
-            if !ending.is_empty() {
-                for lease in ending {
-                    unit = unit.put(Record::Lease(lease));
-                }
-                return Ok((unit, true));
-            }
-        }
-    }
-
-    async fn end_leases_of(&self, tenant: &TenantId, token: &TokenId) -> Result<usize, VaultError> {
-        let (mut ended, mut after) = (0, None::<String>);
-        loop {
-            let store = &*self.store;
-            let page = DynamicReads::lease_of_token(store, tenant, token, after.as_deref(), 200);
-            let page = page.await?;
-            let Some(last) = page.last() else {
-                return Ok(ended);
-            };
-            after = Some(last.id.as_str().to_owned());
-            for lease in page {
-                // What is ending already keeps its time.
-                if lease.may_be_used()
-                    && let Some(next) = lease.ending(Cause::Token, self.now())
-                {
-                    self.lease_put(UnitName::LeaseEnd, next).await?;
-                    ended += 1;
-                }
-            }
         }
     }
 }

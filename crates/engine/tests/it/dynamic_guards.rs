@@ -6,47 +6,21 @@ use std::time::Duration;
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
-use scaivault_core::dynamic::{Cause, Engine, EngineKind, LeaseState};
+use scaivault_core::dynamic::{Cause, Engine, LeaseState};
 use scaivault_core::identity::Scope;
 use scaivault_core::ports::{
     DynamicReads, Op, Record, Store, StoreMarks, TargetReads, Unit, UnitName,
 };
 use scaivault_engine::{
-    Caller, EngineAt, EngineChange, EngineDraft, RoleDraft, RoleWrite, TargetChange, VaultError,
+    Caller, EngineAt, EngineChange, EngineDraft, RoleWrite, TargetChange, VaultError,
     default_tenant,
 };
-use scaivault_testkit::{Luck, SCRIPTED};
-use serde_json::{Map, Value};
+use scaivault_testkit::Luck;
 
-use crate::dynamic::{ROOT_SECRET, accepted, generate, lease, leases, made, scopes, world};
+use crate::dynamic_world::{
+    ROOT_SECRET, accepted, draft, generate, host, lease, leases, made, role, scopes, world,
+};
 use crate::world::{World, caller, path, root, span, write_of};
-
-fn host(name: &str) -> Map<String, Value> {
-    Map::from_iter([("host".to_owned(), Value::from(name))])
-}
-
-fn role() -> RoleDraft {
-    RoleDraft {
-        creation_statements: Some(vec!["CREATE".to_owned()]),
-        ..RoleDraft::default()
-    }
-}
-
-fn draft(name: &str) -> EngineDraft {
-    EngineDraft {
-        name: name.to_owned(),
-        description: None,
-        kind: EngineKind::Database,
-        plugin: SCRIPTED.to_owned(),
-        at: EngineAt::New {
-            settings: host("db"),
-            root_path: Some(path(ROOT_SECRET)),
-        },
-        default_ttl: span("1h"),
-        max_ttl: span("24h"),
-        verify: true,
-    }
-}
 
 async fn role_of(w: &World, engine: &str) {
     let (who, of) = (root(), (engine, "reader"));

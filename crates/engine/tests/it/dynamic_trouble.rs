@@ -13,7 +13,7 @@ use scaivault_store::SqliteOptions;
 use scaivault_testkit::store_conformance::samples::{partner, tenant_row};
 use scaivault_testkit::{Fault, When};
 
-use crate::dynamic::{ROOT_SECRET, accepted, check, generate, lease, leases, made, world};
+use crate::dynamic_world::{ROOT_SECRET, accepted, check, generate, lease, leases, made, world};
 use crate::world::{DAY, HOUR, World, path, root};
 
 /// Many leases at a target that is down, or whose manager's password is wrong, are one thing that
@@ -50,6 +50,50 @@ async fn a_target_in_trouble_is_asked_rarely_and_about_few() {
         w.vault.leases_run_once().await.unwrap();
     }
     assert!(accepted(&w).is_empty(), "all are gone soon after");
+}
+
+/// Many that end at once are removed in parts, and none of them waits for another one's turn; but
+/// one part alone finds out whether the target is well.
+#[tokio::test]
+async fn a_part_asks_first_and_the_others_follow_together() {
+    let (w, of) = world().await;
+    let some = async || {
+        for _ in 0..130 {
+            generate(&w, &root(), &of).await.unwrap();
+        }
+        w.clock.advance(HOUR);
+    };
+    some().await;
+    assert_eq!(w.vault.leases_run_once().await.unwrap(), 130);
+    assert_eq!(w.target.removals(), (3, 130));
+    assert!(accepted(&w).is_empty());
+    some().await;
+    w.target.unreachable(true);
+    w.vault.leases_run_once().await.unwrap();
+    assert_eq!(w.target.removals(), (4, 180), "one part, and no other one");
+    let failing = leases(&w).await;
+    let failing = failing.iter().filter(|lease| lease.failing_since.is_some());
+    assert_eq!(failing.count(), 50, "the others were not touched");
+}
+
+/// Rows of ended leases go as fast as they come, a part at a time.
+#[tokio::test]
+async fn rows_of_ended_leases_are_forgotten_in_parts() {
+    let (w, of) = world().await;
+    for _ in 0..260 {
+        generate(&w, &root(), &of).await.unwrap();
+    }
+    w.clock.advance(HOUR);
+    while w.vault.leases_run_once().await.unwrap() > 0 {}
+    let pruned = async || w.vault.leases_prune(DAY).await.unwrap();
+    assert_eq!(pruned().await, 0, "they are kept for a day");
+    w.clock.advance(DAY + Duration::from_secs(1));
+    generate(&w, &root(), &of).await.unwrap();
+    assert_eq!(
+        [pruned().await, pruned().await, pruned().await],
+        [250, 10, 0]
+    );
+    assert_eq!(leases(&w).await.len(), 1, "what lives stays");
 }
 
 /// One lease that fails for ever is on the trail when what is wrong changes, and ever more rarely.

@@ -17,6 +17,7 @@ mod drift;
 mod dynamic;
 mod dynamic_guards;
 mod dynamic_trouble;
+mod dynamic_world;
 mod evaluator;
 mod expiry;
 mod faults;

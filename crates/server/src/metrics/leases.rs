@@ -24,6 +24,7 @@ pub(crate) struct Leases {
     by_state: Family<StateLabels, Gauge>,
     failing: Gauge,
     failing_oldest: Gauge,
+    troubled: Gauge,
     made: Family<StatusLabels, Counter>,
     removed: Family<StatusLabels, Counter>,
 }
@@ -62,6 +63,11 @@ impl Leases {
             self.failing_oldest.clone(),
         );
         registry.register(
+            "dynamic_engines_in_trouble",
+            "Engines whose target this node found in trouble when accounts were to be removed",
+            self.troubled.clone(),
+        );
+        registry.register(
             "dynamic_credentials",
             "Credentials asked for",
             self.made.clone(),
@@ -93,6 +99,11 @@ impl Leases {
         let since = figures.failing_since;
         let oldest = since.map_or(0, |since| now.since(since).as_secs());
         self.failing_oldest.set(number(oldest));
+    }
+
+    /// Engines in trouble, as this node knows.
+    pub(crate) fn set_troubled(&self, engines: usize) {
+        self.troubled.set(i64::try_from(engines).unwrap_or(i64::MAX));
     }
 
     /// What was done between two readings.

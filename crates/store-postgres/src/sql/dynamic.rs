@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use scaivault_core::dynamic::{Engine, Lease, LeaseState, Role};
 use scaivault_core::identity::Identity;
 use scaivault_core::ids::{EngineId, LeaseId, TenantId, TokenId};
-use scaivault_core::ports::{CommitError, DynamicReads, LeaseFigures, LeaseFilter, RecordKind};
+use scaivault_core::ports::{
+    CommitError, DynamicReads, LeaseFigures, LeaseFilter, LeaseToken, RecordKind,
+};
 use scaivault_core::time::Timestamp;
 
 use super::plan::{encode, write};
@@ -197,13 +199,35 @@ impl DynamicReads for PostgresStore {
         after: Option<&str>,
         rows: usize,
     ) -> Read<Vec<Lease>> {
-        let sql = "SELECT tenant, id, doc FROM lease
-                   WHERE tenant = $1 AND id < $2 AND ($3::text IS NULL OR engine_id = $3)
-                     AND ($4::text IS NULL OR role = $4)
-                     AND (cardinality($5::text[]) = 0 OR state = ANY($5::text[]))
-                     AND (NOT $6::boolean OR failing_since IS NOT NULL)
-                     AND ($7::text IS NULL OR holder = $7)
-                   ORDER BY id DESC LIMIT $8";
+        // What is not asked for is not in the statement: its plan is made once, and takes the index
+        // of what is.
+        let given = |is: bool, narrows: &'static str, absent: &'static str| match is {
+            true => narrows,
+            false => absent,
+        };
+        let sql = format!(
+            "SELECT tenant, id, doc FROM lease
+             WHERE tenant = $1 AND id < $2 AND {} AND {} AND {} AND {} AND {} AND {}
+             ORDER BY id DESC LIMIT $8",
+            given(
+                filter.engine_id.is_some(),
+                "engine_id = $3",
+                "$3::text IS NULL"
+            ),
+            given(filter.role.is_some(), "role = $4", "$4::text IS NULL"),
+            given(
+                !filter.states.is_empty(),
+                "state = ANY($5::text[])",
+                "cardinality($5::text[]) = 0"
+            ),
+            given(filter.is_of_unended(), "wake_at IS NOT NULL", "TRUE"),
+            given(
+                filter.failing,
+                "$6::boolean AND failing_since IS NOT NULL",
+                "NOT $6::boolean"
+            ),
+            given(filter.holder.is_some(), "holder = $7", "$7::text IS NULL"),
+        );
         let (tenant, after) = (tenant.as_str(), after.unwrap_or(PATHS_END));
         let engine = filter.engine_id.as_ref().map(EngineId::as_str);
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
@@ -211,7 +235,7 @@ impl DynamicReads for PostgresStore {
         let role = filter.role.as_deref();
         self.docs(
             LEASE,
-            sql,
+            &sql,
             &[
                 &tenant,
                 &after,
@@ -294,23 +318,56 @@ impl DynamicReads for PostgresStore {
         Ok(found)
     }
 
+    async fn lease_count(&self, tenant: &TenantId, engine: &EngineId) -> Read<u64> {
+        let sql = "SELECT count(*) FROM lease
+                   WHERE tenant = $1 AND engine_id = $2 AND wake_at IS NOT NULL";
+        let rows = self
+            .rows(sql, &[&tenant.as_str(), &engine.as_str()])
+            .await?;
+        rows.first().map_or(Ok(0), |row| count(row, 0))
+    }
+
+    async fn lease_prunable(&self, before: Timestamp, most: usize) -> Read<usize> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM lease WHERE revoked_at < $1 LIMIT $2) ended";
+        let rows = self.rows(sql, &[&before.as_micros(), &limit(most)]).await?;
+        let counted = rows.first().map_or(Ok(0), |row| count(row, 0))?;
+        Ok(usize::try_from(counted).unwrap_or(most))
+    }
+
     async fn lease_tokens(
         &self,
         after: Option<(&str, &str)>,
         rows: usize,
-    ) -> Read<Vec<(TenantId, TokenId)>> {
-        let sql = "SELECT DISTINCT tenant, token_id FROM lease
-                   WHERE wake_at IS NOT NULL AND token_id IS NOT NULL
-                     AND (tenant, token_id) > ($1, $2)
-                   ORDER BY tenant, token_id LIMIT $3";
+    ) -> Read<Vec<LeaseToken>> {
+        // From one to the next by the index, however many leases each has.
+        let sql = "WITH RECURSIVE held AS (
+                       (SELECT tenant, token_id FROM lease
+                        WHERE wake_at IS NOT NULL AND token_id IS NOT NULL
+                          AND (tenant, token_id) > ($1, $2)
+                        ORDER BY tenant, token_id LIMIT 1)
+                       UNION ALL
+                       SELECT n.tenant, n.token_id FROM held h,
+                       LATERAL (SELECT l.tenant, l.token_id FROM lease l
+                                WHERE l.wake_at IS NOT NULL AND l.token_id IS NOT NULL
+                                  AND (l.tenant, l.token_id) > (h.tenant, h.token_id)
+                                ORDER BY l.tenant, l.token_id LIMIT 1) n)
+                   SELECT h.tenant, h.token_id, t.tenant, t.id, t.doc
+                   FROM (SELECT tenant, token_id FROM held LIMIT $3) h
+                   LEFT JOIN token t ON t.tenant = h.tenant AND t.id = h.token_id
+                   ORDER BY h.tenant, h.token_id";
         let (tenant, token) = after.unwrap_or_default();
         let found = self.rows(sql, &[&tenant, &token, &limit(rows)]).await?;
         let read = |row: &tokio_postgres::Row| {
-            let tenant = TenantId::parse(get::<&str>(row, 0)?).ok();
-            let token = TokenId::parse(get::<&str>(row, 1)?).ok();
-            tenant
-                .zip(token)
-                .ok_or_else(|| undecodable(LEASE, "token_id", row, 0))
+            let tenant = TenantId::parse(get::<&str>(row, 0)?);
+            let id = TokenId::parse(get::<&str>(row, 1)?);
+            let (Ok(tenant), Ok(id)) = (tenant, id) else {
+                return Err(undecodable(LEASE, "token_id", row, 0));
+            };
+            let token = match get::<Option<&str>>(row, 2)? {
+                Some(_) => Some(decode(&self.shared.rows, "token", row, 2)?),
+                None => None,
+            };
+            Ok(LeaseToken { tenant, id, token })
         };
         found.iter().map(read).collect()
     }

@@ -78,6 +78,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0013_vault_api.sql"),
         needs: 13,
     },
+    // A node that does not know them has them kept all the same.
+    Migration {
+        sql: include_str!("migrations/0015_lease_indexes.sql"),
+        needs: 13,
+    },
 ];
 
 /// The newest revision known.

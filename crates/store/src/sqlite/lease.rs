@@ -4,7 +4,7 @@
 use scaivault_core::dynamic::{Lease, LeaseState};
 use scaivault_core::identity::Identity;
 use scaivault_core::ids::{EngineId, LeaseId, TenantId, TokenId};
-use scaivault_core::ports::{LeaseFigures, LeaseFilter, RecordKind};
+use scaivault_core::ports::{LeaseFigures, LeaseFilter, LeaseToken, RecordKind};
 use scaivault_core::time::Timestamp;
 
 use super::conn::Conn;
@@ -12,6 +12,7 @@ use super::row::{
     PATHS_END, Read, delete_one, doc, docs, int, limit, number, readable_docs, rows, uint,
     undecodable, unreadable, write,
 };
+use super::token;
 use crate::refusal::Refusal;
 
 const TABLE: &str = "lease";
@@ -79,22 +80,31 @@ pub(crate) fn list(
     after: Option<&str>,
     most: usize,
 ) -> Read<Vec<Lease>> {
+    let given = |is: bool, narrows: &'static str, absent: &'static str| match is {
+        true => narrows,
+        false => absent,
+    };
+    let engine = filter.engine_id.is_some();
+    // Each is in the order of the list and holds hardly more than what is asked for.
+    let index = match (engine, filter.role.is_some(), filter.is_of_unended()) {
+        _ if filter.failing => "INDEXED BY lease_troubled",
+        (true, _, true) => "INDEXED BY lease_of_engine",
+        (false, _, true) => "INDEXED BY lease_unended",
+        _ if filter.holder.is_some() => "INDEXED BY lease_holder",
+        (true, true, false) => "INDEXED BY lease_role",
+        (true, false, false) => "INDEXED BY lease_engine",
+        (false, _, false) => "",
+    };
     let sql = format!(
-        "SELECT tenant, id, doc FROM lease
-         WHERE tenant = ?1 AND id < ?2 AND {} AND {}
-           AND (?5 IS NULL OR state IN (SELECT value FROM json_each(?5)))
-           AND (NOT ?6 OR failing_since IS NOT NULL) AND (?7 IS NULL OR holder = ?7)
+        "SELECT tenant, id, doc FROM lease {index}
+         WHERE tenant = ?1 AND id < ?2 AND {} AND {} AND {}
+           AND (?5 IS NULL OR state IN (SELECT value FROM json_each(?5))) AND {} AND {}
          ORDER BY id DESC LIMIT ?8",
-        if filter.engine_id.is_some() {
-            "engine_id = ?3"
-        } else {
-            "?3 IS NULL"
-        },
-        if filter.role.is_some() {
-            "role = ?4"
-        } else {
-            "?4 IS NULL"
-        },
+        given(engine, "engine_id = ?3", "?3 IS NULL"),
+        given(filter.role.is_some(), "role = ?4", "?4 IS NULL"),
+        given(filter.is_of_unended(), "wake_at IS NOT NULL", "TRUE"),
+        given(filter.failing, "?6 AND failing_since IS NOT NULL", "NOT ?6"),
+        given(filter.holder.is_some(), "holder = ?7", "?7 IS NULL"),
     );
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let states = (!states.is_empty()).then(|| serde_json::Value::from(states).to_string());
@@ -170,26 +180,50 @@ pub(crate) fn due(
     Ok(found)
 }
 
-/// Tokens that hold leases.
+pub(crate) fn count(conn: &Conn, tenant: &TenantId, engine: &EngineId) -> Read<u64> {
+    let sql = "SELECT count(*) FROM lease INDEXED BY lease_of_engine
+               WHERE tenant = ?1 AND engine_id = ?2 AND wake_at IS NOT NULL";
+    let counted = number(conn, sql, (tenant.as_str(), engine.as_str()))?;
+    Ok(uint(counted.unwrap_or(0)))
+}
+
+pub(crate) fn prunable(conn: &Conn, before: Timestamp, most: usize) -> Read<usize> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM lease INDEXED BY lease_ended
+               WHERE revoked_at < ?1 LIMIT ?2)";
+    let counted = number(conn, sql, (before.as_micros(), limit(most)))?;
+    Ok(usize::try_from(counted.unwrap_or(0)).unwrap_or(0))
+}
+
+/// Tokens that hold leases, from one to the next by the index, however many leases each has. To be
+/// called inside one read transaction.
 pub(crate) fn tokens(
     conn: &Conn,
     after: Option<(&str, &str)>,
     most: usize,
-) -> Read<Vec<(TenantId, TokenId)>> {
-    let sql = "SELECT DISTINCT tenant, token_id FROM lease INDEXED BY lease_token
-               WHERE wake_at IS NOT NULL AND token_id IS NOT NULL
-                 AND (tenant, token_id) > (?1, ?2)
-               ORDER BY tenant, token_id LIMIT ?3";
-    let (tenant, token) = after.unwrap_or_default();
-    rows(conn, sql, (tenant, token, limit(most)), |row| {
-        let text = |at| row.get::<_, String>(at).map_err(unreadable);
-        let tenant = TenantId::parse(&text(0)?);
-        let token = TokenId::parse(&text(1)?);
-        tenant
-            .ok()
-            .zip(token.ok())
-            .ok_or_else(|| undecodable(TABLE, "token_id", row, 0))
-    })
+) -> Read<Vec<LeaseToken>> {
+    let next = "SELECT tenant, token_id FROM lease INDEXED BY lease_token
+                WHERE wake_at IS NOT NULL AND token_id IS NOT NULL
+                  AND (tenant, token_id) > (?1, ?2)
+                ORDER BY tenant, token_id LIMIT 1";
+    let (tenant, id) = after.unwrap_or_default();
+    let mut behind = (tenant.to_owned(), id.to_owned());
+    let mut found = Vec::new();
+    while found.len() < most {
+        let held = rows(conn, next, (&behind.0, &behind.1), |row| {
+            let text = |at| row.get::<_, String>(at).map_err(unreadable);
+            let tenant = TenantId::parse(&text(0)?);
+            let id = TokenId::parse(&text(1)?);
+            let ids = tenant.ok().zip(id.ok());
+            ids.ok_or_else(|| undecodable(TABLE, "token_id", row, 0))
+        })?;
+        let Some((tenant, id)) = held.into_iter().next() else {
+            break;
+        };
+        behind = (tenant.as_str().to_owned(), id.as_str().to_owned());
+        let token = token::find(conn, &tenant, &id)?;
+        found.push(LeaseToken { tenant, id, token });
+    }
+    Ok(found)
 }
 
 pub(crate) fn of_token(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use scaivault_core::dynamic::{Engine, Lease, LeaseState, Role};
 use scaivault_core::ids::{EngineId, LeaseId, TenantId, TokenId};
-use scaivault_core::ports::{DynamicReads, LeaseFigures, LeaseFilter, ReadError};
+use scaivault_core::ports::{DynamicReads, LeaseFigures, LeaseFilter, LeaseToken, ReadError};
 use scaivault_core::time::Timestamp;
 
 use super::table::{page, page_down, role_key};
@@ -140,11 +140,25 @@ impl DynamicReads for MemoryStore {
         Ok(rows.into_iter().take(limit).cloned().collect())
     }
 
+    async fn lease_count(&self, tenant: &TenantId, engine: &EngineId) -> Read<u64> {
+        let state = self.0.lock();
+        let rows = state.leases.of(tenant);
+        let unended = rows.filter(|row| row.may_exist() && row.engine_id == *engine);
+        Ok(u64::try_from(unended.count()).unwrap_or(u64::MAX))
+    }
+
+    async fn lease_prunable(&self, before: Timestamp, most: usize) -> Read<usize> {
+        let state = self.0.lock();
+        let rows = state.leases.0.values();
+        let ended = rows.filter(|row| row.revoked_at.is_some_and(|at| at < before));
+        Ok(ended.take(most).count())
+    }
+
     async fn lease_tokens(
         &self,
         after: Option<(&str, &str)>,
         limit: usize,
-    ) -> Read<Vec<(TenantId, TokenId)>> {
+    ) -> Read<Vec<LeaseToken>> {
         let state = self.0.lock();
         let rows = state.leases.0.values().filter(|row| row.may_exist());
         let held = rows.filter_map(|row| Some((row.tenant.clone(), row.token_id.clone()?)));
@@ -152,7 +166,12 @@ impl DynamicReads for MemoryStore {
         let behind = all.into_iter().filter(|(tenant, token)| {
             after.is_none_or(|after| (tenant.as_str(), token.as_str()) > after)
         });
-        Ok(behind.take(limit).collect())
+        let with_row = |(tenant, id): (TenantId, TokenId)| LeaseToken {
+            token: state.tokens.find(&tenant, id.as_str()),
+            tenant,
+            id,
+        };
+        Ok(behind.take(limit).map(with_row).collect())
     }
 
     async fn lease_of_token(

@@ -7,7 +7,9 @@ use scaivault_core::target::TroubleKind;
 use scaivault_core::tenancy::Status;
 
 use super::pages::check_pages;
-use super::samples::{T0, at, engine, engine_role, identity, lease, partner, tenant, tenant_row};
+use super::samples::{
+    T0, at, engine, engine_role, identity, lease, partner, tenant, tenant_row, token,
+};
 use super::{Subject, commit, put};
 
 pub async fn engines_and_roles_by_name(store: Subject) {
@@ -91,16 +93,41 @@ pub async fn leases_by_filter(store: Subject) {
         ..of_one.clone()
     };
     assert_eq!(found(states).await, "31");
+    let unended = |filter: &LeaseFilter| LeaseFilter {
+        states: vec![LeaseState::Active, LeaseState::Revoking],
+        ..filter.clone()
+    };
     let failing = LeaseFilter {
         failing: true,
         ..LeaseFilter::default()
     };
-    assert_eq!(found(failing).await, "2");
-    let held = LeaseFilter {
-        holder: Some(identity("user:alice")),
+    let held = |by: &str| LeaseFilter {
+        holder: Some(identity(by)),
         ..LeaseFilter::default()
     };
-    assert_eq!(found(held).await, "3");
+    // Each alone, of those that have not ended, of an engine, and both.
+    for (filter, [alone, unended_ones, of_engine, both]) in [
+        (all, ["4321", "432", "321", "32"]),
+        (failing, ["2", "2", "2", "2"]),
+        (held("user:alice"), ["3", "3", "3", "3"]),
+        (held("sa:ci"), ["421", "42", "21", "2"]),
+        (held("sa:nobody"), ["", "", "", ""]),
+    ] {
+        assert_eq!(found(filter.clone()).await, alone);
+        assert_eq!(found(unended(&filter)).await, unended_ones);
+        let filter = LeaseFilter {
+            engine_id: Some(one.id.clone()),
+            ..filter
+        };
+        assert_eq!(found(filter.clone()).await, of_engine);
+        assert_eq!(found(unended(&filter)).await, both);
+    }
+    let counted = async |tenant, engine: &Engine| {
+        let counted = store.lease_count(tenant, &engine.id).await;
+        counted.unwrap()
+    };
+    assert_eq!(counted(&a, &one).await, 2, "one has ended");
+    assert_eq!((counted(&a, &two).await, counted(&b, &two).await), (1, 0));
 }
 
 /// One engine with much to do does not keep the others waiting.
@@ -171,7 +198,7 @@ pub async fn leases_of_accounts_and_tokens(store: Subject) {
         let found = store.lease_tokens(after, limit).await.unwrap();
         let named = found
             .iter()
-            .map(|(owner, token)| format!("{owner}/{token}"));
+            .map(|held| format!("{}/{}", held.tenant, held.id));
         named.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(tokens(None, 9).await, "tnt_a/tok_1 tnt_a/tok_2 tnt_b/tok_1");
@@ -181,6 +208,10 @@ pub async fn leases_of_accounts_and_tokens(store: Subject) {
         "tnt_a/tok_2 tnt_b/tok_1"
     );
     assert_eq!(tokens(Some(("tnt_b", "tok_1")), 9).await, "");
+    put(&store, [Record::Token(token(&a, "2"))]).await;
+    let rows = store.lease_tokens(None, 9).await.unwrap();
+    let rows: Vec<_> = rows.into_iter().map(|held| held.token).collect();
+    assert_eq!(rows, [None, Some(token(&a, "2")), None]);
     let token = TokenId::parse("tok_1").unwrap();
     check_pages!(
         ["lse_2", "lse_3"],
@@ -211,6 +242,9 @@ pub async fn ended_leases_are_pruned_oldest_first(store: Subject) {
         (90, 9, "4"),
     ] {
         let before = at(before);
+        let there = store.lease_list(&a, &LeaseFilter::default(), None, 9).await;
+        let prunable = store.lease_prunable(before, limit).await.unwrap();
+        assert_eq!(prunable, there.unwrap().len() - left.len());
         commit(&store, [Op::LeasesPrune { before, limit }]).await;
         let all = LeaseFilter::default();
         let rows = store.lease_list(&a, &all, None, 9).await.unwrap();

@@ -12,7 +12,9 @@ mod remove;
 
 use async_trait::async_trait;
 use scaivault_core::dynamic::{Dialect, NameTemplate, Owned, Role, Statement, split};
-use scaivault_core::ports::{AccountCall, Accounts, Effect, FieldProblem, NewAccount, OldAccount};
+use scaivault_core::ports::{
+    AccountCall, AccountRequest, Accounts, Effect, FieldProblem, Missing, NewAccount, OldAccount,
+};
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
@@ -100,6 +102,18 @@ impl Accounts for MySql {
         check(role)
     }
 
+    fn needs(&self, _missing: &Missing) -> bool {
+        true
+    }
+
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        request.takes_nothing()
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        false
+    }
+
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
         create::create(self, call, new).await
     }
@@ -126,5 +140,14 @@ impl Accounts for MySql {
         let names = look::names(&mut manager).await?;
         self.pool.give_back(manager);
         Ok(names)
+    }
+
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
     }
 }

@@ -12,7 +12,7 @@ mod remove;
 use async_trait::async_trait;
 use scaivault_core::dynamic::{Dialect, NameTemplate, Role, Statement, split};
 use scaivault_core::ports::{
-    AccountCall, Accounts, Effect, FieldProblem, Missing, NewAccount, OldAccount,
+    AccountCall, AccountRequest, Accounts, Effect, FieldProblem, Missing, NewAccount, OldAccount,
 };
 use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
@@ -112,6 +112,14 @@ impl Accounts for Postgresql {
         check(role)
     }
 
+    fn check_request(&self, _role: &Role, request: &AccountRequest<'_>) -> Vec<FieldProblem> {
+        request.takes_nothing()
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        false
+    }
+
     async fn create(&self, call: &AccountCall<'_>, new: &NewAccount<'_>) -> Effect {
         let text = match create::text(new) {
             Ok(text) => text,
@@ -141,5 +149,14 @@ impl Accounts for Postgresql {
         let names = look::names(&manager).await?;
         self.pool.give_back(manager);
         Ok(names)
+    }
+
+    fn revocation_list(
+        &self,
+        _call: &AccountCall<'_>,
+        _names: &[&str],
+        _now: Timestamp,
+    ) -> Result<Vec<u8>, Trouble> {
+        Err(TroubleKind::Unsupported.into())
     }
 }
