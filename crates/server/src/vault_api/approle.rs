@@ -23,13 +23,16 @@ use crate::problem::Problem;
 use crate::rate_limit::Category;
 use crate::routes::{logged_in, ranges};
 
-pub(super) const KNOWN: [&str; 15] = [
+pub(super) const KNOWN: [&str; 17] = [
     "bind_secret_id",
     "secret_id_bound_cidrs",
     "secret_id_num_uses",
     "secret_id_ttl",
     "token_ttl",
     "token_max_ttl",
+    // Their names of before.
+    "ttl",
+    "max_ttl",
     "token_policies",
     "policies",
     "token_bound_cidrs",
@@ -239,8 +242,8 @@ impl Given {
             secret_id_bound_cidrs: cidrs(fields, "secret_id_bound_cidrs")?,
             secret_id_num_uses: fields.number("secret_id_num_uses")?,
             secret_id_ttl: span(fields, "secret_id_ttl")?,
-            token_ttl: span(fields, "token_ttl")?,
-            token_max_ttl: span(fields, "token_max_ttl")?,
+            token_ttl: span(fields, "token_ttl")?.or(span(fields, "ttl")?),
+            token_max_ttl: span(fields, "token_max_ttl")?.or(span(fields, "max_ttl")?),
             token_period: match span(fields, "token_period")? {
                 None => span(fields, "period")?,
                 given => given,
