@@ -52,3 +52,4 @@ mod tutorials;
 mod vault_api;
 mod vault_details;
 mod vault_policies;
+mod vault_sequences;
