@@ -244,6 +244,15 @@ class Import(unittest.TestCase):
         _, summary = self.copy("--only", "kv")
         self.assertEqual(summary["mounts"]["secret/"]["same"], 151)
 
+    def test_long_lists(self):
+        """Longer than a page."""
+        self.put("sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
+        for number in range(1005):
+            self.put(f"old/many/{number}", {"n": number})
+        _, summary = self.copy("--mount", "old", "--only", "kv", "--concurrency", "16")
+        self.assertEqual(summary["mounts"]["old/"]["copied"], 1005)
+        self.assertEqual(self.get("old/many/1004"), {"n": 1004})
+
     def copied(self):
         """Secrets at the target."""
         folders = [f"many/{number}" for number in range(7)]

@@ -84,8 +84,8 @@ impl Source {
             Err(trouble) if trouble.is_absent() => Vec::new(),
             Err(trouble) => return Err(trouble),
         };
-        if names.first().is_some_and(|first| after == Some(first)) {
-            // It does not know pages and has exactly as many names as one has.
+        if after.is_some_and(|after| names.iter().any(|name| name == after)) {
+            // It does not know pages, and has exactly as many names as one has: all have been seen.
             return Ok((Vec::new(), None));
         }
         let next = names.last().filter(|_| names.len() == PAGE).cloned();

@@ -152,3 +152,44 @@ async fn a_version_below_none_matches_nothing() {
     assert_eq!(refused.status, 400, "{}", refused.text);
     assert!(refused.text.contains("did not match the current version"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_list_have_every_name_once() {
+    let server = Server::dev().start().await;
+    let root = server.root_token();
+    let mut names = ["9", "A", "a", "a-b", "b", "Z~", "_c", "~"]
+        .map(str::to_owned)
+        .to_vec();
+    names.push(".x".to_owned());
+    for name in &names {
+        let path = format!("secret/data/many/{}", name.replace('~', "%7E"));
+        let put = ask(&server, root, "POST", &path, json!({ "data": {} })).await;
+        assert_eq!(put.status, 200, "{name}: {}", put.text);
+    }
+    for path in ["a/in", ".x/in"] {
+        let path = format!("secret/data/many/{path}");
+        ask(&server, root, "POST", &path, json!({ "data": {} }))
+            .await
+            .ok(200);
+    }
+    names.extend(["a/".to_owned(), ".x/".to_owned()]);
+    names.sort();
+    for limit in 1..=names.len() + 1 {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("secret/metadata/many?limit={limit}&after={after}");
+            let page = ask(&server, root, "LIST", &path, Value::Null).await;
+            if page.status == 404 {
+                break;
+            }
+            let page = page.ok(200)["data"]["keys"].clone();
+            let page: Vec<String> = serde_json::from_value(page).expect("names");
+            assert!(page.len() <= limit, "{limit}: {page:?}");
+            after = page.last().expect("a name").replace('/', "%2F");
+            seen.extend(page);
+            assert!(seen.len() <= names.len(), "{limit}: {seen:?}");
+        }
+        seen.sort();
+        assert_eq!(seen, names, "{limit}");
+    }
+}

@@ -83,7 +83,14 @@ async fn external_secrets_with_the_token_of_its_pod() {
         assert!(me["data"]["ttl"].as_u64().is_some_and(|ttl| ttl > 1_000));
         let read = go(&server, token, "GET", "secret/data/shop/db", Value::Null).await;
         assert_eq!(read.ok(200)["data"]["data"]["password"], "p");
-        let listed = go(&server, token, "GET", "secret/metadata/shop?list=true", Value::Null).await;
+        let listed = go(
+            &server,
+            token,
+            "GET",
+            "secret/metadata/shop?list=true",
+            Value::Null,
+        )
+        .await;
         assert_eq!(listed.ok(200)["data"]["keys"], json!(["db"]));
         let other = go(&server, token, "GET", "secret/data/other", Value::Null).await;
         assert_eq!(other.status, 403, "{}", other.text);

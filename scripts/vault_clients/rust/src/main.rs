@@ -219,6 +219,9 @@ async fn wrapping(root: &VaultClient) -> Outcome {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("the first one");
     let root = client(&std::env::var("VAULT_TOKEN")?);
     system(&root)
         .await
