@@ -46,7 +46,12 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
             "seal_wrap": false,
             "external_entropy_access": false,
             "options": null,
-            "config": { "default_lease_ttl": 0, "max_lease_ttl": 0, "token_type": "default-service" },
+            "config": {
+                "default_lease_ttl": 0,
+                "max_lease_ttl": 0,
+                "force_no_cache": false,
+                "token_type": "default-service",
+            },
             "uuid": "",
         });
         (format!("{name}/"), view)

@@ -133,7 +133,10 @@ async fn revoke(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> 
     }
     match wanted.found(app, &caller).await? {
         Some(token) => app.vault.token_revoke(&caller, &token.id).await?,
-        None if wanted.text.is_none() => return Err(wanted.missing()),
+        None if wanted.text.is_none() => {
+            let told = "No token found with this accessor".to_owned();
+            return Ok(Reply::empty().warn(vec![told]));
+        }
         // It has ended: what was asked for is so.
         None => {}
     }
