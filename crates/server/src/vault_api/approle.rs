@@ -172,7 +172,7 @@ async fn show(app: &App, caller: &Caller, name: &str) -> Result<Reply, Problem> 
         "token_period": secs(&role.token_period),
         "token_policies": policies,
         "token_ttl": role.token_ttl.as_secs(),
-        "token_type": "service",
+        "token_type": "default",
     });
     let mut told = Vec::new();
     if role.scopes != ScopeSet::EMPTY || role.groups.iter().any(|one| policy_of(one).is_none()) {
