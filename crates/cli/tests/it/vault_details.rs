@@ -72,6 +72,10 @@ async fn what_was_noted_of_a_secret_id_is_told_of_its_tokens() {
     let noted = json!({ "metadata": "{\"commit\":\"abc\"}" });
     let path = "auth/approle/role/ci/secret-id";
     let secret_id = ask(&server, root, "POST", path, noted).await.ok(200);
+    let which = json!({ "secret_id": secret_id["data"]["secret_id"] });
+    let path = "auth/approle/role/ci/secret-id/lookup";
+    let told = ask(&server, root, "POST", path, which).await.ok(200);
+    assert_eq!(told["data"]["expiration_time"], "0001-01-01T00:00:00Z");
     let login = json!({
         "role_id": role_id["data"]["role_id"],
         "secret_id": secret_id["data"]["secret_id"],

@@ -43,6 +43,8 @@ pub(super) const KNOWN: [&str; 17] = [
     "role_id",
     "role_name",
 ];
+/// As they write a time that is none.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
 /// Roles or secret ids of one list.
 const LIST_STEP: usize = 500;
 const LIST_MAX: usize = 10_000;
@@ -462,7 +464,10 @@ fn described(row: &SecretId) -> Value {
     json!({
         "cidr_list": ranges(&row.bound_cidrs),
         "creation_time": row.created_at.to_rfc3339(),
-        "expiration_time": row.expires_at.map(Timestamp::to_rfc3339),
+        // Clients read a text in any case.
+        "expiration_time": row
+            .expires_at
+            .map_or_else(|| NO_TIME.to_owned(), Timestamp::to_rfc3339),
         "last_updated_time": row.last_used_at.unwrap_or(row.created_at).to_rfc3339(),
         "metadata": row.metadata,
         "secret_id_accessor": row.id.as_str(),
