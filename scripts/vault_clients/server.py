@@ -57,21 +57,25 @@ class Server:
         return self.log.read()
 
     def ask(self, method, path, body=None, headers=None, token=TOKEN):
-        """One request as a program without a client library writes it."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method)
-        if token:
-            request.add_header("X-Vault-Token", token)
-        if data:
-            request.add_header("Content-Type", "application/json")
-        for name, value in (headers or {}).items():
-            request.add_header(name, value)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return Reply(answer.status, answer.headers, answer.read().decode())
-        except urllib.error.HTTPError as answer:
-            with answer:
-                return Reply(answer.code, answer.headers, answer.read().decode())
+        return ask(self.url, method, path, body, headers, token)
+
+
+def ask(url, method, path, body=None, headers=None, token=None):
+    """One request as a program without a client library writes it."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data=data, method=method)
+    if token:
+        request.add_header("X-Vault-Token", token)
+    if data:
+        request.add_header("Content-Type", "application/json")
+    for name, value in (headers or {}).items():
+        request.add_header(name, value)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return Reply(answer.status, answer.headers, answer.read().decode())
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return Reply(answer.code, answer.headers, answer.read().decode())
 
 
 CATEGORIES = "READ WRITE DELETE LIST AUDIT POLICY AUTH"

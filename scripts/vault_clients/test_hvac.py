@@ -204,7 +204,7 @@ class Hvac(Case):
         tokens.renew_accessor(made["id"])
         other.auth.token.revoke_self()
         self.assertFalse(other.is_authenticated())
-        with self.assertRaises(exceptions.Forbidden):
+        with self.assertRaises(exceptions.InvalidRequest):
             tokens.lookup_accessor(made["id"])
 
     def test_wrapping(self):

@@ -39,6 +39,60 @@ class Raw(Case):
         done = self.server.ask("PATCH", "/v1/secret/data/application", {"data": {"more": "y"}}, patch)
         self.assertEqual(done.body["data"]["version"], 2)
 
+    def test_spring_cloud_vault(self):
+        """An application that starts: AppRole, the paths of its profiles, renewal, and the end."""
+        ask = self.server.ask
+        policy = 'path "secret/data/app/*" { capabilities = ["read"] }\npath "secret/data/app" { capabilities = ["read"] }'
+        self.assertEqual(ask("PUT", "/v1/sys/policies/acl/app", {"policy": policy}).status, 204)
+        self.assertEqual(ask("POST", "/v1/sys/auth/approle", {"type": "approle"}).status, 204)
+        role = {"token_policies": ["app"], "token_ttl": "2m", "token_max_ttl": "10m", "bind_secret_id": True}
+        self.assertEqual(ask("POST", "/v1/auth/approle/role/app", role).status, 204)
+        role_id = ask("GET", "/v1/auth/approle/role/app/role-id").body["data"]["role_id"]
+        wrapped = ask("POST", "/v1/auth/approle/role/app/secret-id", {}, {"X-Vault-Wrap-TTL": "60"}).body["wrap_info"]
+        # Pull mode: the secret id comes in paper, opened with the paper's own token.
+        opened = ask("POST", "/v1/sys/wrapping/unwrap", token=wrapped["token"])
+        secret_id = opened.body["data"]["secret_id"]
+        login = {"role_id": role_id, "secret_id": secret_id}
+        auth = ask("POST", "/v1/auth/approle/login", login, token=None).body["auth"]
+        self.assertEqual((auth["lease_duration"], auth["renewable"]), (120, True))
+        token = auth["client_token"]
+        ask("POST", "/v1/secret/data/app", {"data": {"a": "of all"}})
+        ask("POST", "/v1/secret/data/app/prod", {"data": {"a": "of prod"}})
+        for path in ("app", "app/prod"):
+            mount = ask("GET", f"/v1/sys/internal/ui/mounts/secret/{path}", token=token)
+            self.assertEqual(mount.body["data"]["options"]["version"], "2")
+            self.assertEqual(ask("GET", f"/v1/secret/data/{path}", token=token).status, 200)
+        self.assertEqual(ask("GET", "/v1/secret/data/app/dev", token=token).status, 404)
+        me = ask("GET", "/v1/auth/token/lookup-self", token=token).body["data"]
+        self.assertTrue(0 < me["ttl"] <= 120 and me["renewable"])
+        renewed = ask("POST", "/v1/auth/token/renew-self", token=token)
+        self.assertEqual(renewed.body["auth"]["client_token"], token)
+        self.assertEqual(ask("POST", "/v1/auth/token/revoke-self", token=token).status, 204)
+        self.assertEqual(ask("GET", "/v1/secret/data/app", token=token).status, 403)
+
+    def test_external_secrets_with_an_approle(self):
+        """Login by PUT, a look at its token, whole secrets and single properties, and the end."""
+        marks = {"X-Vault-Request": "true"}
+        ask = self.server.ask
+        policy = 'path "secret/data/eso2/*" { capabilities = ["read", "create", "update"] }'
+        ask("PUT", "/v1/sys/policies/acl/eso", {"policy": policy})
+        ask("POST", "/v1/auth/approle/role/eso", {"token_policies": "eso"})
+        role_id = ask("GET", "/v1/auth/approle/role/eso/role-id").body["data"]["role_id"]
+        secret_id = ask("PUT", "/v1/auth/approle/role/eso/secret-id", {}, marks).body["data"]["secret_id"]
+        login = ask("PUT", "/v1/auth/approle/login", {"role_id": role_id, "secret_id": secret_id}, marks, None)
+        token = login.body["auth"]["client_token"]
+        me = ask("GET", "/v1/auth/token/lookup-self", None, marks, token)
+        self.assertIn("eso", me.body["data"]["policies"])
+        for value in ({"a": "1"}, {"a": "2"}):
+            put = ask("PUT", "/v1/secret/data/eso2/db", {"data": value}, marks, token)
+            self.assertEqual(put.status, 200)
+        for version, expect in ((None, "2"), (1, "1")):
+            query = f"?version={version}" if version else ""
+            got = ask("GET", "/v1/secret/data/eso2/db" + query, None, marks, token)
+            self.assertEqual(got.body["data"]["data"], {"a": expect})
+        self.assertEqual(ask("LIST", "/v1/secret/metadata/eso2", None, marks, token).status, 403)
+        self.assertEqual(ask("PUT", "/v1/auth/token/revoke-self", None, marks, token).status, 204)
+
     def test_bearer(self):
         """Vault takes its token as a bearer's, too."""
         bearer = {"Authorization": "Bearer skt_root_of_the_clients_0123456789abcdef"}

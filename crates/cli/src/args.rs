@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, auth, config, dynamic, lease, policy, role, rotation, secret_policy, secrets, store,
-    target, tenancy, token, webhook,
+    audit, auth, config, dynamic, import, lease, policy, role, rotation, secret_policy, secrets,
+    store, target, tenancy, token, webhook,
 };
 use crate::token::Token;
 
@@ -21,6 +21,7 @@ Exit codes:
   6  a campaign ended and some of its secrets were not rotated
   7  a campaign waits for a person, or longer than --timeout
   8  a store was copied whole, but its source went on meanwhile: run it again
+  9  an import ended and something is missing: its report names it
 `dynamic run` ends with the code of the program it runs.";
 
 /// Keeps secrets, rotates them, and accounts for every read.
@@ -110,6 +111,9 @@ pub(crate) enum Command {
     /// Move, back up and restore what a server keeps
     #[command(subcommand)]
     Store(store::Stores),
+    /// Bring what another manager of secrets keeps
+    #[command(subcommand)]
+    Import(import::Imports),
     /// See who did what, and check that the record is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -279,6 +283,10 @@ mod tests {
             "lease show lse_1",
             "lease renew lse_1 --increment 30m",
             "lease revoke lse_1 lse_2 --wait",
+            "import vault --addr https://h:1 --token-file f --namespace n --mount secret \
+             --mount kv/ --rename a=b --only kv,policies --dry-run --report r --concurrency 4",
+            "import vault --addr http://h --overwrite --database-password-file mydb=f --no-verify \
+             --source-ca-file a --source-client-cert b --source-client-key c",
             "store reconcile",
             "store resume --without-look",
             "tenant create Acme --slug acme --region eu --partner ptn_1 --id tnt_1",

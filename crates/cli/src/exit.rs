@@ -16,6 +16,7 @@ const VALIDATION: u8 = 5;
 const CAMPAIGN_FAILED: u8 = 6;
 const CAMPAIGN_WAITS: u8 = 7;
 const SOURCE_WENT_ON: u8 = 8;
+const NOT_WHOLE: u8 = 9;
 
 /// What this program itself finds wrong.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,12 @@ pub(crate) enum CliError {
     /// A campaign goes on, and this program does not wait for it any longer.
     #[error("{0}")]
     CampaignWaits(String),
+    /// An import ended, and not all of it is here.
+    #[error("something is missing: the report says what, and why")]
+    NotWhole,
+    /// A server other than ours, or ours by another API, said no or did not answer.
+    #[error("{text}")]
+    Elsewhere { status: Option<u16>, text: String },
     /// A store was copied, and is not the same any more.
     #[error(
         "the copy is whole, but the source went on meanwhile, so it is not finished: stop the \
@@ -134,6 +141,8 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(CliError::CampaignFailed { .. }) => CAMPAIGN_FAILED,
         Some(CliError::CampaignWaits(_)) => CAMPAIGN_WAITS,
         Some(CliError::SourceWentOn) => SOURCE_WENT_ON,
+        Some(CliError::NotWhole) => NOT_WHOLE,
+        Some(CliError::Elsewhere { status, .. }) => status.map_or(GENERAL, of_status),
         Some(
             CliError::ChainBroken { .. }
             | CliError::TargetNotReady { .. }
@@ -215,6 +224,13 @@ mod tests {
         assert_eq!(code(&failed.into()), 6);
         assert_eq!(code(&CliError::CampaignWaits("x".to_owned()).into()), 7);
         assert_eq!(code(&CliError::SourceWentOn.into()), 8);
+        assert_eq!(code(&CliError::NotWhole.into()), 9);
+        let elsewhere = |status| CliError::Elsewhere {
+            status,
+            text: "x".to_owned(),
+        };
+        assert_eq!(code(&elsewhere(Some(401)).into()), 2);
+        assert_eq!(code(&elsewhere(None).into()), 1);
         let build = Client::builder("nonsense").build().expect_err("refused");
         assert_eq!(code(&build.into()), 5);
         assert_eq!(code(&anyhow::anyhow!("anything")), 1);

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod connect;
 mod exit;
+mod import;
 mod input;
 mod listing;
 mod output;

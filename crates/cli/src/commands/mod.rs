@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod config;
 pub(crate) mod dynamic;
+pub(crate) mod import;
 pub(crate) mod lease;
 pub(crate) mod policy;
 pub(crate) mod role;
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Store(command) if command.is_offline() => command.run_offline(flags.json),
         Command::Config(command) => command.run(&flags),
         Command::Auth(command) => block_on(command.run(&flags)),
+        Command::Import(command) => block_on(command.run(&flags)),
         Command::Secrets(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Token(command) => in_session(&flags, async |session| command.run(session).await),
         Command::Role(command) => in_session(&flags, async |session| command.run(session).await),

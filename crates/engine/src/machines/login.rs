@@ -164,6 +164,10 @@ impl Vault {
             max_expires_at,
             period_s: role.token_period.as_ref().map(|span| span.as_secs()),
             machine_role: Some(role.name.clone()),
+            meta: used
+                .as_ref()
+                .map(|row| row.metadata.clone())
+                .unwrap_or_default(),
             ..TokenBounds::default()
         };
         let token = Token {

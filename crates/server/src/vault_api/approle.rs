@@ -23,13 +23,16 @@ use crate::problem::Problem;
 use crate::rate_limit::Category;
 use crate::routes::{logged_in, ranges};
 
-pub(super) const KNOWN: [&str; 15] = [
+pub(super) const KNOWN: [&str; 17] = [
     "bind_secret_id",
     "secret_id_bound_cidrs",
     "secret_id_num_uses",
     "secret_id_ttl",
     "token_ttl",
     "token_max_ttl",
+    // Their names of before.
+    "ttl",
+    "max_ttl",
     "token_policies",
     "policies",
     "token_bound_cidrs",
@@ -40,6 +43,8 @@ pub(super) const KNOWN: [&str; 15] = [
     "role_id",
     "role_name",
 ];
+/// As they write a time that is none.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
 /// Roles or secret ids of one list.
 const LIST_STEP: usize = 500;
 const LIST_MAX: usize = 10_000;
@@ -169,7 +174,7 @@ async fn show(app: &App, caller: &Caller, name: &str) -> Result<Reply, Problem> 
         "token_period": secs(&role.token_period),
         "token_policies": policies,
         "token_ttl": role.token_ttl.as_secs(),
-        "token_type": "service",
+        "token_type": "default",
     });
     let mut told = Vec::new();
     if role.scopes != ScopeSet::EMPTY || role.groups.iter().any(|one| policy_of(one).is_none()) {
@@ -239,8 +244,8 @@ impl Given {
             secret_id_bound_cidrs: cidrs(fields, "secret_id_bound_cidrs")?,
             secret_id_num_uses: fields.number("secret_id_num_uses")?,
             secret_id_ttl: span(fields, "secret_id_ttl")?,
-            token_ttl: span(fields, "token_ttl")?,
-            token_max_ttl: span(fields, "token_max_ttl")?,
+            token_ttl: span(fields, "token_ttl")?.or(span(fields, "ttl")?),
+            token_max_ttl: span(fields, "token_max_ttl")?.or(span(fields, "max_ttl")?),
             token_period: match span(fields, "token_period")? {
                 None => span(fields, "period")?,
                 given => given,
@@ -459,7 +464,10 @@ fn described(row: &SecretId) -> Value {
     json!({
         "cidr_list": ranges(&row.bound_cidrs),
         "creation_time": row.created_at.to_rfc3339(),
-        "expiration_time": row.expires_at.map(Timestamp::to_rfc3339),
+        // Clients read a text in any case.
+        "expiration_time": row
+            .expires_at
+            .map_or_else(|| NO_TIME.to_owned(), Timestamp::to_rfc3339),
         "last_updated_time": row.last_used_at.unwrap_or(row.created_at).to_rfc3339(),
         "metadata": row.metadata,
         "secret_id_accessor": row.id.as_str(),

@@ -2,6 +2,7 @@
 
 use scaivault_api::ErrorCode;
 use scaivault_core::identity::Scope;
+use scaivault_engine::Caller;
 use serde_json::{Map, Value, json};
 
 use super::reply::Reply;
@@ -21,18 +22,21 @@ const WAYS: [(&str, &str); 5] = [
     ("userpass", "names and passwords"),
 ];
 
-pub(super) async fn answer(app: &App, asked: &Asked) -> Result<Reply, Problem> {
+/// `rest` is what stands behind `sys/auth`.
+pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
     let caller = asked.enter(app, Category::Auth).await?;
-    if !matches!(asked.verb, Verb::Read | Verb::List) {
+    let path = rest.trim_matches('/');
+    if asked.verb == Verb::Write && WAYS.iter().any(|(name, _)| *name == path) {
+        return enable(app, asked, &caller, path).await;
+    }
+    if !matches!(asked.verb, Verb::Read | Verb::List) || !path.is_empty() {
         return Err(Problem::new(
             ErrorCode::InvalidRequest,
-            "ways to log in are not mounted: approle, jwt, kubernetes, token and userpass are always there",
+            "ways to log in are not mounted: approle, jwt, kubernetes, token and userpass are always there, \
+             at these paths",
         ));
     }
-    if !caller.principal.scopes.contains(Scope::Admin) {
-        let text = "the token lacks the scope admin";
-        return Err(Problem::new(ErrorCode::InsufficientScope, text));
-    }
+    permitted(&caller)?;
     let way = |(name, description): &(&str, &str)| {
         let view = json!({
             "type": name,
@@ -42,11 +46,39 @@ pub(super) async fn answer(app: &App, asked: &Asked) -> Result<Reply, Problem> {
             "seal_wrap": false,
             "external_entropy_access": false,
             "options": null,
-            "config": { "default_lease_ttl": 0, "max_lease_ttl": 0, "token_type": "default-service" },
+            "config": {
+                "default_lease_ttl": 0,
+                "max_lease_ttl": 0,
+                "force_no_cache": false,
+                "token_type": "default-service",
+            },
             "uuid": "",
         });
         (format!("{name}/"), view)
     };
     let all: Map<String, Value> = WAYS.iter().map(way).collect();
     Ok(Reply::data(&Value::Object(all))?.doubled())
+}
+
+fn permitted(caller: &Caller) -> Result<(), Problem> {
+    match caller.principal.scopes.contains(Scope::Admin) {
+        true => Ok(()),
+        false => Err(Problem::new(
+            ErrorCode::InsufficientScope,
+            "the token lacks the scope admin",
+        )),
+    }
+}
+
+/// Scripts begin with it. What is asked for is so already.
+async fn enable(app: &App, asked: &Asked, caller: &Caller, path: &str) -> Result<Reply, Problem> {
+    permitted(caller)?;
+    let kind = asked.fields(app).await?.needed("type")?;
+    match kind == path {
+        true => Ok(Reply::empty()),
+        false => Err(Problem::new(
+            ErrorCode::InvalidRequest,
+            format!("path is already in use at {path}/, by the type {path}"),
+        )),
+    }
 }

@@ -175,6 +175,13 @@ fn cas(fields: &Fields) -> Result<Option<u64>, Problem> {
     let options = fields.object("options")?.unwrap_or_default();
     let number = match options.get("cas") {
         None | Some(Value::Null) => return Ok(None),
+        // No version has such a number.
+        Some(Value::Number(number)) if number.as_i64().is_some_and(|number| number < 0) => {
+            return Err(Problem::new(
+                ErrorCode::InvalidRequest,
+                "check-and-set parameter did not match the current version",
+            ));
+        }
         Some(Value::Number(number)) => number.as_u64(),
         Some(Value::String(text)) => text.parse().ok(),
         Some(_) => None,

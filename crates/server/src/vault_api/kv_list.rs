@@ -85,9 +85,13 @@ pub(super) async fn list(
     if keys.is_empty() {
         return Err(not_found());
     }
-    keys.sort();
-    let reply = Reply::data(&json!({ "keys": keys }))?;
     let asked_for_all = asked.query.text("limit").is_none();
+    match asked_for_all && asked.query.text("after").is_none() {
+        true => keys.sort(),
+        // The last name is where the next page goes on: it must be the last one in our order.
+        false => keys.sort_by_cached_key(|key| escaped(key)),
+    }
+    let reply = Reply::data(&json!({ "keys": keys }))?;
     Ok(match more && asked_for_all {
         true => reply.warn(vec![format!(
             "there are more than these {KEYS_MAX}: list folder by folder, or with limit and after"

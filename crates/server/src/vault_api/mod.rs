@@ -191,8 +191,12 @@ async fn sys(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
         "capabilities" | "capabilities-self" | "capabilities-accessor" => {
             capabilities::answer(app, asked, rest).await
         }
-        "auth" | "auth/" => auths::answer(app, asked).await,
+        "auth" => auths::answer(app, asked, "").await,
         "policy" | "policies/acl" => policies::answer(app, asked, rest).await,
+        _ if rest.starts_with("auth/") => {
+            let path = rest.strip_prefix("auth/").unwrap_or_default();
+            auths::answer(app, asked, path).await
+        }
         _ if rest.starts_with("policy/") || rest.starts_with("policies/acl/") => {
             policies::answer(app, asked, rest).await
         }

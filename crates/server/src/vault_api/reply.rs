@@ -122,6 +122,16 @@ impl Reply {
         says && self.status == StatusCode::OK && self.wrap_info.is_none()
     }
 
+    /// The accessor of the token it gives, if it gives one.
+    pub(super) fn accessor(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Given {
+            accessor: Option<String>,
+        }
+        let given: Given = serde_json::from_str(self.auth.as_deref()?.get()).ok()?;
+        given.accessor.filter(|accessor| !accessor.is_empty())
+    }
+
     /// With another status.
     pub(super) fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }

@@ -19,8 +19,22 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
             asked.enter(app, Category::Read).await?;
             Err(unsupported())
         }
+        ("remount", _) => {
+            let why = "mounts do not move: make one with options.prefix, which shows what is at the other path";
+            refused(app, asked, why).await
+        }
+        _ if rest.starts_with("audit/") => {
+            let why =
+                "the trail of this server is always on: there is nothing to enable or disable";
+            refused(app, asked, why).await
+        }
         _ => nothing_there(app, asked).await,
     }
+}
+
+async fn refused(app: &App, asked: &Asked, why: &str) -> Result<Reply, Problem> {
+    asked.enter(app, Category::Read).await?;
+    Err(Problem::new(ErrorCode::InvalidRequest, why))
 }
 
 /// The one trail there is: always on, and not to be switched off.

@@ -81,7 +81,8 @@ async fn lookup(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> 
         let token = token.ok_or_else(bad_token)?;
         return Reply::data(&described(&token, own, app.vault.now()));
     }
-    let token = wanted.found(app, &caller).await?.ok_or_else(bad_token)?;
+    let token = wanted.found(app, &caller).await?;
+    let token = token.ok_or_else(|| wanted.missing())?;
     let text = wanted.text.as_deref().unwrap_or_default();
     Reply::data(&described(&token, text, app.vault.now()))
 }
@@ -104,7 +105,8 @@ async fn renew(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
         let token = app.vault.token_renew_self_for(&caller, increment).await?;
         return renewed(app, &token, own, increment);
     }
-    let found = wanted.found(app, &caller).await?.ok_or_else(bad_token)?;
+    let found = wanted.found(app, &caller).await?;
+    let found = found.ok_or_else(|| wanted.missing())?;
     let token = app.vault.token_renew(&caller, &found.id, increment).await?;
     let text = wanted.text.as_deref().unwrap_or_default();
     renewed(app, &token, text, increment)
@@ -131,7 +133,10 @@ async fn revoke(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> 
     }
     match wanted.found(app, &caller).await? {
         Some(token) => app.vault.token_revoke(&caller, &token.id).await?,
-        None if wanted.text.is_none() => return Err(bad_token()),
+        None if wanted.text.is_none() => {
+            let told = "No token found with this accessor".to_owned();
+            return Ok(Reply::empty().warn(vec![told]));
+        }
         // It has ended: what was asked for is so.
         None => {}
     }
@@ -197,6 +202,14 @@ impl Wanted {
             (None, None) => return Ok(None),
         };
         Ok(app.vault.token_lookup(caller, which).await?)
+    }
+
+    /// There is none, told to whoever may know: as they tell it, an accessor that is none is bad input.
+    fn missing(&self) -> Problem {
+        match &self.id {
+            Some(_) => Problem::new(ErrorCode::InvalidRequest, "invalid accessor"),
+            None => bad_token(),
+        }
     }
 }
 

@@ -51,11 +51,34 @@ fn wrapping_token(asked: &Asked, fields: &Fields) -> Result<String, Problem> {
 }
 
 async fn unwrap(app: &App, asked: &Asked) -> Result<Reply, Problem> {
-    let caller = asked.enter(app, Category::Auth).await?;
+    let caller = match asked.enter(app, Category::Auth).await {
+        Ok(caller) => caller,
+        Err(problem) => return Err(used_up(app, asked, problem).await),
+    };
     let fields = asked.fields(app).await?;
     let token = wrapping_token(asked, &fields)?;
     let body = app.vault.unwrap_once(&caller, &token).await?;
     Ok(Reply::whole(body))
+}
+
+/// Whoever comes with the wrapping token itself, and somebody else was there before, is told so as of
+/// any other wrapping token. Clients take a 403 for a right that is missing.
+async fn used_up(app: &App, asked: &Asked, problem: Problem) -> Problem {
+    use ErrorCode::{TokenExpired, TokenInvalid, TokenRevoked};
+    if !matches!(problem.code, TokenExpired | TokenInvalid | TokenRevoked) {
+        return problem;
+    }
+    let named = asked
+        .fields(app)
+        .await
+        .and_then(|fields| fields.text("token"));
+    match named {
+        Ok(None) => Problem::new(
+            ErrorCode::InvalidRequest,
+            "wrapping token is not valid or does not exist",
+        ),
+        _ => problem,
+    }
 }
 
 async fn rewrap(app: &App, asked: &Asked) -> Result<Reply, Problem> {
@@ -100,7 +123,13 @@ pub(super) async fn as_wanted(app: &App, asked: &Asked, reply: Reply) -> Result<
         return Ok(reply);
     };
     let caller: Caller = asked.enter(app, Category::Auth).await?;
+    let accessor = reply.accessor();
     let body = Plaintext::new(reply.body(&asked.call.passage));
     let minted = app.vault.wrap(&caller, &asked.path, ttl, &body).await?;
-    Ok(Reply::wrapped(info(&minted, ttl.as_secs(), &asked.path)))
+    let mut info = info(&minted, ttl.as_secs(), &asked.path);
+    // So that whoever delivers a token can end it, and never sees it.
+    if let Some(accessor) = accessor {
+        info["wrapped_accessor"] = accessor.into();
+    }
+    Ok(Reply::wrapped(info))
 }
