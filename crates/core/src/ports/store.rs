@@ -765,6 +765,7 @@ pub trait Store:
     + TenancyReads
     + super::DynamicReads
     + super::MountReads
+    + super::TransitReads
     + MarkReads
     + Claims
     + Send

@@ -78,6 +78,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0013_vault_api.sql"),
         needs: 13,
     },
+    // A node that does not know these keys would not hear that one was changed.
+    Migration {
+        sql: include_str!("migrations/0014_transit.sql"),
+        needs: 14,
+    },
 ];
 
 /// The newest revision known.
