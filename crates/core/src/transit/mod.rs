@@ -132,7 +132,10 @@ impl TransitKey {
         let number = match asked {
             0 => self.latest,
             asked if asked > self.latest => return Err(TransitRefusal::VersionTooHigh),
-            asked if asked < self.min_encryption => return Err(TransitRefusal::VersionTooLow),
+            // What nobody could open is not sealed.
+            asked if asked < self.min_encryption.max(self.min_decryption) => {
+                return Err(TransitRefusal::VersionTooLow);
+            }
             asked => asked,
         };
         self.version(number).ok_or(TransitRefusal::VersionGone)

@@ -31,7 +31,7 @@ use scaivault_core::identity::Scope;
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::{TransitReads, Unit};
-use scaivault_core::seal::{Place, Sealed, Sealer as _};
+use scaivault_core::seal::{Place, Sealed};
 use scaivault_core::transit::{TransitKey, TransitRefusal, TransitVersion};
 use scaivault_core::vault_path::{escaped, secret_path};
 use scaivault_crypto::transit::Material;
