@@ -50,3 +50,4 @@ mod token_bounds;
 mod tutorials;
 mod vault_api;
 mod vault_policies;
+mod vault_transit;

@@ -457,7 +457,7 @@ mod transit {
                 "transit/keys/k/rotate",
                 Capability::Update,
                 Permission::Write,
-                "transit/transit/keys/k/rotate",
+                "transit/transit/keys/k/__72otate",
             ),
             (
                 "transit/keys",

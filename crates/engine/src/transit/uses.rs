@@ -10,7 +10,7 @@ use scaivault_core::plaintext::Plaintext;
 use scaivault_core::transit::{TransitKey, TransitRefusal, read_versioned, versioned};
 use scaivault_crypto::transit::{Context, decrypt, encrypt};
 
-use super::keys::TransitDraft;
+use super::keys::{TransitDraft, wrong};
 use super::{Opened, TransitAt, TransitOutcome, path_of};
 use crate::caller::Caller;
 use crate::error::VaultError;
@@ -110,9 +110,16 @@ impl Vault {
                 let (path, action) = (at.path("upsert")?, Action::TransitKeyCreate);
                 self.transit_allowed(caller, &path, Permission::Write, action)
                     .await?;
-                let made = self
-                    .transit_create_allowed(caller, at.mount, at.name, draft, &path)
-                    .await;
+                let made = match draft.kind.symmetric_bytes() {
+                    Some(_) => {
+                        self.transit_create_allowed(caller, at.mount, at.name, draft, &path)
+                            .await
+                    }
+                    None => wrong(
+                        "type",
+                        "is a symmetric one where the key is made by encrypting",
+                    ),
+                };
                 (
                     path.clone(),
                     self.on_trail(caller, action, &path, made).await?.0,
@@ -140,7 +147,7 @@ impl Vault {
                 Err(refusal) => Err(refusal),
             });
         }
-        let (entropy, key) = (self.entropy.clone(), key.clone());
+        let (is_slow, entropy, key) = (key.kind.is_slow(), self.entropy.clone(), key.clone());
         let make = move || {
             let each = work.into_iter().map(|item| {
                 let (material, number, item) = item?;
@@ -150,8 +157,7 @@ impl Vault {
             });
             each.collect()
         };
-        // With the public half of a key: quick for all kinds.
-        self.transit_aside(false, make).await
+        self.transit_aside(is_slow, make).await
     }
 
     /// Decrypts.

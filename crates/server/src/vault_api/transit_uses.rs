@@ -114,10 +114,6 @@ pub(super) async fn encrypt(call: &Call<'_>, name: &str) -> Result<Reply, Proble
     // For a key that this makes.
     let mut draft = draft(&fields)?;
     draft.derived = with_context > 0;
-    if draft.kind.symmetric_bytes().is_none() {
-        let why = "is a symmetric one where the key is made by encrypting";
-        return Err(wrong("type", why));
-    }
     let outcomes = call
         .app
         .vault
