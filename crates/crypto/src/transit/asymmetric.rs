@@ -13,6 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scaivault_core::transit::{Curve, TransitHash, TransitKind, TransitRefusal};
 
+use zeroize::Zeroizing;
+
 use super::hashes::hash;
 use super::material::Material;
 use super::rsa;
@@ -133,7 +135,12 @@ fn of_context(
 ) -> Result<Ed25519KeyPair, TransitRefusal> {
     match context {
         None => ed25519_pair(material.own()),
-        Some(context) => ed25519_pair(&derived(material.own(), context, 32)?),
+        // Derived from both halves, one behind the other: so the other API keeps such a key.
+        Some(context) => {
+            let public = ed25519_pair(material.own())?;
+            let both = [material.own(), public.public_key().as_ref()].concat();
+            ed25519_pair(&derived(&Zeroizing::new(both), context, 32)?)
+        }
     }
 }
 

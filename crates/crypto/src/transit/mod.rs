@@ -11,7 +11,7 @@
 //! | ECDSA | DER, or the two numbers one behind the other |
 //! | Ed25519 | RFC 8032, 64 bytes |
 //!
-//! A derived key is `HKDF-SHA256(key, no salt, info: context)`; for convergent encryption its next 32
+//! A derived key is `HKDF-SHA256(key, no salt, info: context)`, of an Ed25519 key both halves; for convergent encryption its next 32
 //! bytes are the key of an HMAC-SHA256 over the plaintext, whose beginning is the nonce.
 //!
 //! The material of a version, sealed as one value: the key of its HMAC (32 bytes, or all of it for keys

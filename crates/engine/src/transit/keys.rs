@@ -174,9 +174,7 @@ impl Vault {
             // Somebody else made it first: that one is the key.
             Err(CommitError::Conflict(_)) => match self.transit_find(caller, mount, name).await? {
                 Some(found) => Ok((found, false)),
-                None => {
-                    Err(CommitError::Conflict(scaivault_core::ports::RecordKind::Transit).into())
-                }
+                None => Err(changes_too_quickly()),
             },
             Err(error) => Err(error.into()),
         }

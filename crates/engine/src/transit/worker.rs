@@ -1,7 +1,10 @@
 //! Keys that rotate by themselves.
 
-use scaivault_core::ids::TenantId;
-use scaivault_core::ports::{CommitError, TransitReads};
+use std::time::Duration;
+
+use scaivault_core::audit::{Action, AuditExtra};
+use scaivault_core::path::SecretPath;
+use scaivault_core::ports::{CommitError, Record, TransitReads, Unit, UnitName};
 use scaivault_core::transit::{TransitKey, TransitRefusal};
 
 use super::TransitAt;
@@ -31,7 +34,7 @@ impl Vault {
 
     async fn transit_rotate_due(&self, mut key: TransitKey) -> Result<bool, VaultError> {
         let now = self.now();
-        let caller = Caller::system(TenantId::clone(&key.tenant), WORKER, now);
+        let caller = Caller::system(key.tenant.clone(), WORKER, now);
         let (mount, name) = (key.mount.clone(), key.name.clone());
         let at = TransitAt {
             mount: &mount,
@@ -43,7 +46,7 @@ impl Vault {
             Ok(()) => {}
             // It goes on with what it has, and is looked at again a period later.
             Err(VaultError::Transit(TransitRefusal::TooMany)) => {
-                let period = std::time::Duration::from_secs(key.auto_rotate_s);
+                let period = Duration::from_secs(key.auto_rotate_s);
                 key.wake_at = Some(now.plus(period));
                 return self.transit_put_off(&caller, &path, key).await;
             }
@@ -63,11 +66,9 @@ impl Vault {
     async fn transit_put_off(
         &self,
         caller: &Caller,
-        path: &scaivault_core::path::SecretPath,
+        path: &SecretPath,
         mut key: TransitKey,
     ) -> Result<bool, VaultError> {
-        use scaivault_core::audit::{Action, AuditExtra};
-        use scaivault_core::ports::{Record, Unit, UnitName};
         key.revision += 1;
         let code = VaultError::Transit(TransitRefusal::TooMany).code();
         let (action, extra) = (Action::TransitKeyRotate, AuditExtra::default());
