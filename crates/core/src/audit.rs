@@ -129,6 +129,12 @@ actions! {
     Wrap = "wrap";
     Unwrap = "unwrap";
     Cubbyhole = "cubbyhole";
+    TransitUse = "transit_use";
+    TransitKeyCreate = "transit_key_create";
+    TransitKeyUpdate = "transit_key_update";
+    TransitKeyRotate = "transit_key_rotate";
+    TransitKeyDelete = "transit_key_delete";
+    TransitKeyExport = "transit_key_export";
 }
 
 /// One row. Its JSON form, behind its id, is what the hash chain covers.

@@ -243,6 +243,8 @@ scopes! {
     DynamicManage = "dynamic:manage";
     /// Generate dynamic credentials.
     DynamicGenerate = "dynamic:generate";
+    /// Use and manage keys of transit mounts, as rules allow.
+    TransitUse = "transit:use";
     /// Read subscriptions.
     SubscriptionsRead = "subscriptions:read";
     /// Change subscriptions.

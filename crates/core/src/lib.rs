@@ -37,4 +37,5 @@ pub mod secret;
 pub mod target;
 pub mod tenancy;
 pub mod time;
+pub mod transit;
 pub mod vault_path;

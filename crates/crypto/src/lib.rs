@@ -61,6 +61,7 @@ pub mod recipe;
 pub mod root;
 pub mod signature;
 pub mod token;
+pub mod transit;
 
 #[cfg(test)]
 mod testing;

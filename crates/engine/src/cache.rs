@@ -22,6 +22,7 @@ use scaivault_core::path::SecretPath;
 use scaivault_core::ports::Changes;
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::tenancy::Tenant;
+use scaivault_core::transit::TransitKey;
 
 use crate::secrets::ServedVersion;
 
@@ -36,6 +37,8 @@ pub(crate) struct Caches {
     pub(crate) receivers: Coherent<TenantId, Arc<TenantReceivers>>,
     pub(crate) tenants: Coherent<TenantId, Arc<Tenant>>,
     pub(crate) mounts: Coherent<TenantId, Arc<Mounts>>,
+    /// Keys that others use: tenant, mount, name.
+    pub(crate) transit: Coherent<(TenantId, String, String), Arc<TransitKey>>,
 }
 
 /// A token and the principal it makes.
@@ -76,6 +79,9 @@ impl TenantReceivers {
 /// Bytes of sealed values the secrets cache holds at most, unless told otherwise.
 pub(crate) const SECRET_BYTES_MAX: usize = 48 * 1024 * 1024;
 
+/// Bytes of sealed material of keys that others use.
+const TRANSIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 impl Caches {
     pub(crate) fn new(secret_bytes_max: usize) -> Self {
         Self {
@@ -85,6 +91,7 @@ impl Caches {
             receivers: Coherent::new(1_000),
             tenants: Coherent::new(20_000),
             mounts: Coherent::new(10_000),
+            transit: Coherent::new(TRANSIT_BYTES_MAX),
         }
     }
 }
@@ -112,6 +119,9 @@ impl Caches {
         if changes.mounts {
             self.mounts.clear();
         }
+        if changes.transit {
+            self.transit.clear();
+        }
         if changes.receivers {
             self.receivers.clear();
         }
@@ -120,6 +130,7 @@ impl Caches {
     pub(crate) fn clear(&self) {
         self.tenants.clear();
         self.mounts.clear();
+        self.transit.clear();
         self.secrets.clear();
         self.tokens.clear();
         self.grants.clear();

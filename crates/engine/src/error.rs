@@ -9,6 +9,7 @@ use scaivault_core::ports::{CommitError, ReadError};
 use scaivault_core::rotation::Phase;
 use scaivault_core::seal::SealError;
 use scaivault_core::time::Timestamp;
+use scaivault_core::transit::TransitRefusal;
 
 /// What was not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub enum Missing {
     Engine,
     EngineRole,
     Lease,
+    TransitKey,
     Partner,
     Tenant,
 }
@@ -209,6 +211,9 @@ pub enum VaultError {
     /// The lease cannot be renewed any more.
     #[error("this lease has ended, or is ending: ask for a new credential")]
     LeaseEnded,
+    /// A key that others use does not do that.
+    #[error("{0}")]
+    Transit(TransitRefusal),
     /// The store cannot serve now.
     #[error("the store cannot serve this now: {0}")]
     Unavailable(String),
@@ -249,6 +254,7 @@ impl VaultError {
             Self::EngineConfig { .. } => "invalid_config",
             Self::EngineInUse | Self::AccountsThere => "engine_in_use",
             Self::LeaseEnded => "lease_ended",
+            Self::Transit(_) => "invalid_request",
             Self::Restored | Self::NotLooked => "store_restored",
             Self::Unavailable(_) | Self::StepUnderWay | Self::EngineClosed | Self::TargetBusy => {
                 "service_unavailable"
@@ -290,6 +296,8 @@ impl Missing {
             Self::Engine => "engine_not_found",
             Self::EngineRole => "role_not_found",
             Self::Lease => "lease_not_found",
+            // Served by the other API alone, which tells a 404 without words.
+            Self::TransitKey => "not_found",
             Self::Partner => "partner_not_found",
             Self::Tenant => "tenant_not_found",
         }
@@ -319,6 +327,15 @@ impl From<CommitError> for VaultError {
             CommitError::Unknown => Self::Unavailable(
                 "the outcome of the write is not known: read before trying again".into(),
             ),
+        }
+    }
+}
+
+impl From<TransitRefusal> for VaultError {
+    fn from(refusal: TransitRefusal) -> Self {
+        match refusal {
+            TransitRefusal::Failed => Self::Internal(refusal.to_string()),
+            refusal => Self::Transit(refusal),
         }
     }
 }

@@ -40,6 +40,7 @@ mod tally;
 mod targets;
 mod tenancy;
 mod tokens;
+mod transit;
 mod vault;
 mod wrapping;
 
@@ -88,6 +89,10 @@ pub use tenancy::{
 };
 pub use tokens::{
     Bound, ChildDraft, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef,
+};
+pub use transit::{
+    TransitAt, TransitCheck, TransitDataKey, TransitDraft, TransitEncrypt, TransitExport,
+    TransitInput, TransitOpen, TransitOutcome, TransitPage, TransitSeal, TransitSigned,
 };
 pub use vault::{Vault, VaultPorts, default_tenant};
 pub use wrapping::Waiting;

@@ -222,6 +222,13 @@ impl Vault {
                  good first (a mount made with options.prefix is only a view, and can be taken away)",
             );
         }
+        let keys_of = path.trim_end_matches('/');
+        if mount.kind == MountKind::Transit && self.transit_has_keys(caller, keys_of).await? {
+            return wrong(
+                "path",
+                "holds keys: delete them first, and with them what they encrypted",
+            );
+        }
         let now = self.now();
         let unit = Unit::new(UnitName::MountWrite).audited(caller.row(
             Action::MountDelete,

@@ -48,6 +48,9 @@ pub struct VaultPorts {
     pub feed: Option<Arc<dyn ChangeFeed>>,
 }
 
+/// Slow computations on keys that others use, at once.
+const TRANSIT_SLOTS: usize = 4;
+
 /// The engine.
 pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
@@ -65,6 +68,8 @@ pub struct Vault {
     pub(crate) neighbours: Neighbours,
     pub(crate) last_look: LastLook,
     pub(crate) recipe_slots: RecipeSlots,
+    /// Slow computations on keys that others use.
+    pub(crate) transit_slots: Arc<tokio::sync::Semaphore>,
     pub(crate) issuers: RwLock<Option<Arc<Issuers>>>,
     pub(crate) use_turns: UseTurns,
     pub(crate) login_trail: LoginTrail,
@@ -94,6 +99,7 @@ impl Vault {
             neighbours: Neighbours::new(ports.feed),
             last_look: LastLook::default(),
             recipe_slots: RecipeSlots::default(),
+            transit_slots: Arc::new(tokio::sync::Semaphore::new(TRANSIT_SLOTS)),
             issuers: RwLock::default(),
             use_turns: UseTurns::default(),
             login_trail: LoginTrail::default(),

@@ -57,6 +57,7 @@ pub(crate) fn start(
     crate::leasing::start(&mut loops, vault, targets_max, stop);
     loops.spawn(notices(vault.clone(), stop.clone()));
     loops.spawn(tokens(vault.clone(), stop.clone()));
+    loops.spawn(transit(vault.clone(), stop.clone()));
     loops.spawn(fan_out(vault.clone(), stop.clone()));
     loops.spawn(deliveries(vault.clone(), deliveries_max, stop.clone()));
     loops.spawn(housekeeping(vault.clone(), unread_ttl, stop.clone()));
@@ -252,6 +253,21 @@ async fn tokens(vault: Arc<Vault>, mut stop: Stop) {
         };
         tokio::select! {
             () = vault.signals().tokens() => {}
+            () = tokio::time::sleep(nap) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Rotates keys of transit mounts whose time has come: looked for every few seconds.
+async fn transit(vault: Arc<Vault>, mut stop: Stop) {
+    while !*stop.borrow() {
+        let nap = match vault.transit_run_once().await {
+            Ok(0) => NAP_MAX,
+            Ok(_) => continue,
+            Err(error) => trouble("transit keys", &error),
+        };
+        tokio::select! {
             () = tokio::time::sleep(nap) => {}
             _ = stop.changed() => {}
         }

@@ -29,7 +29,7 @@ use scaivault_core::ports::{
     DeliveryStats, DynamicReads, EventReads, KeyReads, LeaseFigures, LeaseFilter, LeaseToken,
     MachineReads, MarkReads, MountReads, PolicyReads, ReceiverReads, RotationFigures,
     RotationFilter, RotationPolicyReads, RotationReads, RunReads, SecretFilter, SecretPolicyReads,
-    SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads,
+    SecretReads, StoreMarks, TargetReads, TenancyReads, TenantFilter, TokenReads, TransitReads,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -39,6 +39,7 @@ use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Status, Tenant};
 use scaivault_core::time::Timestamp;
+use scaivault_core::transit::TransitKey;
 
 use crate::audit::ChainHead;
 use crate::sqlite::row::Read;
@@ -46,7 +47,7 @@ use crate::sqlite::{
     assignment, audit_anchor, audit_export, audit_forward, audit_read, audit_verify, binding,
     campaign, consumer, debt, delivery, dynamic, event, group_turn, keyring, lease, machine, meta,
     mount, policy, rotation, rotation_policy, secret, secret_policy, subscription, target, tenancy,
-    token, version, webhook,
+    token, transit, version, webhook,
 };
 use crate::store::SqliteStore;
 
@@ -295,6 +296,16 @@ reads! {
         fn cubby_list(tenant: &TenantId = tenant.clone(), token: &TokenId = token.clone(),
             limit: usize) -> Vec<CubbyItem>
             = read |conn| mount::list_cubby(conn, &tenant, &token, limit);
+    }
+    TransitReads {
+        fn transit_find(tenant: &TenantId = tenant.clone(), mount: &str = mount.to_owned(),
+            name: &str = name.to_owned()) -> Option<TransitKey>
+            = read |conn| transit::find(conn, &tenant, &mount, &name);
+        fn transit_list(tenant: &TenantId = tenant.clone(), mount: &str = mount.to_owned(),
+            after: Option<&str> = after.map(str::to_owned), limit: usize) -> Vec<TransitKey>
+            = read_many |conn| transit::list(conn, &tenant, &mount, after.as_deref(), limit);
+        fn transit_due(now: Timestamp, limit: usize) -> Vec<TransitKey>
+            = read |conn| transit::due(conn, now, limit);
     }
     DynamicReads {
         fn engine_find(tenant: &TenantId = tenant.clone(), id: &EngineId = id.clone())

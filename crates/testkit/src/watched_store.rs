@@ -36,7 +36,7 @@ use scaivault_core::ports::{
     LeaseFilter, LeaseToken, MachineReads, MarkReads, MountReads, NextWork, PolicyReads, ReadError,
     ReceiverReads, RotationFigures, RotationFilter, RotationPolicyReads, RotationReads, RunReads,
     SecretFilter, SecretPolicyReads, SecretReads, Store, StoreHealth, StoreMarks, TargetReads,
-    TenancyReads, TenantFilter, TokenReads, Unit, UnitName,
+    TenancyReads, TenantFilter, TokenReads, TransitReads, Unit, UnitName,
 };
 use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::recipe::SecretPolicy;
@@ -46,6 +46,7 @@ use scaivault_core::secret::{SealedVersion, SecretHead, Version};
 use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Status, Tenant};
 use scaivault_core::time::Timestamp;
+use scaivault_core::transit::TransitKey;
 use tokio::sync::Semaphore;
 
 /// Sees one unit and what it came to.
@@ -226,6 +227,12 @@ forward! {
             tenant: &TenantId, parent: &TokenId, after: Option<&str>, limit: usize
         ) -> Read<Vec<Token>>;
         fn token_due(now: Timestamp, limit: usize) -> Read<Vec<Token>>;
+    }
+    TransitReads {
+        fn transit_find(tenant: &TenantId, mount: &str, name: &str) -> Read<Option<TransitKey>>;
+        fn transit_list(tenant: &TenantId, mount: &str, after: Option<&str>, limit: usize)
+            -> Read<Vec<TransitKey>>;
+        fn transit_due(now: Timestamp, limit: usize) -> Read<Vec<TransitKey>>;
     }
     MountReads {
         fn mount_list(tenant: &TenantId) -> Read<Vec<Mount>>;

@@ -53,3 +53,4 @@ mod vault_api;
 mod vault_details;
 mod vault_policies;
 mod vault_sequences;
+mod vault_transit;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Block, Capability, CapabilitySet, Document, Refusal};
 use super::mounts::{MountKind, MountView, Mounts};
+use super::name::escape;
 use super::pattern::Meeting;
 use super::residue::Residue;
 use super::ways::{Ask, WRITE, Way, engines_of, opened, ways};
@@ -343,6 +344,26 @@ impl Work<'_> {
                     .map(|residue| residue.contents(&mount.root));
                 let scope = Some(Scope::SecretsList);
                 (scope, Permission::List, found.unwrap_or_default())
+            }
+            Ask::Key(word, permission) => {
+                let found = match self.touches[touch].way.open {
+                    true => {
+                        let root = format!("{}/{word}", mount.root);
+                        residue
+                            .map(|residue| residue.entries(&root))
+                            .unwrap_or_default()
+                    }
+                    false => vec![format!("{}/{}", mount.root, escape(word, true))],
+                };
+                (Some(Scope::TransitUse), permission, found)
+            }
+            Ask::Keys(word) => {
+                let whole = format!("{}/", path(mount, self.touches[touch].way));
+                let block = &self.blocks[self.touches[touch].block];
+                let lists = block.pattern.matches(&whole, true);
+                let found = lists.then(|| format!("{}/{}", mount.root, escape(word, true)));
+                let scope = Some(Scope::TransitUse);
+                (scope, Permission::List, found.into_iter().collect())
             }
             Ask::Creds => {
                 let clash = self.mounts.all().iter().find(|other| {

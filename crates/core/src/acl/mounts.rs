@@ -7,6 +7,7 @@ pub enum MountKind {
     Kv1,
     Kv2,
     Database,
+    Transit,
     Cubbyhole,
     System,
     Auth,

@@ -8,7 +8,7 @@ use super::document::{Capability as C, CapabilitySet};
 use super::mounts::{MountKind, MountView, Mounts};
 use super::name::{escape, unescape};
 use super::parse::parse;
-use super::ways::{engines_of, opened};
+use super::ways::{UPSERT, engines_of, opened};
 use crate::access::{Conditions, Permission, Rule};
 use crate::identity::{Scope, ScopeSet};
 
@@ -123,6 +123,12 @@ impl Page {
             return true;
         }
         for mount in mounts.all() {
+            if mount.kind == MountKind::Transit {
+                if self.key(mount, pattern, permission, (has, gives)) {
+                    return true;
+                }
+                continue;
+            }
             let below = match mount.kind {
                 MountKind::Database => {
                     let root = format!("dynamic/{}*/creds", engines_of(mount));
@@ -156,6 +162,44 @@ impl Page {
             }
         }
         false
+    }
+
+    /// A rule of a transit mount: the words there are those of ours, but for keys made by encrypting.
+    fn key(
+        &mut self,
+        mount: &MountView,
+        pattern: &str,
+        permission: Permission,
+        asks: (Asks<'_>, Asks<'_>),
+    ) -> bool {
+        let Some(rest) = below(pattern, &mount.root) else {
+            return false;
+        };
+        let (word, named) = match rest.split_once('/') {
+            Some((word, named)) => (word, Some(named)),
+            None => (rest, None),
+        };
+        let (said, capability) = match (word, permission) {
+            (UPSERT, Permission::Write) => ("encrypt", C::Create),
+            (_, Permission::Write) => (word, C::Update),
+            (_, Permission::Read) => (word, C::Read),
+            (_, Permission::Delete) => (word, C::Delete),
+            (_, Permission::List) => (word, C::List),
+            _ => return false,
+        };
+        let path = &mount.path;
+        let Some(named) = named else {
+            self.block(format!("{path}/{said}"), &[capability]);
+            return true;
+        };
+        match Shape::of(pattern, named, permission, asks) {
+            Some(Shape::Said) => true,
+            Some(Shape::Entry(entry) | Shape::Deep(entry)) => {
+                self.block(format!("{path}/{said}/{entry}"), &[capability]);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn say(&mut self, mount: &MountView, permission: Permission, shape: Shape) -> bool {
@@ -206,6 +250,7 @@ impl Page {
                 | Scope::SecretsDelete
                 | Scope::SecretsList
                 | Scope::DynamicGenerate
+                | Scope::TransitUse
         );
         match opened(scope, mounts) {
             Some(lines) => {

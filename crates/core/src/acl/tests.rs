@@ -356,3 +356,159 @@ fn the_page_has_every_difference() {
         assert!(page.contains(&line), "{line}");
     }
 }
+
+mod transit {
+    use super::super::*;
+    use crate::access::Permission;
+    use crate::identity::Scope;
+
+    fn mounts() -> Mounts {
+        let mount = |path: &str, root: &str| MountView {
+            path: path.to_owned(),
+            kind: MountKind::Transit,
+            root: root.to_owned(),
+        };
+        Mounts::new(vec![
+            mount("transit", "transit/transit"),
+            mount("team/crypt", "transit/team/crypt"),
+        ])
+    }
+
+    fn rules(text: &str) -> Vec<(String, Vec<&'static str>)> {
+        let made = compile(&parse(text).unwrap(), &mounts()).unwrap();
+        assert!(made.scopes.contains(Scope::TransitUse));
+        let again = render(&made.rules, made.scopes, &mounts());
+        let back = compile(&parse(&again).unwrap(), &mounts()).unwrap();
+        assert_eq!(
+            (back.rules, back.scopes),
+            (made.rules.clone(), made.scopes),
+            "{again}"
+        );
+        let shown = made.rules.iter().map(|rule| {
+            let words = rule.permissions.iter().map(Permission::as_str).collect();
+            (rule.path_pattern.as_str().to_owned(), words)
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn each_request_of_a_transit_mount_has_a_place() {
+        let text = r#"
+            path "transit/encrypt/orders" { capabilities = ["update"] }
+            path "transit/decrypt/orders" { capabilities = ["update"] }
+            path "team/crypt/sign/My.key/*" { capabilities = ["update"] }
+            path "transit/random" { capabilities = ["update"] }
+        "#;
+        assert_eq!(
+            rules(text),
+            [
+                (
+                    "transit/team/crypt/sign/__4dy__2ekey/**".to_owned(),
+                    vec!["write"]
+                ),
+                ("transit/transit/decrypt/orders".to_owned(), vec!["write"]),
+                ("transit/transit/encrypt/orders".to_owned(), vec!["write"]),
+                ("transit/transit/random".to_owned(), vec!["write"]),
+            ]
+        );
+        let text = r#"path "transit/encrypt/*" { capabilities = ["create", "update"] }
+                      path "transit/keys/*" { capabilities = ["create", "read", "update", "delete", "list"] }"#;
+        assert_eq!(
+            rules(text),
+            [
+                ("transit/transit/encrypt/**".to_owned(), vec!["write"]),
+                ("transit/transit/keys".to_owned(), vec!["list"]),
+                (
+                    "transit/transit/keys/**".to_owned(),
+                    vec!["read", "write", "delete"]
+                ),
+                ("transit/transit/upsert/**".to_owned(), vec!["write"]),
+            ]
+        );
+        rules(
+            r#"path "transit/*" { capabilities = ["create", "read", "update", "delete", "list"] }"#,
+        );
+        rules(r#"path "transit/keys" { capabilities = ["list"] }"#);
+        rules(r#"path "transit/export/+/k" { capabilities = ["read"] }"#);
+        rules(r#"path "+/encrypt/a_*" { capabilities = ["update"] }"#);
+    }
+
+    #[test]
+    fn a_request_needs_what_its_path_says() {
+        let need = |path: &str, capability| needs(&mounts(), path, capability);
+        let rule = |permission, path: &str| {
+            let path = crate::path::SecretPath::parse(path).unwrap();
+            Need::Rule(Some(Scope::TransitUse), permission, path)
+        };
+        for (path, capability, permission, place) in [
+            (
+                "transit/encrypt/k",
+                Capability::Update,
+                Permission::Write,
+                "transit/transit/encrypt/k",
+            ),
+            (
+                "transit/encrypt/k",
+                Capability::Create,
+                Permission::Write,
+                "transit/transit/upsert/k",
+            ),
+            (
+                "transit/keys/k/rotate",
+                Capability::Update,
+                Permission::Write,
+                "transit/transit/keys/k/__72otate",
+            ),
+            (
+                "transit/keys",
+                Capability::List,
+                Permission::List,
+                "transit/transit/keys",
+            ),
+            (
+                "transit/keys/K",
+                Capability::Delete,
+                Permission::Delete,
+                "transit/transit/keys/__4b",
+            ),
+            (
+                "team/crypt/sign/k/sha2-256",
+                Capability::Update,
+                Permission::Write,
+                "transit/team/crypt/sign/k/sha2-256",
+            ),
+            (
+                "transit/random",
+                Capability::Update,
+                Permission::Write,
+                "transit/transit/random",
+            ),
+            (
+                "transit/random/32",
+                Capability::Update,
+                Permission::Write,
+                "transit/transit/random/32",
+            ),
+        ] {
+            assert_eq!(need(path, capability), rule(permission, place), "{path}");
+        }
+        for (path, capability) in [
+            ("transit/keys/k", Capability::List),
+            ("transit/decrypt/k", Capability::Read),
+            ("transit/wrapping_key", Capability::Read),
+        ] {
+            assert_eq!(need(path, capability), Need::Nobody, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_gives_nothing_is_refused() {
+        for text in [
+            r#"path "transit/encrypt/k" { capabilities = ["read"] }"#,
+            r#"path "transit/wrapping_key" { capabilities = ["read"] }"#,
+            r#"path "transit/keys/k" { capabilities = ["create"] }"#,
+        ] {
+            assert!(compile(&parse(text).unwrap(), &mounts()).is_err(), "{text}");
+        }
+    }
+}

@@ -39,6 +39,10 @@ pub(super) enum Ask {
     Creds,
     /// Write at this place of ours, which stands for an operation.
     Operation(&'static str),
+    /// The permission at what is named below this word of a transit mount.
+    Key(&'static str, Permission),
+    /// To list what is in this folder of a transit mount.
+    Keys(&'static str),
     /// A scope, which a policy gives only when it covers all that the scope opens.
     Scope(Scope),
     /// A scope that shows nothing by itself.
@@ -57,6 +61,10 @@ impl Ask {
             Self::Creds => (1, 0),
             Self::Operation(_) => (2, 0),
             Self::Scope(scope) => (3, scope as u8),
+            // Encrypting and making a key by it are two rights of one way.
+            Self::Key(UPSERT, _) => (5, 0),
+            Self::Key(_, permission) => (4, permission as u8),
+            Self::Keys(_) => (6, 0),
             Self::Everyone | Self::Sight(_) => return None,
         })
     }
@@ -173,6 +181,67 @@ const DATABASE: &[Way] = &[
     below(&["reset"], ENGINES),
 ];
 
+/// Where making a key by encrypting with it is decided.
+pub(super) const UPSERT: &str = "upsert";
+const CREATE: CapabilitySet = CapabilitySet::of(&[C::Create]);
+
+const TRANSIT: &[Way] = &[
+    below(
+        &["encrypt"],
+        &[
+            (UPDATE, Ask::Key("encrypt", Permission::Write)),
+            (CREATE, Ask::Key(UPSERT, Permission::Write)),
+        ],
+    ),
+    below(
+        &["keys"],
+        &[
+            (READ, Ask::Key("keys", Permission::Read)),
+            (UPDATE, Ask::Key("keys", Permission::Write)),
+            (DELETE, Ask::Key("keys", Permission::Delete)),
+            (LIST, Ask::Keys("keys")),
+        ],
+    ),
+    below(
+        &["decrypt"],
+        &[(UPDATE, Ask::Key("decrypt", Permission::Write))],
+    ),
+    below(
+        &["rewrap"],
+        &[(UPDATE, Ask::Key("rewrap", Permission::Write))],
+    ),
+    below(
+        &["datakey"],
+        &[(UPDATE, Ask::Key("datakey", Permission::Write))],
+    ),
+    below(&["sign"], &[(UPDATE, Ask::Key("sign", Permission::Write))]),
+    below(
+        &["verify"],
+        &[(UPDATE, Ask::Key("verify", Permission::Write))],
+    ),
+    below(&["hmac"], &[(UPDATE, Ask::Key("hmac", Permission::Write))]),
+    just(
+        &["random"],
+        &[(UPDATE, Ask::Key("random", Permission::Write))],
+    ),
+    below(
+        &["random"],
+        &[(UPDATE, Ask::Key("random", Permission::Write))],
+    ),
+    just(&["hash"], &[(UPDATE, Ask::Key("hash", Permission::Write))]),
+    below(&["hash"], &[(UPDATE, Ask::Key("hash", Permission::Write))]),
+    below(&["export"], &[(READ, Ask::Key("export", Permission::Read))]),
+    below(&["backup"], &[(READ, Ask::Key("backup", Permission::Read))]),
+    just(
+        &["restore"],
+        &[(UPDATE, Ask::Key("restore", Permission::Write))],
+    ),
+    below(
+        &["restore"],
+        &[(UPDATE, Ask::Key("restore", Permission::Write))],
+    ),
+];
+
 const SYSTEM: &[Way] = &[
     just(&["health"], OPEN),
     just(&["seal-status"], OPEN),
@@ -240,6 +309,7 @@ pub(super) fn ways(kind: MountKind) -> &'static [Way] {
         MountKind::Kv1 => KV1,
         MountKind::Kv2 => KV2,
         MountKind::Database => DATABASE,
+        MountKind::Transit => TRANSIT,
         MountKind::Cubbyhole => CUBBYHOLE,
         MountKind::System => SYSTEM,
         MountKind::Auth => AUTH,
@@ -317,10 +387,10 @@ pub fn needs(mounts: &Mounts, path: &str, capability: C) -> Need {
     let Some((_, ask)) = found else {
         return Need::Nobody;
     };
-    need(mount, *ask, named).unwrap_or(Need::Nobody)
+    need(mount, *ask, named, way.open).unwrap_or(Need::Nobody)
 }
 
-fn need(mount: &MountView, ask: Ask, named: &str) -> Option<Need> {
+fn need(mount: &MountView, ask: Ask, named: &str, is_open: bool) -> Option<Need> {
     Some(match ask {
         Ask::Everyone => Need::Everyone,
         Ask::Scope(scope) | Ask::Sight(scope) => Need::Scope(scope),
@@ -336,6 +406,20 @@ fn need(mount: &MountView, ask: Ask, named: &str) -> Option<Need> {
             let folder = named.strip_suffix('/').unwrap_or(named);
             Need::Below(Scope::SecretsList, place(mount, folder, false)?)
         }
+        Ask::Key(word, permission) => {
+            let path = match is_open {
+                true => place(&below_word(mount, word), named, true)?,
+                false => place(mount, word, true)?,
+            };
+            let path = SecretPath::parse(&path).ok()?;
+            Need::Rule(Some(Scope::TransitUse), permission, path)
+        }
+        // What stands in a key is no list.
+        Ask::Keys(_) if !named.is_empty() => return None,
+        Ask::Keys(word) => {
+            let path = SecretPath::parse(&place(mount, word, true)?).ok()?;
+            Need::Rule(Some(Scope::TransitUse), Permission::List, path)
+        }
         Ask::Creds => {
             let role = escape(named, true);
             let path = format!("dynamic/{}any/creds/{role}", engines_of(mount));
@@ -343,6 +427,14 @@ fn need(mount: &MountView, ask: Ask, named: &str) -> Option<Need> {
             Need::Rule(Some(Scope::DynamicGenerate), Permission::Read, path)
         }
     })
+}
+
+/// The part of a mount below one of its words.
+fn below_word(mount: &MountView, word: &str) -> MountView {
+    MountView {
+        root: format!("{}/{word}", mount.root),
+        ..mount.clone()
+    }
 }
 
 /// What the names of the engines begin with that stand for the connections of a mount.

@@ -45,6 +45,9 @@ pub struct Changes {
     /// Some mount.
     #[serde(skip_serializing_if = "is_false")]
     pub mounts: bool,
+    /// Some key that others use.
+    #[serde(skip_serializing_if = "is_false")]
+    pub transit: bool,
     /// Keys of the keyring.
     #[serde(skip_serializing_if = "is_false")]
     pub keys: bool,
@@ -91,6 +94,7 @@ impl Changes {
         self.deliveries |= other.deliveries;
         self.tenants |= other.tenants;
         self.mounts |= other.mounts;
+        self.transit |= other.transit;
         self.keys |= other.keys;
         self.everything |= other.everything;
         if self.secrets.len() + self.tokens.len() > NAMED_MAX {
@@ -149,6 +153,7 @@ impl Changes {
             // Whoever makes a lease looks after its end; other nodes look now and then.
             Record::Engine(_) | Record::Role(_) | Record::Lease(_) => {}
             Record::Mount(_) => self.mounts = true,
+            Record::Transit(_) => self.transit = true,
             Record::Key(_) => self.keys = true,
             Record::Partner(_) => self.tenants = true,
             Record::Tenant(_) => {

@@ -13,6 +13,7 @@ mod export_sink;
 mod marks;
 mod mounts;
 mod store;
+mod transit;
 mod unit;
 
 pub use accounts::{AccountCall, AccountRequest, Accounts, NewAccount, OldAccount};
@@ -36,4 +37,5 @@ pub use store::{
     RunReads, SecretFilter, SecretPolicyReads, SecretReads, Served, Store, StoreHealth,
     TargetReads, TenancyReads, TenantFilter, TokenReads,
 };
+pub use transit::TransitReads;
 pub use unit::{CommitError, Committed, Op, Record, RecordKind, Unit, UnitName};

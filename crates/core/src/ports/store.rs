@@ -766,6 +766,7 @@ pub trait Store:
     + TenancyReads
     + super::DynamicReads
     + super::MountReads
+    + super::TransitReads
     + MarkReads
     + Claims
     + Send

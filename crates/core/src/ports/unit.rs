@@ -37,6 +37,7 @@ use crate::secret::{SealedVersion, SecretHead, Version};
 use crate::target::Target;
 use crate::tenancy::{Partner, Tenant};
 use crate::time::Timestamp;
+use crate::transit::TransitKey;
 
 macro_rules! unit_names {
     ($($name:ident = $text:literal;)*) => {
@@ -158,6 +159,8 @@ unit_names! {
     VersionsUndelete = "versions_undelete";
     VersionsDestroy = "versions_destroy";
     CubbyWrite = "cubby_write";
+    TransitWrite = "transit_write";
+    TransitDelete = "transit_delete";
     Wrap = "wrap";
     Unwrap = "unwrap";
 }
@@ -221,6 +224,8 @@ pub enum Record {
     Mount(Mount),
     /// What a token keeps for itself.
     Cubby(CubbyItem),
+    /// A key that others use.
+    Transit(TransitKey),
 }
 
 /// Which kind of row.
@@ -254,6 +259,7 @@ pub enum RecordKind {
     Engine,
     Mount,
     Cubby,
+    Transit,
     Lease,
     Role,
 }
@@ -290,6 +296,7 @@ impl Record {
             Self::AuditForward(_) => RecordKind::AuditForward,
             Self::Mount(_) => RecordKind::Mount,
             Self::Cubby(_) => RecordKind::Cubby,
+            Self::Transit(_) => RecordKind::Transit,
         }
     }
 }

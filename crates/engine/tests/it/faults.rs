@@ -66,6 +66,8 @@ const NOT_ON_A_JOURNEY: &[(UnitName, &str)] = &[
     (UnitName::VersionsUndelete, OF_VAULTS_API),
     (UnitName::VersionsDestroy, OF_VAULTS_API),
     (UnitName::CubbyWrite, OF_VAULTS_API),
+    (UnitName::TransitWrite, "see transit.rs"),
+    (UnitName::TransitDelete, "see transit.rs"),
     (UnitName::Wrap, OF_VAULTS_API),
     (UnitName::Unwrap, OF_VAULTS_API),
     (UnitName::SecretPolicyDelete, "see recipes.rs"),

@@ -44,5 +44,6 @@ mod target_records;
 mod targets;
 mod tenancy;
 mod token_bounds;
+mod transit;
 mod vault_api;
 mod world;

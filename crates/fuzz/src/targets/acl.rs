@@ -28,6 +28,7 @@ pub(crate) const TARGET: Target = Target {
         "\"deny\"",
         "secret/data/",
         "secret/metadata/",
+        "transit/encrypt/",
         "sys/policies/acl/*",
         "auth/*",
         "kv/",
@@ -57,6 +58,7 @@ fn run(data: &[u8]) {
         view("secret", MountKind::Kv2),
         view("kv", MountKind::Kv1),
         view("database", MountKind::Database),
+        view("transit", MountKind::Transit),
     ]);
     let Ok(compiled) = compile(&document, &mounts) else {
         return;

@@ -103,7 +103,8 @@ impl Leases {
 
     /// Engines in trouble, as this node knows.
     pub(crate) fn set_troubled(&self, engines: usize) {
-        self.troubled.set(i64::try_from(engines).unwrap_or(i64::MAX));
+        self.troubled
+            .set(i64::try_from(engines).unwrap_or(i64::MAX));
     }
 
     /// What was done between two readings.

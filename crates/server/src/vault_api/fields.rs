@@ -18,7 +18,8 @@ pub(super) struct Fields(BTreeMap<String, Box<RawValue>>);
 impl Fields {
     /// Of an object, or of nothing.
     pub(super) fn parse(bytes: &Bytes) -> Result<Self, Problem> {
-        let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
+        // As their command line says that there is nothing to say.
+        let is_empty = matches!(bytes.trim_ascii(), b"" | b"null");
         match is_empty {
             true => Ok(Self::default()),
             false => parse(bytes).map(Self),
@@ -231,6 +232,7 @@ mod tests {
     #[test]
     fn no_body_is_no_fields_and_a_list_is_no_body() {
         assert!(fields("  ").raw("a").is_none());
+        assert!(fields(" null\n").raw("a").is_none());
         assert!(Fields::parse(&Bytes::from_static(b"[1]")).is_err());
         assert!(Fields::parse(&Bytes::from_static(b"{\"a\":")).is_err());
     }

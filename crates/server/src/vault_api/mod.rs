@@ -26,6 +26,10 @@ mod system;
 mod table;
 mod token;
 mod token_create;
+mod transit;
+mod transit_items;
+mod transit_sign;
+mod transit_uses;
 mod userpass;
 mod wrapping;
 
@@ -47,6 +51,9 @@ use crate::rate_limit::Category;
 use reply::Reply;
 use request::Asked;
 
+/// What is said of a mount whose kind has its place, and no more yet.
+const PKI: &str = "pki: no certificates are issued here yet: nothing of a pki mount can be read or \
+                   written, see docs/vault-api.md";
 /// Before every path.
 const ROOT: &str = "/v1/";
 /// First segments of our own API: no mount is called so, and no request for one comes here.
@@ -218,6 +225,8 @@ async fn mounted(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     match mount.kind {
         MountKind::Kv2 => kv2::answer(app, asked, mount, rest).await,
         MountKind::Kv1 => kv1::answer(app, asked, mount, rest).await,
+        MountKind::Transit => transit::answer(app, asked, mount, rest).await,
+        MountKind::Pki => Err(Problem::new(ErrorCode::InvalidRequest, PKI)),
         _ => {
             asked.enter(app, Category::Read).await?;
             Err(Problem::new(

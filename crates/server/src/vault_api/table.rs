@@ -2,6 +2,7 @@
 
 use scaivault_core::acl::{MountKind, MountView, Mounts};
 use scaivault_core::mount::{Mount, MountKind as Stored};
+use scaivault_core::vault_path::escaped;
 use scaivault_engine::Caller;
 
 use crate::app::App;
@@ -20,8 +21,12 @@ fn view(mount: &Mount) -> MountView {
             Stored::Kv1 => MountKind::Kv1,
             Stored::Kv2 => MountKind::Kv2,
             Stored::Database => MountKind::Database,
-            Stored::Transit | Stored::Pki | Stored::Ssh => MountKind::Other,
+            Stored::Transit => MountKind::Transit,
+            Stored::Pki | Stored::Ssh => MountKind::Other,
         },
-        root: mount.prefix.trim_end_matches('/').to_owned(),
+        root: match mount.kind {
+            Stored::Transit => format!("transit/{}", escaped(mount.path.trim_end_matches('/'))),
+            _ => mount.prefix.trim_end_matches('/').to_owned(),
+        },
     }
 }

@@ -78,10 +78,15 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0013_vault_api.sql"),
         needs: 13,
     },
+    // A node that does not know these keys would not hear that one was changed.
+    Migration {
+        sql: include_str!("migrations/0014_transit.sql"),
+        needs: 14,
+    },
     // A node that does not know them has them kept all the same.
     Migration {
         sql: include_str!("migrations/0015_lease_indexes.sql"),
-        needs: 13,
+        needs: 14,
     },
 ];
 

@@ -35,4 +35,5 @@ pub(crate) mod target;
 pub(crate) mod tenancy;
 pub(crate) mod token;
 pub(crate) mod transfer;
+pub(crate) mod transit;
 pub(crate) mod version;

@@ -7,7 +7,7 @@ use super::event::EventRow;
 use super::{
     access, assignment, audit_anchor, audit_export, audit_forward, consumer, delivery, dynamic,
     event, keyring, machine, marks, mount, receiver, rotation, rotation_policy, run, secret,
-    secret_policy, target, tenancy, token, version,
+    secret_policy, target, tenancy, token, transit, version,
 };
 use crate::step::Step;
 
@@ -115,6 +115,7 @@ impl Plan {
             Record::AuditForward(row) => audit_forward::put(rows, row)?,
             Record::Mount(row) => mount::put(rows, row)?,
             Record::Cubby(row) => mount::put_cubby(rows, row)?,
+            Record::Transit(row) => transit::put(rows, row)?,
             Record::Debt(row) => run::put_debt(rows, row)?,
             Record::Webhook(row) => receiver::put_webhook(rows, row)?,
             Record::Subscription(row) => receiver::put_subscription(rows, row)?,
@@ -160,6 +161,7 @@ impl Plan {
             Record::AuditForward(row) => audit_forward::delete(row),
             Record::Mount(row) => mount::delete(row),
             Record::Cubby(row) => mount::delete_cubby(row),
+            Record::Transit(row) => transit::delete(row),
             Record::Debt(row) => run::delete_debt(row),
             Record::Webhook(row) => receiver::delete_webhook(row),
             Record::Delivery(row) => delivery::delete(row),

@@ -18,7 +18,7 @@ async fn fill(store: &PostgresStore) {
 /// As if it had been made by the release before.
 fn age(database: &Database) {
     database.sql(
-        "DROP TABLE mount, cubby;
+        "DROP TABLE mount, cubby, transit_key;
          DROP TABLE engine, engine_role, lease, audit_anchor, audit_export, audit_forward;
          ALTER TABLE delivery DROP COLUMN lane;
          DROP INDEX delivery_dead;

@@ -103,6 +103,7 @@ async fn fill(store: &dyn Store) {
             .put(Record::Debt(debt(&a, id, Some(at(3)))))
             .put(Record::Mount(mount(&a, id)))
             .put(Record::Cubby(cubby(&token(&a, id), id)))
+            .put(Record::Transit(transit_key(&a, id, Some(at(5)))))
             .put(Record::Lease(lease(&engine(&a, id), id, Some(at(4)))))
             .put(Record::Role(engine_role(&engine(&a, id), id)))
             .put(Record::Engine(engine(&a, id)))

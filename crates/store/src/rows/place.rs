@@ -22,6 +22,7 @@ use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Tenant};
 use scaivault_core::time::Timestamp;
+use scaivault_core::transit::TransitKey;
 use serde::Serialize;
 
 use crate::transfer::{Row, Table, Value};
@@ -112,6 +113,8 @@ documents! {
     Mount in "mount": row => row.tenant.as_str(), row.path.as_str();
     CubbyItem in "cubby": row => row.tenant.as_str(),
         format!("{}/{}", row.token_id.as_str(), row.path);
+    TransitKey in "transit_key": row => row.tenant.as_str(),
+        format!("{}/{}", row.mount, row.name);
     Debt in "debt": row => row.tenant.as_str(), row.id.as_str();
     Engine in "engine": row => row.tenant.as_str(), row.id.as_str();
     Role in "engine_role": row => row.tenant.as_str(),
@@ -169,6 +172,11 @@ pub fn place_of<'a>(table: &'static Table, row: &'a Row) -> Option<Place<'a>> {
             table.name,
             text("tenant"),
             format!("{}/{}", text("token_id"), text("path")),
+        ),
+        "transit_key" => Place::new(
+            table.name,
+            text("tenant"),
+            format!("{}/{}", text("mount"), text("name")),
         ),
         "event" => Place::new(table.name, text("tenant"), text("id")),
         "engine_role" => Place::new(

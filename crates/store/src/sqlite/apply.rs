@@ -6,7 +6,8 @@ use super::conn::Conn;
 use super::{
     assignment, audit_anchor, audit_export, audit_forward, binding, campaign, consumer, debt,
     delivery, dynamic, event, group_turn, keyring, lease, machine, meta, mount, policy, rotation,
-    rotation_policy, secret, secret_policy, subscription, target, tenancy, token, version, webhook,
+    rotation_policy, secret, secret_policy, subscription, target, tenancy, token, transit, version,
+    webhook,
 };
 use crate::refusal::Refusal;
 use crate::rows::{Rows, encode_key};
@@ -44,6 +45,7 @@ pub(crate) fn document(op: &Op, rows: &Rows) -> Result<String, Refusal> {
             Record::AuditForward(row) => rows.encode(row),
             Record::Mount(row) => rows.encode(row),
             Record::Cubby(row) => rows.encode(row),
+            Record::Transit(row) => rows.encode(row),
         },
         Op::VersionInsert(sealed) => rows.encode(&sealed.version),
         Op::Emit(event) => rows.encode(event),
@@ -131,6 +133,7 @@ fn put(conn: &Conn, record: &Record, json: &str) -> Result<(), Refusal> {
         Record::AuditForward(row) => audit_forward::put(conn, row, json),
         Record::Mount(row) => mount::put(conn, row, json),
         Record::Cubby(row) => mount::put_cubby(conn, row, json),
+        Record::Transit(row) => transit::put(conn, row, json),
     }
 }
 
@@ -164,5 +167,6 @@ fn delete(conn: &Conn, record: &Record) -> Result<(), Refusal> {
         Record::AuditForward(row) => audit_forward::delete(conn, row),
         Record::Mount(row) => mount::delete(conn, row),
         Record::Cubby(row) => mount::delete_cubby(conn, row),
+        Record::Transit(row) => transit::delete(conn, row),
     }
 }

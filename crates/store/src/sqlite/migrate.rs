@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0015_audit_forward.sql"),
     include_str!("migrations/0016_row_codes.sql"),
     include_str!("migrations/0017_vault_api.sql"),
+    include_str!("migrations/0018_transit.sql"),
     include_str!("migrations/0019_lease_indexes.sql"),
 ];
 

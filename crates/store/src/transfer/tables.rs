@@ -127,6 +127,9 @@ pub const TABLES: &[Table] = &[
     table("cubby", 3, &[
         ("tenant", T), ("token_id", T), ("path", T), ("revision", I), ("doc", T),
     ]),
+    table("transit_key", 3, &[
+        ("tenant", T), ("mount", T), ("name", T), ("revision", I), ("wake_at", I), ("doc", T),
+    ]),
     table("webhook", 2, &[("tenant", T), ("id", T), ("revision", I), ("doc", T)]),
     table("subscription", 2, &[("tenant", T), ("id", T), ("revision", I), ("doc", T)]),
     unique(table("event", 1, &[

@@ -114,6 +114,7 @@ impl State {
             Record::AuditForward(row) => self.audit_forwards.put(row),
             Record::Mount(row) => self.mounts.put(row),
             Record::Cubby(row) => self.cubbies.put(row),
+            Record::Transit(row) => self.transit.put(row),
             Record::Debt(row) => self.debts.put(row),
             Record::Webhook(row) => self.webhooks.put(row),
             Record::Subscription(row) => self.subscriptions.put(row),
@@ -164,6 +165,7 @@ impl State {
             Record::AuditForward(row) => self.audit_forwards.delete(row),
             Record::Mount(row) => self.mounts.delete(row),
             Record::Cubby(row) => self.cubbies.delete(row),
+            Record::Transit(row) => self.transit.delete(row),
             Record::Debt(row) => self.debts.delete(row),
             Record::Webhook(row) => self.webhooks.delete(row),
             Record::Subscription(row) => {

@@ -13,6 +13,7 @@ mod shared;
 mod table;
 mod tenancy;
 mod trail_reads;
+mod transit_reads;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,7 @@ use scaivault_core::seal::{KeyRecord, Sealed};
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Tenant};
+use scaivault_core::transit::TransitKey;
 
 use shared::Shared;
 use table::Table;
@@ -70,6 +72,7 @@ struct State {
     audit_forwards: Shared<Table<AuditForward>>,
     mounts: Shared<Table<Mount>>,
     cubbies: Shared<Table<CubbyItem>>,
+    transit: Shared<Table<TransitKey>>,
     debts: Shared<Table<Debt>>,
     webhooks: Shared<Table<Webhook>>,
     subscriptions: Shared<Table<Subscription>>,

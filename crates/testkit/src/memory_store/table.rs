@@ -22,6 +22,7 @@ use scaivault_core::seal::KeyRecord;
 use scaivault_core::secret::{SecretHead, Version};
 use scaivault_core::target::Target;
 use scaivault_core::tenancy::{Partner, Tenant};
+use scaivault_core::transit::TransitKey;
 
 /// What a table needs to know of its rows.
 pub(super) trait Row: Clone {
@@ -124,6 +125,11 @@ pub(super) fn cubby_key(token: &TokenId, path: &str) -> String {
     format!("{token} {path}")
 }
 
+/// The key of a key that others use.
+pub(super) fn transit_key(mount: &str, name: &str) -> String {
+    format!("{mount}/{name}")
+}
+
 macro_rules! rows {
     ($($row:ident = $kind:ident by |$it:ident| $tenant:expr, $key:expr;)*) => {$(
         impl Row for $row {
@@ -160,6 +166,7 @@ rows! {
     AuditForward = AuditForward by |row| "", row.name;
     Mount = Mount by |row| row.tenant, row.path;
     CubbyItem = Cubby by |row| row.tenant, cubby_key(&row.token_id, &row.path);
+    TransitKey = Transit by |row| row.tenant, transit_key(&row.mount, &row.name);
     Debt = Debt by |row| row.tenant, row.id;
     Webhook = Webhook by |row| row.tenant, row.id;
     Subscription = Subscription by |row| row.tenant, row.id;

@@ -33,6 +33,7 @@ pub const KINDS: &[(&str, &[&str])] = &[
     ("audit_forward", &["name"]),
     ("mount", &["tenant", "path"]),
     ("cubby", &["tenant", "path"]),
+    ("transit_key", &["tenant", "name"]),
     ("debt", &["tenant", "id"]),
     ("engine", &["tenant", "id"]),
     ("engine_role", &["tenant", "name"]),
@@ -78,6 +79,7 @@ pub async fn fill(store: &dyn Store, n: &str) {
         Record::AuditForward(audit_forward(n)),
         Record::Mount(mount(&a, n)),
         Record::Cubby(cubby(&token(&a, "1"), n)),
+        Record::Transit(transit_key(&a, n, None)),
         Record::Debt(debt(&a, n, None)),
         Record::Lease(lease(&makes, n, None)),
         Record::Role(engine_role(&makes, n)),
@@ -121,7 +123,7 @@ pub fn key(table: &str, n: &str) -> String {
         "subscription" => subscription(&a, n).id.to_string(),
         "event" => event(&a, n, None).id.to_string(),
         "delivery" => delivery(&a, n, "wh_1", 1, None).id.to_string(),
-        "group_turn" | "engine_role" | "audit_forward" | "cubby" => n.to_owned(),
+        "group_turn" | "engine_role" | "audit_forward" | "cubby" | "transit_key" => n.to_owned(),
         "mount" => mount(&a, n).path,
         other => panic!("no kind {other}: a table with documents is not covered here"),
     }
@@ -179,6 +181,7 @@ pub async fn read(store: &dyn Store, table: &str, n: &str) -> Result<bool, ReadE
             let of = token(&a, "1").id;
             store.cubby_find(&a, &of, n).await?.is_some()
         }
+        "transit_key" => store.transit_find(&a, "transit", n).await?.is_some(),
         "debt" => store.debt_find(&a, &debt(&a, n, None).id).await?.is_some(),
         "engine" => store.engine_find(&a, &engine(&a, n).id).await?.is_some(),
         "engine_role" => store.role_find(&a, &makes.id, n).await?.is_some(),

@@ -6,13 +6,14 @@ use scaivault_core::ports::{Op, Record, RotationFilter};
 use scaivault_core::rotation::{Attached, Phase, Reason, Trigger, Turn};
 use scaivault_core::secret::{SecretType, VersionState};
 use scaivault_core::target::{Overlap, Target};
+use scaivault_core::transit::TransitKey;
 
 use super::pages::check_pages;
 use super::samples::{
     T0, assignment, at, at_target, audit, audit_export, binding, campaign, cubby, debt, delivery,
     event, identity, key, machine_role, mount, parent_token, path, policy, rotation,
     rotation_policy, sealed, secret, secret_id, secret_policy, span, subscription, target, tenant,
-    token, webhook,
+    token, transit_key, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -346,6 +347,38 @@ pub async fn mounts_by_path_and_what_tokens_keep(store: Subject) {
     assert_eq!(found, Some(cubby(&one, "a")));
     assert_eq!(store.cubby_find(&a, &two.id, "a").await.unwrap(), None);
     assert_eq!(store.cubby_find(&b, &one.id, "a").await.unwrap(), None);
+}
+
+pub async fn transit_keys_by_name_and_due(store: Subject) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    let times = [("2", Some(at(5))), ("1", None), ("3", Some(at(9)))];
+    let rows = times.map(|(id, wake)| Record::Transit(transit_key(&a, id, wake)));
+    put(&store, rows).await;
+    let elsewhere = TransitKey {
+        mount: "transit2".into(),
+        ..transit_key(&a, "4", None)
+    };
+    let other = transit_key(&b, "9", Some(at(1)));
+    put(&store, [elsewhere.clone(), other].map(Record::Transit)).await;
+    let of = async |mount: &str, after: Option<&str>, limit| {
+        let found = store.transit_list(&a, mount, after, limit).await.unwrap();
+        let names: Vec<String> = found.into_iter().map(|row| row.name).collect();
+        names
+    };
+    assert_eq!(of("transit", None, 9).await, ["1", "2", "3"]);
+    assert_eq!(of("transit", Some("1"), 1).await, ["2"]);
+    assert_eq!(of("transit2", None, 9).await, ["4"]);
+    assert_eq!(of("trans", None, 9).await, [] as [&str; 0]);
+    let found = store.transit_find(&a, "transit2", "4").await.unwrap();
+    assert_eq!(found, Some(elsewhere));
+    assert_eq!(store.transit_find(&b, "transit2", "4").await.unwrap(), None);
+    assert_eq!(store.transit_find(&a, "transit", "4").await.unwrap(), None);
+    for (now, expect) in [(0, vec![]), (5, vec!["9", "2"]), (9, vec!["9", "2", "3"])] {
+        let due = store.transit_due(at(now), 9).await.unwrap();
+        let found: Vec<_> = due.into_iter().map(|row| row.name).collect();
+        assert_eq!(found, expect);
+    }
+    assert_eq!(store.transit_due(at(9), 1).await.unwrap().len(), 1);
 }
 
 pub async fn audit_exports_by_id_and_due(store: Subject) {

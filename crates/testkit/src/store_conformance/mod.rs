@@ -73,7 +73,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cases! { $open;
             revisions: secret_revisions version_revisions policy_revisions binding_revisions
                 token_revisions rotation_policy_revisions assignment_revisions rotation_revisions
-                target_revisions machine_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions audit_export_revisions audit_forward_revisions mount_revisions debt_revisions
+                target_revisions machine_revisions secret_policy_revisions partner_and_tenant_revisions engine_role_and_lease_revisions group_turn_revisions campaign_revisions audit_export_revisions audit_forward_revisions mount_revisions transit_revisions debt_revisions
                 webhook_revisions subscription_revisions delivery_revisions key_revisions
                 versions_are_inserted_once names_and_hashes_are_unique
                 a_name_is_free_again_after_its_owner_is_gone;
@@ -92,7 +92,7 @@ macro_rules! store_conformance {
                 rotations_by_filter rotations_and_attachments_by_target_and_group
                 targets_by_id_and_name targets_by_their_managers_secret
                 secret_policies_by_id_and_name who_uses_a_secret_policy
-                mounts_by_path_and_what_tokens_keep audit_exports_by_id_and_due campaigns_and_debts_by_id_and_due debts_of_a_secret_and_at_a_target
+                mounts_by_path_and_what_tokens_keep transit_keys_by_name_and_due audit_exports_by_id_and_due campaigns_and_debts_by_id_and_due debts_of_a_secret_and_at_a_target
                 webhooks_and_subscriptions_by_id keys_by_id
                 records_come_back_as_they_were;
             grants: grants_reach_by_identity_and_group inactive_and_ended_are_handed_out

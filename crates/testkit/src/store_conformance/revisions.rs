@@ -7,7 +7,7 @@ use super::samples::{
     T0, assignment, at, audit_export, audit_forward, binding, campaign, cubby, debt, delivery,
     engine, engine_role, group_turn, key, lease, machine_role, mount, partner, path, policy,
     rotation, rotation_policy, sealed, secret, secret_id, secret_policy, subscription, target,
-    tenant, tenant_row, token, version, webhook,
+    tenant, tenant_row, token, transit_key, version, webhook,
 };
 use super::{Subject, commit, put};
 
@@ -32,6 +32,7 @@ fn numbered(mut record: Record, revision: u64) -> Record {
         Record::AuditForward(row) => &mut row.revision,
         Record::Mount(row) => &mut row.revision,
         Record::Cubby(row) => &mut row.revision,
+        Record::Transit(row) => &mut row.revision,
         Record::Debt(row) => &mut row.revision,
         Record::Webhook(row) => &mut row.revision,
         Record::Subscription(row) => &mut row.revision,
@@ -131,6 +132,11 @@ async fn stored(store: &Subject, record: &Record) -> Option<Record> {
             .await
             .unwrap()
             .map(Record::Cubby),
+        Record::Transit(row) => store
+            .transit_find(&row.tenant, &row.mount, &row.name)
+            .await
+            .unwrap()
+            .map(Record::Transit),
         Record::AuditExport(row) => store
             .audit_export_find(&row.tenant, &row.id)
             .await
@@ -319,6 +325,10 @@ pub async fn engine_role_and_lease_revisions(store: Subject) {
 
 pub async fn group_turn_revisions(store: Subject) {
     check_put(store, Record::GroupTurn(group_turn(&tenant("a"), "g"))).await;
+}
+
+pub async fn transit_revisions(store: Subject) {
+    check_put(store, Record::Transit(transit_key(&tenant("a"), "1", None))).await;
 }
 
 pub async fn mount_revisions(store: Subject) {

@@ -37,6 +37,7 @@ use scaivault_core::secret::{
 use scaivault_core::target::{Overlap, Target};
 use scaivault_core::tenancy::{Partner, Role, Status, Tenant};
 use scaivault_core::time::{Span, Timestamp};
+use scaivault_core::transit::{TransitKey, TransitKind, TransitVersion};
 
 /// The time of the samples.
 pub const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -690,6 +691,38 @@ pub fn mount(owner: &TenantId, id: &str) -> Mount {
         created_at: T0,
         revision: 1,
         ..Mount::default_of(owner)
+    }
+}
+
+/// A key that others use, which rotates by itself at `wake`.
+pub fn transit_key(owner: &TenantId, name: &str, wake: Option<Timestamp>) -> TransitKey {
+    TransitKey {
+        tenant: owner.clone(),
+        mount: "transit".into(),
+        name: name.into(),
+        kind: TransitKind::Ed25519,
+        derived: true,
+        convergent: false,
+        exportable: true,
+        plaintext_backup: true,
+        deletion_allowed: true,
+        key_bytes: 48,
+        auto_rotate_s: 3_600,
+        latest: 3,
+        min_available: 2,
+        min_decryption: 2,
+        min_encryption: 3,
+        versions: [2, 3]
+            .map(|number| TransitVersion {
+                number,
+                created_at: T0,
+                material: Sealed(vec![1, 2, 3]),
+                public: Some("a key".into()),
+            })
+            .to_vec(),
+        wake_at: wake,
+        created_at: T0,
+        revision: 1,
     }
 }
 

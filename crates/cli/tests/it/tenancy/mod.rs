@@ -35,7 +35,8 @@ async fn tenant(root: &Api, partner: &str, name: &str) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
-const SCOPES: [&str; 17] = [
+const SCOPES: [&str; 18] = [
+    "transit:use",
     "dynamic:read",
     "dynamic:manage",
     "dynamic:generate",

@@ -113,6 +113,7 @@ async fn look_in(store: &dyn Store, owner: &TenantId, seen: &mut Vec<String>) {
         rotation_list(owner, &RotationFilter { phases: vec![Phase::Draining, Phase::Parked], ..RotationFilter::default() }, Some("rtn_2"), 99);
         webhook_list(owner);
         mount_list(owner);
+        transit_list(owner, "transit", None, 99);
         cubby_list(owner, &token(owner, "0").id, 99);
         cubby_list(owner, &token(owner, "1").id, 99);
         subscription_list(owner);

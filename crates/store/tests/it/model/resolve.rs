@@ -9,7 +9,7 @@ use scaivault_testkit::store_conformance::samples::{
     assignment, at, at_target, audit_export, audit_forward, binding, campaign, cubby, debt,
     delivery, engine, engine_role, event, group_turn, key, lease, machine_role, mount, partner,
     path, policy, rotation, rotation_policy, sealed, secret, secret_id, secret_policy,
-    subscription, target, tenant, tenant_row, token, version, webhook,
+    subscription, target, tenant, tenant_row, token, transit_key, version, webhook,
 };
 
 use super::steps::{Change, Number, What};
@@ -159,6 +159,12 @@ pub(super) async fn resolve(model: &dyn Store, change: &Change, serial: u64) -> 
             let stored = model.cubby_find(&owner, &row.token_id, &row.path).await;
             row.revision = next(stored.unwrap().map(|row| row.revision));
             Record::Cubby(row)
+        }
+        RecordKind::Transit => {
+            let mut row = transit_key(&owner, &name, time);
+            let stored = model.transit_find(&owner, &row.mount, &row.name).await;
+            row.revision = next(stored.unwrap().map(|row| row.revision));
+            Record::Transit(row)
         }
         RecordKind::AuditExport => {
             let mut row = audit_export(&owner, &name, time);
@@ -333,6 +339,7 @@ fn stored_like(mut record: Record) -> Record {
         Record::AuditForward(row) => back(&mut row.revision),
         Record::Mount(row) => back(&mut row.revision),
         Record::Cubby(row) => back(&mut row.revision),
+        Record::Transit(row) => back(&mut row.revision),
         Record::Debt(row) => back(&mut row.revision),
         Record::Webhook(row) => back(&mut row.revision),
         Record::Subscription(row) => back(&mut row.revision),

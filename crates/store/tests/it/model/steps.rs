@@ -85,6 +85,7 @@ fn whats(matter: Matter) -> Vec<What> {
             Kind::AuditForward,
             Kind::Mount,
             Kind::Cubby,
+            Kind::Transit,
             Kind::Debt,
             Kind::Webhook,
             Kind::Subscription,
