@@ -43,7 +43,7 @@ pub(super) fn health_view(health: EngineHealth) -> wire::EngineHealth {
         server: known(found.server),
         manager: known(found.manager),
         missing: missing.collect(),
-        leases: u64::try_from(health.leases).unwrap_or(u64::MAX),
+        leases: health.leases,
     }
 }
 
