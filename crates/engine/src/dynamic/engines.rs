@@ -2,7 +2,7 @@
 
 use scaivault_core::access::Permission;
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::dynamic::{Engine, EngineKind};
+use scaivault_core::dynamic::{Connection, Engine, EngineKind};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{EngineId, TargetId};
 use scaivault_core::path::SecretPath;
@@ -61,6 +61,8 @@ pub struct EngineDraft {
     pub max_ttl: Span,
     /// Whether the target is looked at first.
     pub verify: bool,
+    /// How it is described as a connection.
+    pub connection: Option<Connection>,
 }
 
 /// A change. Absent parts stay.
@@ -77,6 +79,8 @@ pub struct EngineChange {
     pub same_accounts: bool,
     /// Whether the target is looked at first.
     pub verify: bool,
+    /// How it is described as a connection.
+    pub connection: Option<Connection>,
 }
 
 /// How an engine's target answers.
@@ -157,6 +161,7 @@ impl Vault {
             sweep_held_until: None,
             owns_target: is_new,
             closed: false,
+            connection: draft.connection,
             revision: 1,
         };
         let mut unit = Unit::new(UnitName::EngineWrite)
@@ -215,6 +220,7 @@ impl Vault {
             engine.description = change.description.clone().or(engine.description);
             engine.default_ttl = change.default_ttl.clone().unwrap_or(engine.default_ttl);
             engine.max_ttl = change.max_ttl.clone().unwrap_or(engine.max_ttl);
+            engine.connection = change.connection.clone().or(engine.connection);
             check_ttls(&engine.default_ttl, &engine.max_ttl)?;
             let mut unit = Unit::new(UnitName::EngineWrite);
             if !change.settings.is_empty() || change.root_path.is_some() {
@@ -485,7 +491,11 @@ impl Vault {
         Ok(rows.len())
     }
 
-    async fn look_or_refuse(&self, caller: &Caller, target: &Target) -> Result<(), VaultError> {
+    pub(super) async fn look_or_refuse(
+        &self,
+        caller: &Caller,
+        target: &Target,
+    ) -> Result<(), VaultError> {
         let refused = |trouble: &Trouble| VaultError::EngineConfig {
             trouble: trouble.kind.as_str(),
             advice: match trouble.remedy.is_empty() {
@@ -550,7 +560,7 @@ impl Vault {
 }
 
 /// The connector is that of the target, takes its settings, and makes accounts.
-fn check_target(
+pub(super) fn check_target(
     connector: &dyn Connector,
     target: &Target,
     plugin: &str,

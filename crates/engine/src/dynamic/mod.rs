@@ -4,6 +4,8 @@
 
 mod authority;
 mod closing;
+mod connections;
+mod delegated;
 mod engines;
 mod generate;
 mod holds;
@@ -29,6 +31,7 @@ use crate::rotation::Reached;
 use crate::vault::Vault;
 
 pub(crate) use closing::is_elsewhere;
+pub use connections::ConnectionWrite;
 pub use engines::{EngineAt, EngineChange, EngineDraft, EngineHealth};
 pub use generate::{CredentialRequest, Generated};
 pub(crate) use holds::EngineHolds;

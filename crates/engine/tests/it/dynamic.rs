@@ -566,6 +566,7 @@ async fn engines_and_roles_are_checked_before_they_are_stored() {
         default_ttl: span("1h"),
         max_ttl: span("24h"),
         verify: true,
+        connection: None,
     };
     let codes = async |draft: EngineDraft| match vault.engine_create(&root(), draft).await {
         Ok(_) => "made".to_owned(),

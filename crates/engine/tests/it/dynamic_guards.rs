@@ -45,6 +45,7 @@ fn draft(name: &str) -> EngineDraft {
         default_ttl: span("1h"),
         max_ttl: span("24h"),
         verify: true,
+        connection: None,
     }
 }
 
