@@ -50,7 +50,7 @@ pub use cursor::TEXT_CHARS_MAX as CURSOR_CHARS_MAX;
 pub use delivery::ClaimedDelivery;
 pub use dynamic::{
     ConnectionWrite, CredentialRequest, DueLeases, EngineAt, EngineChange, EngineDraft,
-    EngineHealth, Generated, RoleDraft, RoleWrite,
+    EngineHealth, Generated, RoleDraft, RoleWrite, StaticRole, StaticRoleWrite, StaticSchedule,
 };
 pub use error::{GoneVersion, Missing, VaultError};
 pub use exports::ExportDraft;

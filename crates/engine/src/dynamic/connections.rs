@@ -87,7 +87,7 @@ impl Vault {
             return Err(needed(write));
         };
         let credential = credential(username, password)?;
-        self.root_written(caller, &write.root, credential).await?;
+        let version = self.root_written(caller, &write.root, credential).await?;
         let draft = EngineDraft {
             name: write.engine.clone(),
             description: None,
@@ -103,8 +103,8 @@ impl Vault {
             connection: Some(write.connection.clone()),
         };
         let made = self.engine_create(caller, draft).await;
-        if made.is_err() {
-            // One that somebody else's connection uses by now stays.
+        // What was there before, and what somebody else's connection uses by now, stays.
+        if made.is_err() && version == 1 {
             self.root_forgotten(caller, &write.root).await?;
         }
         made
@@ -274,9 +274,10 @@ impl Vault {
         caller: &Caller,
         path: &SecretPath,
         credential: Plaintext,
-    ) -> Result<(), VaultError> {
+    ) -> Result<u64, VaultError> {
         let write = SecretWrite::of(path.clone(), credential);
-        self.secret_write(caller, write).await.map(drop)
+        let written = self.secret_write(caller, write).await?;
+        Ok(written.head.current_version)
     }
 
     /// Deletes it for good, unless somebody needs it.

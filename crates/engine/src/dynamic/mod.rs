@@ -13,6 +13,7 @@ mod leases;
 mod roles;
 mod root;
 mod slots;
+mod static_roles;
 mod sweep;
 mod worker;
 
@@ -37,6 +38,7 @@ pub use generate::{CredentialRequest, Generated};
 pub(crate) use holds::EngineHolds;
 pub use roles::{RoleDraft, RoleWrite};
 pub(crate) use slots::AccountSlots;
+pub use static_roles::{StaticRole, StaticRoleWrite, StaticSchedule};
 pub use worker::DueLeases;
 
 /// Under which path policies speak of an engine's credentials.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::connection_fields::{Given, plugin_name};
 use super::database::{Reached, Site, manager, seen};
+use super::fields::wrong;
 use super::reply::{Reply, not_found};
 use super::request::{Asked, Verb, unsupported};
 use crate::app::App;
@@ -152,6 +153,12 @@ async fn delete(app: &App, (caller, site, name): Reached<'_>) -> Result<Reply, P
     let (place, engine) = (site.place("config", name)?, site.engine(name)?);
     let action = Action::DynamicEngineDelete;
     manager(app, caller, (Permission::Delete, action), &place).await?;
+    if let Some(role) = super::database_static::of_connection(app, (caller, site, name)).await? {
+        return Err(wrong(
+            "name",
+            &format!("has static roles, {role:?} among them: delete them first"),
+        ));
+    }
     let root = root(site, name)?;
     app.vault
         .connection_delete(caller, &engine, &place, &root)
@@ -174,10 +181,52 @@ pub(super) async fn rotate_root(
     let (place, engine) = (site.place("rotate-root", name)?, site.engine(name)?);
     let what = (Permission::Write, Action::Rotate);
     let raised = manager(app, caller, what, &place).await?;
-    let slot = app.target_slots.acquire().await;
-    let rotation = app.vault.engine_rotate_root(&raised, &engine, None).await?;
-    drop(slot);
-    rotated(app, &raised, rotation).await
+    rotate(app, &raised, Credential::Root(&engine)).await
+}
+
+/// What is rotated.
+#[derive(Clone, Copy)]
+pub(super) enum Credential<'a> {
+    /// The root credential of an engine.
+    Root(&'a str),
+    /// A secret.
+    Secret(&'a SecretPath),
+}
+
+/// Rotates, behind a rotation that is under way: asked for one more, ours would answer with that.
+pub(super) async fn rotate(
+    app: &App,
+    caller: &Caller,
+    of: Credential<'_>,
+) -> Result<Reply, Problem> {
+    let asked_at = app.vault.now();
+    let end = tokio::time::Instant::now() + WAIT;
+    loop {
+        let slot = app.target_slots.acquire().await;
+        let mut shown = match of {
+            Credential::Root(engine) => app.vault.engine_rotate_root(caller, engine, None).await?,
+            Credential::Secret(path) => app.vault.secret_rotate(caller, path).await?,
+        };
+        drop(slot);
+        if shown.opened_at >= asked_at || shown.phase == Phase::Parked {
+            return rotated(app, caller, shown).await;
+        }
+        while !shown.phase.is_final() {
+            if tokio::time::Instant::now() >= end {
+                let text = format!(
+                    "the rotation {} of before has not ended: its old credential is still accepted. \
+                     Follow it at /v1/rotations/{}, and try again",
+                    shown.id, shown.id
+                );
+                return Err(Problem::new(ErrorCode::InvalidRequest, text));
+            }
+            let give_up = tokio::time::sleep_until(end);
+            app.vault
+                .rotation_changed(&shown, shown.revision, give_up)
+                .await?;
+            shown = app.vault.rotation_details(caller, &shown.id).await?;
+        }
+    }
 }
 
 /// Waits until a rotation's new credential is the one that is used, which is when it has happened for

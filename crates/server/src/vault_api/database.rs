@@ -15,7 +15,7 @@ use serde_json::json;
 use super::fields::wrong;
 use super::reply::{Reply, not_found};
 use super::request::{Asked, Verb, unsupported};
-use super::{connections, database_roles};
+use super::{connections, database_roles, database_static};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -140,11 +140,12 @@ pub(super) async fn answer(
         ("rotate-root", Verb::Write, false) => connections::rotate_root(app, reached).await,
         ("roles", _, _) => database_roles::answer(app, asked, reached).await,
         ("creds", Verb::Read, false) => database_roles::generate(app, reached).await,
-        ("static-roles" | "static-creds" | "rotate-role", _, _) => Err(Problem::new(
-            ErrorCode::InvalidRequest,
-            "static roles are not served here: see docs/vault-api.md",
-        )),
-        ("reset" | "rotate-root" | "creds", _, false) => Err(unsupported()),
+        ("static-roles", _, _) => database_static::answer(app, asked, reached).await,
+        ("static-creds", Verb::Read, false) => database_static::read(app, reached).await,
+        ("rotate-role", Verb::Write, false) => database_static::rotate_role(app, reached).await,
+        ("reset" | "rotate-root" | "creds" | "static-creds" | "rotate-role", _, false) => {
+            Err(unsupported())
+        }
         _ => super::reply::nothing_there(app, asked).await,
     }
 }

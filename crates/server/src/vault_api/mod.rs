@@ -13,6 +13,7 @@ mod connections;
 mod cubbyhole;
 mod database;
 mod database_roles;
+mod database_static;
 mod federated;
 mod fields;
 mod health;
