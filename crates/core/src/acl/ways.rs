@@ -375,7 +375,8 @@ pub(super) fn managed(mount: &MountView) -> impl Iterator<Item = (&'static Way, 
         let mut asks = way.asks.iter().map(|(_, ask)| *ask);
         let is_managed = asks.any(|ask| matches!(ask, Ask::Managed(_) | Ask::ManagedContents));
         let is_done = way.asks.len() == DONE.len() && way.asks[0].0 == UPDATE;
-        let is_older = way.under[0].starts_with("revoke-");
+        let first = way.under.first();
+        let is_older = first.is_some_and(|first| first.starts_with("revoke-"));
         (is_managed && !is_older).then_some((way, is_done))
     });
     told

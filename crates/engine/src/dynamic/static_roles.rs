@@ -5,8 +5,11 @@
 use scaivault_core::access::Permission;
 use scaivault_core::audit::Action;
 use scaivault_core::dynamic::Engine;
+use scaivault_core::ids::TargetId;
 use scaivault_core::path::SecretPath;
-use scaivault_core::ports::{AssignmentReads, RotationPolicyReads, RotationReads, SecretReads};
+use scaivault_core::ports::{
+    AssignmentReads, Missing, RotationPolicyReads, RotationReads, SecretReads,
+};
 use scaivault_core::rotation::{
     Assignment, Calendar, OnDeadline, Rotation, RotationPolicy, Rules, Which,
 };
@@ -14,8 +17,9 @@ use scaivault_core::time::Span;
 use serde_json::{Map, Value};
 
 use crate::caller::Caller;
-use crate::error::{Missing, VaultError};
-use crate::rotation::{Attach, AttachTo, RotationPolicyChange, RotationPolicyDraft};
+use crate::error::{Missing as Absent, VaultError};
+use crate::rotation::{Act, Attach, AttachTo, RotationPolicyChange, RotationPolicyDraft};
+use crate::targets::TargetCheckQuery;
 use crate::vault::Vault;
 
 /// Policies of one tenant.
@@ -139,9 +143,10 @@ impl Vault {
             ));
         };
         let target = engine.target_id.as_ref();
-        let target = target.ok_or(VaultError::NotFound(Missing::Target))?;
-        let policy = self.static_policy(&raised, &write.policy, schedule).await?;
+        let target = target.ok_or(VaultError::NotFound(Absent::Target))?;
         let account = Map::from_iter([("account".to_owned(), Value::from(username.as_str()))]);
+        self.static_account(&raised, target, &account).await?;
+        let policy = self.static_policy(&raised, &write.policy, schedule).await?;
         let attach = Attach {
             to: Some(AttachTo {
                 target: target.as_str().to_owned(),
@@ -160,6 +165,55 @@ impl Vault {
                 // It has no other secret.
                 self.rotation_policy_delete(&raised, &policy.id).await?;
                 Err(error)
+            }
+        }
+    }
+
+    /// The account is there, where it has to be, and the connection's account may change it: what the
+    /// target lacks with it and not without it.
+    async fn static_account(
+        &self,
+        caller: &Caller,
+        target: &TargetId,
+        account: &Map<String, Value>,
+    ) -> Result<(), VaultError> {
+        let row = self.target_of(caller, target.as_str()).await?;
+        let connector = self.connector_of(&row.connector, "db_name")?;
+        let overlaps = connector.descriptor().overlaps.iter().copied();
+        let mut fits = overlaps.filter(|one| connector.check_account(account, *one).is_empty());
+        let query = TargetCheckQuery {
+            account: Some(account.clone()),
+            overlap: fits.next(),
+        };
+        let looked = async |query| -> Result<Vec<Missing>, VaultError> {
+            let checked = self.target_check(caller, target.as_str(), query).await?;
+            let found = checked
+                .outcome
+                .map_err(|trouble| VaultError::EngineConfig {
+                    trouble: trouble.kind.as_str(),
+                    advice: trouble.kind.advice().to_owned(),
+                })?;
+            Ok(found.missing)
+        };
+        let with = looked(query).await?;
+        if with.is_empty() {
+            return Ok(());
+        }
+        let without = looked(TargetCheckQuery::default()).await?;
+        let of_it = |lack: &&Missing| !without.iter().any(|one| one.statement == lack.statement);
+        let lacks: Vec<&str> = with
+            .iter()
+            .filter(of_it)
+            .map(|lack| lack.statement.as_str())
+            .collect();
+        match lacks.is_empty() {
+            true => Ok(()),
+            false => {
+                let why = format!(
+                    "cannot be rotated yet: run there, as somebody who may: {}",
+                    lacks.join(" ")
+                );
+                Err(wrong("username", &why))
             }
         }
     }
@@ -287,6 +341,12 @@ impl Vault {
             .await?;
         if let Some(role) = self.static_role_find(caller, path).await? {
             let policy = &role.policy.id;
+            // One that came to nothing so far leaves nothing.
+            if let Some(open) = self.rotation_under_way(&role.assignment).await?
+                && Act::Abandon.is_legal(&open)
+            {
+                self.rotation_act(&raised, &open.id, Act::Abandon).await?;
+            }
             self.assignment_delete(&raised, policy, path).await?;
             let (store, tenant) = (&*self.store, caller.tenant());
             let left = AssignmentReads::assignment_list(store, tenant, policy, None, 1).await?;

@@ -25,7 +25,7 @@ use crate::problem::Problem;
 /// How long leases live where nobody says: 32 days, as theirs.
 const LEASE_S: u64 = 32 * 86_400;
 /// How long a request waits for a rotation to have happened.
-const WAIT: Duration = Duration::from_secs(60);
+pub(super) const WAIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn answer(
     app: &App,
@@ -203,7 +203,7 @@ pub(super) async fn rotate(
     let end = tokio::time::Instant::now() + WAIT;
     loop {
         let slot = app.target_slots.acquire().await;
-        let mut shown = match of {
+        let shown = match of {
             Credential::Root(engine) => app.vault.engine_rotate_root(caller, engine, None).await?,
             Credential::Secret(path) => app.vault.secret_rotate(caller, path).await?,
         };
@@ -211,22 +211,33 @@ pub(super) async fn rotate(
         if shown.opened_at >= asked_at || shown.phase == Phase::Parked {
             return rotated(app, caller, shown).await;
         }
-        while !shown.phase.is_final() {
-            if tokio::time::Instant::now() >= end {
-                let text = format!(
-                    "the rotation {} of before has not ended: its old credential is still accepted. \
-                     Follow it at /v1/rotations/{}, and try again",
-                    shown.id, shown.id
-                );
-                return Err(Problem::new(ErrorCode::InvalidRequest, text));
-            }
-            let give_up = tokio::time::sleep_until(end);
-            app.vault
-                .rotation_changed(&shown, shown.revision, give_up)
-                .await?;
-            shown = app.vault.rotation_details(caller, &shown.id).await?;
-        }
+        over(app, caller, shown, end).await?;
     }
+}
+
+/// Waits until a rotation has ended.
+pub(super) async fn over(
+    app: &App,
+    caller: &Caller,
+    mut shown: Rotation,
+    end: tokio::time::Instant,
+) -> Result<(), Problem> {
+    while !shown.phase.is_final() {
+        if tokio::time::Instant::now() >= end {
+            let text = format!(
+                "the rotation {} of before has not ended: its old credential is still accepted. \
+                 Follow it at /v1/rotations/{}, and try again",
+                shown.id, shown.id
+            );
+            return Err(Problem::new(ErrorCode::InvalidRequest, text));
+        }
+        let give_up = tokio::time::sleep_until(end);
+        app.vault
+            .rotation_changed(&shown, shown.revision, give_up)
+            .await?;
+        shown = app.vault.rotation_details(caller, &shown.id).await?;
+    }
+    Ok(())
 }
 
 /// Waits until a rotation's new credential is the one that is used, which is when it has happened for
@@ -245,10 +256,10 @@ pub(super) async fn rotated(
                 return Ok(Reply::empty());
             }
             Phase::RollingBack | Phase::RolledBack | Phase::Parked => {
+                let why = shown.trouble.as_ref().map(|trouble| trouble.kind.advice());
                 let text = format!(
-                    "the credential is as it was: the {of} did not succeed. Look at \
-                     /v1/rotations/{} for the reason",
-                    shown.id
+                    "the credential is as it was: the {of} did not succeed: {}",
+                    why.unwrap_or("see /v1/rotations for the reason")
                 );
                 return Err(Problem::new(ErrorCode::InvalidRequest, text));
             }

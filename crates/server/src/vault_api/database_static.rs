@@ -10,7 +10,7 @@ use scaivault_core::dynamic::is_usual_rotation;
 use scaivault_engine::{StaticRole, StaticRoleWrite, StaticSchedule, VaultError};
 use serde_json::{Map, Value, json};
 
-use super::connections::{Credential, found, rotate, rotated, span};
+use super::connections::{Credential, WAIT, found, over, rotate, rotated, span};
 use super::database::{Reached, Site, manager, seen};
 use super::database_roles::check_credential;
 use super::fields::{Fields, wrong};
@@ -209,8 +209,21 @@ async fn write(
     let rotation = app.vault.static_role_write(caller, &write).await?;
     drop(slot);
     let reply = match rotation {
-        Some(rotation) => rotated(app, &raised, rotation).await?,
         None => Reply::empty(),
+        Some(rotation) => match rotated(app, &raised, rotation).await {
+            Ok(reply) => reply,
+            Err(problem) => {
+                // A role without a password is none. What cannot be forgotten yet goes on, and says
+                // why when the role is written again.
+                let forgotten = app
+                    .vault
+                    .static_role_delete(&raised, &write.place, &write.path);
+                if let Err(error) = forgotten.await {
+                    tracing::warn!(%error, "a static role without a password stays");
+                }
+                return Err(problem);
+            }
+        },
     };
     Ok(reply.warn(fields.unknown(&KNOWN)))
 }
@@ -242,8 +255,20 @@ fn scheduled(fields: &Fields) -> Result<Option<StaticSchedule>, Problem> {
 async fn delete(app: &App, (caller, site, name): Reached<'_>) -> Result<Reply, Problem> {
     let place = site.place("static-roles", name)?;
     let path = site.place("static-creds", name)?;
-    app.vault.static_role_delete(caller, &place, &path).await?;
-    Ok(Reply::empty())
+    let what = (Permission::Delete, Action::RotationUnassign);
+    let raised = manager(app, caller, what, &place).await?;
+    let end = tokio::time::Instant::now() + WAIT;
+    loop {
+        match app.vault.static_role_delete(&raised, &place, &path).await {
+            Ok(()) => return Ok(Reply::empty()),
+            // Its old password is about to be refused.
+            Err(VaultError::RotationUnfinished(id)) => {
+                let rotation = app.vault.rotation_details(&raised, &id).await?;
+                over(app, &raised, rotation, end).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 pub(super) async fn read(app: &App, (caller, site, name): Reached<'_>) -> Result<Reply, Problem> {

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::connections::span;
 use super::database::{Site, manager, seen};
 use super::fields::wrong;
-use super::reply::{Reply, nothing_there};
+use super::reply::{Reply, nothing_there, seconds_left};
 use super::request::{Asked, Verb, unsupported};
 use crate::app::App;
 use crate::problem::Problem;
@@ -185,7 +185,7 @@ async fn lookup(app: &App, asked: &Asked, caller: &Caller) -> Result<Reply, Prob
         "issue_time": lease.issued_at.to_rfc3339(),
         "last_renewal": lease.renewed_at.map(|at| at.to_rfc3339()),
         "renewable": lease.expires_at < lease.expires_at_latest,
-        "ttl": lease.expires_at.since(now).as_secs(),
+        "ttl": seconds_left(&lease, now),
     }))
 }
 

@@ -148,7 +148,7 @@ impl Reply {
     pub(super) fn leased(self, lease_id: String, lease: &Lease, now: Timestamp) -> Self {
         Self {
             lease_id,
-            lease_s: lease.expires_at.since(now).as_secs(),
+            lease_s: seconds_left(lease, now),
             is_renewable: lease.expires_at < lease.expires_at_latest,
             ..self
         }
@@ -202,6 +202,12 @@ impl Reply {
         }
         json_bytes(status, self.body(passage))
     }
+}
+
+/// What is left of a lease, to the nearest second: one that was made just now lasts what it is made for.
+pub(super) fn seconds_left(lease: &Lease, now: Timestamp) -> u64 {
+    let left = lease.expires_at.since(now);
+    (left + std::time::Duration::from_millis(500)).as_secs()
 }
 
 /// The members of `data` beside those of the envelope, which win.

@@ -259,7 +259,7 @@ impl Target for Watched {
         super::psql(self.0, name, password, "postgres", "SELECT 1").is_ok()
     }
     fn logs_in(&self, name: &str, password: &str) -> bool {
-        self.pg.logs_in(name, password)
+        self.works(name, password)
     }
     fn exists(&self, name: &str) -> bool {
         let asked = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{name}'");

@@ -578,8 +578,12 @@ async fn static_role(target: Arc<dyn Target>, period: Value) {
             "rotation_statements",
         ),
     ] {
+        // Where accounts are made when they are not there, it is no mistake.
+        if body["username"] == "nobody-there" && target.plugin() != "postgresql" {
+            continue;
+        }
         refused(&root.post(route, body).await, why);
-        root.delete(route).await.ok(204);
+        assert_eq!(root.get(route).await.status, 404, "nothing is left of it");
     }
     let mut body = json!({ "db_name": "mydb", "username": name });
     body[if period.is_string() {
@@ -650,6 +654,19 @@ async fn static_role(target: Arc<dyn Target>, period: Value) {
             .await;
         assert_eq!(denied.status, 403, "{path}: {}", denied.text);
     }
+    static_role_goes(root).await;
+}
+
+async fn static_role_goes(root: &Api) {
+    root.delete("/v1/database/static-roles/app").await.ok(204);
+    let gone = root.get("/v1/database/static-creds/app").await;
+    refused(&gone, "is unknown");
+    let policies = root.get("/v1/rotation/policies").await.ok(200);
+    assert!(
+        !policies.to_string().contains("static database"),
+        "{policies}"
+    );
+    root.delete("/v1/database/config/mydb").await.ok(204);
 }
 
 #[tokio::test(flavor = "multi_thread")]
