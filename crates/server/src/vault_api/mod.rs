@@ -78,7 +78,8 @@ pub(crate) const NATIVE: [&str; 18] = [
     "webhooks",
 ];
 /// What stands behind `auth/` in our own API.
-const NATIVE_AUTH: [&str; 6] = [
+const NATIVE_AUTH: [&str; 7] = [
+    "certificate",
     "exchange",
     "introspect",
     "login",
