@@ -371,15 +371,14 @@ pub(super) fn managed_root(mount: &MountView, under: &[&str]) -> String {
 
 /// The ways of administering, for whoever writes down what rules say.
 pub(super) fn managed(mount: &MountView) -> impl Iterator<Item = (&'static Way, bool)> {
-    let told = ways(mount.kind).iter().filter_map(|way| {
+    ways(mount.kind).iter().filter_map(|way| {
         let mut asks = way.asks.iter().map(|(_, ask)| *ask);
         let is_managed = asks.any(|ask| matches!(ask, Ask::Managed(_) | Ask::ManagedContents));
         let is_done = way.asks.len() == DONE.len() && way.asks[0].0 == UPDATE;
         let first = way.under.first();
         let is_older = first.is_some_and(|first| first.starts_with("revoke-"));
         (is_managed && !is_older).then_some((way, is_done))
-    });
-    told
+    })
 }
 
 /// A place in our tree; `None` where it has an empty segment.
