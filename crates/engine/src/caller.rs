@@ -51,6 +51,19 @@ impl Caller {
         }
     }
 
+    /// The same caller, for what follows from an operation that was decided already: its steps ask
+    /// nobody again, and stand on the trail under its name.
+    pub(crate) fn raised(&self) -> Self {
+        Self {
+            principal: Arc::new(Principal {
+                scopes: ScopeSet::all(),
+                is_root: true,
+                ..(*self.principal).clone()
+            }),
+            ..self.clone()
+        }
+    }
+
     /// The tenant the operation acts in.
     pub fn tenant(&self) -> &TenantId {
         &self.principal.tenant

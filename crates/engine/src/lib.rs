@@ -50,8 +50,8 @@ pub use campaigns::{CampaignAct, CampaignDraft, CampaignView, Selector};
 pub use cursor::TEXT_CHARS_MAX as CURSOR_CHARS_MAX;
 pub use delivery::ClaimedDelivery;
 pub use dynamic::{
-    CredentialRequest, DueLeases, EngineAt, EngineChange, EngineDraft, EngineHealth, Generated,
-    RoleDraft, RoleWrite,
+    ConnectionWrite, CredentialRequest, DueLeases, EngineAt, EngineChange, EngineDraft,
+    EngineHealth, Generated, RoleDraft, RoleWrite, StaticRole, StaticRoleWrite, StaticSchedule,
 };
 pub use error::{GoneVersion, Missing, VaultError};
 pub use exports::ExportDraft;

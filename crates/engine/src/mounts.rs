@@ -229,6 +229,15 @@ impl Vault {
                 "holds keys: delete them first, and with them what they encrypted",
             );
         }
+        let begin = format!("{}-", scaivault_core::acl::mount_word(&mount.path));
+        if mount.kind == MountKind::Database
+            && !self.engines_beginning(caller, &begin).await?.is_empty()
+        {
+            return wrong(
+                "path",
+                "holds connections: revoke what was made by them, and delete them first",
+            );
+        }
         let now = self.now();
         let unit = Unit::new(UnitName::MountWrite).audited(caller.row(
             Action::MountDelete,

@@ -74,6 +74,52 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("DELETE", "old/app", none.clone()),
         ("LIST", "old", none),
     ]
+    .into_iter()
+    .chain(of_databases())
+    .collect()
+}
+
+fn of_databases() -> Vec<(&'static str, &'static str, Value)> {
+    let none = Value::Null;
+    let lease = json!({ "lease_id": "database/creds/app/lse_01AAAAAAAAAAAAAAAAAAAAAAAA" });
+    let role = json!({ "db_name": "mydb", "creation_statements": ["CREATE ROLE \"{{name}}\""] });
+    let fixed = json!({ "db_name": "mydb", "username": "app", "rotation_period": 60 });
+    let config = json!({ "plugin_name": "postgresql-database-plugin", "username": "a",
+        "password": "b", "connection_url": "postgresql://{{username}}:{{password}}@127.0.0.1/x" });
+    vec![
+        ("GET", "database/config/app", none.clone()),
+        ("POST", "database/config/app", config),
+        ("DELETE", "database/config/app", none.clone()),
+        ("LIST", "database/config", none.clone()),
+        ("POST", "database/reset/app", none.clone()),
+        ("POST", "database/rotate-root/app", none.clone()),
+        ("GET", "database/roles/app", none.clone()),
+        ("PUT", "database/roles/app", role),
+        ("DELETE", "database/roles/app", none.clone()),
+        ("LIST", "database/roles", none.clone()),
+        ("GET", "database/creds/app", none.clone()),
+        ("GET", "database/static-roles/app", none.clone()),
+        ("POST", "database/static-roles/app", fixed),
+        ("DELETE", "database/static-roles/app", none.clone()),
+        ("LIST", "database/static-roles", none.clone()),
+        ("GET", "database/static-creds/app", none.clone()),
+        ("POST", "database/rotate-role/app", none.clone()),
+        ("PUT", "sys/leases/lookup", lease.clone()),
+        ("PUT", "sys/leases/renew", lease.clone()),
+        ("PUT", "sys/leases/revoke", lease.clone()),
+        ("PUT", "sys/renew", lease.clone()),
+        ("PUT", "sys/revoke", lease),
+        (
+            "PUT",
+            "sys/leases/revoke-prefix/database/creds/app",
+            none.clone(),
+        ),
+        ("PUT", "sys/leases/revoke-force/database", none.clone()),
+        ("PUT", "sys/revoke-prefix/database", none.clone()),
+        ("LIST", "sys/leases/lookup", none.clone()),
+        ("LIST", "sys/leases/lookup/database/creds", none.clone()),
+        ("GET", "sys/leases/count?type=irrevocable", none),
+    ]
 }
 
 /// For whoever has any token.
@@ -110,6 +156,9 @@ async fn filled() -> Server {
     let root = server.root().clone();
     let old = json!({ "type": "kv", "options": { "version": "1" } });
     let made = with(&server, &root, "POST", "sys/mounts/old", &old).await;
+    assert_eq!(made.status, 204, "{}", made.text);
+    let databases = json!({ "type": "database" });
+    let made = with(&server, &root, "POST", "sys/mounts/database", &databases).await;
     assert_eq!(made.status, 204, "{}", made.text);
     for (path, body) in [
         ("secret/data/app", json!({ "data": { "k": "v" } })),

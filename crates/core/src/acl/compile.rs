@@ -8,7 +8,7 @@ use super::mounts::{MountKind, MountView, Mounts};
 use super::name::escape;
 use super::pattern::Meeting;
 use super::residue::Residue;
-use super::ways::{Ask, WRITE, Way, engines_of, opened, ways};
+use super::ways::{Ask, WRITE, Way, engines_of, managed_root, opened, ways};
 use crate::access::{Conditions, Permission, PermissionSet, Rule};
 use crate::glob::PathPattern;
 use crate::identity::{Scope, ScopeSet};
@@ -197,7 +197,7 @@ impl Work<'_> {
     /// A scope opens the same everywhere: it is given to who may all of that by some block each.
     fn give_scopes(&mut self) {
         for scope in Scope::ALL {
-            let Some(lines) = opened(*scope, self.mounts) else {
+            let Some(lines) = opened(*scope) else {
                 continue;
             };
             let has = |place: &String, wanted: CapabilitySet| {
@@ -278,7 +278,7 @@ impl Work<'_> {
     }
 
     fn wanted(&self, scope: Scope) -> String {
-        let Some(lines) = opened(scope, self.mounts) else {
+        let Some(lines) = opened(scope) else {
             return format!(
                 "this needs the scope {}, which opens more than this path: give it to a token of the \
                  native API",
@@ -365,19 +365,25 @@ impl Work<'_> {
                 let scope = Some(Scope::TransitUse);
                 (scope, Permission::List, found.into_iter().collect())
             }
-            Ask::Creds => {
-                let clash = self.mounts.all().iter().find(|other| {
-                    other.kind == MountKind::Database
-                        && other.path != mount.path
-                        && engines_of(other).starts_with(&engines_of(mount))
-                });
-                if let Some(other) = clash {
-                    return Err(Left::Refused(format!(
-                        "the mounts {} and {} have names of which one begins the other: roles of \
-                         both would be given",
-                        mount.path, other.path
-                    )));
+            Ask::Managed(permission) => {
+                if permission == Permission::Write
+                    && self.touches[touch].way.asks.len() > 1
+                    && !held.covers(WRITE)
+                {
+                    return Err(Left::Refused(TOGETHER.to_owned()));
                 }
+                let root = managed_root(mount, self.touches[touch].way.under);
+                let found = residue.as_ref().map(|residue| residue.entries(&root));
+                let scope = Some(Scope::DynamicGenerate);
+                (scope, permission, found.unwrap_or_default())
+            }
+            Ask::ManagedContents => {
+                let root = managed_root(mount, self.touches[touch].way.under);
+                let found = residue.as_ref().map(|residue| residue.contents(&root));
+                let scope = Some(Scope::DynamicGenerate);
+                (scope, Permission::List, found.unwrap_or_default())
+            }
+            Ask::Creds => {
                 let root = format!("dynamic/{}*/creds", engines_of(mount));
                 let found = residue.as_ref().map(|residue| residue.entries(&root));
                 let scope = Some(Scope::DynamicGenerate);

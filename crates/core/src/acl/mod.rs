@@ -28,7 +28,9 @@ mod wider;
 pub use compile::{Compiled, RULES_MAX, compile};
 pub use document::{Block, Capability, CapabilitySet, Document, Refusal};
 pub use mounts::{MountKind, MountView, Mounts};
-pub use name::{HOLDER, POLICY_GROUP, escape, group_of, is_policy_name, policy_of, unescape};
+pub use name::{
+    HOLDER, POLICY_GROUP, escape, group_of, is_policy_name, mount_word, policy_of, unescape,
+};
 pub use parse::{TEXT_BYTES_MAX, parse};
 pub use pattern::AclPattern;
 pub use render::render;

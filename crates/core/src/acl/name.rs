@@ -48,6 +48,17 @@ pub fn unescape(segment: &str) -> String {
     String::from_utf8(read).unwrap_or_else(|_| segment.to_owned())
 }
 
+/// A mount of databases as it stands in our names: without `-`, which divides it from what follows.
+/// So no mount's name begins another's, and an engine `{this}-{connection}` is of one mount.
+pub fn mount_word(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let word = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("__{byte:02x}"),
+    };
+    path.trim_matches('/').bytes().map(word).collect()
+}
+
 /// How segments begin, here, that begin with this text there, and the names that do so by themselves.
 pub(super) struct Beginnings {
     /// Beginnings.

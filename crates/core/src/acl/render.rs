@@ -8,7 +8,7 @@ use super::document::{Capability as C, CapabilitySet};
 use super::mounts::{MountKind, MountView, Mounts};
 use super::name::{escape, unescape};
 use super::parse::parse;
-use super::ways::{UPSERT, engines_of, opened};
+use super::ways::{UPSERT, engines_of, managed, managed_root, opened};
 use crate::access::{Conditions, Permission, Rule};
 use crate::identity::{Scope, ScopeSet};
 
@@ -74,7 +74,7 @@ fn rendered(rules: &[Rule], scopes: ScopeSet, mounts: &Mounts, is_apart: bool) -
         }
     }
     for scope in scopes.iter() {
-        page.scope(scope, mounts);
+        page.scope(scope);
     }
     page.text()
 }
@@ -122,11 +122,15 @@ impl Page {
             self.block(pattern.to_owned(), &[C::Update]);
             return true;
         }
-        for mount in mounts.all() {
+        for (mount, is_done) in mounts.all().iter().flat_map(places) {
+            let mount = &mount;
             if mount.kind == MountKind::Transit {
                 if self.key(mount, pattern, permission, (has, gives)) {
                     return true;
                 }
+                continue;
+            }
+            if is_done && permission != Permission::Write {
                 continue;
             }
             let below = match mount.kind {
@@ -157,7 +161,7 @@ impl Page {
                     return true;
                 }
             }
-            if self.say(mount, permission, shape) {
+            if self.say((mount, is_done), permission, shape) {
                 return true;
             }
         }
@@ -202,7 +206,12 @@ impl Page {
         }
     }
 
-    fn say(&mut self, mount: &MountView, permission: Permission, shape: Shape) -> bool {
+    fn say(
+        &mut self,
+        (mount, is_done): (&MountView, bool),
+        permission: Permission,
+        shape: Shape,
+    ) -> bool {
         let path = &mount.path;
         let (entry, folder) = match shape {
             Shape::Said => return true,
@@ -213,6 +222,7 @@ impl Page {
         };
         let words: &[C] = match permission {
             Permission::Read => &[C::Read],
+            Permission::Write if is_done => &[C::Update],
             Permission::Write => &[C::Create, C::Update],
             Permission::Delete if self.is_apart && mount.kind == MountKind::Kv2 => &[C::Update],
             Permission::Delete => &[C::Delete],
@@ -242,7 +252,7 @@ impl Page {
         true
     }
 
-    fn scope(&mut self, scope: Scope, mounts: &Mounts) {
+    fn scope(&mut self, scope: Scope) {
         let by_rules = matches!(
             scope,
             Scope::SecretsRead
@@ -252,7 +262,7 @@ impl Page {
                 | Scope::DynamicGenerate
                 | Scope::TransitUse
         );
-        match opened(scope, mounts) {
+        match opened(scope) {
             Some(lines) => {
                 for (places, words) in lines {
                     let held = self.blocks.entry(format!("{}/*", places[0])).or_default();
@@ -289,6 +299,21 @@ impl Page {
         }
         text
     }
+}
+
+/// A mount, and what is administered at it: places of which each is read, written, deleted and listed
+/// by one path, as in version 1; and whether something is only done there.
+fn places(mount: &MountView) -> Vec<(MountView, bool)> {
+    let place = |(way, is_done): (&super::ways::Way, bool)| {
+        let view = MountView {
+            path: format!("{}/{}", mount.path, way.under.join("/")),
+            kind: MountKind::Kv1,
+            root: managed_root(mount, way.under),
+        };
+        (view, is_done)
+    };
+    let own = std::iter::once((mount.clone(), false));
+    managed(mount).map(place).chain(own).collect()
 }
 
 /// How a pattern of ours is said.

@@ -19,6 +19,7 @@ pub(super) fn mounts() -> Mounts {
         view("kv1", MountKind::Kv1, "old/kv"),
         view("team/kv", MountKind::Kv2, "team"),
         view("database", MountKind::Database, ""),
+        view("db/two", MountKind::Database, ""),
     ])
 }
 
@@ -121,6 +122,46 @@ fn paths_of_every_kind() {
             vec!["dynamic/database-*/creds/reader read"],
         ),
         (
+            "db/two/creds/reader",
+            "read",
+            vec!["dynamic/db__2ftwo-*/creds/reader read"],
+        ),
+        (
+            "database/config/mydb",
+            "read",
+            vec!["dynamic/database/config/mydb read"],
+        ),
+        (
+            "database/roles",
+            "list",
+            vec!["dynamic/database/roles/* list"],
+        ),
+        (
+            "database/static-creds/*",
+            "read",
+            vec!["dynamic/database/static-creds/** read"],
+        ),
+        (
+            "database/rotate-root/mydb",
+            "update",
+            vec!["dynamic/database/rotate-root/mydb write"],
+        ),
+        (
+            "db/two/static-roles/App",
+            "delete",
+            vec!["dynamic/db__2ftwo/static-roles/__41pp delete"],
+        ),
+        (
+            "sys/leases/revoke-prefix/database/creds/reader",
+            "update",
+            vec!["dynamic/leases/revoke-prefix/database/creds/reader write"],
+        ),
+        (
+            "sys/leases/lookup/database/*",
+            "list",
+            vec!["dynamic/leases/lookup/database/** list"],
+        ),
+        (
             "auth/token/create",
             "update",
             vec!["auth/token/create write"],
@@ -146,6 +187,42 @@ fn paths_of_every_kind() {
     for no in ["fooA", "foo.b", "foo", "fooa_"] {
         assert!(!fits(no), "{no}");
     }
+}
+
+/// Whoever administers databases has no scope that opens those of others, and never what makes all
+/// credentials.
+#[test]
+fn an_administrator_of_databases() {
+    let all = "\"create\", \"read\", \"update\", \"delete\", \"list\", \"sudo\"";
+    let got = compiled(&format!("path \"database/*\" {{ capabilities = [{all}] }}"));
+    assert_eq!(got.scopes, scopes(&[Scope::DynamicGenerate]));
+    let fits = |path: &str| {
+        let path = crate::path::SecretPath::parse(path).unwrap();
+        got.rules
+            .iter()
+            .any(|rule| rule.path_pattern.matches(&path))
+    };
+    for yes in [
+        "dynamic/database/config/mydb",
+        "dynamic/database/roles/reader",
+        "dynamic/database/rotate-root/mydb",
+        "dynamic/database-mydb/creds/reader",
+    ] {
+        assert!(fits(yes), "{yes}");
+    }
+    for no in [
+        "dynamic/database/root/mydb",
+        "dynamic/database/root/mydb/next",
+        "dynamic/databases-mydb/creds/reader",
+        "dynamic/db__2ftwo/config/mydb",
+        "dynamic/leases/revoke-prefix/database",
+    ] {
+        assert!(!fits(no), "{no}");
+    }
+    assert!(
+        refused("path \"database/config/x\" { capabilities = [\"create\"] }")
+            .contains("create and update are one")
+    );
 }
 
 #[test]

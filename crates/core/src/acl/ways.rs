@@ -2,7 +2,7 @@
 
 use super::document::{Capability as C, CapabilitySet};
 use super::mounts::{MountKind, MountView, Mounts};
-use super::name::escape;
+use super::name::{escape, mount_word};
 use crate::access::Permission;
 use crate::identity::Scope;
 use crate::path::SecretPath;
@@ -37,6 +37,10 @@ pub(super) enum Ask {
     Contents,
     /// A credential of the role that is named.
     Creds,
+    /// The permission at the place that stands for what is administered there.
+    Managed(Permission),
+    /// To see what is in the folder of such places.
+    ManagedContents,
     /// Write at this place of ours, which stands for an operation.
     Operation(&'static str),
     /// The permission at what is named below this word of a transit mount.
@@ -59,11 +63,13 @@ impl Ask {
             Self::Part => (0, Permission::Write as u8),
             Self::Contents => (0, Permission::List as u8),
             Self::Creds => (1, 0),
+            Self::Managed(permission) => (4, permission as u8),
+            Self::ManagedContents => (4, Permission::List as u8),
             Self::Operation(_) => (2, 0),
             Self::Scope(scope) => (3, scope as u8),
             // Encrypting and making a key by it are two rights of one way.
             Self::Key(UPSERT, _) => (5, 0),
-            Self::Key(_, permission) => (4, permission as u8),
+            Self::Key(_, permission) => (7, permission as u8),
             Self::Keys(_) => (6, 0),
             Self::Everyone | Self::Sight(_) => return None,
         })
@@ -130,10 +136,15 @@ const POLICIES: &[(CapabilitySet, Ask)] = &[
     (LOOKS, Ask::Scope(Scope::PoliciesRead)),
     (CHANGES, Ask::Scope(Scope::PoliciesWrite)),
 ];
-const ENGINES: &[(CapabilitySet, Ask)] = &[
-    (LOOKS, Ask::Scope(Scope::DynamicRead)),
-    (CHANGES, Ask::Scope(Scope::DynamicManage)),
+/// Connections and roles of databases.
+const KEPT: &[(CapabilitySet, Ask)] = &[
+    (READ, Ask::Managed(Permission::Read)),
+    (WRITE, Ask::Managed(Permission::Write)),
+    (DELETE, Ask::Managed(Permission::Delete)),
+    (LIST, Ask::ManagedContents),
 ];
+/// What is only asked to be done.
+const DONE: &[(CapabilitySet, Ask)] = &[(UPDATE, Ask::Managed(Permission::Write))];
 
 const KV1: &[Way] = &[below(
     &[],
@@ -173,12 +184,13 @@ const KV2: &[Way] = &[
 
 const DATABASE: &[Way] = &[
     below(&["creds"], &[(READ, Ask::Creds)]),
-    below(&["config"], ENGINES),
-    below(&["roles"], ENGINES),
-    below(&["static-roles"], ENGINES),
-    below(&["rotate-root"], ENGINES),
-    below(&["rotate-role"], ENGINES),
-    below(&["reset"], ENGINES),
+    below(&["static-creds"], &[(READ, Ask::Managed(Permission::Read))]),
+    below(&["config"], KEPT),
+    below(&["roles"], KEPT),
+    below(&["static-roles"], KEPT),
+    below(&["rotate-root"], DONE),
+    below(&["rotate-role"], DONE),
+    below(&["reset"], DONE),
 ];
 
 /// Where making a key by encrypting with it is decided.
@@ -260,18 +272,16 @@ const SYSTEM: &[Way] = &[
     just(&["leases", "revoke"], OPEN),
     below(&["leases", "revoke"], OPEN),
     just(&["leases", "lookup"], &[(WRITE, Ask::Everyone)]),
-    below(
-        &["leases", "lookup"],
-        &[(LOOKS, Ask::Scope(Scope::DynamicRead))],
+    below(&["leases", "lookup"], &[(LIST, Ask::ManagedContents)]),
+    below(&["leases", "revoke-prefix"], DONE),
+    below(&["leases", "revoke-force"], DONE),
+    below(&["revoke-prefix"], DONE),
+    below(&["revoke-force"], DONE),
+    just(
+        &["leases", "count"],
+        &[(READ, Ask::Scope(Scope::DynamicRead))],
     ),
-    below(
-        &["leases", "revoke-prefix"],
-        &[(CHANGES, Ask::Scope(Scope::DynamicManage))],
-    ),
-    below(
-        &["leases", "revoke-force"],
-        &[(CHANGES, Ask::Scope(Scope::DynamicManage))],
-    ),
+    just(&["leases", "tidy"], &[(UPDATE, Ask::Everyone)]),
     below(&["policies", "acl"], POLICIES),
     below(&["policy"], POLICIES),
     just(&["policy"], &[(READ, Ask::Scope(Scope::PoliciesRead))]),
@@ -319,26 +329,14 @@ pub(super) fn ways(kind: MountKind) -> &'static [Way] {
 
 /// What a scope opens, so that a policy gives it only when it gives all of this: one of the places in
 /// each line, with these capabilities.
-pub(super) fn opened(scope: Scope, mounts: &Mounts) -> Option<Vec<(Vec<String>, CapabilitySet)>> {
+pub(super) fn opened(scope: Scope) -> Option<Vec<(Vec<String>, CapabilitySet)>> {
     let all = ALL.without(CapabilitySet::of(&[C::Patch]));
     let changes = CHANGES.without(CapabilitySet::of(&[C::Patch]));
     let policies = || vec!["sys/policies/acl".to_owned(), "sys/policy".to_owned()];
     let one = |path: &str| vec![path.to_owned()];
-    let engines = |capabilities| {
-        let found = mounts
-            .all()
-            .iter()
-            .filter(|mount| mount.kind == MountKind::Database);
-        let places = found
-            .flat_map(|mount| ["config", "roles"].map(|part| format!("{}/{part}", mount.path)));
-        let lines: Vec<_> = places.map(|place| (vec![place], capabilities)).collect();
-        (!lines.is_empty()).then_some(lines)
-    };
     match scope {
         Scope::PoliciesRead => Some(vec![(policies(), LOOKS)]),
         Scope::PoliciesWrite => Some(vec![(policies(), changes)]),
-        Scope::DynamicRead => engines(LOOKS),
-        Scope::DynamicManage => engines(changes),
         Scope::Admin => Some(vec![
             (one("auth/token"), WRITE.or(LIST)),
             (one("auth/approle"), all),
@@ -387,29 +385,39 @@ pub fn needs(mounts: &Mounts, path: &str, capability: C) -> Need {
     let Some((_, ask)) = found else {
         return Need::Nobody;
     };
-    need(mount, *ask, named, way.open).unwrap_or(Need::Nobody)
+    need(mount, (way, *ask), named).unwrap_or(Need::Nobody)
 }
 
-fn need(mount: &MountView, ask: Ask, named: &str, is_open: bool) -> Option<Need> {
+fn need(mount: &MountView, (way, ask): (&Way, Ask), named: &str) -> Option<Need> {
+    let scope = Some(Scope::DynamicGenerate);
     Some(match ask {
         Ask::Everyone => Need::Everyone,
         Ask::Scope(scope) | Ask::Sight(scope) => Need::Scope(scope),
-        Ask::Part => Need::Both(SecretPath::parse(&place(mount, named, true)?).ok()?),
+        Ask::Part => Need::Both(SecretPath::parse(&place(&mount.root, named, true)?).ok()?),
         Ask::Operation(place) => {
             Need::Rule(None, Permission::Write, SecretPath::parse(place).ok()?)
         }
         Ask::Entry(scope, permission) | Ask::Within(scope, permission, _) => {
-            let path = SecretPath::parse(&place(mount, named, true)?).ok()?;
+            let path = SecretPath::parse(&place(&mount.root, named, true)?).ok()?;
             Need::Rule(Some(scope), permission, path)
         }
         Ask::Contents => {
             let folder = named.strip_suffix('/').unwrap_or(named);
-            Need::Below(Scope::SecretsList, place(mount, folder, false)?)
+            Need::Below(Scope::SecretsList, place(&mount.root, folder, false)?)
+        }
+        Ask::Managed(permission) => {
+            let path = place(&managed_root(mount, way.under), named, true)?;
+            Need::Rule(scope, permission, SecretPath::parse(&path).ok()?)
+        }
+        Ask::ManagedContents => {
+            let folder = named.strip_suffix('/').unwrap_or(named);
+            let folder = place(&managed_root(mount, way.under), folder, false)?;
+            Need::Below(Scope::DynamicGenerate, folder)
         }
         Ask::Key(word, permission) => {
-            let path = match is_open {
-                true => place(&below_word(mount, word), named, true)?,
-                false => place(mount, word, true)?,
+            let path = match way.open {
+                true => place(&format!("{}/{word}", mount.root), named, true)?,
+                false => place(&mount.root, word, true)?,
             };
             let path = SecretPath::parse(&path).ok()?;
             Need::Rule(Some(Scope::TransitUse), permission, path)
@@ -417,34 +425,49 @@ fn need(mount: &MountView, ask: Ask, named: &str, is_open: bool) -> Option<Need>
         // What stands in a key is no list.
         Ask::Keys(_) if !named.is_empty() => return None,
         Ask::Keys(word) => {
-            let path = SecretPath::parse(&place(mount, word, true)?).ok()?;
+            let path = SecretPath::parse(&place(&mount.root, word, true)?).ok()?;
             Need::Rule(Some(Scope::TransitUse), Permission::List, path)
         }
         Ask::Creds => {
             let role = escape(named, true);
             let path = format!("dynamic/{}any/creds/{role}", engines_of(mount));
             let path = SecretPath::parse(&path).ok()?;
-            Need::Rule(Some(Scope::DynamicGenerate), Permission::Read, path)
+            Need::Rule(scope, Permission::Read, path)
         }
     })
 }
 
-/// The part of a mount below one of its words.
-fn below_word(mount: &MountView, word: &str) -> MountView {
-    MountView {
-        root: format!("{}/{word}", mount.root),
-        ..mount.clone()
+/// What the names of the engines begin with that stand for the connections of a mount.
+pub(super) fn engines_of(mount: &MountView) -> String {
+    format!("{}-", mount_word(&mount.path))
+}
+
+/// Under which path policies decide who administers what is below these segments of a mount.
+pub(super) fn managed_root(mount: &MountView, under: &[&str]) -> String {
+    let under = under.join("/");
+    match mount.kind {
+        MountKind::Database => format!("dynamic/{}/{under}", mount_word(&mount.path)),
+        // What is older goes by another name and is the same thing.
+        _ if under.starts_with("revoke-") => format!("dynamic/leases/{under}"),
+        _ => format!("dynamic/{under}"),
     }
 }
 
-/// What the names of the engines begin with that stand for the connections of a mount.
-pub(super) fn engines_of(mount: &MountView) -> String {
-    format!("{}-", escape(&mount.path.replace('/', "-"), false))
+/// The ways of administering, for whoever writes down what rules say.
+pub(super) fn managed(mount: &MountView) -> impl Iterator<Item = (&'static Way, bool)> {
+    ways(mount.kind).iter().filter_map(|way| {
+        let mut asks = way.asks.iter().map(|(_, ask)| *ask);
+        let is_managed = asks.any(|ask| matches!(ask, Ask::Managed(_) | Ask::ManagedContents));
+        let is_done = way.asks.len() == DONE.len() && way.asks[0].0 == UPDATE;
+        let first = way.under.first();
+        let is_older = first.is_some_and(|first| first.starts_with("revoke-"));
+        (is_managed && !is_older).then_some((way, is_done))
+    })
 }
 
 /// A place in our tree; `None` where it has an empty segment.
-fn place(mount: &MountView, named: &str, is_entry: bool) -> Option<String> {
-    let mut path = mount.root.clone();
+fn place(root: &str, named: &str, is_entry: bool) -> Option<String> {
+    let mut path = root.to_owned();
     if named.is_empty() {
         return (!is_entry).then_some(path);
     }

@@ -220,7 +220,9 @@ fn word(inside: &str) -> Result<Part, NameError> {
     let word = match pipe.next().unwrap_or_default() {
         ".RoleName" | "role" => Word::Role,
         ".DisplayName" | "display_name" => Word::DisplayName,
-        "random" | "random 20" => Word::Random,
+        "random" => Word::Random,
+        // The part that finds the account again has one length.
+        text if is_random(text) => Word::Random,
         "unix_time" | "timestamp" => Word::UnixTime,
         _ => return Err(NameError::Word),
     };
@@ -234,6 +236,12 @@ fn word(inside: &str) -> Result<Part, NameError> {
     changes
         .map(|changes| Part::Word(word, changes))
         .ok_or(NameError::Word)
+}
+
+/// `random 8`
+fn is_random(text: &str) -> bool {
+    let number = text.strip_prefix("random ").map(str::trim);
+    number.is_some_and(|text| text.parse::<u8>().is_ok_and(|chars| chars > 0))
 }
 
 impl fmt::Display for NameTemplate {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::connection::Connection;
 use crate::ids::{EngineId, TargetId, TenantId};
 use crate::time::{Span, Timestamp};
 
@@ -74,6 +75,9 @@ pub struct Engine {
     /// It is about to be deleted, or its target to be moved: nothing is made at it any more.
     #[serde(default)]
     pub closed: bool,
+    /// How it is described as a connection, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// The number this write makes.
     pub revision: u64,
 }

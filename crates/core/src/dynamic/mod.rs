@@ -6,6 +6,7 @@
 //! crashes when: what was perhaps made is found under the name that is stored, and removed.
 
 mod account_name;
+mod connection;
 mod connection_url;
 mod engine;
 mod lease;
@@ -18,6 +19,7 @@ mod lease_tests;
 pub use account_name::{
     AccountName, NAME_TAIL_CHARS, NameError, NameTemplate, TailCheck, made_at, tail_of,
 };
+pub use connection::{Connection, is_usual_rotation, without_credential};
 pub use connection_url::{ConnectionUrlError, settings_of};
 pub use engine::{Engine, EngineKind};
 pub use lease::{

@@ -1,7 +1,7 @@
 //! Engines: made after a look at their target, changed, deleted when nothing of theirs is left.
 
 use scaivault_core::audit::{Action, AuditExtra};
-use scaivault_core::dynamic::{Engine, EngineKind};
+use scaivault_core::dynamic::{Connection, Engine, EngineKind};
 use scaivault_core::identity::Scope;
 use scaivault_core::ids::{EngineId, TargetId};
 use scaivault_core::path::SecretPath;
@@ -44,6 +44,8 @@ pub struct EngineDraft {
     pub max_ttl: Span,
     /// Whether the target is looked at first.
     pub verify: bool,
+    /// How it is described as a connection.
+    pub connection: Option<Connection>,
 }
 
 /// A change. Absent parts stay.
@@ -60,6 +62,8 @@ pub struct EngineChange {
     pub same_accounts: bool,
     /// Whether the target is looked at first.
     pub verify: bool,
+    /// How it is described as a connection.
+    pub connection: Option<Connection>,
 }
 
 impl Vault {
@@ -127,6 +131,7 @@ impl Vault {
             sweep_held_until: None,
             owns_target: is_new,
             closed: false,
+            connection: draft.connection,
             revision: 1,
         };
         let mut unit = Unit::new(UnitName::EngineWrite)
@@ -185,6 +190,7 @@ impl Vault {
             engine.description = change.description.clone().or(engine.description);
             engine.default_ttl = change.default_ttl.clone().unwrap_or(engine.default_ttl);
             engine.max_ttl = change.max_ttl.clone().unwrap_or(engine.max_ttl);
+            engine.connection = change.connection.clone().or(engine.connection);
             check_ttls(&engine.default_ttl, &engine.max_ttl)?;
             let mut unit = Unit::new(UnitName::EngineWrite);
             if !change.settings.is_empty() || change.root_path.is_some() {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use scaivault_core::access::Permission;
+use scaivault_core::acl::unescape;
 use scaivault_core::audit::Action;
 use scaivault_core::dynamic::{AccountName, Cause, Engine, Lease, NameTemplate, Role};
 use scaivault_core::identity::Scope;
@@ -115,6 +116,7 @@ impl Vault {
         if engine.closed {
             return Err(VaultError::EngineClosed.into());
         }
+        check_allowed(&engine, &role)?;
         let reached = self.engine_reached(&engine).await?;
         let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
         let connector = reached.connector.clone();
@@ -228,7 +230,8 @@ impl Vault {
         request: &CredentialRequest,
     ) -> Result<Lease, VaultError> {
         let now = self.now();
-        let template = match &role.username_template {
+        let of_engine = || engine.connection.as_ref()?.username_template.as_ref();
+        let template = match role.username_template.as_ref().or_else(of_engine) {
             Some(text) => NameTemplate::parse(text)
                 .map_err(|error| VaultError::Internal(error.to_string()))?,
             None => NameTemplate::default(),
@@ -319,6 +322,19 @@ pub(super) fn makes_accounts(connector: &dyn Connector) -> Result<&dyn Accounts,
                 connector.descriptor().name
             ),
         })
+}
+
+/// Whether the engine, as a connection, lets credentials of the role be made.
+fn check_allowed(engine: &Engine, role: &Role) -> Result<(), VaultError> {
+    let name = unescape(&role.name);
+    match &engine.connection {
+        Some(connection) if !connection.allows(&name) => {
+            let why =
+                format!("{name:?} is not an allowed role: see allowed_roles of its connection");
+            Err(VaultError::Validation(vec![("role".to_owned(), why)]))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The target did not let the manager in, and so did nothing.

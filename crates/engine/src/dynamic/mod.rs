@@ -4,6 +4,8 @@
 
 mod authority;
 mod closing;
+mod connections;
+mod delegated;
 mod engines;
 mod generate;
 mod health;
@@ -13,6 +15,7 @@ mod place;
 mod roles;
 mod root;
 mod slots;
+mod static_roles;
 mod sweep;
 mod token_ends;
 mod worker;
@@ -32,12 +35,14 @@ use crate::rotation::Reached;
 use crate::vault::Vault;
 
 pub(crate) use closing::is_elsewhere;
+pub use connections::ConnectionWrite;
 pub use engines::{EngineAt, EngineChange, EngineDraft};
 pub use generate::{CredentialRequest, Generated};
 pub use health::EngineHealth;
 pub(crate) use holds::EngineHolds;
 pub use roles::{RoleDraft, RoleWrite};
 pub(crate) use slots::AccountSlots;
+pub use static_roles::{StaticRole, StaticRoleWrite, StaticSchedule};
 pub use worker::DueLeases;
 
 /// Under which path policies speak of an engine's credentials.

@@ -78,6 +78,27 @@ pub struct SecretWrite {
     pub max_versions_new: Option<u32>,
 }
 
+impl SecretWrite {
+    /// A value, and nothing else.
+    pub fn of(path: SecretPath, data: Plaintext) -> Self {
+        Self {
+            path,
+            data,
+            secret_type: None,
+            metadata: None,
+            max_versions: None,
+            expires_in: None,
+            notify_before: None,
+            rotation_policy_id: None,
+            cas: None,
+            rotation_id: None,
+            cas_required: false,
+            delete_after_s: None,
+            max_versions_new: None,
+        }
+    }
+}
+
 /// What a write made.
 #[derive(Debug)]
 pub struct Written {

@@ -131,5 +131,6 @@ pub(crate) fn draft(name: &str) -> EngineDraft {
         default_ttl: span("1h"),
         max_ttl: span("24h"),
         verify: true,
+        connection: None,
     }
 }

@@ -11,6 +11,7 @@ mod audit_forward;
 mod audit_retention;
 mod batch;
 mod campaigns;
+mod connections;
 mod debts;
 mod deletion;
 mod drift;

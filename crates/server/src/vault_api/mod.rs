@@ -8,7 +8,12 @@
 mod approle;
 mod auths;
 mod capabilities;
+mod connection_fields;
+mod connections;
 mod cubbyhole;
+mod database;
+mod database_roles;
+mod database_static;
 mod federated;
 mod fields;
 mod health;
@@ -17,11 +22,13 @@ mod kv2;
 mod kv_list;
 mod kv_metadata;
 mod kv_rules;
+mod leases;
 mod merge;
 mod mounts;
 mod policies;
 mod reply;
 mod request;
+mod statements;
 mod system;
 mod table;
 mod token;
@@ -198,6 +205,20 @@ async fn sys(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
         "capabilities" | "capabilities-self" | "capabilities-accessor" => {
             capabilities::answer(app, asked, rest).await
         }
+        "renew" | "revoke" => leases::answer(app, asked, rest).await,
+        _ if [
+            "leases/",
+            "renew/",
+            "revoke/",
+            "revoke-prefix/",
+            "revoke-force/",
+        ]
+        .iter()
+        .any(|begin| rest.starts_with(begin)) =>
+        {
+            let rest = rest.strip_prefix("leases/").unwrap_or(rest);
+            leases::answer(app, asked, rest).await
+        }
         "auth" => auths::answer(app, asked, "").await,
         "policy" | "policies/acl" => policies::answer(app, asked, rest).await,
         _ if rest.starts_with("auth/") => {
@@ -224,6 +245,7 @@ async fn mounted(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     };
     match mount.kind {
         MountKind::Kv2 => kv2::answer(app, asked, mount, rest).await,
+        MountKind::Database => database::answer(app, asked, mount, rest).await,
         MountKind::Kv1 => kv1::answer(app, asked, mount, rest).await,
         MountKind::Transit => transit::answer(app, asked, mount, rest).await,
         MountKind::Pki => Err(Problem::new(ErrorCode::InvalidRequest, PKI)),

@@ -3,7 +3,9 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use scaivault_api::ErrorCode;
+use scaivault_core::dynamic::Lease;
 use scaivault_core::plaintext::Plaintext;
+use scaivault_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -26,6 +28,8 @@ pub(super) struct Reply {
     auth: Option<Box<RawValue>>,
     wrap_info: Option<Box<RawValue>>,
     lease_s: u64,
+    lease_id: String,
+    is_renewable: bool,
     warnings: Vec<String>,
     /// The whole body, where it has no envelope.
     bare: Option<Value>,
@@ -38,7 +42,7 @@ pub(super) struct Reply {
 #[derive(Serialize)]
 struct Envelope<'a> {
     request_id: &'a str,
-    lease_id: &'static str,
+    lease_id: &'a str,
     renewable: bool,
     lease_duration: u64,
     data: Option<&'a RawValue>,
@@ -55,6 +59,8 @@ impl Reply {
             auth: None,
             wrap_info: None,
             lease_s: 0,
+            lease_id: String::new(),
+            is_renewable: false,
             warnings: Vec::new(),
             bare: None,
             whole: None,
@@ -148,6 +154,16 @@ impl Reply {
         Self { lease_s, ..self }
     }
 
+    /// With a lease, by the name it has there.
+    pub(super) fn leased(self, lease_id: String, lease: &Lease, now: Timestamp) -> Self {
+        Self {
+            lease_id,
+            lease_s: seconds_left(lease, now),
+            is_renewable: lease.expires_at < lease.expires_at_latest,
+            ..self
+        }
+    }
+
     /// For clients of before there was an envelope: the fields of `data` also at the top.
     pub(super) fn doubled(self) -> Self {
         Self {
@@ -163,8 +179,8 @@ impl Reply {
         }
         let envelope = Envelope {
             request_id: passage.request_id.as_str(),
-            lease_id: "",
-            renewable: false,
+            lease_id: &self.lease_id,
+            renewable: self.is_renewable,
             lease_duration: self.lease_s,
             data: self.data.as_deref(),
             wrap_info: self.wrap_info.as_deref(),
@@ -196,6 +212,12 @@ impl Reply {
         }
         json_bytes(status, self.body(passage))
     }
+}
+
+/// What is left of a lease, to the nearest second: one that was made just now lasts what it is made for.
+pub(super) fn seconds_left(lease: &Lease, now: Timestamp) -> u64 {
+    let left = lease.expires_at.since(now);
+    (left + std::time::Duration::from_millis(500)).as_secs()
 }
 
 /// The members of `data` beside those of the envelope, which win.

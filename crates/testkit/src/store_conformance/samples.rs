@@ -444,6 +444,7 @@ pub fn engine(owner: &TenantId, id: &str) -> Engine {
         sweep_held_until: None,
         owns_target: false,
         closed: false,
+        connection: None,
         revision: 1,
     }
 }

@@ -258,6 +258,9 @@ impl Target for Watched {
     fn works(&self, name: &str, password: &str) -> bool {
         super::psql(self.0, name, password, "postgres", "SELECT 1").is_ok()
     }
+    fn logs_in(&self, name: &str, password: &str) -> bool {
+        self.works(name, password)
+    }
     fn exists(&self, name: &str) -> bool {
         let asked = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{name}'");
         let (manager, password) = self.manager();

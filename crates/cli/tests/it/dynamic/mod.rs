@@ -5,6 +5,7 @@ mod life;
 mod restore;
 mod root;
 mod ssh;
+mod vault;
 
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ trait Target: Send + Sync + 'static {
     /// Whether this credential is good for what the role allows.
     fn works(&self, name: &str, password: &str) -> bool;
     fn exists(&self, name: &str) -> bool;
+    /// Whether it lets anybody in.
+    fn logs_in(&self, name: &str, password: &str) -> bool;
 }
 
 const CREATE_ROLE: &str = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' \
@@ -80,6 +83,9 @@ impl Target for Pg {
         let asked = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{name}'");
         self.0.sql(&asked) != "0"
     }
+    fn logs_in(&self, name: &str, password: &str) -> bool {
+        psql(self.port(), name, password, "postgres", "SELECT 1").is_ok()
+    }
 }
 
 pub(crate) struct Maria(MariaDb);
@@ -123,6 +129,9 @@ impl Target for Maria {
         let asked = format!("SELECT COUNT(*) FROM mysql.global_priv WHERE User = '{name}'");
         self.0.sql(&asked).trim() != "0"
     }
+    fn logs_in(&self, name: &str, password: &str) -> bool {
+        self.0.try_sql(name, password, "SELECT 1").is_ok()
+    }
 }
 
 pub(crate) struct Cache(Redis);
@@ -162,6 +171,9 @@ impl Target for Cache {
             .cli("ACL USERS")
             .lines()
             .any(|user| user.contains(name))
+    }
+    fn logs_in(&self, name: &str, password: &str) -> bool {
+        self.0.cli_as(name, password, "ACL WHOAMI").contains(name)
     }
 }
 

@@ -39,6 +39,10 @@ const NAMES: [&str; 7] = ["a", "b", "ab", "a_", "A", "metadata", "a_b"];
 const FAMILIES: [&str; 6] = [
     "data", "metadata", "delete", "undelete", "destroy", "subkeys",
 ];
+/// What is administered at databases, and only done there.
+const KEPT: [&str; 3] = ["config", "roles", "static-roles"];
+const DONE: [&str; 3] = ["rotate-root", "rotate-role", "reset"];
+const LEASES: [&str; 2] = ["lookup", "revoke-prefix"];
 const SETS: [&[C]; 16] = [
     &[C::Read],
     &[C::Read, C::List],
@@ -85,7 +89,11 @@ fn tail(chance: &mut Chance) -> String {
 }
 
 fn block(chance: &mut Chance) -> Said {
-    let path = match chance.below(24) {
+    let path = match chance.below(28) {
+        24 => format!("database/{}/{}", chance.one(&KEPT), tail(chance)),
+        25 => "database/*".to_owned(),
+        26 => format!("database/{}/{}", chance.one(&DONE), tail(chance)),
+        27 => format!("sys/leases/{}/{}", chance.one(&LEASES), tail(chance)),
         0 => "secret/*".to_owned(),
         1 => "kv1/*".to_owned(),
         2 => "*".to_owned(),
@@ -109,6 +117,10 @@ fn block(chance: &mut Chance) -> Said {
             &[C::Read],
             &[C::Delete, C::Read],
         ])),
+        _ if path.starts_with("sys/leases/lookup") => CapabilitySet::of(&[C::List]),
+        _ if DONE.iter().any(|done| path.contains(done)) || path.contains("revoke-") => {
+            CapabilitySet::of(&[C::Update])
+        }
         _ if path.contains("delete/") || path.contains("destroy/") || path.ends_with("create") => {
             CapabilitySet::of(&[C::Update])
         }
@@ -255,7 +267,12 @@ fn widened(policy: &[Said], path: &str, capability: C) -> bool {
             _ => false,
         };
     }
-    path.starts_with("kv1/") && capability == C::List && {
+    let lists = KEPT.map(|kept| format!("database/{kept}/"));
+    let mut lists = lists.iter().map(String::as_str);
+    let lists_below = path.starts_with("kv1/")
+        || path.starts_with("sys/leases/lookup/")
+        || lists.any(|list| path.starts_with(list));
+    lists_below && capability == C::List && {
         below(path).iter().any(|path| allows(policy, path, C::List))
     }
 }
@@ -308,7 +325,10 @@ fn request(chance: &mut Chance) -> (String, C) {
             path.clear();
         }
     }
-    let path = match chance.below(12) {
+    let path = match chance.below(16) {
+        12 => format!("database/{}/{path}", chance.one(&KEPT)),
+        13 => format!("database/{}/{path}", chance.one(&DONE)),
+        14 => format!("sys/leases/{}/{path}", chance.one(&LEASES)),
         0..=2 => format!("kv1/{path}"),
         3 => format!("team/kv/data/{path}"),
         4 if !is_list => "auth/token/create".to_owned(),
@@ -382,7 +402,7 @@ fn decides_as_the_meaning_says_but_for_what_is_listed() {
     assert!(astray * 50 < taken, "{astray} of {taken} do not come back");
     assert!(taken * 3 > POLICIES, "{refused:?}");
     assert!(asked > 200_000, "{asked}");
-    assert!(yes * 12 > asked, "{yes} of {asked}");
+    assert!(yes * 15 > asked, "{yes} of {asked}");
     // The list of what is wider is not more than what is met.
     assert!(beside > 100 && beside * 10 < asked, "{beside}");
 }

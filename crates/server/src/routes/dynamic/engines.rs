@@ -94,6 +94,7 @@ async fn create_engine(
         default_ttl: ttl(body.default_ttl, DEFAULT_TTL, "default_ttl")?,
         max_ttl: ttl(body.max_ttl, MAX_TTL, "max_ttl")?,
         verify: body.config.verify_connection.unwrap_or(true),
+        connection: None,
     };
     let _slot = app.target_slots.acquire().await;
     let engine = app.vault.engine_create(&caller, draft).await?;
@@ -176,6 +177,7 @@ async fn change_engine(
         max_ttl: ttl(body.max_ttl, "max_ttl")?,
         same_accounts: config.same_accounts.unwrap_or_default(),
         verify: config.verify_connection.unwrap_or(true),
+        connection: None,
     };
     let _slot = app.target_slots.acquire().await;
     let engine = app.vault.engine_change(&caller, &name, change).await?;
