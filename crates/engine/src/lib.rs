@@ -41,6 +41,7 @@ mod targets;
 mod tenancy;
 mod tokens;
 mod vault;
+mod wrap_count;
 mod wrapping;
 
 pub use access::AuthError;
@@ -90,4 +91,5 @@ pub use tokens::{
     Bound, ChildDraft, Entered, Introspected, MintedToken, TokenDraft, TokenLimits, TokenRef,
 };
 pub use vault::{Vault, VaultPorts, default_tenant};
+pub use wrap_count::WRAPPED_MAX;
 pub use wrapping::Waiting;

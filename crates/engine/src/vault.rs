@@ -24,6 +24,7 @@ use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
 use crate::tokens::UseTurns;
+use crate::wrap_count::WrapCounts;
 
 /// The tenant every store has: of root tokens, and of whoever knows no other.
 pub fn default_tenant() -> TenantId {
@@ -67,6 +68,7 @@ pub struct Vault {
     pub(crate) recipe_slots: RecipeSlots,
     pub(crate) issuers: RwLock<Option<Arc<Issuers>>>,
     pub(crate) use_turns: UseTurns,
+    pub(crate) wraps: WrapCounts,
     pub(crate) login_trail: LoginTrail,
     pub(crate) engine_holds: EngineHolds,
     pub(crate) account_slots: AccountSlots,
@@ -96,6 +98,7 @@ impl Vault {
             recipe_slots: RecipeSlots::default(),
             issuers: RwLock::default(),
             use_turns: UseTurns::default(),
+            wraps: WrapCounts::default(),
             login_trail: LoginTrail::default(),
             engine_holds: EngineHolds::default(),
             account_slots: AccountSlots::default(),
