@@ -49,4 +49,5 @@ mod tenancy;
 mod token_bounds;
 mod tutorials;
 mod vault_api;
+mod vault_api_guards;
 mod vault_policies;
