@@ -342,6 +342,9 @@ pub struct Principal {
     pub expires_at: Option<Timestamp>,
     /// Who vouched for the identity, if it was somebody outside.
     pub foreign: Option<Arc<Foreign>>,
+    /// Whose limits its requests spend, when not its own: whoever makes tokens with names of their
+    /// own gets no more requests by that.
+    pub limited_as: Option<Identity>,
 }
 
 /// What somebody outside says of an identity, beside its name.
@@ -362,6 +365,11 @@ impl Principal {
     /// than [`Self::tenant`] only where that is a partner's own space.
     pub fn acts_in(&self) -> &TenantId {
         self.seat.asking.as_ref().unwrap_or(&self.tenant)
+    }
+
+    /// Whose limits its requests spend.
+    pub fn payer(&self) -> &Identity {
+        self.limited_as.as_ref().unwrap_or(&self.identity)
     }
 
     /// The tenant its credential belongs to.

@@ -80,12 +80,26 @@ pub struct Metadata {
     pub custom: Map<String, Value>,
 }
 
+/// Keys of metadata beside its fields.
+pub const METADATA_KEYS_MAX: usize = 50;
+/// Tags of a secret.
+pub const METADATA_TAGS_MAX: usize = 50;
+/// All of the metadata of a secret, as JSON.
+pub const METADATA_BYTES_MAX: usize = 16 * 1_024;
+
 /// Names that stand for fields of [`Metadata`] where all of it is told as texts.
 const DESCRIPTION: &str = "description";
 const OWNER: &str = "owner";
 const TAGS: &str = "tags";
 
 impl Metadata {
+    /// Whether it has more of anything than it may.
+    pub fn is_beyond_bounds(&self) -> bool {
+        self.custom.len() > METADATA_KEYS_MAX
+            || self.tags.len() > METADATA_TAGS_MAX
+            || serde_json::to_vec(self).map_or(usize::MAX, |text| text.len()) > METADATA_BYTES_MAX
+    }
+
     /// All of it as texts by name: for those who know no others. Tags stand in one, with commas.
     pub fn custom_texts(&self) -> BTreeMap<String, String> {
         let text = |value: &Value| match value {

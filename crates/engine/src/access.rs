@@ -188,6 +188,7 @@ impl Vault {
             mfa_at: None,
             expires_at: token.expires_at,
             foreign: token.issuer.as_deref().map(vouched_by),
+            limited_as: token.limited_as().cloned(),
         });
         let known = Arc::new(KnownToken {
             token,

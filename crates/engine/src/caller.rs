@@ -43,6 +43,7 @@ impl Caller {
                 mfa_at: None,
                 expires_at: None,
                 foreign: None,
+                limited_as: None,
             }),
             request_id: None,
             source_ip: None,

@@ -42,6 +42,7 @@ mod tenancy;
 mod tokens;
 mod transit;
 mod vault;
+mod wrap_count;
 mod wrapping;
 
 pub use access::AuthError;
@@ -95,4 +96,5 @@ pub use transit::{
     TransitInput, TransitOpen, TransitOutcome, TransitPage, TransitSeal, TransitSigned,
 };
 pub use vault::{Vault, VaultPorts, default_tenant};
+pub use wrap_count::WRAPPED_MAX;
 pub use wrapping::Waiting;

@@ -6,7 +6,7 @@ use scaivault_core::access::{
     AccessPolicy, Attempt, Binding, Condition, DenialReason, Grants, Matched, Permission,
     PolicyScope, Rule, decide,
 };
-use scaivault_core::acl::{HOLDER, policy_of};
+use scaivault_core::acl::{HOLDER, is_policy_group};
 use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Principal, Scope, ScopeSet};
@@ -146,8 +146,10 @@ impl Vault {
                 let why = "is fixed when the policy is made: make another policy";
                 return Err(VaultError::Validation(vec![("scope".into(), why.into())]));
             }
-            if draft.name.as_ref().is_some_and(|name| *name != policy.name) {
-                // Under another name others may hold it.
+            let is_renamed = draft.name.as_ref().is_some_and(|name| *name != policy.name);
+            let is_woken = draft.is_active == Some(true) && !policy.is_active;
+            if is_renamed || is_woken {
+                // Under another name others may hold it; and one that is not active gives nothing.
                 let scopes = policy.scopes.unwrap_or_default();
                 self.may_give(caller, scopes, Action::PolicyUpdate).await?;
             }
@@ -319,7 +321,7 @@ impl Vault {
             let mut policy = self.policy_of(caller, policy_id).await?;
             self.require_writer(caller, &policy.tenant, Action::PolicyBind)
                 .await?;
-            if policy_of(&draft.identity).is_some() {
+            if is_policy_group(&draft.identity) {
                 let scopes = policy.scopes.unwrap_or_default();
                 self.may_give(caller, scopes, Action::PolicyBind).await?;
             }
@@ -430,6 +432,7 @@ impl Vault {
             mfa_at: query.mfa_verified.then_some(now),
             expires_at: None,
             foreign: None,
+            limited_as: None,
         };
         let attempt = Attempt {
             permission: query.permission,

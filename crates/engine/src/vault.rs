@@ -24,6 +24,7 @@ use crate::settlement::Settlement;
 use crate::signals::Signals;
 use crate::tally::Tally;
 use crate::tokens::UseTurns;
+use crate::wrap_count::WrapCounts;
 
 /// The tenant every store has: of root tokens, and of whoever knows no other.
 pub fn default_tenant() -> TenantId {
@@ -72,6 +73,7 @@ pub struct Vault {
     pub(crate) transit_slots: Arc<tokio::sync::Semaphore>,
     pub(crate) issuers: RwLock<Option<Arc<Issuers>>>,
     pub(crate) use_turns: UseTurns,
+    pub(crate) wraps: WrapCounts,
     pub(crate) login_trail: LoginTrail,
     pub(crate) engine_holds: EngineHolds,
     pub(crate) account_slots: AccountSlots,
@@ -102,6 +104,7 @@ impl Vault {
             transit_slots: Arc::new(tokio::sync::Semaphore::new(TRANSIT_SLOTS)),
             issuers: RwLock::default(),
             use_turns: UseTurns::default(),
+            wraps: WrapCounts::default(),
             login_trail: LoginTrail::default(),
             engine_holds: EngineHolds::default(),
             account_slots: AccountSlots::default(),

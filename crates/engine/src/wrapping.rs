@@ -70,8 +70,13 @@ impl Vault {
         body: &Plaintext,
     ) -> Result<MintedToken, VaultError> {
         self.no_wrapping_token(caller).await?;
+        self.wrap_room(caller).await?;
         let (unit, minted) = self.wrapped(caller, creation_path, ttl, body)?;
-        self.commit(unit).await?;
+        self.wraps.made(&minted.token);
+        if let Err(error) = self.commit(unit).await {
+            self.wraps.gone(&minted.token);
+            return Err(error.into());
+        }
         Ok(minted)
     }
 
@@ -92,6 +97,7 @@ impl Vault {
         let bounds = TokenBounds {
             max_expires_at: Some(end),
             wraps: true,
+            limited_as: Some(caller.principal.payer().clone()),
             ..TokenBounds::default()
         };
         let token = Token {
@@ -143,8 +149,9 @@ impl Vault {
     pub async fn unwrap_once(&self, caller: &Caller, text: &str) -> Result<Plaintext, VaultError> {
         let (token, item) = self.waiting(caller, text).await?;
         let body = self.cubby_opened(&item)?;
-        let unit = self.unwrapping(caller, token, item);
+        let unit = self.unwrapping(caller, token.clone(), item);
         self.opened_once(caller, unit).await?;
+        self.wraps.gone(&token);
         Ok(body)
     }
 
@@ -161,9 +168,11 @@ impl Vault {
         let body = self.cubby_opened(&item)?;
         let wrapping = item.wrapping.clone().ok_or_else(no_such_wrapping)?;
         let ttl = Duration::from_secs(wrapping.ttl_s);
-        let unit = self.unwrapping(caller, token, item);
+        let unit = self.unwrapping(caller, token.clone(), item);
         let (fresh, minted) = self.wrapped(caller, &wrapping.creation_path, ttl, &body)?;
         self.opened_once(caller, unit.and(fresh)).await?;
+        self.wraps.gone(&token);
+        self.wraps.made(&minted.token);
         Ok((minted, wrapping))
     }
 

@@ -63,11 +63,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 impl Call {
     /// Authenticates the caller and takes one from its limit.
     pub(crate) async fn enter(&self, app: &App, category: Category) -> Result<Caller, Problem> {
+        self.enter_for(app, category, false).await
+    }
+
+    /// The same for a request that may be `unwrapping`: a token that an answer waits behind is for
+    /// that alone.
+    pub(crate) async fn enter_for(
+        &self,
+        app: &App,
+        category: Category,
+        unwrapping: bool,
+    ) -> Result<Caller, Problem> {
         let (caller, bound) = self.authenticate(app).await?;
+        let is_wrapping = bound.as_ref().is_some_and(Bound::is_wrapping);
         if let Some(bound) = bound {
             Box::pin(self.enter_bound(app, &caller, &bound, category)).await?;
         } else {
             self.spend(app, &caller, category, 1)?;
+        }
+        if is_wrapping && !unwrapping {
+            let why = "a wrapping token is for sys/wrapping/unwrap, rewrap and lookup alone";
+            return Err(Problem::new(ErrorCode::Forbidden, why));
         }
         self.placed(app, caller).await
     }
@@ -83,7 +99,7 @@ impl Call {
         category: Category,
     ) -> Result<(), Problem> {
         if let Err(elsewhere) = bound.comes_from(caller.source_ip) {
-            let astray = format!("astray {}", caller.identity());
+            let astray = format!("astray {}", caller.principal.payer());
             let home = caller.principal.home();
             self.take(app, (home.as_str(), &astray), Category::Auth, 1)?;
             app.vault.token_strayed(caller).await?;
@@ -150,7 +166,12 @@ impl Call {
         cost: u32,
     ) -> Result<(), Problem> {
         let home = caller.principal.home().as_str();
-        self.take(app, (home, caller.identity().as_str()), category, cost)
+        self.take(
+            app,
+            (home, caller.principal.payer().as_str()),
+            category,
+            cost,
+        )
     }
 
     /// Takes `cost` from the limit of somebody in a tenant.

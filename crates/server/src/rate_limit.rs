@@ -187,6 +187,35 @@ impl RateLimiter {
             .take(key, limit, now.as_micros(), cost.min(limit))
     }
 
+    /// Gives back what was taken for something that did not come about.
+    pub(crate) fn give_back(
+        &self,
+        tenant: &str,
+        identity: &str,
+        category: Category,
+        now: Timestamp,
+        cost: u32,
+    ) {
+        let limit = self.limits.of(category);
+        if limit == 0 {
+            return;
+        }
+        let key = self.key(tenant, identity, category);
+        let shard = usize::try_from(key % SHARDS as u128).unwrap_or(0);
+        let mut shard = self.shards[shard].lock();
+        // One that was forgotten is full.
+        if let Some(bucket) = shard.buckets.get_mut(&key) {
+            bucket.refill(now.as_micros());
+            let more = u64::from(cost.min(limit)) * MINUTE_US;
+            bucket.parts = (bucket.parts + more).min(capacity(bucket.limit));
+        }
+    }
+
+    /// Requests per minute of a category; 0 is no limit.
+    pub(crate) fn limit(&self, category: Category) -> u32 {
+        self.limits.of(category)
+    }
+
     /// 128 bits of two keyed hashes stand for the names: no allocation, no comparison, and a
     /// collision is out of reach for whoever does not know the keys.
     fn key(&self, tenant: &str, identity: &str, category: Category) -> u128 {
@@ -323,6 +352,18 @@ mod tests {
     use super::*;
 
     const START: i64 = 1_800_000_000_000_000;
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let (limiter, now) = (limiter(10), Timestamp::from_micros(START));
+        let take = |cost| limiter.take("t", "a", Category::Read, now, cost).allowed;
+        assert!(take(7) && !take(4));
+        limiter.give_back("t", "a", Category::Read, now, 7);
+        limiter.give_back("t", "a", Category::Read, now, 7);
+        assert!(take(10) && !take(1));
+        limiter.give_back("t", "nobody", Category::Read, now, 7);
+        assert_eq!(limiter.buckets(), 1);
+    }
 
     fn limiter(limit: u32) -> RateLimiter {
         RateLimiter::new(Limits::new(|category| {

@@ -83,6 +83,7 @@ pub(crate) fn caller(who: Identity) -> Caller {
             mfa_at: None,
             expires_at: None,
             foreign: None,
+            limited_as: None,
         }),
         request_id: None,
         source_ip: None,

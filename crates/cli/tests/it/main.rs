@@ -50,6 +50,7 @@ mod tenancy;
 mod token_bounds;
 mod tutorials;
 mod vault_api;
+mod vault_api_guards;
 mod vault_details;
 mod vault_policies;
 mod vault_sequences;

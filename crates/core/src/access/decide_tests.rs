@@ -21,6 +21,7 @@ fn principal(is_root: bool) -> Principal {
         mfa_at: None,
         expires_at: None,
         foreign: None,
+        limited_as: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::document::{Block, Capability, CapabilitySet, Document, Refusal};
 use super::mounts::{MountKind, MountView, Mounts};
 use super::name::escape;
+use super::other_places::OtherPlace;
 use super::pattern::Meeting;
 use super::residue::Residue;
 use super::ways::{Ask, WRITE, Way, engines_of, managed_root, opened, ways};
@@ -17,6 +18,10 @@ use crate::identity::{Scope, ScopeSet};
 pub const RULES_MAX: usize = 200;
 /// The most things said of one policy.
 const REFUSALS_MAX: usize = 20;
+/// The most requests that the blocks of a policy reach: comparing them takes their square.
+const TOUCHES_MAX: usize = 5_000;
+/// The most patterns of ours that a policy's rules are made from, for the same reason.
+const PATTERNS_MAX: usize = 2_000;
 
 /// What a policy came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,10 @@ struct Work<'a> {
     blocks: Vec<Block>,
     touches: Vec<Touch>,
     rules: BTreeMap<String, Vec<Permission>>,
+    /// What stands for something else than secrets, and is given by its own requests.
+    others: Vec<String>,
+    /// Blocks whose patterns for secrets also match such places.
+    beyond: Vec<(usize, String, &'static OtherPlace)>,
     scopes: Vec<Scope>,
     refusals: Vec<Refusal>,
     notes: Vec<String>,
@@ -57,17 +66,33 @@ pub fn compile(document: &Document, mounts: &Mounts) -> Result<Compiled, Vec<Ref
         blocks: merged(document),
         touches: Vec::new(),
         rules: BTreeMap::new(),
+        others: Vec::new(),
+        beyond: Vec::new(),
         scopes: Vec::new(),
         refusals: Vec::new(),
         notes: Vec::new(),
     };
-    work.touch();
+    if let Err(refusal) = work.touch() {
+        return Err(vec![refusal]);
+    }
     work.give_scopes();
     for at in 0..work.blocks.len() {
         work.one(at);
+        if work.rules.len() > PATTERNS_MAX {
+            let why = format!(
+                "with this block the policy comes to more than {PATTERNS_MAX} patterns here (what \
+                 follows an underscore before * is spelled out): write several policies, or broader \
+                 blocks"
+            );
+            return Err(vec![Refusal::of(&work.blocks[at], why)]);
+        }
     }
+    work.only_what_is_said();
     work.priorities();
-    let rules = work.rules();
+    let rules = match work.refusals.is_empty() {
+        true => work.rules(),
+        false => Vec::new(),
+    };
     if !work.refusals.is_empty() {
         work.refusals.sort_by_key(|refusal| refusal.line);
         work.refusals.truncate(REFUSALS_MAX);
@@ -162,7 +187,11 @@ fn path(mount: &MountView, way: &Way) -> String {
 }
 
 impl Work<'_> {
-    fn touch(&mut self) {
+    /// Which requests each block reaches.
+    ///
+    /// # Errors
+    /// When they are too many.
+    fn touch(&mut self) -> Result<(), Refusal> {
         for (at, block) in self.blocks.iter().enumerate() {
             for (mount_at, mount) in self.mounts.all().iter().enumerate() {
                 for way in ways(mount.kind) {
@@ -191,7 +220,15 @@ impl Work<'_> {
                     }
                 }
             }
+            if self.touches.len() > TOUCHES_MAX {
+                let why = format!(
+                    "with this block the policy reaches more than {TOUCHES_MAX} kinds of requests of \
+                     all mounts together: write several policies, or blocks for fewer mounts"
+                );
+                return Err(Refusal::of(block, why));
+            }
         }
+        Ok(())
     }
 
     /// A scope opens the same everywhere: it is given to who may all of that by some block each.
@@ -398,8 +435,25 @@ impl Work<'_> {
         {
             self.scopes.push(scope);
         }
+        let block = self.touches[touch].block;
         for pattern in patterns {
-            self.rules.entry(pattern).or_default().push(permission);
+            match ask {
+                Ask::Operation(_)
+                | Ask::Creds
+                | Ask::Managed(_)
+                | Ask::ManagedContents
+                | Ask::Key(..)
+                | Ask::Keys(_) => self.others.push(pattern.clone()),
+                _ => {
+                    let met = OtherPlace::met_by(&pattern, permission);
+                    self.beyond
+                        .extend(met.map(|place| (block, pattern.clone(), place)));
+                }
+            }
+            let given = self.rules.entry(pattern).or_default();
+            if !given.contains(&permission) {
+                given.push(permission);
+            }
         }
         Ok(true)
     }
@@ -425,6 +479,35 @@ impl Work<'_> {
                 .is_some_and(|residue| residue.covers(wanted));
             other.mount == mount && gives && over
         })
+    }
+
+    /// A view may show all of our tree, and with it places that stand for something else than secrets.
+    /// A pattern for secrets that matches these would give that: it is given by its own paths only.
+    fn only_what_is_said(&mut self) {
+        let engines = |mounts: &Mounts| {
+            let databases = mounts
+                .all()
+                .iter()
+                .filter(|m| m.kind == MountKind::Database);
+            databases
+                .map(|mount| format!("dynamic/{}*/creds/**", engines_of(mount)))
+                .collect::<Vec<_>>()
+        };
+        let engines = engines(self.mounts);
+        let has_all = !engines.is_empty() && engines.iter().all(|one| self.others.contains(one));
+        for (block, pattern, place) in std::mem::take(&mut self.beyond) {
+            let block = &self.blocks[block];
+            let is_said = self.others.iter().any(|other| is_within(&pattern, other))
+                || (place.is_one() && self.others.iter().any(|other| other == place.path))
+                || (!place.is_one() && (has_all || block.pattern.as_str() == "*"));
+            if is_said {
+                continue;
+            }
+            let refusal = Refusal::of(block, place.why.to_owned());
+            if !self.refusals.contains(&refusal) && self.refusals.len() <= REFUSALS_MAX {
+                self.refusals.push(refusal);
+            }
+        }
     }
 
     /// Of two blocks that match one path the more specific one decides there. What the other one gives

@@ -17,6 +17,7 @@ mod compile;
 mod document;
 mod mounts;
 mod name;
+mod other_places;
 mod parse;
 mod pattern;
 mod render;
@@ -29,7 +30,8 @@ pub use compile::{Compiled, RULES_MAX, compile};
 pub use document::{Block, Capability, CapabilitySet, Document, Refusal};
 pub use mounts::{MountKind, MountView, Mounts};
 pub use name::{
-    HOLDER, POLICY_GROUP, escape, group_of, is_policy_name, mount_word, policy_of, unescape,
+    HOLDER, POLICY_GROUP, escape, group_of, is_policy_group, is_policy_name, mount_word, policy_of,
+    unescape,
 };
 pub use parse::{TEXT_BYTES_MAX, parse};
 pub use pattern::AclPattern;

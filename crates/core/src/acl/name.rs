@@ -3,7 +3,7 @@
 //! They are written as in [`crate::vault_path`], segment by segment.
 
 use crate::identity::Identity;
-use crate::path::RESERVED_LAST;
+use crate::path::{RESERVED_ALONE, RESERVED_LAST};
 use crate::vault_path::escaped;
 
 /// What no policy may be called: what these names mean is fixed, there and here.
@@ -19,9 +19,22 @@ fn is_plain(byte: u8) -> bool {
 pub fn escape(segment: &str, is_last: bool) -> String {
     let written = escaped(segment);
     match is_last && RESERVED_LAST.contains(&&*written) {
-        true => format!("__{:02x}{}", written.as_bytes()[0], &written[1..]),
+        true => first_escaped(&written),
         false => written,
     }
+}
+
+/// The same for a whole path of ours that is one segment.
+pub(super) fn escape_alone(segment: &str) -> String {
+    let written = escape(segment, true);
+    match RESERVED_ALONE.contains(&&*written) {
+        true => first_escaped(&written),
+        false => written,
+    }
+}
+
+fn first_escaped(word: &str) -> String {
+    format!("__{:02x}{}", word.as_bytes()[0], &word[1..])
 }
 
 /// The segment that [`escape`] made this of. Others are themselves.
@@ -70,10 +83,12 @@ pub(super) struct Beginnings {
 }
 
 /// See [`Beginnings`]. A text that ends in `_` needs all that may follow spelled out: written as it
-/// is, it would also begin what is written with `__`.
-pub(super) fn beginnings(text: &str) -> Beginnings {
-    let reserved = RESERVED_LAST.iter().filter(|word| word.starts_with(text));
-    let words: Vec<String> = reserved.map(|word| escape(word, true)).collect();
+/// is, it would also begin what is written with `__`. `is_alone`: nothing stands before it.
+pub(super) fn beginnings(text: &str, is_alone: bool) -> Beginnings {
+    let alone = RESERVED_ALONE.iter().filter(|_| is_alone);
+    let reserved = RESERVED_LAST.iter().chain(alone);
+    let reserved = reserved.filter(|word| word.starts_with(text));
+    let words: Vec<String> = reserved.map(|word| first_escaped(word)).collect();
     let written = escape(text, false);
     if !text.ends_with('_') {
         return Beginnings {
@@ -117,5 +132,11 @@ pub fn group_of(policy: &str) -> Option<Identity> {
 
 /// The policy that members of this group hold by its name.
 pub fn policy_of(group: &Identity) -> Option<&str> {
-    group.as_str().strip_prefix(POLICY_GROUP)
+    let name = group.as_str().strip_prefix(POLICY_GROUP)?;
+    Some(name).filter(|name| is_policy_name(name))
+}
+
+/// Whether a group is called as those are whose members hold a policy, be there such a policy or not.
+pub fn is_policy_group(group: &Identity) -> bool {
+    group.as_str().starts_with(POLICY_GROUP)
 }

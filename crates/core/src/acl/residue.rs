@@ -1,6 +1,6 @@
 //! What of a pattern is left below a mount's prefix, and the patterns of ours that say the same.
 
-use super::name::{beginnings, escape};
+use super::name::{beginnings, escape, escape_alone};
 use super::pattern::{AclPattern, Part};
 
 /// The rest of a pattern behind some segments.
@@ -92,7 +92,7 @@ impl Residue {
             (Part::Any, _) => vec![at("*")],
             (Part::Text(text), true) if text.is_empty() => vec![at("**")],
             (Part::Text(text), true) => {
-                let found = beginnings(text);
+                let found = beginnings(text, folder.is_empty());
                 let open = found.open.iter();
                 let open = open.flat_map(|name| [format!("{name}*"), format!("{name}*/**")]);
                 let whole = found.whole.iter();
@@ -101,7 +101,10 @@ impl Residue {
                 all.map(|name| at(&name)).collect()
             }
             (Part::Text(text), false) if text.is_empty() => Vec::new(),
-            (Part::Text(text), false) => vec![at(&escape(text, true))],
+            (Part::Text(text), false) => match folder.is_empty() {
+                true => vec![escape_alone(text)],
+                false => vec![at(&escape(text, true))],
+            },
         }
     }
 
@@ -118,7 +121,7 @@ impl Residue {
             (Part::Any, _) => vec![at("*")],
             (Part::Text(text), true) if text.is_empty() => vec![at("**")],
             (Part::Text(text), true) => {
-                let found = beginnings(text);
+                let found = beginnings(text, false);
                 let open = found.open.iter().map(|name| at(&format!("{name}*/**")));
                 let whole = found.whole.iter().map(|name| at(&format!("{name}/**")));
                 open.chain(whole).collect()

@@ -361,6 +361,87 @@ fn depth_and_size_are_bounded() {
     assert!(refused(&many).contains("at most 200"));
 }
 
+/// A view over all of our tree, beside the other mounts.
+fn with_a_view() -> Mounts {
+    let mut all = mounts().all().to_vec();
+    all.push(MountView {
+        path: "all".to_owned(),
+        kind: MountKind::Kv2,
+        root: String::new(),
+    });
+    Mounts::new(all)
+}
+
+#[test]
+fn a_view_over_all_gives_nothing_but_secrets() {
+    let said = |text: &str| {
+        compile(&parse(text).unwrap(), &with_a_view()).map_err(|why| why[0].reason.clone())
+    };
+    let values = r#"path "all/data/*" { capabilities = ["read"] }"#;
+    let one = r#"path "database/creds/ro" { capabilities = ["read"] }"#;
+    let writes = r#"path "all/data/*" { capabilities = ["create", "update"] }"#;
+    let of_any = r#"path "all/data/+/token/create" { capabilities = ["create", "update"] }"#;
+    for text in [values.to_owned(), format!("{values}\n{one}")] {
+        let told = said(&text).unwrap_err();
+        assert!(told.contains("every role of every engine"), "{told}");
+    }
+    for text in [writes, of_any] {
+        let told = said(text).unwrap_err();
+        assert!(told.contains("also make tokens"), "{told}");
+    }
+    // Folders that have nothing else in them, and what is said besides.
+    for text in [
+        r#"path "all/data/app/*" { capabilities = ["create", "update", "read"] }"#.to_owned(),
+        format!("{values}\npath \"database/creds/*\" {{ capabilities = [\"read\"] }}"),
+        format!("{writes}\npath \"auth/token/create\" {{ capabilities = [\"update\"] }}"),
+        r#"path "*" { capabilities = ["create", "read", "update", "delete", "list"] }"#.to_owned(),
+        r#"path "all/metadata/*" { capabilities = ["read", "list"] }"#.to_owned(),
+    ] {
+        assert!(said(&text).is_ok(), "{text}: {:?}", said(&text));
+    }
+}
+
+#[test]
+fn words_that_are_no_path_alone_are_written_as_they_are_stored() {
+    for (path, want) in [
+        ("all/data/batch", vec!["__62atch read"]),
+        ("all/data/batch/x", vec!["batch/x read"]),
+        (
+            "all/data/ex*",
+            vec!["__65xpiring read", "ex* read", "ex*/** read"],
+        ),
+    ] {
+        let text = format!("path \"{path}\" {{ capabilities = [\"read\"] }}");
+        let got = compile(&parse(&text).unwrap(), &with_a_view()).unwrap();
+        assert_eq!(lines(&got), want, "{path}");
+    }
+    let need = needs(&with_a_view(), "all/data/batch", Capability::Read);
+    let stored = crate::vault_path::secret_path("", "batch").unwrap();
+    let read = Need::Rule(Some(Scope::SecretsRead), Permission::Read, stored);
+    assert_eq!(need, read);
+}
+
+#[test]
+fn what_would_take_minutes_to_compare_is_refused() {
+    let blocks: String = (0..500)
+        .map(|at| format!("path \"secret/data/a{at}_*\" {{ capabilities = [\"read\"] }}\n"))
+        .collect();
+    let told = refused(&blocks);
+    assert!(told.contains("more than 2000 patterns"), "{told}");
+    assert!(told.starts_with("line 26, "), "{told}");
+
+    let many = (0..200).map(|at| MountView {
+        path: format!("kv{at}"),
+        kind: MountKind::Kv2,
+        root: format!("kv{at}"),
+    });
+    let blocks: String = (0..500)
+        .map(|at| format!("path \"+/data/a{at}_*\" {{ capabilities = [\"read\"] }}\n"))
+        .collect();
+    let why = compile(&parse(&blocks).unwrap(), &Mounts::new(many.collect())).unwrap_err();
+    assert!(why[0].reason.contains("more than 5000 kinds"), "{why:?}");
+}
+
 #[test]
 fn metadata_never_gives_values() {
     for capability in Capability::ALL {

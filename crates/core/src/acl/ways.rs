@@ -2,7 +2,7 @@
 
 use super::document::{Capability as C, CapabilitySet};
 use super::mounts::{MountKind, MountView, Mounts};
-use super::name::{escape, mount_word};
+use super::name::{escape, escape_alone, mount_word};
 use crate::access::Permission;
 use crate::identity::Scope;
 use crate::path::SecretPath;
@@ -381,6 +381,10 @@ pub fn needs(mounts: &Mounts, path: &str, capability: C) -> Need {
     let Some((way, named)) = way_of(mount.kind, rest) else {
         return Need::Nobody;
     };
+    // Whoever may see the mounts may see what is chosen for them.
+    if mount.kind == MountKind::Kv2 && way.under == ["config"] && capability == C::Read {
+        return Need::Scope(Scope::SecretsList);
+    }
     let found = way.asks.iter().find(|(on, _)| on.contains(capability));
     let Some((_, ask)) = found else {
         return Need::Nobody;
@@ -476,10 +480,15 @@ fn place(root: &str, named: &str, is_entry: bool) -> Option<String> {
         if segment.is_empty() {
             return None;
         }
-        if !path.is_empty() {
-            path.push('/');
+        let is_last = is_entry && at + 1 == segments.len();
+        match path.is_empty() {
+            true if is_last => path.push_str(&escape_alone(segment)),
+            true => path.push_str(&escape(segment, false)),
+            false => {
+                path.push('/');
+                path.push_str(&escape(segment, is_last));
+            }
         }
-        path.push_str(&escape(segment, is_entry && at + 1 == segments.len()));
     }
     Some(path)
 }

@@ -24,7 +24,10 @@ pub const WIDER: &[(&str, &str)] = &[
         "`sys/policies/acl/*`, or the older `sys/policy/*`",
         "the other one: they are one thing",
     ),
-    ("`metadata/` list or read", "`sys/mounts` read"),
+    (
+        "`metadata/` list or read",
+        "`sys/mounts` and `{mount}/config` read",
+    ),
     (
         "two policies of one token",
         "what either gives: a more specific path in one takes nothing away from the other",

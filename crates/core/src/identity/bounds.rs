@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Token, TokenHash};
+use super::{Identity, Token, TokenHash};
 use crate::access::Cidr;
-use crate::acl::policy_of;
+use crate::acl::{HOLDER, policy_of};
 use crate::ids::TokenId;
 use crate::time::Timestamp;
 
@@ -73,6 +73,9 @@ pub struct TokenBounds {
     /// It was made for an answer that waits, and opens that alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub wraps: bool,
+    /// Whose limits its requests spend, when not its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited_as: Option<Identity>,
 }
 
 impl TokenBounds {
@@ -137,6 +140,17 @@ impl Token {
     /// Whether it was made for an answer that waits.
     pub fn is_wrapping(&self) -> bool {
         self.bounds.as_deref().is_some_and(|bounds| bounds.wraps)
+    }
+
+    /// Whose limits its requests spend, when not its own.
+    pub fn limited_as(&self) -> Option<&Identity> {
+        self.bounds.as_deref()?.limited_as.as_ref()
+    }
+
+    /// Whether it holds policies, and has a name of its own for that alone. Such are made by the
+    /// thousand, too.
+    pub fn is_holder(&self) -> bool {
+        self.identity.as_str().starts_with(HOLDER)
     }
 
     /// Whether a machine got it by a role. Such are made by the thousand, and who they were is in the

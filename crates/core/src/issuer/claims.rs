@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::settings::Issuer;
-use crate::acl::policy_of;
+use crate::acl::is_policy_group;
 use crate::identity::{Foreign, Identity, IdentityKind, Principal, Scope, ScopeSet};
 use crate::ids::TenantId;
 use crate::tenancy::{Role, Seat};
@@ -153,6 +153,7 @@ impl Issuer {
             mfa_at: self.mfa_at(claims, now),
             expires_at: Some(window.expires_at),
             foreign: Some(foreign.into()),
+            limited_as: None,
         };
         Ok(Login { principal, window })
     }
@@ -230,7 +231,7 @@ impl Issuer {
         .into_iter()
         .map(|name| name.strip_prefix(prefix).unwrap_or(name))
         .filter_map(|name| Identity::parse(&format!("{prefix}{name}")).ok())
-        .filter(|group| policy_of(group).is_none())
+        .filter(|group| !is_policy_group(group))
         .collect();
         groups.sort_unstable();
         groups.dedup();

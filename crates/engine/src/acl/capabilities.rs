@@ -62,7 +62,11 @@ impl Vault {
                             .filter(|rule| rule.permissions.allows(Permission::List))
                             .any(|rule| rule.path_pattern.reaches_below(&folder))
                 };
-                has(scope) && grants.entries().iter().any(|(policy, _)| lists(policy))
+                let counts = |binding: &scaivault_core::access::Binding| {
+                    binding.expires_at.is_none_or(|end| end > now)
+                };
+                let mut entries = grants.entries().iter();
+                has(scope) && entries.any(|(policy, binding)| counts(binding) && lists(policy))
             }
         };
         let found: Vec<_> = ASKED

@@ -31,6 +31,15 @@ const LIST_STEP: usize = 500;
 const LIST_MAX: usize = 10_000;
 
 impl Vault {
+    /// Whether the caller may write policies: asked before their text is read, which takes its time.
+    ///
+    /// # Errors
+    /// [`VaultError::Scope`] without `policies:write`.
+    pub async fn acl_may_put(&self, caller: &Caller) -> Result<(), VaultError> {
+        self.require(caller, Scope::PoliciesWrite, Action::PolicyUpdate)
+            .await
+    }
+
     /// Writes a policy under its name, made if there is none.
     ///
     /// # Errors
@@ -52,7 +61,9 @@ impl Vault {
                 Some(_) => Action::PolicyUpdate,
                 None => Action::PolicyCreate,
             };
-            let had = found.as_ref().and_then(|policy| policy.scopes);
+            // What is not active gives nothing, and by this it would.
+            let active = found.as_ref().filter(|policy| policy.is_active);
+            let had = active.and_then(|policy| policy.scopes);
             let had = had.unwrap_or_default();
             let given = compiled.scopes.iter().filter(|scope| !had.contains(*scope));
             self.may_give(caller, given.collect(), action).await?;

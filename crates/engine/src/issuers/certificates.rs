@@ -133,6 +133,7 @@ impl Vault {
                 certificate: Some(shown.fingerprint.clone()),
                 ..Foreign::default()
             })),
+            limited_as: None,
         })
     }
 }

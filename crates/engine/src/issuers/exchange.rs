@@ -146,6 +146,7 @@ impl Vault {
                     issuer: issuer.url.as_str().into(),
                     ..Foreign::default()
                 })),
+                limited_as: None,
             }),
             request_id: Some(request.request_id.clone()),
             source_ip: request.source_ip,

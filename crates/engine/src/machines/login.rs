@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scaivault_core::access::Cidr;
-use scaivault_core::audit::Action;
+use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::identity::{Identity, Principal, ScopeSet, Token, TokenBounds, Uses};
-use scaivault_core::ids::{RequestId, TokenId};
+use scaivault_core::ids::{RequestId, TenantId, TokenId};
 use scaivault_core::machine::{LoginRefusal, MachineRole, SecretId};
 use scaivault_core::ports::{CommitError, MachineReads, Op, Record, Unit, UnitName};
 use scaivault_core::tenancy::{Roles, Seat};
@@ -81,7 +81,11 @@ impl Default for LoginTrail {
 
 impl LoginTrail {
     fn of(&self, role: &MachineRole) -> &Grumble {
-        let sum = role.id.as_str().bytes().map(usize::from).sum::<usize>();
+        self.of_name(role.id.as_str())
+    }
+
+    fn of_name(&self, name: &str) -> &Grumble {
+        let sum = name.bytes().map(usize::from).sum::<usize>();
         &self.rows[sum % self.rows.len()]
     }
 }
@@ -226,6 +230,38 @@ impl Vault {
         Ok(())
     }
 
+    /// The same for a user that nobody is: on the trail of the tenant, without the name, which may be
+    /// a password in the wrong field. It takes as long as for one that is there.
+    pub(super) async fn login_nobody(
+        &self,
+        login: &MachineLogin,
+        (tenant, name): (&TenantId, &str),
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let (seat, served) = self.seat_in(tenant).await?;
+        let Some(unsaid) = self.login_trail.of_name(name).speak(self.clock.monotonic()) else {
+            return Ok(());
+        };
+        if !served {
+            return Ok(());
+        }
+        let caller = Caller {
+            principal: Arc::new(nobody(tenant, Identity::system(KEEPER), seat)),
+            request_id: Some(login.request_id.clone()),
+            source_ip: login.source_ip,
+            user_agent: login.user_agent.clone(),
+            started_at: login.started_at,
+        };
+        let extra = AuditExtra {
+            reason: Some("user_unknown".to_owned()),
+            count: (unsaid > 0).then_some(unsaid),
+            ..AuditExtra::default()
+        };
+        let row = caller.failed_row(Action::MachineLogin, None, now, "login_refused", extra);
+        self.commit(Unit::audit_only(row)).await?;
+        Ok(())
+    }
+
     pub(super) fn login_unknown(&self) {
         if let Some(unsaid) = self.login_trail.strangers.speak(self.clock.monotonic()) {
             tracing::warn!(unsaid, "a login was refused: no role has its role id");
@@ -265,20 +301,26 @@ fn spent(mut row: SecretId, now: Timestamp) -> Option<Op> {
     Some(Op::Put(Record::SecretId(row)))
 }
 
+/// Somebody who has shown nothing yet.
+fn nobody(tenant: &TenantId, identity: Identity, seat: Seat) -> Principal {
+    Principal {
+        tenant: tenant.clone(),
+        seat,
+        identity,
+        scopes: ScopeSet::EMPTY,
+        groups: Vec::new(),
+        token_id: None,
+        is_root: false,
+        mfa_at: None,
+        expires_at: None,
+        foreign: None,
+        limited_as: None,
+    }
+}
+
 pub(super) fn caller(login: &MachineLogin, role: &MachineRole, seat: Seat) -> Caller {
     Caller {
-        principal: Arc::new(Principal {
-            tenant: role.tenant.clone(),
-            seat,
-            identity: role.identity.clone(),
-            scopes: ScopeSet::EMPTY,
-            groups: Vec::new(),
-            token_id: None,
-            is_root: false,
-            mfa_at: None,
-            expires_at: None,
-            foreign: None,
-        }),
+        principal: Arc::new(nobody(&role.tenant, role.identity.clone(), seat)),
         request_id: Some(login.request_id.clone()),
         source_ip: login.source_ip,
         user_agent: login.user_agent.clone(),

@@ -87,25 +87,27 @@ impl Vault {
         let known = self.user_named(&login.tenant, &name).await?;
         let password = known.as_ref().and_then(|role| role.password.clone());
         let is_right = judge(password.clone()).await;
+        let shown = MachineLogin {
+            role_id: String::new(),
+            secret_id: None,
+            request_id: login.request_id.clone(),
+            source_ip: login.source_ip,
+            user_agent: login.user_agent.clone(),
+            started_at: login.started_at,
+        };
         for _ in 0..RACES_MAX {
+            let now = self.now();
             // As he is now: judging took its time.
             let Some(role) = self.user_named(&login.tenant, &name).await? else {
-                self.login_unknown();
+                self.login_nobody(&shown, (&login.tenant, &login.name), now)
+                    .await?;
                 return Err(LoginError::Refused);
             };
             let (seat, served) = self.seat_in(&role.tenant).await?;
             if !served {
                 return Err(LoginError::Refused);
             }
-            let shown = MachineLogin {
-                role_id: String::new(),
-                secret_id: None,
-                request_id: login.request_id.clone(),
-                source_ip: login.source_ip,
-                user_agent: login.user_agent.clone(),
-                started_at: login.started_at,
-            };
-            let (caller, now) = (caller(&shown, &role, seat), self.now());
+            let caller = caller(&shown, &role, seat);
             let same = password.is_some() && role.password == password;
             if let Err(why) = role.admits_user(is_right && same, login.source_ip) {
                 self.login_refused(&caller, &role, None, why, now).await?;

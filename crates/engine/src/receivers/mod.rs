@@ -51,6 +51,7 @@ impl Vault {
             mfa_at: None,
             expires_at: None,
             foreign: None,
+            limited_as: None,
         };
         if let Some(id) = &subscription.root_token {
             // Root tokens are the default tenant's, wherever they act.

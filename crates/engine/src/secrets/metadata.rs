@@ -9,7 +9,9 @@ use scaivault_core::ids::SecretPolicyId;
 use scaivault_core::path::SecretPath;
 use scaivault_core::ports::{AssignmentReads, CommitError, Record, SecretReads, Unit, UnitName};
 use scaivault_core::rotation::Assignment;
-use scaivault_core::secret::{Metadata, SecretHead};
+use scaivault_core::secret::{
+    METADATA_BYTES_MAX, METADATA_KEYS_MAX, METADATA_TAGS_MAX, Metadata, SecretHead,
+};
 use scaivault_core::time::{Span, Timestamp};
 
 use super::aging::aging_ops;
@@ -101,6 +103,16 @@ impl Vault {
                 }
             }
             head.metadata.change_texts(&texts);
+            if !texts.is_empty() && head.metadata.is_beyond_bounds() {
+                let why = format!(
+                    "has at most {METADATA_KEYS_MAX} keys, {METADATA_TAGS_MAX} tags and \
+                     {METADATA_BYTES_MAX} bytes, with what is there already"
+                );
+                return Err(VaultError::Validation(vec![(
+                    "custom_metadata".into(),
+                    why,
+                )]));
+            }
             if let Some(cas_required) = change.cas_required {
                 head.versioning.cas_required = cas_required;
             }

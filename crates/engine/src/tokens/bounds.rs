@@ -68,6 +68,11 @@ pub struct Entered {
 pub struct Bound(Arc<KnownToken>);
 
 impl Bound {
+    /// Whether it was made for an answer that waits: it is for nothing else.
+    pub fn is_wrapping(&self) -> bool {
+        self.0.token.is_wrapping()
+    }
+
     fn bounds(&self) -> Option<&TokenBounds> {
         self.0.token.bounds.as_deref()
     }

@@ -94,7 +94,12 @@ impl Vault {
             allowed_addresses: draft.allowed_addresses,
             no_parent: draft.no_parent,
         };
+        let is_child = !draft.no_parent && !caller.principal.is_root;
         let (mut bounds, parent_ends) = self.bounds_of_new(caller, limits, now).await?;
+        // Of somebody whom others vouch for, there is no record to end with.
+        let vouched = is_child && caller.principal.token_id.is_none();
+        let own_end = caller.principal.expires_at.filter(|_| vouched);
+        let parent_ends = parent_ends.or(own_end);
         let asked = draft.period.or(draft.ttl);
         let most = draft.max_ttl.unwrap_or(TTL.max(asked.unwrap_or_default()));
         bounds.period_s = draft.period.map(|period| period.as_secs());
@@ -103,6 +108,11 @@ impl Vault {
         if draft.period.is_none() || draft.max_ttl.is_some() {
             bounds.max_expires_at = Some(now.plus(most));
         }
+        if let Some(end) = own_end {
+            bounds.max_expires_at = Some(bounds.max_expires_at.map_or(end, |most| most.min(end)));
+        }
+        // Whoever may make tokens of any name has no more by this one.
+        bounds.limited_as = (!is_admin).then(|| caller.principal.payer().clone());
         let ttl = asked.unwrap_or(TTL).min(most);
         let end = now.plus(ttl);
         let expires_at = Some(parent_ends.map_or(end, |most| end.min(most)));
@@ -151,6 +161,11 @@ impl Vault {
     ) -> Result<Vec<String>, VaultError> {
         if is_admin {
             return self.may_hold(caller, groups).await;
+        }
+        if caller.principal.token_id.is_none() {
+            return Err(VaultError::Forbidden(
+                "a token is made with a token of this server: log in first, and use the token of that",
+            ));
         }
         let own = &caller.principal.groups;
         if !groups.iter().all(|group| own.contains(group)) {

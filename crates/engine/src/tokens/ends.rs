@@ -28,7 +28,8 @@ const CHILDREN_MAX: usize = 100;
 /// A request that came before the end may make a child after it: the children are looked for once
 /// more when no such request can be under way any longer.
 const MAKING: Duration = Duration::from_secs(300);
-/// How long the record of a token that a machine got by a role is kept after its end.
+/// How long the record of a token that a machine got by a role, or that only holds policies, is kept
+/// after its end.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 impl Vault {
@@ -98,7 +99,7 @@ impl Vault {
         let looked_again = !makes || now.since(ended) >= MAKING;
         if looked_again {
             token.settled_at = Some(now);
-            let by_the_thousand = token.is_by_role() || token.is_wrapping();
+            let by_the_thousand = token.is_by_role() || token.is_wrapping() || token.is_holder();
             token.wake_at = by_the_thousand.then(|| now.plus(KEPT));
         } else {
             token.wake_at = Some(ended.plus(MAKING));

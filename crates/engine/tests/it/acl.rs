@@ -579,3 +579,145 @@ async fn capabilities_are_what_the_decision_says() {
     let other = w.vault.acl_bearer(&root(), &held.token).await.unwrap();
     assert_eq!(other.principal.scopes, who.principal.scopes);
 }
+
+#[tokio::test]
+async fn a_policy_that_is_not_active_gives_nothing_to_who_wakes_it() {
+    let w = with_secrets().await;
+    w.vault
+        .acl_put(&root(), "app", &reader("app/*"))
+        .await
+        .unwrap();
+    let id = w.vault.acl_show(&root(), "app").await.unwrap().id;
+    let active = |is_active| PolicyDraft {
+        is_active: Some(is_active),
+        ..PolicyDraft::default()
+    };
+    w.vault
+        .policy_change(&root(), &id, active(false))
+        .await
+        .unwrap();
+    let writer = scoped("user:writer", &[Scope::PoliciesWrite]);
+    let lacks = |error: VaultError| matches!(error, VaultError::Scope(Scope::SecretsRead));
+    let put = w.vault.acl_put(&writer, "app", &reader("app/*")).await;
+    assert!(lacks(put.unwrap_err()));
+    let change = w.vault.policy_change(&writer, &id, active(true)).await;
+    assert!(lacks(change.map(|_| ()).unwrap_err()));
+    // Whoever has the scope may, and what is active already may be written by anybody again.
+    let owner = scoped("user:owner", &[Scope::PoliciesWrite, Scope::SecretsRead]);
+    w.vault
+        .policy_change(&owner, &id, active(true))
+        .await
+        .unwrap();
+    w.vault
+        .policy_change(&writer, &id, active(true))
+        .await
+        .unwrap();
+    w.vault
+        .acl_put(&writer, "app", &reader("app/*"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn tokens_made_without_a_right_to_names_spend_their_makers_limits() {
+    let w = with_secrets().await;
+    w.vault.acl_put(&root(), "maker", &maker()).await.unwrap();
+    let parent = token(&w, &root(), holding(&["maker"])).await;
+    assert_eq!(parent.token.limited_as(), None);
+    let who = bearer(&w, &parent).await;
+    let child = token(&w, &who, holding(&[])).await;
+    let child_is = bearer(&w, &child).await;
+    let grandchild = token(&w, &child_is, holding(&[])).await;
+    let body = scaivault_core::plaintext::Plaintext::new(b"{}".to_vec());
+    let by = bearer(&w, &grandchild).await;
+    let paper = w.vault.wrap(&by, "x", HOUR, &body).await.unwrap();
+    for token in [&child, &grandchild, &paper] {
+        let one = bearer(&w, token).await;
+        assert_ne!(one.principal.identity, parent.token.identity);
+        assert_eq!(one.principal.payer(), &parent.token.identity);
+    }
+}
+
+#[tokio::test]
+async fn who_is_vouched_for_outside_makes_nothing_that_outlives_that() {
+    let w = with_secrets().await;
+    w.vault.acl_put(&root(), "maker", &maker()).await.unwrap();
+    let end = w.now().plus(HOUR);
+    let vouched = |mut who: Caller| {
+        let principal = std::sync::Arc::make_mut(&mut who.principal);
+        principal.expires_at = Some(end);
+        principal.groups = vec![group_of("maker").unwrap()];
+        who
+    };
+    let plain = vouched(scoped("user:by-certificate", &[Scope::SecretsRead]));
+    let refused = w.vault.token_child(&plain, holding(&["maker"])).await;
+    let error = refused.map(|_| ()).unwrap_err();
+    assert!(
+        matches!(error, VaultError::Forbidden(why) if why.contains("log in first")),
+        "{error:?}"
+    );
+    let admin = vouched(caller("user:admin"));
+    let long = token(&w, &admin, holding(&["maker"])).await;
+    assert_eq!(long.token.expires_at, Some(end));
+    let daemon = ChildDraft {
+        period: Some(HOUR * 24),
+        ..holding(&["maker"])
+    };
+    let daemon = token(&w, &admin, daemon).await;
+    w.clock.advance(HOUR / 2);
+    for token in [&long, &daemon] {
+        let renewed = w.vault.token_renew_self(&bearer(&w, token).await).await;
+        assert_eq!(renewed.unwrap().expires_at, Some(end));
+    }
+    // What is to stand alone does.
+    let alone = ChildDraft {
+        no_parent: true,
+        ..holding(&["maker"])
+    };
+    assert!(token(&w, &admin, alone).await.token.expires_at > Some(end));
+}
+
+#[tokio::test]
+async fn records_of_tokens_that_hold_policies_go_a_while_after_their_end() {
+    let w = with_secrets().await;
+    w.vault
+        .acl_put(&root(), "app", &reader("app/*"))
+        .await
+        .unwrap();
+    let short = ChildDraft {
+        ttl: Some(HOUR),
+        ..holding(&["app"])
+    };
+    token(&w, &root(), short).await;
+    let holders = async || {
+        while w.vault.tokens_ended_run_once().await.unwrap() > 0 {}
+        let all = w.vault.token_list(&root(), None, 99).await.unwrap();
+        all.iter().filter(|token| token.holds_policies()).count()
+    };
+    w.clock.advance(HOUR * 2);
+    assert_eq!(holders().await, 1, "it is kept for a while");
+    w.clock.advance(HOUR * 24 * 8);
+    assert_eq!(holders().await, 0);
+}
+
+#[tokio::test]
+async fn an_expired_binding_lists_nothing() {
+    let w = with_secrets().await;
+    let lists = policy("path \"secret/metadata/app/*\" { capabilities = [\"list\"] }");
+    w.vault.acl_put(&root(), "app", &lists).await.unwrap();
+    let id = w.vault.acl_show(&root(), "app").await.unwrap().id;
+    let bound = BindingDraft {
+        identity: identity("user:guest"),
+        expires_at: Some(w.now().plus(HOUR)),
+    };
+    w.vault.binding_create(&root(), &id, bound).await.unwrap();
+    let guest = scoped("user:guest", &[Scope::SecretsList]);
+    let mounts = mounts();
+    let may = async || {
+        let at = "secret/metadata/app/";
+        w.vault.acl_capabilities(&guest, &mounts, at).await.unwrap()
+    };
+    assert_eq!(may().await, ["list"]);
+    w.clock.advance(HOUR * 2);
+    assert_eq!(may().await, ["deny"]);
+}

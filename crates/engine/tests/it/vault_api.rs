@@ -13,7 +13,7 @@ use scaivault_core::secret::VersionState;
 use scaivault_core::tenancy::Roles;
 use scaivault_engine::{
     Caller, MetadataChange, MountDraft, SecretWrite, TokenDraft, Vault, VaultError, VersionAct,
-    Versions, default_tenant,
+    Versions, WRAPPED_MAX, default_tenant,
 };
 use scaivault_testkit::{Fault, When};
 
@@ -409,4 +409,75 @@ async fn every_commit_may_be_lost() {
         let report = w.store.audit_verify().await.unwrap();
         assert_eq!(report.first_bad, None);
     }
+}
+
+#[tokio::test]
+async fn wrapped_answers_of_one_maker_are_bounded() {
+    let w = World::new().await;
+    let (by, _) = bearer(&w, "sa:by").await;
+    let body = Plaintext::new(PAPER.to_vec());
+    let wrap = async |by: &Caller| w.vault.wrap(by, "secret/data/a", HOUR, &body).await;
+    let mut made = Vec::new();
+    for _ in 0..WRAPPED_MAX {
+        made.push(wrap(&by).await.unwrap());
+    }
+    let full = wrap(&by).await.map(|_| ()).unwrap_err();
+    assert_eq!(full.code(), "validation_error", "{full}");
+    // What it makes counts as its own, and others are not touched.
+    let own = came_with(&w, made[0].text.expose()).await;
+    assert_eq!(own.principal.payer(), by.identity());
+    let (other, _) = bearer(&w, "sa:other").await;
+    wrap(&other).await.unwrap();
+    // One that was opened makes room for one.
+    let text = made[0].text.expose();
+    w.vault.unwrap_once(&by, text).await.unwrap();
+    wrap(&by).await.unwrap();
+    assert!(wrap(&by).await.is_err());
+    // One that ended elsewhere is found by the time that all were looked at.
+    w.vault
+        .token_revoke(&root(), &made[500].token.id)
+        .await
+        .unwrap();
+    let mut tries = 0;
+    while wrap(&by).await.is_err() {
+        tries += 1;
+        assert!(tries < WRAPPED_MAX, "it is never found");
+    }
+    // Those that nobody fetched end by themselves.
+    w.clock.advance(HOUR);
+    let (by, _) = bearer(&w, "sa:by").await;
+    wrap(&by).await.unwrap();
+}
+
+#[tokio::test]
+async fn metadata_does_not_grow_without_bound() {
+    let w = World::new().await;
+    w.put(AT, "1").await;
+    let with = |from: usize, many: usize, text: &str| MetadataChange {
+        texts: (from..from + many)
+            .map(|at| (format!("key-{at}"), Some(text.to_owned())))
+            .collect(),
+        ..MetadataChange::default()
+    };
+    let change = async |change: MetadataChange| {
+        let changed = w
+            .vault
+            .secret_metadata_change(&root(), &path(AT), &change)
+            .await;
+        changed.map(|_| ()).map_err(|error| error.code())
+    };
+    change(with(0, 50, "a")).await.unwrap();
+    assert_eq!(change(with(50, 1, "a")).await, Err("validation_error"));
+    assert_eq!(
+        change(with(0, 50, &"a".repeat(400))).await,
+        Err("validation_error")
+    );
+    let tags: Vec<String> = (0..51).map(|at| format!("t{at}")).collect();
+    let tags = MetadataChange {
+        texts: [("tags".to_owned(), Some(tags.join(",")))].into(),
+        ..MetadataChange::default()
+    };
+    assert_eq!(change(tags).await, Err("validation_error"));
+    // What is there may change.
+    change(with(0, 50, "b")).await.unwrap();
 }

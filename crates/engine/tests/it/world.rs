@@ -143,6 +143,7 @@ fn caller_with(name: &str, scopes: ScopeSet, is_root: bool) -> Caller {
             mfa_at: None,
             expires_at: None,
             foreign: None,
+            limited_as: None,
         }),
         request_id: None,
         source_ip: None,

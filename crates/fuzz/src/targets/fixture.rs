@@ -33,6 +33,7 @@ pub(crate) fn principal() -> Principal {
         mfa_at: None,
         expires_at: None,
         foreign: None,
+        limited_as: None,
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn caller(name: &str) -> Caller {
             mfa_at: None,
             expires_at: None,
             foreign: None,
+            limited_as: None,
         }),
         request_id: None,
         source_ip: None,

@@ -15,6 +15,8 @@ pub(crate) enum LoginMethod {
     Machine,
     /// With a client certificate.
     Certificate,
+    /// With a name and a password.
+    Password,
 }
 
 /// What came of it.
@@ -66,7 +68,7 @@ pub(crate) struct LoginMetrics(Family<Labels, Counter>);
 
 impl LoginMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
-        let help = "Logins with a foreign token, a secret id or a client certificate, by what they came to";
+        let help = "Logins with a foreign token, a secret id, a client certificate or a password, by what they came to";
         registry.register("logins", help, self.0.clone());
     }
 
@@ -76,6 +78,7 @@ impl LoginMetrics {
             LoginMethod::Exchange => "exchange",
             LoginMethod::Machine => "machine",
             LoginMethod::Certificate => "certificate",
+            LoginMethod::Password => "password",
         };
         let result = result.as_str();
         self.0.get_or_create(&Labels { method, result }).inc();

@@ -4,6 +4,10 @@
 //! failed one three more and one from what its role id has. Where the role has none left, failed
 //! attempts are told to wait; who shows what is right is let in all the same, so that nobody closes
 //! a role for others.
+//!
+//! A password is easier to guess than a secret id: there the price of a failure is taken before anything
+//! is judged, and given back to who was right, so that nobody evades it by leaving; and each address has
+//! but a few guesses a minute of one user, which are asked for before the next one is judged.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -32,6 +36,8 @@ use crate::rate_limit::Category;
 const NOWHERE: &str = "";
 /// What a failure costs an address beside the attempt.
 const FAILURE: u32 = 3;
+/// Guesses of one user's password that an address has at once, and again each minute.
+const GUESSES: u32 = 10;
 /// Longer ones than these are nobody's.
 const ROLE_ID_BYTES_MAX: usize = 128;
 const SECRET_ID_BYTES_MAX: usize = 256;
@@ -81,7 +87,7 @@ async fn attempted(
     call: &Call,
     body: impl Future<Output = Result<wire::LoginBody, Problem>>,
 ) -> Result<MintedToken, Problem> {
-    let from = Attempt::begin(app, call)?;
+    let mut from = Attempt::begin(app, call)?;
     let body = body.await?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_sane = body.role_id.len() <= ROLE_ID_BYTES_MAX
@@ -116,6 +122,8 @@ async fn attempted(
 pub(crate) struct Attempt {
     pub(crate) source_ip: Option<IpAddr>,
     from: String,
+    /// What a guess has paid already: to the address, and to the address and the user.
+    staked: Option<(u32, String, u32)>,
 }
 
 impl Attempt {
@@ -125,27 +133,60 @@ impl Attempt {
         let address = source_ip.map_or_else(String::new, household);
         let from = format!("login from {address}");
         limited(app, (NOWHERE, &from), 1)?;
-        Ok(Self { source_ip, from })
+        Ok(Self {
+            source_ip,
+            from,
+            staked: None,
+        })
+    }
+
+    /// Takes the price of a wrong guess before it is judged.
+    ///
+    /// # Errors
+    /// When the address has no guess left of whom it is `of`.
+    pub(crate) fn stake(&mut self, app: &App, of: &str) -> Result<(), Problem> {
+        let both = format!("{of} {}", self.from);
+        let guess = app.limiter.limit(Category::Auth).div_ceil(GUESSES);
+        limited(app, (NOWHERE, &both), guess)?;
+        self.staked = Some((self.fine(app), both, guess));
+        Ok(())
+    }
+
+    /// Takes what a failure costs the address, were it less than all of it.
+    fn fine(&self, app: &App) -> u32 {
+        let now = app.vault.now();
+        let taken = (1..=FAILURE).rev().find(|cost| {
+            let verdict = app
+                .limiter
+                .take(NOWHERE, &self.from, Category::Auth, now, *cost);
+            verdict.allowed
+        });
+        taken.unwrap_or(0)
     }
 
     /// What became of it; a failure costs the address more, and whom it was `of`.
     pub(crate) fn end(
-        &self,
+        &mut self,
         app: &App,
         of: &str,
         attempt: Result<MintedToken, LoginError>,
     ) -> Result<MintedToken, Problem> {
         match attempt {
-            Ok(minted) => Ok(minted),
-            Err(LoginError::Refused) => {
-                // This attempt was made: what is left of its price is taken, were it less than all.
+            Ok(minted) => {
                 let now = app.vault.now();
-                let mut costs = (1..=FAILURE).rev();
-                costs.any(|cost| {
-                    let category = Category::Auth;
-                    let verdict = app.limiter.take(NOWHERE, &self.from, category, now, cost);
-                    verdict.allowed
-                });
+                if let Some((fine, both, guess)) = self.staked.take() {
+                    for (who, cost) in [(&self.from, fine), (&both, guess)] {
+                        app.limiter
+                            .give_back(NOWHERE, who, Category::Auth, now, cost);
+                    }
+                }
+                Ok(minted)
+            }
+            Err(LoginError::Refused) => {
+                // This attempt was made, and has its price.
+                if self.staked.take().is_none() {
+                    self.fine(app);
+                }
                 limited(app, (NOWHERE, of), 1)?;
                 let text = LoginError::Refused.to_string();
                 Err(Problem::new(ErrorCode::LoginRefused, text))

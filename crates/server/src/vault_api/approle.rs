@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use scaivault_api::ErrorCode;
 use scaivault_api::machine as wire;
-use scaivault_core::acl::{group_of, policy_of};
+use scaivault_core::acl::{group_of, is_policy_group, policy_of};
 use scaivault_core::identity::{Identity, ScopeSet};
 use scaivault_core::ids::SecretIdAccessor;
 use scaivault_core::machine::{MachineRole, SecretId};
@@ -123,6 +123,7 @@ async fn login(app: &App, asked: &Asked) -> Result<Reply, Problem> {
         }
         _ => problem,
     })?;
+    asked.logged_in(app, &minted).await?;
     let auth = auth_of(&minted.token, minted.text.expose(), app.vault.now());
     Ok(Reply::auth(&auth)?.status(StatusCode::OK))
 }
@@ -286,7 +287,7 @@ impl Given {
         set(&mut role.token_num_uses, uses(self.token_num_uses).as_ref());
         set(&mut role.token_bound_cidrs, self.token_bound_cidrs.as_ref());
         if let Some(policies) = &self.policies {
-            role.groups.retain(|group| policy_of(group).is_none());
+            role.groups.retain(|group| !is_policy_group(group));
             role.groups.extend(policies.iter().cloned());
             role.groups.sort();
             role.groups.dedup();
@@ -379,7 +380,7 @@ async fn make(app: &App, caller: &Caller, asked: &Asked, name: &str) -> Result<R
 
 /// `metadata` is an object, or a text that holds one.
 fn noted(fields: &Fields) -> Result<BTreeMap<String, String>, Problem> {
-    let text = match fields.value("metadata") {
+    let text = match fields.value("metadata")? {
         None => return Ok(BTreeMap::new()),
         Some(Value::String(text)) if text.is_empty() => return Ok(BTreeMap::new()),
         Some(Value::String(text)) => text,

@@ -8,6 +8,7 @@ use super::reply::Reply;
 use super::request::{Asked, Verb, unsupported};
 use super::token::auth_of;
 use crate::app::App;
+use crate::metrics::{LoginMethod, LoginResult};
 use crate::problem::Problem;
 use crate::rate_limit::Category;
 use crate::routes::by_rule;
@@ -27,6 +28,11 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
     let fields = asked.fields(app).await?;
     let (rule, jwt) = (fields.needed("role")?, fields.needed("jwt")?);
     let minted = by_rule(app, &asked.call, jwt, rule).await;
+    let result = match &minted {
+        Ok(_) => LoginResult::Success,
+        Err(problem) => LoginResult::of(problem.code),
+    };
+    app.metrics.logins.ended(LoginMethod::Exchange, result);
     let minted = minted.map_err(|problem| match problem.code {
         // No rule of that name, or none that fits: told alike.
         ErrorCode::AccessDenied => Problem::new(
@@ -35,6 +41,7 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
         ),
         _ => problem,
     })?;
+    asked.logged_in(app, &minted).await?;
     let auth = auth_of(&minted.token, minted.text.expose(), app.vault.now());
     Ok(Reply::auth(&auth)?.status(StatusCode::OK))
 }

@@ -11,6 +11,10 @@ use serde_json::{Map, Value};
 use crate::body::{is_field_name, parse};
 use crate::problem::Problem;
 
+/// What is wrong with a value that is JSON, and yet says nothing.
+pub(super) const UNREADABLE: &str =
+    "has a text that is no Unicode (half a surrogate pair), or a number that is too large";
+
 /// What a body says, each field as it was written.
 #[derive(Default)]
 pub(super) struct Fields(BTreeMap<String, Box<RawValue>>);
@@ -58,13 +62,15 @@ impl Fields {
     }
 
     /// A value of any type.
-    pub(super) fn value(&self, name: &str) -> Option<Value> {
-        serde_json::from_str(self.raw(name)?.get()).ok()
+    pub(super) fn value(&self, name: &str) -> Result<Option<Value>, Problem> {
+        let read = |raw: &RawValue| serde_json::from_str(raw.get());
+        let value = self.raw(name).map(read).transpose();
+        value.map_err(|_| wrong(name, UNREADABLE))
     }
 
     /// A text.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, Problem> {
-        match self.value(name) {
+        match self.value(name)? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
@@ -123,7 +129,7 @@ impl Fields {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
-        match self.value(name) {
+        match self.value(name)? {
             None => Ok(None),
             Some(Value::Array(list)) => {
                 let texts: Option<Vec<String>> = list.into_iter().map(text).collect();
@@ -144,7 +150,7 @@ impl Fields {
 
     /// An object.
     pub(super) fn object(&self, name: &str) -> Result<Option<Map<String, Value>>, Problem> {
-        match self.value(name) {
+        match self.value(name)? {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map)),
             Some(_) => Err(wrong(name, "is an object")),
@@ -227,6 +233,17 @@ mod tests {
         assert_eq!(fields.seconds("g").unwrap(), Some(3_600));
         assert!(fields.text("h").is_err() && fields.number("g").is_err());
         assert!(fields.unknown(&["a", "b", "c", "d", "e", "f", "g"])[0].contains("[h]"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_absent() {
+        let fields = fields(r#"{"a":"\ud800","b":1e999,"c":{"cas":1e999},"d":["\ud800"]}"#);
+        assert!(fields.raw("a").is_some());
+        assert!(fields.text("a").is_err() && fields.number("b").is_err());
+        assert!(fields.object("c").is_err() && fields.texts("d").is_err());
+        assert!(fields.flag("a").is_err() && fields.seconds("b").is_err());
+        assert!(fields.needed("a").is_err());
+        assert_eq!(fields.value("e").unwrap(), None);
     }
 
     #[test]

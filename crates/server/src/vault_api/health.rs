@@ -30,7 +30,7 @@ pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply
 /// serve, the status is the one of a sealed server, since load balancers know it.
 async fn health(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     let code = |name: &str, usual: u16| {
-        let given = asked.query.number(name, 100..=599);
+        let given = asked.query.number(name, 200..=599);
         given.map(|given| {
             given
                 .and_then(|code| u16::try_from(code).ok())

@@ -12,7 +12,7 @@ use scaivault_engine::{
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, wrong};
+use super::fields::{Fields, UNREADABLE, wrong};
 use super::kv_list::list;
 use super::merge::{merged, subkeys};
 use super::reply::{Reply, not_found};
@@ -287,9 +287,9 @@ async fn keys(app: &App, asked: &Asked, mount: &Mount, below: &str) -> Result<Re
     match app.vault.secret_read(&caller, &path, version(asked)?).await {
         Ok(secret) => {
             counted(app, &caller, &secret);
-            let value: Value = serde_json::from_slice(secret.value().expose()).map_err(|_| {
-                Problem::new(ErrorCode::InternalError, "the stored value is damaged")
-            })?;
+            // Written as it came, by whatever its writer made it.
+            let value: Value = serde_json::from_slice(secret.value().expose())
+                .map_err(|_| wrong("the value", UNREADABLE))?;
             Reply::data(&json!({
                 "subkeys": subkeys(value, depth),
                 "metadata": metadata(&secret),

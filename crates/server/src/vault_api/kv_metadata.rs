@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
 
+/// What one request changes; what comes of it has the bounds of our own API.
 const KEYS_MAX: usize = 64;
 const KEY_BYTES_MAX: usize = 128;
 const VALUE_BYTES_MAX: usize = 512;

@@ -190,11 +190,17 @@ async fn dispatch(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     mounted(app, asked).await
 }
 
+/// What stands behind a place: nothing, or a slash and more.
+fn below<'a>(path: &'a str, place: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(place)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
 async fn sys(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
-    if let Some(path) = rest.strip_prefix("mounts") {
+    if let Some(path) = below(rest, "mounts") {
         return mounts::answer(app, asked, path).await;
     }
-    if let Some(path) = rest.strip_prefix("internal/ui/mounts") {
+    if let Some(path) = below(rest, "internal/ui/mounts") {
         return mounts::internal(app, asked, path).await;
     }
     if let Some(rest) = rest.strip_prefix("wrapping/") {
@@ -278,6 +284,14 @@ mod tests {
                 assert!(NATIVE_AUTH.contains(&second), "{path}");
             }
         }
+    }
+
+    #[test]
+    fn a_longer_name_is_another_place() {
+        assert_eq!(below("mounts", "mounts"), Some(""));
+        assert_eq!(below("mounts/a/tune", "mounts"), Some("/a/tune"));
+        assert_eq!(below("mountsx", "mounts"), None);
+        assert_eq!(below("internal/ui/mounts2/x", "internal/ui/mounts"), None);
     }
 
     fn asked(path: &str, header: Option<&'static str>) -> bool {

@@ -139,10 +139,12 @@ async fn enable(app: &App, asked: &Asked, path: &str) -> Result<Reply, Problem> 
 async fn tune(app: &App, asked: &Asked, path: &str) -> Result<Reply, Problem> {
     let caller = asked.enter(app, Category::Policy).await?;
     let fields = asked.fields(app).await?;
-    let lease = |name: &str| {
-        fields
-            .text(name)
-            .map(|text| text.and_then(|text| lease_of(&text)))
+    let lease = |name: &str| match fields.text(name)?.filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => match lease_of(&text) {
+            None => Err(wrong(name, "is a duration, or system")),
+            found => Ok(found),
+        },
     };
     let (default_s, max_s) = (lease("default_lease_ttl")?, lease("max_lease_ttl")?);
     let description = crate::fields::free_text(fields.text("description")?, "description")?;

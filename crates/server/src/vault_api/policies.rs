@@ -123,6 +123,7 @@ async fn put(app: &App, asked: &Asked, name: &str) -> Result<Reply, Problem> {
             "the policy {name} is fixed: write another one, and give it to tokens beside this one"
         )));
     }
+    app.vault.acl_may_put(&caller).await?;
     let fields = asked.fields(app).await?;
     let text = match fields.text("policy")? {
         Some(text) => text,
@@ -132,8 +133,11 @@ async fn put(app: &App, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     };
     let text = plain(text);
     let mounts = mounts(app, &caller).await?;
-    let compiled = parse(&text)
-        .and_then(|document| compile(&document, &mounts))
+    // It may take a while, and other requests need this thread.
+    let work = move || parse(&text).and_then(|document| compile(&document, &mounts));
+    let compiled = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::new(ErrorCode::InternalError, error.to_string()))?
         .map_err(|why| refused(&why))?;
     app.vault.acl_put(&caller, name, &compiled).await?;
     let mut warnings = fields.unknown(&["policy", "rules", "name"]);

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use scaivault_api::ErrorCode;
-use scaivault_engine::Caller;
+use scaivault_engine::{Caller, MintedToken};
 
 use super::fields::{Fields, seconds};
 use super::is_marked;
@@ -26,8 +26,20 @@ const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
 /// Longer paths are nobody's.
 const PATH_BYTES_MAX: usize = 2_048;
+/// What every token may do with itself, a wrapping one among them.
+const OF_ITSELF: [&str; 4] = [
+    "auth/token/lookup",
+    "auth/token/lookup-self",
+    "auth/token/revoke",
+    "auth/token/revoke-self",
+];
 /// The longest that a wrapped answer waits.
 const WRAP_MAX: Duration = Duration::from_secs(32 * 86_400);
+
+/// What stands behind a mount of secrets with versions.
+const WORDS: [&str; 6] = [
+    "data", "metadata", "delete", "undelete", "destroy", "subkeys",
+];
 
 /// What is to be done at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,21 +121,32 @@ impl Asked {
         if let Some(caller) = self.entered.get() {
             return Ok(caller.clone());
         }
-        let caller = self.call.enter(app, category).await?;
+        let path = self.path.as_str();
+        let unwrapping = path.starts_with("sys/wrapping/") || OF_ITSELF.contains(&path);
+        let caller = self.call.enter_for(app, category, unwrapping).await?;
         Ok(self.entered.get_or_init(|| caller).clone())
+    }
+
+    /// Lets the answer of a login be wrapped: by whoever logged in, as the request had no token.
+    pub(super) async fn logged_in(&self, app: &App, minted: &MintedToken) -> Result<(), Problem> {
+        if self.wrap_ttl.is_none() {
+            return Ok(());
+        }
+        let entered = app.vault.enter(minted.text.expose(), app.vault.now());
+        let caller = Caller {
+            principal: entered.await?.principal,
+            request_id: Some(self.call.passage.request_id.clone()),
+            source_ip: self.call.source_ip(&app.settings.trusted_proxies),
+            user_agent: self.call.user_agent(),
+            started_at: self.call.passage.started_at,
+        };
+        let _ = self.entered.set(caller);
+        Ok(())
     }
 
     /// What a request below a mount is counted as, before it is known what is mounted there.
     pub(super) fn category(&self) -> Category {
-        let has = |words: &[&str]| self.path.split('/').any(|segment| words.contains(&segment));
-        match self.verb {
-            Verb::Delete => Category::Delete,
-            Verb::Write if has(&["delete", "undelete", "destroy"]) => Category::Delete,
-            Verb::Write | Verb::Patch => Category::Write,
-            Verb::List => Category::List,
-            Verb::Read if has(&["metadata"]) => Category::List,
-            Verb::Read => Category::Read,
-        }
+        category(self.verb, &self.path)
     }
 
     /// The token that came with the request, as it was sent.
@@ -140,6 +163,18 @@ impl Asked {
     /// The body's fields; none when there is no body.
     pub(super) async fn fields(&self, app: &App) -> Result<Fields, Problem> {
         Fields::parse(&self.bytes(app).await?)
+    }
+}
+
+/// The first word of KV version 2 behind the mount says it; what is behind that are names.
+fn category(verb: Verb, path: &str) -> Category {
+    let mut segments = path.split('/').skip(1);
+    let word = segments.find(|segment| WORDS.contains(segment));
+    match (verb, word.unwrap_or_default()) {
+        (Verb::Delete, _) | (Verb::Write, "delete" | "undelete" | "destroy") => Category::Delete,
+        (Verb::Write | Verb::Patch, _) => Category::Write,
+        (Verb::List, _) | (Verb::Read, "metadata") => Category::List,
+        (Verb::Read, _) => Category::Read,
     }
 }
 
@@ -277,6 +312,18 @@ mod tests {
         headers.append(TOKEN, "a".parse().unwrap());
         headers.append(TOKEN, "b".parse().unwrap());
         assert!(ours(&mut headers).is_err());
+    }
+
+    #[test]
+    fn names_do_not_change_what_a_request_is_counted_as() {
+        let check = |verb, path, expect| assert_eq!(category(verb, path), expect, "{path}");
+        check(Verb::Write, "secret/data/delete/x", Category::Write);
+        check(Verb::Write, "secret/delete/data", Category::Delete);
+        check(Verb::Write, "team/kv/destroy/x", Category::Delete);
+        check(Verb::Read, "secret/data/metadata", Category::Read);
+        check(Verb::Read, "secret/metadata/data", Category::List);
+        check(Verb::Write, "delete/data/x", Category::Write);
+        check(Verb::Delete, "secret/data/x", Category::Delete);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use scaivault_api::ErrorCode;
+use scaivault_core::acl::policy_of;
 use scaivault_core::identity::{Identity, Principal, Token};
 use scaivault_core::ids::TokenId;
 use scaivault_core::time::Timestamp;
 use scaivault_engine::{Caller, TokenRef};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
 use super::reply::{Reply, nothing_there};
@@ -19,11 +20,13 @@ use crate::problem::Problem;
 use crate::rate_limit::Category;
 use crate::routes::ranges;
 
-/// What a group is called whose members hold a policy of this API.
-pub(super) const POLICY_GROUP: &str = "group:acl/";
+/// What `meta` says of us: others do not note anything by these names.
+pub(super) const OURS: [&str; 2] = ["identity", "role_name"];
 /// Accessors of one list.
 const ACCESSORS_MAX: usize = 10_000;
 const ACCESSORS_STEP: usize = 1_000;
+/// Records that one list reads at most: those of tokens that have ended are passed over.
+const RECORDS_MAX: usize = 50_000;
 
 pub(super) async fn answer(app: &App, asked: &Asked, rest: &str) -> Result<Reply, Problem> {
     match (rest, asked.verb) {
@@ -148,6 +151,7 @@ async fn accessors(app: &App, asked: &Asked) -> Result<Reply, Problem> {
     let now = app.vault.now();
     let mut keys: Vec<String> = Vec::new();
     let mut after: Option<String> = None;
+    let mut read = 0;
     loop {
         let page = app
             .vault
@@ -160,8 +164,12 @@ async fn accessors(app: &App, asked: &Asked) -> Result<Reply, Problem> {
         if is_last {
             return Reply::data(&json!({ "keys": keys }));
         }
-        if keys.len() >= ACCESSORS_MAX {
-            let more = format!("there are more than these {ACCESSORS_MAX}: see /v1/auth/tokens");
+        read += page.len();
+        if keys.len() >= ACCESSORS_MAX || read >= RECORDS_MAX {
+            let more = format!(
+                "there are more than these {}: see /v1/auth/tokens",
+                keys.len()
+            );
             return Ok(Reply::data(&json!({ "keys": keys }))?.warn(vec![more]));
         }
     }
@@ -272,9 +280,7 @@ pub(super) fn policies_of(is_root: bool, groups: &[Identity]) -> Vec<String> {
     if is_root {
         return vec!["root".to_owned()];
     }
-    let named = groups
-        .iter()
-        .filter_map(|group| group.as_str().strip_prefix(POLICY_GROUP));
+    let named = groups.iter().filter_map(policy_of);
     let mut names: Vec<String> = named.map(str::to_owned).collect();
     names.push("default".to_owned());
     names.sort();
@@ -283,16 +289,17 @@ pub(super) fn policies_of(is_root: bool, groups: &[Identity]) -> Vec<String> {
 }
 
 fn meta_of(token: &Token) -> Value {
-    let mut meta = json!({ "identity": token.identity.as_str() });
-    if let Some(bounds) = token.bounds.as_deref() {
-        for (name, text) in &bounds.meta {
-            meta[name] = text.as_str().into();
-        }
-        if let Some(role) = &bounds.machine_role {
-            meta["role_name"] = role.as_str().into();
-        }
+    let bounds = token.bounds.as_deref();
+    let noted = bounds.into_iter().flat_map(|bounds| &bounds.meta);
+    let mut meta: Map<String, Value> = noted
+        .filter(|(name, _)| !OURS.contains(&name.as_str()))
+        .map(|(name, text)| (name.clone(), text.as_str().into()))
+        .collect();
+    meta.insert(OURS[0].to_owned(), token.identity.as_str().into());
+    if let Some(role) = bounds.and_then(|bounds| bounds.machine_role.as_ref()) {
+        meta.insert(OURS[1].to_owned(), role.as_str().into());
     }
-    meta
+    meta.into()
 }
 
 fn uses_of(token: &Token) -> u64 {

@@ -10,7 +10,7 @@ use scaivault_engine::ChildDraft;
 use super::fields::{Fields, wrong};
 use super::reply::Reply;
 use super::request::Asked;
-use super::token::auth_of;
+use super::token::{OURS, auth_of};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::rate_limit::Category;
@@ -122,6 +122,12 @@ pub(super) fn meta(fields: &Fields) -> Result<BTreeMap<String, String>, Problem>
     let Some(given) = fields.object("meta")? else {
         return Ok(BTreeMap::new());
     };
+    if given.keys().any(|name| OURS.contains(&name.as_str())) {
+        return Err(wrong(
+            "meta",
+            "has no identity and no role_name: these are said of every token by the server",
+        ));
+    }
     let all: Option<BTreeMap<String, String>> = given
         .into_iter()
         .map(|(name, value)| Some((name, value.as_str()?.to_owned())))

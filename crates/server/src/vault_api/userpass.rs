@@ -1,6 +1,8 @@
 //! `auth/userpass/…`: people with a name and a password. A user is a machine role that shows a
 //! password in place of a secret id.
 
+use std::sync::{Arc, LazyLock};
+
 use axum::http::StatusCode;
 use scaivault_api::ErrorCode;
 use scaivault_core::acl::policy_of;
@@ -8,7 +10,7 @@ use scaivault_core::ids::TenantId;
 use scaivault_core::machine::MachineRole;
 use scaivault_core::time::Span;
 use scaivault_crypto::{SystemEntropy, password};
-use scaivault_engine::{Caller, LoginError, USER_PREFIX, UserLogin, default_tenant};
+use scaivault_engine::{Caller, LoginError, MintedToken, USER_PREFIX, UserLogin, default_tenant};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -18,14 +20,15 @@ use super::reply::{Reply, not_found};
 use super::request::{Asked, Verb, unsupported};
 use super::token::auth_of;
 use crate::app::App;
+use crate::metrics::{LoginMethod, LoginResult};
 use crate::problem::Problem;
 use crate::rate_limit::Category;
 use crate::routes::{Attempt, ranges};
 
 /// Passwords judged at once: each takes a core for a while, and other requests need theirs.
-static TURNS: Semaphore = Semaphore::const_new(2);
-/// Longer names are nobody's.
-const NAME_BYTES_MAX: usize = 100;
+static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
+/// Longer names are nobody's: a role's name has 128 bytes, with what stands before the user's.
+const NAME_BYTES_MAX: usize = 128 - USER_PREFIX.len();
 const OWN: [&str; 3] = ["password", "password_hash", "username"];
 const LIST_STEP: usize = 500;
 
@@ -68,7 +71,26 @@ async fn login(app: &App, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     if asked.verb != Verb::Write {
         return Err(unsupported());
     }
-    let from = Attempt::begin(app, &asked.call)?;
+    let logged = logged_in(app, asked, name).await;
+    let result = match &logged {
+        Ok(_) => LoginResult::Success,
+        Err(problem) => LoginResult::of(problem.code),
+    };
+    app.metrics.logins.ended(LoginMethod::Password, result);
+    let minted = logged.map_err(|problem| match problem.code {
+        ErrorCode::LoginRefused => {
+            Problem::new(ErrorCode::InvalidRequest, "invalid username or password")
+        }
+        _ => problem,
+    })?;
+    asked.logged_in(app, &minted).await?;
+    let mut auth = auth_of(&minted.token, minted.text.expose(), app.vault.now());
+    auth["metadata"] = json!({ "username": name });
+    Ok(Reply::auth(&auth)?.status(StatusCode::OK))
+}
+
+async fn logged_in(app: &App, asked: &Asked, name: &str) -> Result<MintedToken, Problem> {
+    let mut from = Attempt::begin(app, &asked.call)?;
     let given = asked.fields(app).await?.needed("password")?;
     let call = &asked.call;
     let login = UserLogin {
@@ -79,30 +101,24 @@ async fn login(app: &App, asked: &Asked, name: &str) -> Result<Reply, Problem> {
         user_agent: call.user_agent(),
         started_at: call.passage.started_at,
     };
+    let of = format!("login of user {} of {}", short(name), login.tenant);
+    from.stake(app, &of)?;
     let judge = |hash: Option<String>| async move {
-        let Ok(_turn) = TURNS.acquire().await else {
+        let Ok(turn) = TURNS.clone().acquire_owned().await else {
             return false;
         };
-        let judged =
-            tokio::task::spawn_blocking(move || password::matches(&given, hash.as_deref()));
+        // The turn is over when the work is, whoever still waits for it.
+        let judged = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            password::matches(&given, hash.as_deref())
+        });
         judged.await.unwrap_or(false)
     };
     let attempt = match name.len() <= NAME_BYTES_MAX {
         true => app.vault.user_login(&login, judge).await,
         false => Err(LoginError::Refused),
     };
-    let of = format!("login of user {} of {}", short(name), login.tenant);
-    let minted = from
-        .end(app, &of, attempt)
-        .map_err(|problem| match problem.code {
-            ErrorCode::LoginRefused => {
-                Problem::new(ErrorCode::InvalidRequest, "invalid username or password")
-            }
-            _ => problem,
-        })?;
-    let mut auth = auth_of(&minted.token, minted.text.expose(), app.vault.now());
-    auth["metadata"] = json!({ "username": name });
-    Ok(Reply::auth(&auth)?.status(StatusCode::OK))
+    from.end(app, &of, attempt)
 }
 
 fn short(name: &str) -> String {
@@ -206,8 +222,12 @@ async fn hash(app: &App, caller: &Caller, fields: &Fields) -> Result<Option<Stri
     {
         app.vault.machine_role_show(caller, USER_PREFIX).await?;
     }
-    let _turn = TURNS.acquire().await;
-    let made = tokio::task::spawn_blocking(move || password::hash(&given, &SystemEntropy)).await;
+    let turn = TURNS.clone().acquire_owned().await;
+    let made = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        password::hash(&given, &SystemEntropy)
+    });
+    let made = made.await;
     let made = made.ok().flatten();
     let why = "has 1 to 72 bytes: what is behind them, its hash would not see";
     made.map(Some).ok_or_else(|| wrong("password", why))

@@ -139,6 +139,7 @@ pub fn principal(asker: &Asker, scopes: ScopeSet) -> Principal {
         mfa_at: None,
         expires_at: None,
         foreign: None,
+        limited_as: None,
     }
 }
 

@@ -216,6 +216,7 @@ pub fn token(owner: &TenantId, id: &str) -> Token {
             is_fixed: true,
             meta: [("team".to_owned(), "a".to_owned())].into(),
             wraps: true,
+            limited_as: Some(identity("sa:maker")),
         })),
         wake_at: Some(at(3_600)),
         settled_at: None,

@@ -58,6 +58,7 @@ fn root() -> Caller {
             mfa_at: None,
             expires_at: None,
             foreign: None,
+            limited_as: None,
         }),
         request_id: None,
         source_ip: None,

@@ -189,6 +189,7 @@ impl Here {
                 mfa_at: None,
                 expires_at: None,
                 foreign: None,
+                limited_as: None,
             },
             grants: Grants::new(vec![(policy, binding)]),
             mounts: mounts.clone(),
