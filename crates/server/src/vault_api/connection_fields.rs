@@ -283,7 +283,7 @@ impl Given {
             self.connection.username_template = template;
         }
         for (field, why) in HARMLESS {
-            if let Some(value) = fields.value(field) {
+            if let Some(value) = fields.value(field)? {
                 let is_empty = matches!(&value, Value::String(text) if text.is_empty());
                 if value.is_object() || value.is_array() {
                     return Err(wrong(field, "is a number or a text"));

@@ -154,7 +154,7 @@ pub(super) fn check_credential(fields: &Fields) -> Result<(), Problem> {
             "is password: keys and certificates of accounts are not made here",
         ));
     }
-    match fields.value("credential_config") {
+    match fields.value("credential_config")? {
         None => Ok(()),
         Some(Value::Object(map)) if map.is_empty() => Ok(()),
         Some(Value::String(text)) if text.is_empty() => Ok(()),

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 
 /// The statements of a field; `None` when it is not there.
 pub(super) fn statements(fields: &Fields, name: &str) -> Result<Option<Vec<String>>, Problem> {
-    let Some(value) = fields.value(name) else {
+    let Some(value) = fields.value(name)? else {
         return Ok(None);
     };
     let text = |value: serde_json::Value| match value {

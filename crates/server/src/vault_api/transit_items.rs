@@ -77,17 +77,19 @@ pub(super) struct Items {
 impl Items {
     /// Of a request: these fields of its own when it has no list.
     pub(super) fn of(fields: &Fields, own: &[&str]) -> Result<Self, Problem> {
-        let Some(batch) = fields.value("batch_input") else {
-            let found = own.iter().filter_map(|name| {
+        let Some(batch) = fields.value("batch_input")? else {
+            let mut item = serde_json::Map::new();
+            for name in own {
                 let value = match fields.value(name)? {
+                    None => continue,
                     // A command line knows no types.
-                    Value::Number(number) => Value::String(number.to_string()),
-                    value => value,
+                    Some(Value::Number(number)) => Value::String(number.to_string()),
+                    Some(value) => value,
                 };
-                Some(((*name).to_owned(), value))
-            });
+                item.insert((*name).to_owned(), value);
+            }
             return Ok(Self {
-                all: vec![Item(found.collect())],
+                all: vec![Item(item)],
                 is_batch: false,
             });
         };
