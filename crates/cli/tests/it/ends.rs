@@ -1,5 +1,7 @@
 //! Values that end are told of: before, at each threshold, and when they have ended.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::cli::{OK, Terminal};
@@ -15,8 +17,10 @@ async fn listen(root: &Api, receiver: &Receiver) {
     root.post("/v1/webhooks", webhook).await.ok(201);
 }
 
-/// Thresholds told of, in order; the end as `end`.
+/// Thresholds told of, in order; the end as `end`. What a killed server had sent and not yet noted comes
+/// again under the same id: that is one event.
 fn told(receiver: &Receiver) -> Vec<String> {
+    let mut ids = BTreeSet::new();
     let word = |event: &Value| match event["event_type"].as_str() {
         Some("secret.expired") => "end".to_owned(),
         _ => event["data"]["threshold"]
@@ -27,6 +31,10 @@ fn told(receiver: &Receiver) -> Vec<String> {
     receiver
         .received()
         .iter()
+        .filter(|received| {
+            let id = received.event["event_id"].as_str();
+            ids.insert(id.expect("an id").to_owned())
+        })
         .map(|received| word(&received.event))
         .collect()
 }
