@@ -484,22 +484,11 @@ impl Work<'_> {
     /// A view may show all of our tree, and with it places that stand for something else than secrets.
     /// A pattern for secrets that matches these would give that: it is given by its own paths only.
     fn only_what_is_said(&mut self) {
-        let engines = |mounts: &Mounts| {
-            let databases = mounts
-                .all()
-                .iter()
-                .filter(|m| m.kind == MountKind::Database);
-            databases
-                .map(|mount| format!("dynamic/{}*/creds/**", engines_of(mount)))
-                .collect::<Vec<_>>()
-        };
-        let engines = engines(self.mounts);
-        let has_all = !engines.is_empty() && engines.iter().all(|one| self.others.contains(one));
         for (block, pattern, place) in std::mem::take(&mut self.beyond) {
             let block = &self.blocks[block];
             let is_said = self.others.iter().any(|other| is_within(&pattern, other))
                 || (place.is_one() && self.others.iter().any(|other| other == place.path))
-                || (!place.is_one() && (has_all || block.pattern.as_str() == "*"));
+                || (!place.is_one() && block.pattern.as_str() == "*");
             if is_said {
                 continue;
             }

@@ -33,7 +33,7 @@ static PLACES: [OtherPlace; 8] = [
         path: "dynamic/*/creds/*",
         why: "its mount shows more of our tree than secrets: where this block reads, it would also \
               make credentials of every role of every engine. Name the folders that are meant \
-              (mount/data/app/*), or give creds/* [read] of every database mount as well",
+              (mount/data/app/*)",
     },
     OtherPlace {
         permission: Permission::Read,

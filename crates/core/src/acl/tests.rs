@@ -389,11 +389,27 @@ fn a_view_over_all_gives_nothing_but_secrets() {
         let told = said(text).unwrap_err();
         assert!(told.contains("also make tokens"), "{told}");
     }
+    let deletes = r#"path "all/data/*" { capabilities = ["delete"] }"#;
+    let creates = format!("{writes}\npath \"auth/token/create\" {{ capabilities = [\"update\"] }}");
+    for (text, also) in [
+        (deletes, "connections, roles and leases"),
+        (&creates, "connections, roles and leases"),
+        (
+            r#"path "all/data/transit/*" { capabilities = ["create", "update"] }"#,
+            "also use keys",
+        ),
+        (
+            r#"path "all/data/dynamic/+/static-creds/x" { capabilities = ["read"] }"#,
+            "connections, roles and leases",
+        ),
+    ] {
+        let told = said(text).unwrap_err();
+        assert!(told.contains(also), "{text}: {told}");
+    }
     // Folders that have nothing else in them, and what is said besides.
     for text in [
         r#"path "all/data/app/*" { capabilities = ["create", "update", "read"] }"#.to_owned(),
-        format!("{values}\npath \"database/creds/*\" {{ capabilities = [\"read\"] }}"),
-        format!("{writes}\npath \"auth/token/create\" {{ capabilities = [\"update\"] }}"),
+        format!("{one}\npath \"all/data/dyn\" {{ capabilities = [\"read\"] }}"),
         r#"path "*" { capabilities = ["create", "read", "update", "delete", "list"] }"#.to_owned(),
         r#"path "all/metadata/*" { capabilities = ["read", "list"] }"#.to_owned(),
     ] {
