@@ -274,7 +274,7 @@ impl Vault {
         self.require(caller, Scope::Admin, Action::TokenRevoke)
             .await?;
         for _ in 0..RACES_MAX {
-            let mut token = self.token_of(caller, id).await?;
+            let token = self.token_of(caller, id).await?;
             if token.revoked_at.is_some() {
                 return Ok(());
             }
@@ -285,28 +285,35 @@ impl Vault {
                     "a token cannot be revoked by one whose roles are below its own",
                 ));
             }
-            let now = self.now();
-            token.revoke(now);
-            let extra = AuditExtra {
-                token_id: Some(token.id.clone()),
-                subject: Some(token.identity.as_str().to_owned()),
-                ..AuditExtra::default()
-            };
-            let unit = Unit::new(UnitName::TokenWrite)
-                .put(Record::Token(token))
-                .audited(caller.row(Action::TokenRevoke, None, now, extra));
-            match self.commit(unit).await {
-                Ok(_) => {
-                    self.signals.token_ended();
-                    return Ok(());
-                }
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
+            if self.token_end(caller, token).await? {
+                return Ok(());
             }
         }
         Err(VaultError::Unavailable(
             "the token changes too quickly: try again".into(),
         ))
+    }
+
+    /// Revokes a token, on the trail; `false` when it was written meanwhile.
+    async fn token_end(&self, caller: &Caller, mut token: Token) -> Result<bool, VaultError> {
+        let now = self.now();
+        token.revoke(now);
+        let extra = AuditExtra {
+            token_id: Some(token.id.clone()),
+            subject: Some(token.identity.as_str().to_owned()),
+            ..AuditExtra::default()
+        };
+        let unit = Unit::new(UnitName::TokenWrite)
+            .put(Record::Token(token))
+            .audited(caller.row(Action::TokenRevoke, None, now, extra));
+        match self.commit(unit).await {
+            Ok(_) => {
+                self.signals.token_ended();
+                Ok(true)
+            }
+            Err(CommitError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Counts the caller's own token's lifetime again from now.

@@ -84,29 +84,14 @@ impl Vault {
         // It may act in another tenant than its own.
         let home = caller.principal.home();
         for _ in 0..RACES_MAX {
-            let mut token = TokenReads::token_find(&*self.store, home, &id)
+            let token = TokenReads::token_find(&*self.store, home, &id)
                 .await?
                 .ok_or(VaultError::NotFound(Missing::Token))?;
             if token.revoked_at.is_some() {
                 return Ok(());
             }
-            let now = self.now();
-            token.revoke(now);
-            let extra = AuditExtra {
-                token_id: Some(token.id.clone()),
-                subject: Some(token.identity.as_str().to_owned()),
-                ..AuditExtra::default()
-            };
-            let unit = Unit::new(UnitName::TokenWrite)
-                .put(Record::Token(token))
-                .audited(caller.row(Action::TokenRevoke, None, now, extra));
-            match self.commit(unit).await {
-                Ok(_) => {
-                    self.signals.token_ended();
-                    return Ok(());
-                }
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
+            if self.token_end(caller, token).await? {
+                return Ok(());
             }
         }
         Err(VaultError::Unavailable(
