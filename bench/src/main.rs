@@ -21,6 +21,7 @@ mod due;
 mod dynamic;
 mod engine;
 mod figures;
+mod flood;
 mod latency;
 mod load;
 mod machine;
@@ -75,6 +76,8 @@ enum What {
     Peer(peer::PeerArgs),
     /// Credentials on request, beside the bare statements and a peer; their ends; reads meanwhile.
     Dynamic(dynamic::DynamicArgs),
+    /// Reads of those with a token, while strangers ask as fast as they can.
+    Flood(flood::FloodArgs),
     /// What a read costs among few secrets and among many.
     Sizes(sizes::SizesArgs),
     /// Draws the figures of `peer` and `sizes`.
@@ -102,6 +105,7 @@ fn main() -> Result<()> {
         What::Moved(args) => on_one_thread(moved::run(args)),
         What::Peer(args) => on_one_thread(peer::run(args)),
         What::Dynamic(args) => on_one_thread(dynamic::run(args)),
+        What::Flood(args) => on_one_thread(flood::run(args)),
         What::Sizes(args) => on_one_thread(sizes::run(args)),
         What::Plot(args) => plot::run(&args),
         What::Table(args) => figures::run(&args),

@@ -7,6 +7,7 @@ import tempfile
 import time
 import unittest
 
+import postgresql
 from peer import Peer
 from server import TOKEN, Server
 
@@ -301,6 +302,66 @@ class Import(unittest.TestCase):
         other.ask("POST", "/v1/database/config/orders", changed)
         entries, _ = self.copy(*only, target=other, token=other.token, code=MISSING)
         self.assertIn("username", self.of(entries, "database/config/orders")[0][1])
+
+    @unittest.skipUnless(postgresql.is_there(), "needs PostgreSQL's programs")
+    def test_a_database_that_both_use(self):
+        """Connection and roles move to the product, which then makes credentials at the same server."""
+        pg = self.enterContext(postgresql.Postgresql())
+        pg.sql("CREATE TABLE orders (id int); CREATE ROLE ro NOLOGIN; GRANT SELECT ON orders TO ro;")
+        pg.sql("CREATE ROLE root_of_vault LOGIN SUPERUSER PASSWORD 'of-the-root'; CREATE ROLE app LOGIN PASSWORD 'one';")
+        self.put("sys/mounts/db", {"type": "database"})
+        connection = {
+            "plugin_name": "postgresql-database-plugin",
+            "connection_url": "postgresql://{{username}}:{{password}}@127.0.0.1:%d/postgres?sslmode=disable" % pg.port,
+            "username": "root_of_vault",
+            "password": "of-the-root",
+            "allowed_roles": ["reader", "app"],
+        }
+        self.put("db/config/orders", connection)
+        make = ["CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' INHERIT;"]
+        make.append('GRANT ro TO "{{name}}";')
+        take = ['DROP ROLE IF EXISTS "{{name}}";']
+        role = {"db_name": "orders", "creation_statements": make, "revocation_statements": take}
+        self.put("db/roles/reader", role | {"default_ttl": "1h", "max_ttl": "24h"})
+        static = {"db_name": "orders", "username": "app", "rotation_period": "24h"}
+        self.put("db/static-roles/app", static)
+        made = self.get("db/creds/reader", server=self.source)
+        self.assertTrue(pg.may(made["username"], made["password"], "SELECT * FROM orders"))
+
+        only = ("--only", "database", "--mount", "db")
+        entries, _ = self.copy(*only, code=MISSING)
+        self.assertEqual(self.of(entries, "db/config/orders")[0][0], "by_hand")
+        wrong, right = os.path.join(self.home, "wrong"), os.path.join(self.home, "right")
+        for path, text in ((wrong, "not-it"), (right, "of-the-root")):
+            with open(path, "w") as file:
+                file.write(text)
+        entries, _ = self.copy(*only, "--database-password-file", f"orders={wrong}", code=MISSING)
+        self.assertEqual(self.of(entries, "db/config/orders")[0][0], "refused", "it logs in before it keeps it")
+        self.assertNotIn("not-it", json.dumps(entries) + self.told)
+        entries, _ = self.copy(*only, "--database-password-file", f"orders={right}", code=MISSING)
+        self.assertEqual(self.of(entries, "db/config/orders")[0][0], "copied")
+        self.assertEqual(self.of(entries, "db/roles/reader")[0][0], "copied")
+        told, = [one for one in entries if one["path"] == "db/static-roles/app"]
+        self.assertEqual(told["outcome"], "by_hand")
+        self.assertNotIn("of-the-root", json.dumps(entries) + self.told)
+
+        here = self.get("db/creds/reader")
+        self.assertTrue(pg.may(here["username"], here["password"], "SELECT * FROM orders"))
+        entries, _ = self.copy(*only, code=MISSING)
+        told = {one["path"]: one["outcome"] for one in entries}
+        self.assertEqual(told["db/config/orders"], "same", entries)
+        self.assertEqual(told["db/roles/reader"], "same", entries)
+
+        # What the report says to do by hand.
+        self.assertEqual(self.source.ask("DELETE", "/v1/db/static-roles/app").status, 204)
+        done = self.target.ask("POST", "/v1/db/static-roles/app", static)
+        self.assertIn(done.status, (200, 204), done.text)
+        app = self.get("db/static-creds/app")
+        self.assertEqual(app["username"], "app")
+        self.assertTrue(pg.may("app", app["password"]))
+        self.assertFalse(pg.may("app", "one"))
+        entries, summary = self.copy(*only)
+        self.assertTrue(summary["whole"], entries)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,14 @@ pub(super) async fn measure(args: &DynamicArgs, world: &World) -> Result<Table> 
     }
     let ratio = |other: &Rounds| product.by(other, Outcome::rate).show(2);
     let title = format!(
-        "Credentials of PostgreSQL, {} at a time, {} rounds of {} s",
-        args.connections, args.rounds, args.seconds
+        "Credentials of PostgreSQL{}, {} at a time, {} rounds of {} s",
+        match args.apart {
+            true => ", which has a processor to itself",
+            false => "",
+        },
+        args.connections,
+        args.rounds,
+        args.seconds
     );
     let columns = ["", "per second", "p50 ms", "p99 ms", "product by this"];
     let mut table = Table::new(title, &columns);

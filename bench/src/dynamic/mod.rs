@@ -45,6 +45,10 @@ pub(crate) struct DynamicArgs {
     /// Leases that live while others read.
     #[arg(long, default_value_t = 100_000)]
     live: usize,
+    /// The target has the first processor to itself, and everybody else the others, as if it were
+    /// another machine.
+    #[arg(long)]
+    apart: bool,
     /// Reads per second while leases end, and beside those that live.
     #[arg(long, default_value_t = 1_000.0)]
     rate: f64,
@@ -74,7 +78,7 @@ const READERS: usize = 16;
 
 pub(crate) async fn run(args: DynamicArgs) -> Result<()> {
     println!("{}\n", machine::describe(&args.place.dir)?);
-    let world = World::start().await?;
+    let world = World::start(args.apart).await?;
     for part in &args.part {
         let table = match part {
             Part::Credentials => credentials::measure(&args, &world).await?,

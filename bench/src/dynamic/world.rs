@@ -1,8 +1,10 @@
 //! One PostgreSQL in which everybody makes accounts, with a manager for each.
 
+use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 
 use crate::peer::postgresql::Database;
@@ -37,8 +39,20 @@ pub(super) struct Vault {
 }
 
 impl World {
-    pub(super) async fn start() -> Result<Self> {
+    /// `apart`: the target has the first processor to itself, and what is started later the others.
+    pub(super) async fn start(apart: bool) -> Result<Self> {
+        let processors = std::thread::available_parallelism()?.get();
+        ensure!(
+            !apart || processors > 1,
+            "there is one processor: nobody can have it to himself"
+        );
+        if apart {
+            stay_on(0..1)?;
+        }
         let target = Database::start();
+        if apart {
+            stay_on(1..processors)?;
+        }
         target.sql(
             "CREATE ROLE app NOLOGIN; CREATE TABLE orders (id int); GRANT SELECT ON orders TO app",
         );
@@ -159,6 +173,13 @@ impl Vault {
     pub(super) fn reads(&self) -> crate::load::Requests {
         crate::load::Requests::Any(seed::reads(super::SECRETS, &self.token))
     }
+}
+
+/// This thread, and processes that it starts from now on, run on these processors only.
+fn stay_on(processors: Range<usize>) -> Result<()> {
+    let mut set = CpuSet::new();
+    processors.for_each(|processor| set.set(processor));
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 pub(super) fn file_of(product: &Product) -> Result<&Path> {

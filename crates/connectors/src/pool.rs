@@ -24,7 +24,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// From one look for those that waited so long to the next.
 const REAPED_EVERY: Duration = Duration::from_secs(10);
 /// How many wait for one manager.
-const IDLE_SESSIONS_MAX: usize = 8;
+const IDLE_SESSIONS_MAX: usize = 12;
 /// One that waited for longer is asked before it is used: what is between may have forgotten it.
 const TRUSTED: Duration = Duration::from_secs(2);
 

@@ -24,6 +24,7 @@ use scaivault_core::receiver::{Subscription, Webhook};
 use scaivault_core::tenancy::Tenant;
 use scaivault_core::transit::TransitKey;
 
+use crate::dynamic::Way;
 use crate::secrets::ServedVersion;
 
 const SHARDS: usize = 16;
@@ -39,6 +40,8 @@ pub(crate) struct Caches {
     pub(crate) mounts: Coherent<TenantId, Arc<Mounts>>,
     /// Keys that others use: tenant, mount, name.
     pub(crate) transit: Coherent<(TenantId, String, String), Arc<TransitKey>>,
+    /// What credentials are made by: tenant, engine, role.
+    pub(crate) ways: Coherent<(TenantId, String, String), Arc<Way>>,
 }
 
 /// A token and the principal it makes.
@@ -92,6 +95,7 @@ impl Caches {
             tenants: Coherent::new(20_000),
             mounts: Coherent::new(10_000),
             transit: Coherent::new(TRANSIT_BYTES_MAX),
+            ways: Coherent::new(2_000),
         }
     }
 }
@@ -122,6 +126,9 @@ impl Caches {
         if changes.transit {
             self.transit.clear();
         }
+        if changes.ways {
+            self.ways.clear();
+        }
         if changes.receivers {
             self.receivers.clear();
         }
@@ -131,6 +138,7 @@ impl Caches {
         self.tenants.clear();
         self.mounts.clear();
         self.transit.clear();
+        self.ways.clear();
         self.secrets.clear();
         self.tokens.clear();
         self.grants.clear();

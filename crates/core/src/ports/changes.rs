@@ -48,6 +48,9 @@ pub struct Changes {
     /// Some key that others use.
     #[serde(skip_serializing_if = "is_false")]
     pub transit: bool,
+    /// Some target, or an engine or role of credentials on request.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ways: bool,
     /// Keys of the keyring.
     #[serde(skip_serializing_if = "is_false")]
     pub keys: bool,
@@ -95,6 +98,7 @@ impl Changes {
         self.tenants |= other.tenants;
         self.mounts |= other.mounts;
         self.transit |= other.transit;
+        self.ways |= other.ways;
         self.keys |= other.keys;
         self.everything |= other.everything;
         if self.secrets.len() + self.tokens.len() > NAMED_MAX {
@@ -148,10 +152,10 @@ impl Changes {
             | Record::AuditForward(_)
             | Record::Cubby(_)
             | Record::SecretPolicy(_)
-            | Record::Target(_)
             | Record::GroupTurn(_) => {}
             // Whoever makes a lease looks after its end; other nodes look now and then.
-            Record::Engine(_) | Record::Role(_) | Record::Lease(_) => {}
+            Record::Lease(_) => {}
+            Record::Engine(_) | Record::Role(_) | Record::Target(_) => self.ways = true,
             Record::Mount(_) => self.mounts = true,
             Record::Transit(_) => self.transit = true,
             Record::Key(_) => self.keys = true,

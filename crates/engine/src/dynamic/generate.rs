@@ -111,13 +111,16 @@ impl Vault {
         if self.is_reconcile_only().await? {
             return Err(VaultError::Restored.into());
         }
-        let engine = self.engine_of(caller, engine).await?;
-        let role = self.role_of(&engine, role).await?;
+        let way = self.way_of(caller, engine, role).await?;
+        let (engine, role) = (&way.engine, &way.role);
         if engine.closed {
             return Err(VaultError::EngineClosed.into());
         }
-        check_allowed(&engine, &role)?;
-        let reached = self.engine_reached(&engine).await?;
+        check_allowed(engine, role)?;
+        let reached = match &way.target {
+            Some(target) => self.reached_now(target).await?,
+            None => None,
+        };
         let mut reached = reached.ok_or(VaultError::NotFound(Missing::Target))?;
         let connector = reached.connector.clone();
         let accounts = makes_accounts(&*connector)?;
@@ -126,19 +129,19 @@ impl Vault {
             asked_at: self.now(),
             params: &request.params,
         };
-        let problems = accounts.check_request(&role, &asked);
+        let problems = accounts.check_request(role, &asked);
         if !problems.is_empty() {
             return Err(VaultError::Validation(problems).into());
         }
         let _slot = self.account_slots.take(&reached.target.id).await?;
-        let lease = self.lease_intended(caller, &engine, &role, accounts, request)?;
+        let lease = self.lease_intended(caller, engine, role, accounts, request)?;
         self.commit(self.intent(caller, &lease, &reached)).await?;
         // Whoever deletes or moves the engine closes it first and looks for leases then: one of
         // both sees the other.
-        if !self.is_still_open(&engine, &reached).await? {
+        if !self.is_still_open(engine, &reached).await? {
             let gone = Trouble::new(TroubleKind::Settings).code("engine_closed");
             let ended = Some(lease.not_made(gone.clone(), self.now()));
-            self.not_generated(caller, (&engine, path), ended, &gone)
+            self.not_generated(caller, (engine, path), ended, &gone)
                 .await;
             return Err(Told::Yes(VaultError::EngineClosed));
         }
@@ -146,7 +149,7 @@ impl Vault {
         if self.now() >= lease.issued_at.plus(SENT_WITHIN) {
             let late = Trouble::new(TroubleKind::TimedOut).code("too_late");
             let ended = Some(lease.not_made(late.clone(), self.now()));
-            let told = self.not_generated(caller, (&engine, path), ended, &late);
+            let told = self.not_generated(caller, (engine, path), ended, &late);
             return Err(told.await);
         }
 
@@ -155,7 +158,7 @@ impl Vault {
             name: &lease.account,
             password: &password,
             expires_at: lease.expires_at,
-            role: &role,
+            role,
             request: asked,
         };
         let effect = loop {
@@ -171,7 +174,7 @@ impl Vault {
                 let principal = &caller.principal;
                 let token_ends_at = principal.token_id.as_ref().and(principal.expires_at);
                 let made = lease.confirmed(token_ends_at);
-                let extra = extra_of(&engine, &made);
+                let extra = extra_of(engine, &made);
                 let unit = Unit::new(UnitName::LeaseMade)
                     .put(Record::Lease(made.clone()))
                     .audited(caller.row(Action::DynamicGenerate, Some(path), now, extra));
@@ -196,20 +199,20 @@ impl Vault {
                 }
                 Ok(Generated {
                     fields: credential(fields, &made, password),
-                    engine: engine.name,
+                    engine: engine.name.clone(),
                     lease: made,
                 })
             }
             Effect::NotApplied(trouble) => {
                 let ended = Some(lease.not_made(trouble.clone(), now));
                 Err(self
-                    .not_generated(caller, (&engine, path), ended, &trouble)
+                    .not_generated(caller, (engine, path), ended, &trouble)
                     .await)
             }
             Effect::Unknown(trouble) => {
                 let ending = lease.ending(Cause::Unconfirmed, now);
                 let told = self
-                    .not_generated(caller, (&engine, path), ending, &trouble)
+                    .not_generated(caller, (engine, path), ending, &trouble)
                     .await;
                 let cut = is_cut(&Effect::Unknown(trouble))
                     && self.another_manager(&mut reached).await.unwrap_or(false);

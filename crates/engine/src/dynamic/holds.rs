@@ -14,9 +14,11 @@ use scaivault_core::rotation::Jitter;
 use scaivault_core::target::TroubleKind;
 use scaivault_core::time::Timestamp;
 
-/// Leases of one engine that are removed by one call and written down in one commit: few enough that
-/// nobody else's commit waits long.
+/// Leases of one engine that are removed by one call.
 pub(super) const TOGETHER: usize = 50;
+/// Leases that are written down in one commit: few enough that a read, whose row goes through the
+/// same writer, does not wait long behind them.
+pub(super) const WRITTEN: usize = 10;
 /// Such calls beside each other at one target, once the first one found it well.
 const BESIDE: usize = 4;
 /// Leases of one engine in hand at a time.

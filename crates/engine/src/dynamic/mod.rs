@@ -18,6 +18,7 @@ mod slots;
 mod static_roles;
 mod sweep;
 mod token_ends;
+mod ways;
 mod worker;
 
 use scaivault_core::access::Permission;
@@ -43,6 +44,7 @@ pub(crate) use holds::EngineHolds;
 pub use roles::{RoleDraft, RoleWrite};
 pub(crate) use slots::AccountSlots;
 pub use static_roles::{StaticRole, StaticRoleWrite, StaticSchedule};
+pub(crate) use ways::Way;
 pub use worker::DueLeases;
 
 /// Under which path policies speak of an engine's credentials.

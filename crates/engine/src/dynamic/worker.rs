@@ -15,7 +15,7 @@ use scaivault_core::target::{Trouble, TroubleKind};
 use scaivault_core::time::Timestamp;
 
 use super::generate::{is_manager_refused, makes_accounts};
-use super::holds::{OF_EACH, TOGETHER, is_of_target};
+use super::holds::{OF_EACH, TOGETHER, WRITTEN, is_of_target};
 use super::token_ends::TokenLives;
 use super::{extra_of, manager_row, path_of};
 use crate::caller::Caller;
@@ -271,8 +271,21 @@ impl Vault {
         reached: Option<&Reached>,
         leases: Vec<Lease>,
     ) -> Result<Vec<Lease>, VaultError> {
+        let mut taken = Vec::with_capacity(leases.len());
+        for part in leases.chunks(WRITTEN) {
+            self.take_part(reached, part, &mut taken).await?;
+        }
+        Ok(taken)
+    }
+
+    async fn take_part(
+        &self,
+        reached: Option<&Reached>,
+        leases: &[Lease],
+        taken: &mut Vec<Lease>,
+    ) -> Result<(), VaultError> {
         let Some(first) = leases.first() else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let caller = Caller::system(first.tenant.clone(), WORKER, self.now());
         let row = reached.and_then(|reached| {
@@ -287,20 +300,22 @@ impl Vault {
             unit.put(Record::Lease(lease.clone()))
         });
         match self.commit(all).await {
-            Ok(_) => return Ok(leases),
+            Ok(_) => {
+                taken.extend_from_slice(leases);
+                return Ok(());
+            }
             Err(CommitError::Conflict(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut taken = Vec::new();
         for lease in leases {
             let one = reads.clone().put(Record::Lease(lease.clone()));
             match self.commit(one).await {
-                Ok(_) => taken.push(lease),
+                Ok(_) => taken.push(lease.clone()),
                 Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(taken)
+        Ok(())
     }
 
     /// An outcome for each.
@@ -344,6 +359,13 @@ impl Vault {
             });
             units.push(self.noted(engine, lease, &outcome, now));
         }
+        for part in units.chunks(WRITTEN) {
+            self.note_part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_part(&self, units: &[Unit]) -> Result<(), VaultError> {
         let all = units
             .iter()
             .cloned()
@@ -355,7 +377,7 @@ impl Vault {
         }
         // One was held too long and is somebody else's by now: his word counts.
         for unit in units {
-            match self.commit(unit).await {
+            match self.commit(unit.clone()).await {
                 Ok(_) | Err(CommitError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -107,6 +107,25 @@ impl Vault {
         }))
     }
 
+    /// The same of a target that was read, with the manager's value that readers get now, from
+    /// memory where it did not change: where it is not let in, [`Self::another_manager`] looks for
+    /// the others.
+    pub(crate) async fn reached_now(&self, target: &Target) -> Result<Option<Reached>, VaultError> {
+        let Some(connector) = self.connectors.get(&target.connector) else {
+            return Ok(None);
+        };
+        let manager = match &target.manager_path {
+            Some(path) => self.current_value(&target.tenant, path).await?,
+            None => None,
+        };
+        Ok(Some(Reached {
+            target: target.clone(),
+            connector,
+            manager: manager.map(Managers::only),
+            refused: Vec::new(),
+        }))
+    }
+
     /// After the manager was refused: another value of its that the target may take, because it is
     /// rotated right now or was since it was read. `false` when there is none to be tried.
     pub(crate) async fn another_manager(&self, reached: &mut Reached) -> Result<bool, VaultError> {

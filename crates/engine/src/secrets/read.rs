@@ -7,7 +7,7 @@ use scaivault_core::audit::{Action, AuditExtra};
 use scaivault_core::consumer::{ConsumerRead, SETTLED_RESOLUTION};
 use scaivault_core::event::EventType;
 use scaivault_core::identity::Scope;
-use scaivault_core::ids::RotationPolicyId;
+use scaivault_core::ids::{RotationPolicyId, TenantId};
 use scaivault_core::path::SecretPath;
 use scaivault_core::plaintext::Plaintext;
 use scaivault_core::ports::Unit;
@@ -17,7 +17,7 @@ use scaivault_core::time::Timestamp;
 use serde_json::value::RawValue;
 
 use super::served::ServedVersion;
-use super::write::DATA_PLACE_KIND;
+use super::write::{DATA_PLACE_KIND, value_place};
 use crate::caller::Caller;
 use crate::error::{Missing, VaultError};
 use crate::events::EventDraft;
@@ -186,19 +186,46 @@ impl Vault {
         grant: &Grant,
         version: Option<u64>,
     ) -> Result<Arc<ServedVersion>, VaultError> {
-        let key = (grant.tenant().clone(), grant.path().clone());
+        let entry = self.kept(grant.tenant(), grant.path(), version).await?;
+        entry.check(self.now()).map(|()| entry)
+    }
+
+    /// The current value for the vault's own use, whatever its state; `None` of a secret that is not
+    /// there or deleted.
+    pub(crate) async fn current_value(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+    ) -> Result<Option<Plaintext>, VaultError> {
+        let entry = match self.kept(tenant, path, None).await {
+            Ok(entry) => entry,
+            Err(VaultError::NotFound(_) | VaultError::VersionGone(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let place = value_place(tenant, path, entry.version);
+        Ok(Some(Sealer::open(self.sealer(), place, &entry.sealed)?))
+    }
+
+    /// A version, the current one from memory where it did not change.
+    async fn kept(
+        &self,
+        tenant: &TenantId,
+        path: &SecretPath,
+        version: Option<u64>,
+    ) -> Result<Arc<ServedVersion>, VaultError> {
+        let key = (tenant.clone(), path.clone());
         let settled = self.caches_settled();
         let cached = self.caches.secrets.get(&key);
         let ticket = match cached {
             Ok(entry) if settled && version.is_none_or(|v| v == entry.current_version) => {
-                return entry.check(self.now()).map(|()| entry);
+                return Ok(entry);
             }
             Err(ticket) if version.is_none() => Some(ticket),
             _ => None,
         };
         let served = self
             .store
-            .secret_served(grant.tenant(), grant.path(), version)
+            .secret_served(tenant, path, version)
             .await?
             .ok_or(VaultError::NotFound(Missing::Secret))?;
         let entry = Arc::new(ServedVersion::of((&key.0, &key.1), served, version)?);
@@ -208,7 +235,7 @@ impl Vault {
                 .secrets
                 .insert(ticket, key, entry.clone(), weight);
         }
-        entry.check(self.now()).map(|()| entry)
+        Ok(entry)
     }
 
     /// Opening asks for the proof that the decision allowed reading this very path.

@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use scaivault_core::dynamic::Engine;
 use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Scope};
 use scaivault_core::ports::{ChangeFeed, Changes, DeliveryReads, ReadError};
-use scaivault_engine::{AuthError, TokenDraft, Vault, default_tenant};
+use scaivault_engine::{
+    AuthError, CredentialRequest, RoleDraft, RoleWrite, TokenDraft, Vault, VaultError,
+    default_tenant,
+};
 
+use crate::dynamic_world::{ROOT_SECRET, made};
 use crate::world::{World, path, root, span};
 
 /// Answers what the test put in, and "nothing changed" otherwise.
@@ -167,6 +172,72 @@ async fn a_revoked_token_is_refused_as_soon_as_it_was_told() {
     two.look().await;
     let refused = two.other.authenticate(&token, now).await;
     assert!(matches!(refused, Err(AuthError::Revoked)));
+}
+
+/// How long a credential of this node lives.
+async fn ttl(vault: &Vault, of: &Engine) -> Result<u64, VaultError> {
+    let request = CredentialRequest::default();
+    let who = root();
+    let made = vault.credential_generate(&who, &of.name, "reader", &request);
+    let lease = made.await?.lease;
+    Ok(lease.expires_at.since(lease.issued_at).as_secs())
+}
+
+/// What a role says holds at once on the node where it was written, and on the others as soon as
+/// they heard of it.
+#[tokio::test]
+async fn a_role_that_changed_makes_no_credentials_as_before() {
+    let two = two().await;
+    let of = made(&two.world, "1").await;
+    let here = &two.world.vault;
+    two.look().await;
+    assert_eq!(ttl(here, &of).await.unwrap(), 3_600);
+    assert_eq!(ttl(&two.other, &of).await.unwrap(), 3_600);
+    let draft = RoleDraft {
+        default_ttl: Some(span("30m")),
+        ..RoleDraft::default()
+    };
+    let at = (of.name.as_str(), "reader");
+    let who = root();
+    let written = here.role_write(&who, at, RoleWrite::Change, draft);
+    written.await.unwrap();
+    assert_eq!(ttl(here, &of).await.unwrap(), 1_800);
+    let told = || Changes {
+        ways: true,
+        ..Changes::default()
+    };
+    two.feed.then(Ok(told()));
+    two.look().await;
+    assert_eq!(ttl(&two.other, &of).await.unwrap(), 1_800);
+    here.role_delete(&root(), &of.name, "reader").await.unwrap();
+    let gone = |made: Result<u64, VaultError>| matches!(made, Err(VaultError::NotFound(_)));
+    assert!(gone(ttl(here, &of).await));
+    two.world.clock.advance(TRUSTED + TOO_LATE);
+    assert!(
+        gone(ttl(&two.other, &of).await),
+        "it heard nothing for too long to rely on it"
+    );
+}
+
+/// The manager's value comes from memory only where it is the current one.
+#[tokio::test]
+async fn the_manager_of_a_credential_is_the_one_that_is_current() {
+    let two = two().await;
+    let of = made(&two.world, "1").await;
+    two.look().await;
+    ttl(&two.other, &of).await.unwrap();
+    ttl(&two.world.vault, &of).await.unwrap();
+    two.world.put(ROOT_SECRET, "another").await;
+    two.feed.then(Ok(Changes {
+        secrets: [(default_tenant(), path(ROOT_SECRET))].into(),
+        ..Changes::default()
+    }));
+    two.look().await;
+    let used = || String::from_utf8(two.world.target.manager().unwrap()).unwrap();
+    for vault in [&two.other, &two.world.vault] {
+        ttl(vault, &of).await.unwrap();
+        assert!(used().contains("another"), "{}", used());
+    }
 }
 
 /// What the node has in memory of receivers is of before it was registered.

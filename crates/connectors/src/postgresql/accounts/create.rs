@@ -31,9 +31,10 @@ pub(super) fn text(new: &NewAccount<'_>) -> Result<Zeroizing<String>, Trouble> {
         password: &verifier(password, &SystemEntropy)?,
         expiration: &time(new.expires_at),
     };
+    // As an identifier within a text: what has another name is not there.
     let made = format!(
-        "SELECT 1 / (SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = {});",
-        sql::text(new.name)
+        "SELECT 1 / (pg_catalog.to_regrole({}) IS NOT NULL)::pg_catalog.int4;",
+        sql::text(&sql::name(new.name))
     );
     whole(&statements(&new.role.creation_statements)?, &values, &made)
 }
