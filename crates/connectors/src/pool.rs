@@ -21,6 +21,10 @@ use crate::value;
 
 /// How long one waits to be used again.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How old one gets, however often it is used. While the manager's password is changed, a session
+/// may be opened with the new one before its readers have it. It began before they did, so whoever
+/// waits for the sessions of before to end waits for this one, too.
+const AGE_MAX: Duration = Duration::from_secs(60);
 /// From one look for those that waited so long to the next.
 const REAPED_EVERY: Duration = Duration::from_secs(10);
 /// How many wait for one manager.
@@ -43,10 +47,17 @@ pub(crate) trait Keep: Send + 'static {
     fn is_closed(&self) -> bool;
 }
 
+/// One that waits.
+struct Idle<S> {
+    session: S,
+    opened: Instant,
+    since: Instant,
+}
+
 /// Of one manager.
 struct Waiting<S> {
     manager: Hash,
-    sessions: Vec<(S, Instant)>,
+    sessions: Vec<Idle<S>>,
 }
 
 struct State<S> {
@@ -63,11 +74,11 @@ impl<S: Keep> State<S> {
         for waiting in self.waiting.values_mut() {
             let (keep, end): (Vec<_>, Vec<_>) = std::mem::take(&mut waiting.sessions)
                 .into_iter()
-                .partition(|(session, since)| {
-                    now.duration_since(*since) < IDLE_MAX && !session.is_closed()
+                .partition(|idle| {
+                    now.duration_since(idle.since) < IDLE_MAX && !idle.session.is_closed()
                 });
             waiting.sessions = keep;
-            overdue.extend(end.into_iter().map(|(session, _)| session));
+            overdue.extend(end.into_iter().map(|idle| idle.session));
         }
         self.waiting
             .retain(|_, waiting| !waiting.sessions.is_empty());
@@ -91,6 +102,7 @@ impl<S> Default for Pool<S> {
 pub(crate) struct Pooled<S> {
     session: S,
     key: Key,
+    opened: Instant,
     waited: Duration,
 }
 
@@ -151,10 +163,11 @@ impl<S: Keep> Pool<S> {
             let found = waiting.and_then(|waiting| waiting.sessions.pop());
             (found, ended, others)
         };
-        Ok(found.map(|(session, since)| Pooled {
-            session,
+        Ok(found.map(|idle| Pooled {
+            session: idle.session,
             key,
-            waited: since.elapsed(),
+            opened: idle.opened,
+            waited: idle.since.elapsed(),
         }))
     }
 
@@ -164,14 +177,20 @@ impl<S: Keep> Pool<S> {
         Ok(Pooled {
             session,
             key,
+            opened: Instant::now(),
             waited: Duration::ZERO,
         })
     }
 
-    /// Keeps a session that is in the middle of nothing.
+    /// Keeps a session that is in the middle of nothing, unless it is old.
     pub(crate) fn give_back(&self, pooled: Pooled<S>) {
-        let Pooled { session, key, .. } = pooled;
-        if session.is_closed() {
+        let Pooled {
+            session,
+            key,
+            opened,
+            ..
+        } = pooled;
+        if session.is_closed() || opened.elapsed() >= AGE_MAX {
             return;
         }
         let mut state = self.0.lock();
@@ -182,7 +201,11 @@ impl<S: Keep> Pool<S> {
         // Of a value that another one stands in place of by now: it ends.
         let kept = waiting.manager == key.manager && waiting.sessions.len() < IDLE_SESSIONS_MAX;
         if kept {
-            waiting.sessions.push((session, Instant::now()));
+            waiting.sessions.push(Idle {
+                session,
+                opened,
+                since: Instant::now(),
+            });
         }
         if !state.reaped
             && let Ok(runtime) = Handle::try_current()
@@ -303,6 +326,25 @@ mod tests {
         pool.give_back(in_use);
         assert_eq!(pool.waiting(&call(&new)).unwrap().unwrap().0, 4);
         assert!(pool.waiting(&call(&new)).unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_is_always_used_ends_too() {
+        let settings = json!({"host": "a"}).as_object().unwrap().clone();
+        let own = manager("root", "one");
+        let call = AccountCall {
+            settings: &settings,
+            manager: Some(&own),
+        };
+        let pool = Pool::default();
+        pool.give_back(Pool::opened(&call, One(7, false)).unwrap());
+        let begun = Instant::now();
+        while let Some(used) = pool.waiting(&call).unwrap() {
+            assert!(begun.elapsed() <= AGE_MAX, "it is as old as it gets");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            pool.give_back(used);
+        }
+        assert!(begun.elapsed() >= AGE_MAX, "it was kept until then");
     }
 
     #[tokio::test(start_paused = true)]

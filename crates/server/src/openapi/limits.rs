@@ -26,6 +26,7 @@ use super::kinds::{
 use super::relations::{instead, together};
 use crate::fields::{LIST_MAX, USES_MAX};
 use crate::routes::bounds;
+use crate::routes::machines::{METADATA_CHARS_MAX, METADATA_MAX};
 
 /// Adds the bounds to a schema and what lies inside it.
 pub(super) fn apply(name: &str, schema: &mut Value) {
@@ -179,6 +180,12 @@ pub(super) fn limit(schema: &str, field: &str) -> Option<Value> {
         | ("RoleBody" | "RolePatch", "secret_id_bound_cidrs" | "token_bound_cidrs") => {
             list(0, LIST_MAX, typed("string", range()))
         }
+        ("SecretIdBody", "metadata") => json!({
+            "maxProperties": METADATA_MAX,
+            "propertyNames": { "minLength": 1, "maxLength": METADATA_CHARS_MAX },
+            "additionalProperties": { "type": "string", "maxLength": METADATA_CHARS_MAX },
+            "example": { "host": "build-7" },
+        }),
         ("RoleBody", "name") => plain_name(1),
         ("RoleBody" | "RolePatch", "role_id") => plain_name(ROLE_ID_CHARS_MIN),
         ("RoleBody" | "RolePatch", "groups") => {
@@ -367,7 +374,8 @@ fn given_id(prefix: &str, but: &str) -> Value {
 }
 
 /// A name that stands in paths.
-fn segment() -> Value {
+/// A name that stands in paths and URLs.
+pub(super) fn segment() -> Value {
     json!({ "minLength": 1, "maxLength": 64, "pattern": "^[a-z0-9_-]+$", "example": "orders" })
 }
 

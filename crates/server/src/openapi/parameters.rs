@@ -9,8 +9,8 @@ use scaivault_core::rotation::Phase;
 use serde_json::{Value, json};
 
 use super::kinds::{
-    at_most, comma_separated, id, list, path, path_prefix, secret_type, tag, time, typed, whole,
-    words,
+    any_identity, at_most, comma_separated, id, list, path, path_prefix, secret_type, tag, time,
+    typed, whole, words,
 };
 use super::limits::merge;
 use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, SHORT_CHARS_MAX};
@@ -29,6 +29,7 @@ pub(super) fn in_path(route: &str, name: &str) -> Value {
         _ if route.starts_with("/v1/rotation/policies/") => id(RotationPolicyId::PREFIX),
         (_, "id") if route.starts_with("/v1/webhooks/") => id(WebhookId::PREFIX),
         _ if route.starts_with("/v1/subscriptions/") => id(SubscriptionId::PREFIX),
+        (_, "engine" | "role") if route.starts_with("/v1/dynamic/") => super::limits::segment(),
         // Ids or names, and identities that nobody has.
         _ => json!({ "minLength": 1, "maxLength": SHORT_CHARS_MAX, "example": "payments" }),
     };
@@ -53,6 +54,7 @@ pub(super) fn in_query(route: &str, name: &str, kind: &str) -> Value {
         (_, "from" | "to") => time(),
         (_, "action") => comma_separated(Action::ALL.iter().map(|action| action.as_str())),
         (_, "phase") => comma_separated(Phase::ALL.map(Phase::as_str)),
+        ("/v1/dynamic/leases", "identity_id") => or_empty(any_identity()),
         (_, "identity_type") => words(["", "user", "service_account", "group", "system"]),
         (_, "identity_id" | "source_ip" | "request_id") => at_most(SHORT_CHARS_MAX),
         (_, "path_prefix" | "prefix") => path_prefix(),
@@ -62,6 +64,9 @@ pub(super) fn in_query(route: &str, name: &str, kind: &str) -> Value {
         }
         ("/v1/webhooks/{id}/deliveries", "status") => {
             words(["", "success", "failed", "dead", "pending"])
+        }
+        ("/v1/dynamic/leases", "status") => {
+            words(["", "creating", "active", "revoking", "revoked"])
         }
         (_, "status") => words(["", "success", "failed", "pending"]),
         (_, "scope") => words(["", "tenant", "partner"]),

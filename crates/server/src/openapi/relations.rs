@@ -60,20 +60,20 @@ pub(super) fn instead(name: &str) -> Option<Value> {
 
 /// What fields of one body have to do with each other.
 pub(super) fn together(name: &str) -> Option<Value> {
-    let null = json!({ "type": "null" });
+    let nothing = json!({ "type": "null" });
     Some(match name {
         "PutSecret" => json!({ "anyOf": [
             {
                 "required": ["data"],
                 "properties": {
                     "data": { "type": "object" },
-                    "options": { "anyOf": [null, { "properties": { "generate_from": null } }] },
+                    "options": { "anyOf": [nothing, { "properties": { "generate_from": nothing } }] },
                 },
             },
             {
                 "required": ["options"],
                 "properties": {
-                    "data": null,
+                    "data": nothing,
                     "options": {
                         "type": "object",
                         "required": ["generate_from"],
@@ -82,7 +82,28 @@ pub(super) fn together(name: &str) -> Option<Value> {
                 },
             },
         ] }),
-        "TokenBody" => pairs(&[("user", "user:"), ("service_account", "sa:")]),
+        "TokenBody" | "RoleBody" => pairs(&[("user", "user:"), ("service_account", "sa:")]),
+        // Both or neither.
+        "RolePatch" => {
+            let mut either = pairs(&[("user", "user:"), ("service_account", "sa:")]);
+            for pair in either["oneOf"].as_array_mut().into_iter().flatten() {
+                pair["required"] = json!(["identity_type", "identity_id"]);
+            }
+            let neither =
+                json!({ "properties": { "identity_type": nothing, "identity_id": nothing } });
+            if let Some(all) = either["oneOf"].as_array_mut() {
+                all.push(neither);
+            }
+            either
+        }
+        // Where it is, or another target's.
+        "EngineConfig" => json!({ "oneOf": [
+            {
+                "required": ["connection_url"],
+                "properties": { "connection_url": { "type": "string" }, "target": nothing },
+            },
+            { "properties": { "connection_url": nothing } },
+        ] }),
         "BindingBody" => pairs(&[
             ("user", "user:"),
             ("service_account", "sa:"),
@@ -94,12 +115,12 @@ pub(super) fn together(name: &str) -> Option<Value> {
                 let mut properties: serde_json::Map<String, Value> = all
                     .iter()
                     .filter(|other| **other != one)
-                    .map(|other| ((*other).to_owned(), null.clone()))
+                    .map(|other| ((*other).to_owned(), nothing.clone()))
                     .collect();
                 let kind = if one == "paths" { "array" } else { "string" };
                 properties.insert(one.to_owned(), json!({ "type": kind }));
                 if one != "token_id" {
-                    properties.insert("keep_token".to_owned(), null.clone());
+                    properties.insert("keep_token".to_owned(), nothing.clone());
                 }
                 json!({ "required": [one], "properties": properties })
             });

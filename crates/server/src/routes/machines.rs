@@ -33,8 +33,10 @@ const SECRET_ID: &str = "/v1/auth/roles/{role}/secret-ids/{accessor}";
 const LIST: &str = "machine_roles";
 const LIST_IDS: &str = "secret_ids";
 
-const METADATA_MAX: usize = 50;
-const METADATA_CHARS_MAX: usize = 512;
+/// Texts that go with a secret id.
+pub(crate) const METADATA_MAX: usize = 50;
+/// Of a name among them, and of a text.
+pub(crate) const METADATA_CHARS_MAX: usize = 512;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

@@ -15,7 +15,7 @@ mod dynamic;
 mod exchange;
 mod login;
 mod machine_fields;
-mod machines;
+pub(crate) mod machines;
 mod partner_secrets;
 mod policies;
 mod reconcile;

@@ -25,6 +25,8 @@ const SENSITIVE: [&str; 7] = [
     "token",
     "value",
 ];
+/// A stream that says nothing for so long has told what there was.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How deep a body is made.
 const DEPTH_MAX: usize = 6;
 
@@ -34,6 +36,13 @@ pub(super) struct Operation {
     path: String,
     queries: Vec<String>,
     body: Option<Value>,
+}
+
+impl Operation {
+    /// Whether its answer is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        self.path.ends_with("/stream")
+    }
 }
 
 /// All of them, in the document's order.
@@ -58,6 +67,15 @@ pub(super) fn operations(document: &Value) -> Vec<Operation> {
         }
     }
     all
+}
+
+/// What a stream of events says before it first pauses: it goes on for as long as somebody listens.
+async fn told_at_once(mut response: reqwest::Response) -> String {
+    let mut told = Vec::new();
+    while let Ok(Ok(Some(chunk))) = tokio::time::timeout(PAUSE, response.chunk()).await {
+        told.extend_from_slice(&chunk);
+    }
+    String::from_utf8_lossy(&told).into_owned()
 }
 
 /// How a request is wrong, or that it is not.
@@ -194,7 +212,10 @@ impl Planter {
         match request.send().await {
             Ok(response) => {
                 let status = response.status().as_u16();
-                let text = response.text().await.unwrap_or_default();
+                let text = match operation.is_stream() {
+                    true => told_at_once(response).await,
+                    false => response.text().await.unwrap_or_default(),
+                };
                 self.remember(operation, status, &text);
                 (what, status, text)
             }
