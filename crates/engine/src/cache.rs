@@ -85,6 +85,9 @@ pub(crate) const SECRET_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes of sealed material of keys that others use.
 const TRANSIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Bytes of what credentials are made by.
+const WAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 impl Caches {
     pub(crate) fn new(secret_bytes_max: usize) -> Self {
         Self {
@@ -95,7 +98,7 @@ impl Caches {
             tenants: Coherent::new(20_000),
             mounts: Coherent::new(10_000),
             transit: Coherent::new(TRANSIT_BYTES_MAX),
-            ways: Coherent::new(2_000),
+            ways: Coherent::new(WAY_BYTES_MAX),
         }
     }
 }

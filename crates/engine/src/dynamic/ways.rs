@@ -18,6 +18,24 @@ pub(crate) struct Way {
     pub(super) target: Option<Target>,
 }
 
+/// Rows, names and settings, about.
+const WAY_BYTES: usize = 4 * 1024;
+
+impl Way {
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        let role = &self.role;
+        let statements = [
+            &role.creation_statements,
+            &role.rollback_statements,
+            &role.renew_statements,
+            &role.revocation.statements,
+        ];
+        let texts = statements.into_iter().flatten().map(String::len);
+        WAY_BYTES + texts.sum::<usize>()
+    }
+}
+
 impl Vault {
     /// The way to credentials of a role.
     ///
@@ -48,7 +66,8 @@ impl Vault {
             target,
         });
         if let Some(ticket) = ticket {
-            self.caches.ways.insert(ticket, key, way.clone(), 1);
+            let weight = way.weight();
+            self.caches.ways.insert(ticket, key, way.clone(), weight);
         }
         Ok(way)
     }

@@ -373,7 +373,6 @@ fn given_id(prefix: &str, but: &str) -> Value {
     })
 }
 
-/// A name that stands in paths.
 /// A name that stands in paths and URLs.
 pub(super) fn segment() -> Value {
     json!({ "minLength": 1, "maxLength": 64, "pattern": "^[a-z0-9_-]+$", "example": "orders" })
