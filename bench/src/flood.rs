@@ -159,34 +159,40 @@ fn kinds(reads: Arc<Vec<Vec<u8>>>) -> Vec<Beside> {
 /// Others at work, on a thread of their own so that those who are measured wait for the server alone.
 struct Flood {
     until: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<Result<usize>>>,
+    /// None where nobody else asks.
+    thread: Option<JoinHandle<Result<usize>>>,
 }
 
 impl Flood {
     fn begin(kind: &Beside, to: &Endpoint, connections: usize) -> Result<Self> {
         let until = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
-        if let Some((requests, status)) = kind.requests.clone() {
-            let (stop, to) = (Arc::clone(&until), to.clone());
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            threads.push(std::thread::spawn(move || {
-                runtime.block_on(ask(requests, status, to, connections, stop))
-            }));
-        }
-        Ok(Self { until, threads })
+        let Some((requests, status)) = kind.requests.clone() else {
+            return Ok(Self {
+                until,
+                thread: None,
+            });
+        };
+        let (stop, to) = (Arc::clone(&until), to.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(ask(requests, status, to, connections, stop))
+        });
+        Ok(Self {
+            until,
+            thread: Some(thread),
+        })
     }
 
     /// How many answers they got.
     fn end(self) -> Result<usize> {
         self.until.store(true, Ordering::Relaxed);
-        let mut answers = 0;
-        for thread in self.threads {
-            let ended = thread.join();
-            answers += ended.map_err(|_| anyhow::anyhow!("the flood ended early"))??;
-        }
-        Ok(answers)
+        let Some(thread) = self.thread else {
+            return Ok(0);
+        };
+        let ended = thread.join();
+        ended.map_err(|_| anyhow::anyhow!("the flood ended early"))?
     }
 }
 

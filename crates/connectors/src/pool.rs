@@ -253,7 +253,7 @@ pub(crate) fn leaves_no_trace(statement: &Statement) -> bool {
 #[cfg(test)]
 mod tests {
     use scaivault_core::plaintext::Plaintext;
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::*;
 
@@ -267,8 +267,7 @@ mod tests {
 
     #[test]
     fn a_session_is_for_those_it_was_opened_for_and_only_while_it_lives() {
-        let settings = json!({"host": "a"}).as_object().unwrap().clone();
-        let other = json!({"host": "b"}).as_object().unwrap().clone();
+        let (settings, other) = (settings("a"), settings("b"));
         let (manager, second) = (
             Plaintext::new(b"one".to_vec()),
             Plaintext::new(b"two".to_vec()),
@@ -299,6 +298,10 @@ mod tests {
         assert!(pool.waiting(&nobody).is_err());
     }
 
+    fn settings(host: &str) -> Map<String, Value> {
+        Map::from_iter([("host".to_owned(), host.into())])
+    }
+
     fn manager(name: &str, password: &str) -> Plaintext {
         let value = json!({ "username": name, "password": password });
         Plaintext::new(value.to_string().into_bytes())
@@ -306,7 +309,7 @@ mod tests {
 
     #[test]
     fn another_password_of_a_manager_ends_the_sessions_of_the_one_before() {
-        let settings = json!({"host": "a"}).as_object().unwrap().clone();
+        let settings = settings("a");
         let (old, new, other) = (
             manager("root", "one"),
             manager("root", "two"),
@@ -330,8 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_is_always_used_ends_too() {
-        let settings = json!({"host": "a"}).as_object().unwrap().clone();
-        let own = manager("root", "one");
+        let (settings, own) = (settings("a"), manager("root", "one"));
         let call = AccountCall {
             settings: &settings,
             manager: Some(&own),
@@ -349,8 +351,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn sessions_that_nobody_uses_end_by_themselves() {
-        let settings = json!({"host": "a"}).as_object().unwrap().clone();
-        let own = manager("root", "one");
+        let (settings, own) = (settings("a"), manager("root", "one"));
         let call = AccountCall {
             settings: &settings,
             manager: Some(&own),

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::app::App;
+use crate::half_character;
 use crate::problem::Problem;
 use crate::strict::Strict;
 
@@ -68,7 +69,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let text = format!("the body is nested deeper than {DEPTH_MAX} levels");
         return Err(Problem::new(ErrorCode::InvalidRequest, text));
     }
-    if has_half_character(bytes) {
+    if half_character::is_in(bytes) {
         let text =
             "the body is JSON with half a character: a \\u escape of a surrogate stands alone";
         return Err(Problem::new(ErrorCode::InvalidRequest, text));
@@ -82,56 +83,6 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .end()
         .map_err(|_| malformed("after the JSON value", 0, 0))?;
     Ok(parsed)
-}
-
-/// Whether a `\u` escape is one half of a surrogate pair without the other. The grammar allows it, also
-/// in what is kept byte for byte; most readers of it do not.
-fn has_half_character(bytes: &[u8]) -> bool {
-    let unit = |at: usize| {
-        let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()
-    };
-    let mut at = 0;
-    while let Some(next) = bytes[at..].iter().position(|byte| *byte == b'\\') {
-        at += next;
-        at += match unit(at) {
-            Some(0xd800..=0xdbff) => match unit(at + 6) {
-                Some(0xdc00..=0xdfff) => 12,
-                _ => return true,
-            },
-            Some(0xdc00..=0xdfff) => return true,
-            // What is escaped is passed over, a backslash too.
-            _ => 2,
-        };
-        at = at.min(bytes.len());
-    }
-    false
-}
-
-#[cfg(test)]
-mod half_characters {
-    use super::has_half_character;
-
-    #[test]
-    fn only_a_surrogate_that_stands_alone_is_one() {
-        for whole in [
-            r#"{"a":"\ud83d\ude00"}"#,
-            r#"{"a":"\u00e9\n\\ud800"}"#,
-            r#"{"a":"x"}"#,
-            r#"{"a":"\"#,
-        ] {
-            assert!(!has_half_character(whole.as_bytes()), "{whole}");
-        }
-        for half in [
-            r#"{"\ud800":""}"#,
-            r#"{"a":"\udc00"}"#,
-            r#"{"a":"\ud800\u0041"}"#,
-            r#"{"a":"\ud83dx"}"#,
-            r#"{"a":"\\\ud800"}"#,
-        ] {
-            assert!(has_half_character(half.as_bytes()), "{half}");
-        }
-    }
 }
 
 fn malformed(what: &str, line: usize, column: usize) -> Problem {

@@ -16,6 +16,7 @@ mod exports;
 mod fields;
 mod forward_lag;
 mod forwarding;
+mod half_character;
 mod lanes;
 mod leasing;
 /// Public for the benchmarks, which serve their constant through the same listener.

@@ -221,10 +221,15 @@ async fn what_cannot_be_read_is_refused_and_not_passed_over() {
     }
     let read = root.get("/v1/secret/data/app/x").await.ok(200);
     assert_eq!(read["data"]["data"]["a"], 1);
-    // A value is kept as it was written; what needs to look into it says why it cannot.
+    // Half a character is kept by nobody.
     let half = post("secret/data/half", r#"{"data":{"a":"\ud800"}}"#).await;
-    half.ok(200);
-    let keys = root.get("/v1/secret/subkeys/half").await;
+    assert_eq!(half.status, 400, "{}", half.text);
+    let none = root.get("/v1/secret/data/half").await;
+    assert_eq!(none.status, 404, "{}", none.text);
+    // A number is kept as it was written; what needs to look into it says why it cannot.
+    let large = post("secret/data/large", r#"{"data":{"a":1e999}}"#).await;
+    large.ok(200);
+    let keys = root.get("/v1/secret/subkeys/large").await;
     assert_eq!(keys.status, 400, "{}", keys.text);
 
     for (path, status) in [
