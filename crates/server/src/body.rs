@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::app::App;
-use crate::half_character;
 use crate::problem::Problem;
+use crate::readable::Readable;
 use crate::strict::Strict;
 
 /// Nesting allowed in a body.
@@ -69,11 +69,6 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let text = format!("the body is nested deeper than {DEPTH_MAX} levels");
         return Err(Problem::new(ErrorCode::InvalidRequest, text));
     }
-    if half_character::is_in(bytes) {
-        let text =
-            "the body is JSON with half a character: a \\u escape of a surrogate stands alone";
-        return Err(Problem::new(ErrorCode::InvalidRequest, text));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(Strict(&mut deserializer)).map_err(|error| {
         let field = error.path().to_string();
@@ -82,6 +77,8 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     deserializer
         .end()
         .map_err(|_| malformed("after the JSON value", 0, 0))?;
+    // What is kept as it was written is not looked into above.
+    serde_json::from_slice::<Readable>(bytes).map_err(|error| unreadable(&error))?;
     Ok(parsed)
 }
 
@@ -95,6 +92,15 @@ fn malformed(what: &str, line: usize, column: usize) -> Problem {
         ErrorCode::InvalidRequest,
         format!("the body is not valid JSON: {what}{place}"),
     )
+}
+
+fn unreadable(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let text = format!(
+        "most readers could not read the body at line {line}, column {column}: it has half a character \
+         (a \\u escape of a surrogate that stands alone), or a number too large for a double"
+    );
+    Problem::new(ErrorCode::InvalidRequest, text)
 }
 
 /// Serde's own texts quote the input; these do not.

@@ -16,7 +16,6 @@ mod exports;
 mod fields;
 mod forward_lag;
 mod forwarding;
-mod half_character;
 mod lanes;
 mod leasing;
 /// Public for the benchmarks, which serve their constant through the same listener.
@@ -33,6 +32,7 @@ pub mod probes;
 mod problem;
 mod query;
 mod rate_limit;
+mod readable;
 mod recent;
 mod reconciling;
 mod retention;

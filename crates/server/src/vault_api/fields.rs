@@ -237,14 +237,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_not_absent() {
-        let fields = fields(r#"{"b":1e999,"c":{"cas":1e999},"d":[1e999]}"#);
-        assert!(fields.raw("b").is_some());
-        assert!(fields.number("b").is_err() && fields.object("c").is_err());
-        assert!(fields.texts("d").is_err() && fields.seconds("b").is_err());
-        assert!(fields.flag("b").is_err() && fields.text("c").is_err());
-        let half = Bytes::from_static(br#"{"a":"\ud800"}"#);
-        assert!(Fields::parse(&half).is_err(), "half a character");
-        assert_eq!(fields.value("e").unwrap(), None);
+        for body in [
+            r#"{"c":{"cas":1e999}}"#,
+            r#"{"d":[1e999]}"#,
+            r#"{"a":"\ud800"}"#,
+        ] {
+            assert!(
+                Fields::parse(&Bytes::from_static(body.as_bytes())).is_err(),
+                "{body}"
+            );
+        }
+        assert_eq!(fields("{}").value("e").unwrap(), None);
     }
 
     #[test]
