@@ -28,7 +28,8 @@ fn mark(text: &str) -> Option<(u64, usize)> {
 }
 
 impl Comment {
-    /// Takes a comment apart. Of several marks the highest counts.
+    /// Takes a comment apart. Of several marks the highest counts. What stood before and behind a mark is
+    /// kept on lines of its own: put together as it is, it could read as another mark.
     pub(super) fn read(comment: &str) -> Self {
         let mut text = String::new();
         let mut epoch = None;
@@ -38,7 +39,11 @@ impl Comment {
             match mark(&rest[at..]) {
                 Some((found, length)) => {
                     epoch = epoch.max(Some(found));
-                    rest = &rest[at + length..];
+                    rest = rest[at + length..].trim_start();
+                    text.truncate(text.trim_end().len());
+                    if !text.is_empty() && !rest.is_empty() {
+                        text.push('\n');
+                    }
                 }
                 None => {
                     text.push_str(BEGIN);
@@ -88,11 +93,25 @@ mod tests {
         );
         check("scaivault:epoch=x tag=y", "scaivault:epoch=x tag=y", None);
         check("scaivault:epoch=7", "scaivault:epoch=7", None);
+        check(
+            "of scaivault:epoch=7 tag=x  the shop",
+            "of\nthe shop",
+            Some(7),
+        );
+        check(
+            "scaivault:epoch=1scaivault:epoch=9 tag= tag=x",
+            "scaivault:epoch=1\ntag=x",
+            Some(9),
+        );
     }
 
     proptest! {
         #[test]
-        fn what_people_wrote_stays(written in "\\PC{0,80}", epoch: u64, tag in "[a-z0-9-]{1,40}") {
+        fn what_people_wrote_stays(
+            written in "(\\PC|scaivault:epoch=|[0-9]| tag=){0,40}",
+            epoch: u64,
+            tag in "[a-z0-9-]{1,40}",
+        ) {
             let before = Comment::read(&written);
             let after = Comment::read(&before.marked(epoch, &tag));
             prop_assert_eq!(&after.text, &before.text);
