@@ -12,8 +12,8 @@ use scaivault_core::event::EventType;
 use scaivault_core::identity::{Identity, Scope};
 use scaivault_core::ports::{ChangeFeed, Changes, DeliveryReads, ReadError};
 use scaivault_engine::{
-    AuthError, CredentialRequest, RoleDraft, RoleWrite, TokenDraft, Vault, VaultError,
-    default_tenant,
+    AuthError, CredentialRequest, RoleDraft, RoleWrite, TargetChange, TokenDraft, Vault,
+    VaultError, default_tenant,
 };
 
 use crate::dynamic_world::{ROOT_SECRET, made};
@@ -238,6 +238,26 @@ async fn the_manager_of_a_credential_is_the_one_that_is_current() {
         ttl(vault, &of).await.unwrap();
         assert!(used().contains("another"), "{}", used());
     }
+}
+
+/// So is the secret that its target says the manager is in.
+#[tokio::test]
+async fn a_target_that_changed_is_managed_by_another_at_once() {
+    let two = two().await;
+    let of = made(&two.world, "1").await;
+    let here = &two.world.vault;
+    ttl(here, &of).await.unwrap();
+    two.world.target.needs_manager(true);
+    two.world.put("dynamic/second", "the second").await;
+    let change = TargetChange {
+        manager_path: Some(path("dynamic/second")),
+        ..TargetChange::default()
+    };
+    let target = of.target_id.as_ref().unwrap().to_string();
+    here.target_change(&root(), &target, change).await.unwrap();
+    ttl(here, &of).await.unwrap();
+    let used = String::from_utf8(two.world.target.manager().unwrap()).unwrap();
+    assert!(used.contains("the second"), "{used}");
 }
 
 /// What the node has in memory of receivers is of before it was registered.
