@@ -17,7 +17,6 @@ mod forwarded;
 )]
 mod harness;
 mod inflicted;
-mod key_service;
 mod load;
 mod node;
 mod overtaken;

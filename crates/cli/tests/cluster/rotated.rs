@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 
 use crate::client::{Client, PAUSE};
-use crate::key_service::{KeyService, MANAGER};
+use crate::harness::key_service::{KeyService, MANAGER};
 use crate::record::Read;
 
 /// Ids of the rotations somebody was told of.

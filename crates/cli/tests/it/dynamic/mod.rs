@@ -1,5 +1,6 @@
 //! Credentials made on request, from the outside: the real binary at real targets.
 
+mod custom;
 mod kill;
 mod life;
 mod restore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{CREDS, ENGINE, LEASES, Maria, Pg, ROOT, Target, engine, text};
+use super::{CREDS, Cache, ENGINE, LEASES, Maria, Pg, ROOT, Target, engine, text};
 use crate::harness::{Server, eventually};
 
 const GENERATORS: usize = 4;
@@ -99,4 +99,9 @@ async fn the_root_of_postgresql_rotates_under_load() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_root_of_mariadb_rotates_under_load() {
     root_rotates(Arc::new(Maria::start())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_of_redis_rotates_under_load() {
+    root_rotates(Arc::new(Cache::start())).await;
 }

@@ -4,6 +4,8 @@
 pub(crate) mod authority;
 pub(crate) mod http;
 pub(crate) mod issuer;
+#[allow(dead_code, reason = "the tests of several nodes use all of it")]
+pub(crate) mod key_service;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;

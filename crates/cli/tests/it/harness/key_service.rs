@@ -193,19 +193,23 @@ async fn create(
     if proof(&headers) != MANAGER {
         return (StatusCode::UNAUTHORIZED, Json(json!({})));
     }
-    let released = held.released.notified();
-    let wait = {
+    // What arrived is done, though nobody waits for the answer any more.
+    let done = tokio::spawn(async move {
+        let released = held.released.notified();
+        let wait = {
+            let mut held = held.lock();
+            held.holding += usize::from(held.hold);
+            held.hold
+        };
+        if wait {
+            released.await;
+        }
         let mut held = held.lock();
-        held.holding += usize::from(held.hold);
-        held.hold
-    };
-    if wait {
-        released.await;
-    }
-    let mut held = held.lock();
-    let name = body["name"].as_str().expect("a name");
-    let key = mint(&mut held, name);
-    let made = json!({ "api_key": key.value, "api_key_id": key.id, "name": name });
+        let name = body["name"].as_str().expect("a name");
+        let key = mint(&mut held, name);
+        json!({ "api_key": key.value, "api_key_id": key.id, "name": name })
+    });
+    let made = done.await.expect("no panic in it");
     (StatusCode::CREATED, Json(made))
 }
 
