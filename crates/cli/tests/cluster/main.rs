@@ -17,6 +17,7 @@ mod forwarded;
 )]
 mod harness;
 mod inflicted;
+mod leases;
 mod load;
 mod node;
 mod overtaken;

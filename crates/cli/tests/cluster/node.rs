@@ -6,33 +6,13 @@ use std::time::Duration;
 
 use scaivault_peers::free_port;
 
-use crate::harness::server::scaivault;
+use crate::harness::server::{scaivault, unlimited};
 use crate::harness::{Api, Process, SOON, eventually};
 
 /// Where Debian's package puts the library that tells a process another time.
 const FAKETIME: [&str; 2] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-];
-
-/// Limits no test runs into.
-const RATE_CATEGORIES: [&str; 16] = [
-    "READ",
-    "WRITE",
-    "DELETE",
-    "LIST",
-    "BATCH_READ",
-    "BATCH_METADATA",
-    "AUDIT",
-    "AUDIT_EXPORT",
-    "POLICY",
-    "POLICY_TEST",
-    "IDENTITY_READ",
-    "AUTH",
-    "WEBHOOK",
-    "SUBSCRIPTION",
-    "POLL",
-    "ROTATION",
 ];
 
 /// The library, where it is installed (`faketime` of Debian).
@@ -71,12 +51,7 @@ impl Node {
         set("SCAIVAULT_NODE_NAME", name.to_owned());
         set("SCAIVAULT_TARGETS_ALLOW", "127.0.0.0/8".to_owned());
         set("LOG_LEVEL", "info".to_owned());
-        for category in RATE_CATEGORIES {
-            set(
-                &format!("SCAIVAULT_RATE_LIMITS_{category}"),
-                "1000000".to_owned(),
-            );
-        }
+        node.env.extend(unlimited());
         node
     }
 

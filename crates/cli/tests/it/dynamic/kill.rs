@@ -37,12 +37,12 @@ fn at_target(pg: &Pg) -> BTreeSet<String> {
     all.lines().map(ToOwned::to_owned).collect()
 }
 
-async fn leases(root: &Api, query: &str) -> Vec<Value> {
+async fn leases(root: &Api) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let behind = cursor.map_or(String::new(), |cursor| format!("&cursor={cursor}"));
         let page = root
-            .get(&format!("{LEASES}?limit=500&{query}{behind}"))
+            .get(&format!("{LEASES}?limit=500{behind}"))
             .await
             .ok(200);
         all.extend(page["leases"].as_array().expect("leases").clone());
@@ -123,8 +123,9 @@ async fn no_account_is_without_a_lease_whenever_the_server_is_killed() {
             .ok(200);
         assert_eq!(row["account"], made["username"]);
     }
+    // An account goes before its lease has ended: leases first.
+    let all = leases(root).await;
     let accounts = at_target(&pg);
-    let all = leases(root, "").await;
     let held: BTreeSet<String> = all
         .iter()
         .filter(|row| row["status"] != "revoked")
@@ -139,15 +140,16 @@ async fn no_account_is_without_a_lease_whenever_the_server_is_killed() {
     let swept = root.post_empty(&format!("{ENGINE}/sweep")).await.ok(200);
     assert_eq!(swept["found"], json!([]));
 
-    // What is active lets its holder in.
-    let active = leases(root, "status=active").await;
-    let names: BTreeSet<&str> = active.iter().map(|row| text(row, "account")).collect();
-    assert!(!names.is_empty());
-    for name in &names {
-        assert!(
-            accounts.contains(*name),
-            "{name} has a lease and no account"
-        );
+    // What is active is there, unless it ended since.
+    let active = all.iter().filter(|row| row["status"] == "active");
+    let active: Vec<_> = active.collect();
+    assert!(!active.is_empty());
+    for row in active {
+        if !accounts.contains(text(row, "account")) {
+            let lease = format!("{LEASES}/{}", text(row, "lease_id"));
+            let now = root.get(&lease).await.ok(200);
+            assert_ne!(now["status"], "active", "it has no account: {now}");
+        }
     }
     // All of it can be ended.
     root.post_empty(&format!("{ENGINE}/revoke-all"))

@@ -138,8 +138,7 @@ impl ServerBuilder {
             command.arg("--data").arg(data);
         }
         if !self.rate_limited {
-            let name = |category| format!("SCAIVAULT_RATE_LIMITS_{category}");
-            command.envs(RATE_CATEGORIES.map(|category| (name(category), "1000000")));
+            command.envs(unlimited());
         }
         command.envs(self.env);
         let began = Instant::now();
@@ -193,15 +192,25 @@ pub(crate) async fn ready(process: &mut Process, api: &Api) {
     .await;
 }
 
-const RATE_CATEGORIES: [&str; 16] = [
+/// The environment in which no test runs into a limit.
+pub(crate) fn unlimited() -> impl Iterator<Item = (String, String)> {
+    let name = |category| format!("SCAIVAULT_RATE_LIMITS_{category}");
+    let all = RATE_CATEGORIES.into_iter();
+    all.map(move |category| (name(category), "1000000".to_owned()))
+}
+
+const RATE_CATEGORIES: [&str; 19] = [
     "READ",
     "WRITE",
     "DELETE",
     "LIST",
+    "BATCH_READ",
+    "BATCH_METADATA",
     "AUDIT",
     "AUDIT_EXPORT",
     "POLICY",
     "POLICY_TEST",
+    "IDENTITY_READ",
     "AUTH",
     "WEBHOOK",
     "SUBSCRIPTION",
