@@ -8,6 +8,7 @@ use scaivault_store::transfer::{
     TransferError, Value,
 };
 use tokio_postgres::Error;
+use tokio_postgres::error::DbError;
 
 use crate::conn::{Conn, Connector, Purpose};
 use crate::options::{Address, OpenError};
@@ -37,7 +38,11 @@ fn source(error: Error) -> TransferError {
 }
 
 fn destination(error: Error) -> TransferError {
-    TransferError::Destination(text(&error))
+    let constraint = error.as_db_error().and_then(DbError::constraint);
+    match constraint.and_then(|name| name.strip_suffix("_doc_code")) {
+        Some(table) => TransferError::Unsigned(table.to_owned()),
+        None => TransferError::Destination(text(&error)),
+    }
 }
 
 fn unavailable(error: Error) -> OpenError {

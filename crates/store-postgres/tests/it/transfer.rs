@@ -221,6 +221,32 @@ fn there_and_back_it_is_the_same() {
     });
 }
 
+/// What an earlier release left is told by what is to be done about it.
+#[test]
+fn rows_without_codes_are_refused_with_the_way_out() {
+    let database = Database::new();
+    let places = Places::new(&database);
+    inside(async move {
+        fill(&embedded(&places.first, 1).await).await;
+        let mut first = SqliteSource::open(&places.first).unwrap();
+        let mut between = PostgresDestination::open(&places.url).await.unwrap();
+        let table = TABLES.iter().find(|table| table.name == "policy").unwrap();
+        let mut row = first.page(table, None, None, 1).await.unwrap().remove(0);
+        let doc = table.columns.iter().position(|(name, _)| *name == "doc");
+        let doc = &mut row[doc.unwrap()];
+        let (bare, _) = doc.text().rsplit_once(",\"~\":\"").unwrap();
+        *doc = Value::Text(format!("{bare}}}"));
+        between.begin(1).await.unwrap();
+        let refused = between.replace(table, Vec::new(), vec![row]).await;
+        let Err(TransferError::Unsigned(place)) = &refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(place, "policy");
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains("scaivault store sign-rows"), "{told}");
+    });
+}
+
 /// The copy is used: claims, events and the trail go on where the original stopped.
 async fn goes_on(store: &dyn Store, rows: u64) {
     let report = store.audit_verify().await.unwrap();

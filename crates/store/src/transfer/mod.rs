@@ -98,6 +98,12 @@ pub enum TransferError {
          one ({0}): name a new file or an empty database"
     )]
     OtherVault(String),
+    /// Rows of the source have no codes, as an earlier release leaves them.
+    #[error(
+        "rows of the source have no codes (the first is in {0}), and the destination takes none without: see 'A store \
+         of an earlier release' in docs/security.md for when 'scaivault store sign-rows' gives them theirs"
+    )]
+    Unsigned(String),
     /// What was copied is not what is at the source.
     #[error("the copy differs from its source: {0}")]
     Differs(String),
