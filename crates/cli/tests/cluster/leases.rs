@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, prepare, settings};
-use crate::harness::{Api, eventually};
+use crate::harness::leases::{LEASES, no_strays};
+use crate::harness::{Api, eventually, text};
 use crate::random::Random;
 
 const NODES: usize = 3;
@@ -23,7 +24,6 @@ const FAULTS: u64 = 12;
 const GENERATORS: u64 = 6;
 const ENGINE: &str = "/v1/dynamic/engines/shop";
 const CREDS: &str = "/v1/dynamic/engines/shop/creds/reader";
-const LEASES: &str = "/v1/dynamic/leases";
 /// Credentials are made again after a fault; all accounts are removed.
 const SETTLED: Duration = Duration::from_secs(150);
 /// The claim of a node that was killed lapses, and a session of the manager is used for a minute.
@@ -33,11 +33,6 @@ type HandedOut = Arc<Mutex<Vec<Value>>>;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    let found = value[field].as_str();
-    found.unwrap_or_else(|| panic!("{field} in {value}"))
 }
 
 fn target() -> Postgresql {
@@ -96,20 +91,6 @@ async fn generate(nodes: Vec<Api>, mut random: Random, handed_out: HandedOut) {
             drop(given_back.await);
         }
         handed_out.lock().expect("no panic in it").push(made);
-    }
-}
-
-async fn leases(root: &Api) -> Vec<Value> {
-    let (mut all, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let behind = cursor.map_or(String::new(), |cursor| format!("&cursor={cursor}"));
-        let route = format!("{LEASES}?limit=500{behind}");
-        let page = root.get(&route).await.ok(200);
-        all.extend(page["leases"].as_array().expect("leases").clone());
-        match page["cursor"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => return all,
-        }
     }
 }
 
@@ -217,26 +198,7 @@ async fn no_account_is_without_a_lease_whatever_fails() {
         let row = cluster.root(node).get(&lease).await.ok(200);
         assert_eq!(row["account"], made["username"]);
     }
-    // An account goes before its lease has ended: leases first.
-    let rows = leases(&root).await;
-    let accounts = at_target(&target);
-    let held = rows.iter().filter(|row| row["status"] != "revoked");
-    let held: BTreeSet<String> = held.map(|row| text(row, "account").to_owned()).collect();
-    let strays: Vec<_> = accounts.difference(&held).collect();
-    assert!(strays.is_empty(), "{strays:?}");
-    let swept = root.post_empty(&format!("{ENGINE}/sweep")).await.ok(200);
-    assert_eq!(swept["found"], json!([]));
-    // What is active is there, unless it ended since.
-    let active = rows.iter().filter(|row| row["status"] == "active");
-    let active: Vec<_> = active.collect();
-    assert!(!active.is_empty());
-    for row in active {
-        if !accounts.contains(text(row, "account")) {
-            let lease = format!("{LEASES}/{}", text(row, "lease_id"));
-            let now = root.get(&lease).await.ok(200);
-            assert_ne!(now["status"], "active", "it has no account: {now}");
-        }
-    }
+    let leases = no_strays(&root, ENGINE, || at_target(&target)).await;
 
     root.post_empty(&format!("{ENGINE}/revoke-all"))
         .await
@@ -250,5 +212,5 @@ async fn no_account_is_without_a_lease_whatever_fails() {
     for node in &cluster.nodes {
         assert!(!node.log().contains("panicked"), "{}", node.log());
     }
-    println!("{} handed out, {} leases", all.len(), rows.len());
+    println!("{} handed out, {leases} leases", all.len());
 }

@@ -6,14 +6,10 @@ use scaivault_peers::postgresql::Postgresql;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, prepare, settings};
-use crate::harness::{Api, SOON, eventually};
+use crate::harness::{Api, SOON, eventually, text};
 
 const NODES: usize = 3;
 const RACERS: usize = 24;
-
-fn text<'a>(of: &'a Value, field: &str) -> &'a str {
-    of[field].as_str().expect("a text")
-}
 
 async fn token(api: &Api, more: Value) -> Value {
     let mut body = json!({

@@ -5,7 +5,7 @@ use scaivault_peers::sshd::keygen;
 use serde_json::{Value, json};
 
 use crate::cli::{AUTHORIZATION, GENERAL, NOT_FOUND, OK, Terminal, VALIDATION};
-use crate::harness::{SOON, Server, eventually};
+use crate::harness::{SOON, Server, eventually, text};
 
 /// The password of the account that makes the others, looked for wherever it must not be.
 const CANARY: &str = "canary-root-of-the-engine-5b1d";
@@ -59,12 +59,6 @@ pub(crate) async fn gone(database: &Postgresql, user: &str) {
         (database.sql(&look) == "0").then_some(())
     })
     .await;
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {field} in {value}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

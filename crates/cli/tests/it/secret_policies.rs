@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{NOT_FOUND, OK, Terminal, VALIDATION};
 use crate::first_integration::{grant, service};
-use crate::harness::{Api, Receiver, SOON, Server, eventually};
+use crate::harness::{Api, Receiver, SOON, Server, eventually, text};
 
 async fn create(root: &Api, body: Value) -> Value {
     root.post("/v1/secret-policies", body).await.ok(201)
@@ -15,12 +15,6 @@ async fn create(root: &Api, body: Value) -> Value {
 
 fn id(object: &Value) -> &str {
     object["id"].as_str().expect("an id")
-}
-
-fn text<'a>(data: &'a Value, key: &str) -> &'a str {
-    data[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text {key}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{CREDS, ENGINE, LEASES, Pg, engine, text};
+use crate::harness::leases::no_strays;
 use crate::harness::{Api, Server, eventually};
 
 const KILLS: u64 = 12;
@@ -35,22 +36,6 @@ fn at_target(pg: &Pg) -> BTreeSet<String> {
     let all =
         pg.0.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'v\\_reader\\_%'");
     all.lines().map(ToOwned::to_owned).collect()
-}
-
-async fn leases(root: &Api) -> Vec<Value> {
-    let (mut all, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let behind = cursor.map_or(String::new(), |cursor| format!("&cursor={cursor}"));
-        let page = root
-            .get(&format!("{LEASES}?limit=500{behind}"))
-            .await
-            .ok(200);
-        all.extend(page["leases"].as_array().expect("leases").clone());
-        match page["cursor"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => return all,
-        }
-    }
 }
 
 /// Asks for credentials and gives every other one back, wherever the server is.
@@ -123,34 +108,12 @@ async fn no_account_is_without_a_lease_whenever_the_server_is_killed() {
             .ok(200);
         assert_eq!(row["account"], made["username"]);
     }
-    // An account goes before its lease has ended: leases first.
-    let all = leases(root).await;
-    let accounts = at_target(&pg);
-    let held: BTreeSet<String> = all
-        .iter()
-        .filter(|row| row["status"] != "revoked")
-        .map(|row| text(row, "account").to_owned())
-        .collect();
-    let strays: Vec<_> = accounts
-        .iter()
-        .filter(|name| *name != FOREIGN && !held.contains(*name))
-        .collect();
-    assert!(strays.is_empty(), "{strays:?}");
-    // And the sweep, which looks for just that, finds nothing.
-    let swept = root.post_empty(&format!("{ENGINE}/sweep")).await.ok(200);
-    assert_eq!(swept["found"], json!([]));
-
-    // What is active is there, unless it ended since.
-    let active = all.iter().filter(|row| row["status"] == "active");
-    let active: Vec<_> = active.collect();
-    assert!(!active.is_empty());
-    for row in active {
-        if !accounts.contains(text(row, "account")) {
-            let lease = format!("{LEASES}/{}", text(row, "lease_id"));
-            let now = root.get(&lease).await.ok(200);
-            assert_ne!(now["status"], "active", "it has no account: {now}");
-        }
-    }
+    let ours = || {
+        let mut all = at_target(&pg);
+        assert!(all.remove(FOREIGN));
+        all
+    };
+    let leases = no_strays(root, ENGINE, ours).await;
     // All of it can be ended.
     root.post_empty(&format!("{ENGINE}/revoke-all"))
         .await
@@ -162,6 +125,6 @@ async fn no_account_is_without_a_lease_whenever_the_server_is_killed() {
     println!(
         "{} handed out, {} leases",
         handed_out.lock().expect("no panic in it").len(),
-        all.len()
+        leases
     );
 }

@@ -15,11 +15,11 @@ use scaivault_peers::postgresql::{Postgresql, psql};
 use scaivault_peers::redis::Redis;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Reply, SOON, eventually};
+use crate::harness::leases::LEASES;
+use crate::harness::{Api, Reply, SOON, eventually, text};
 
 const ENGINE: &str = "/v1/dynamic/engines/shop";
 const CREDS: &str = "/v1/dynamic/engines/shop/creds/reader";
-const LEASES: &str = "/v1/dynamic/leases";
 const ROOT: &str = "dynamic/shop-root";
 
 /// A target, as its users see it.
@@ -176,11 +176,6 @@ impl Target for Cache {
     fn logs_in(&self, name: &str, password: &str) -> bool {
         self.0.cli_as(name, password, "ACL WHOAMI").contains(name)
     }
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    let found = value[field].as_str();
-    found.unwrap_or_else(|| panic!("{field} in {value}"))
 }
 
 fn engine_body(target: &dyn Target, port: u16) -> Value {

@@ -240,3 +240,10 @@ impl Reply {
         self.header("retry-after").parse().unwrap_or(0)
     }
 }
+
+/// A field that must be a text.
+#[track_caller]
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    let found = value[field].as_str();
+    found.unwrap_or_else(|| panic!("no text {field} in {value}"))
+}

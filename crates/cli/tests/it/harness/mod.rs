@@ -6,13 +6,14 @@ pub(crate) mod http;
 pub(crate) mod issuer;
 #[allow(dead_code, reason = "the tests of several nodes use all of it")]
 pub(crate) mod key_service;
+pub(crate) mod leases;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod wait;
 
-pub(crate) use http::{Api, Reply};
+pub(crate) use http::{Api, Reply, text};
 pub(crate) use issuer::Issuer;
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
