@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, prepare, settings};
 use crate::harness::leases::{LEASES, no_strays};
-use crate::harness::{Api, eventually, text};
+use crate::harness::{Api, eventually, number, text};
 use crate::random::Random;
 
 const NODES: usize = 3;
@@ -30,10 +30,6 @@ const SETTLED: Duration = Duration::from_secs(150);
 const ROTATED: Duration = Duration::from_secs(300);
 
 type HandedOut = Arc<Mutex<Vec<Value>>>;
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
 
 fn target() -> Postgresql {
     let server = Postgresql::start_with(|_| {
@@ -85,7 +81,7 @@ async fn generate(nodes: Vec<Api>, mut random: Random, handed_out: HandedOut) {
             continue;
         };
         let made = reply.ok(201);
-        if fate < 3 {
+        if fate == 1 || fate == 2 {
             let route = format!("{LEASES}/{}/revoke", text(&made, "lease_id"));
             let given_back = random.of(&nodes).attempt(Method::POST, &route, None);
             drop(given_back.await);
@@ -191,7 +187,7 @@ async fn no_account_is_without_a_lease_whatever_fails() {
     more(10).await;
     generators.shutdown().await;
 
-    // What was handed out has its lease at every node; what is at the target belongs to one.
+    // What was handed out has its lease, whichever node is asked; what is at the target belongs to one.
     let all = handed_out.lock().expect("no panic in it").clone();
     for (made, node) in all.iter().zip((0..NODES).cycle()) {
         let lease = format!("{LEASES}/{}", text(made, "lease_id"));

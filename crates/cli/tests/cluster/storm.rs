@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::cluster::{Cluster, prepare, settings};
 use crate::faults::{Fault, chosen};
-use crate::harness::{SOON, eventually};
+use crate::harness::{SOON, eventually, number};
 use crate::inflicted::{NODES, Storm};
 use crate::random::Random;
 use crate::record::{Outcome, Record};
@@ -24,14 +24,6 @@ use crate::{checker, clients, load};
 
 /// Of each server, where that can be had.
 const MEGABYTES: u32 = 500;
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text}: no number")),
-    )
-}
 
 /// One write, one read and one rotation to its end, all through this node.
 async fn works(storm: &Storm, node: usize, root: &Client, rotated: &Rotated) {

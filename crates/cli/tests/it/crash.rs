@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::first_integration::versions;
-use crate::harness::{Api, Reply, Server, eventually};
+use crate::harness::{Api, Reply, Server, eventually, number};
 
 const WRITERS: u64 = 3;
 const READERS: u64 = 3;
@@ -316,7 +316,6 @@ async fn start(data: &Path) -> Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_under_load_it_loses_nothing() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let rounds = number("SCAIVAULT_CRASH_ROUNDS").unwrap_or(DEFAULT_ROUNDS);
     let seed =
         number("SCAIVAULT_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(rounds));

@@ -190,6 +190,13 @@ impl Places {
             _directory: directory,
         }
     }
+
+    /// A file that is full, and a database that nothing is in.
+    async fn filled(&self) -> (SqliteSource, PostgresDestination) {
+        fill(&embedded(&self.first, 1).await).await;
+        let first = SqliteSource::open(&self.first).unwrap();
+        (first, PostgresDestination::open(&self.url).await.unwrap())
+    }
 }
 
 #[test]
@@ -197,9 +204,7 @@ fn there_and_back_it_is_the_same() {
     let database = Database::new();
     let places = Places::new(&database);
     inside(async move {
-        fill(&embedded(&places.first, 1).await).await;
-        let mut first = SqliteSource::open(&places.first).unwrap();
-        let mut between = PostgresDestination::open(&places.url).await.unwrap();
+        let (mut first, mut between) = places.filled().await;
         let copied = run(&mut first, &mut between).await.unwrap();
         assert!(copied.rows > 40 && copied.written == copied.rows);
         assert_eq!((copied.audit_rows, copied.removed), (39, 0));
@@ -227,9 +232,7 @@ fn rows_without_codes_are_refused_with_the_way_out() {
     let database = Database::new();
     let places = Places::new(&database);
     inside(async move {
-        fill(&embedded(&places.first, 1).await).await;
-        let mut first = SqliteSource::open(&places.first).unwrap();
-        let mut between = PostgresDestination::open(&places.url).await.unwrap();
+        let (mut first, mut between) = places.filled().await;
         let table = TABLES.iter().find(|table| table.name == "policy").unwrap();
         let mut row = first.page(table, None, None, 1).await.unwrap().remove(0);
         let doc = table.columns.iter().position(|(name, _)| *name == "doc");
@@ -319,9 +322,7 @@ fn the_copy_goes_on_where_the_original_stopped() {
     let database = Database::new();
     let places = Places::new(&database);
     inside(async move {
-        fill(&embedded(&places.first, 1).await).await;
-        let mut first = SqliteSource::open(&places.first).unwrap();
-        let mut between = PostgresDestination::open(&places.url).await.unwrap();
+        let (mut first, mut between) = places.filled().await;
         run(&mut first, &mut between).await.unwrap();
         drop(between);
         let options = PostgresOptions::new(&places.url, "node-1");
@@ -606,9 +607,7 @@ fn a_copy_that_differs_is_not_finished() {
     let database = Database::new();
     let places = Places::new(&database);
     inside(async move {
-        fill(&embedded(&places.first, 1).await).await;
-        let mut first = SqliteSource::open(&places.first).unwrap();
-        let mut to = PostgresDestination::open(&places.url).await.unwrap();
+        let (mut first, mut to) = places.filled().await;
         let entropy = SeededEntropy::new(9);
         for (change, expect) in [
             (

@@ -16,17 +16,13 @@ use tokio::task::JoinSet;
 
 use super::{CREDS, ENGINE, LEASES, Pg, engine, text};
 use crate::harness::leases::no_strays;
-use crate::harness::{Api, Server, eventually};
+use crate::harness::{Api, Server, eventually, number};
 
 const KILLS: u64 = 12;
 const GENERATORS: usize = 8;
 /// Of somebody else, though it looks like one of ours.
 const FOREIGN: &str = "v_reader_abcdefgabcdefghijabc";
 const LIVED_LONG: Duration = Duration::from_secs(120);
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
 
 async fn start(data: &Path) -> Server {
     Server::dev().data(data).start().await

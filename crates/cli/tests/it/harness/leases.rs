@@ -23,8 +23,8 @@ async fn all(root: &Api) -> Vec<Value> {
     }
 }
 
-/// That no account of the one engine there is is without a lease, and no active lease without its
-/// account, while nobody makes any. Answers how many leases there are.
+/// Where one engine makes all accounts, and nobody asks for more: none of them is without a lease, and
+/// no active lease without its account. Answers how many leases there are.
 pub(crate) async fn no_strays(
     root: &Api,
     engine: &str,

@@ -7,6 +7,7 @@ pub(crate) mod issuer;
 #[allow(dead_code, reason = "the tests of several nodes use all of it")]
 pub(crate) mod key_service;
 pub(crate) mod leases;
+pub(crate) mod number;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
@@ -15,6 +16,7 @@ pub(crate) mod wait;
 
 pub(crate) use http::{Api, Reply, text};
 pub(crate) use issuer::Issuer;
+pub(crate) use number::number;
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
 pub(crate) use server::{SCAIVAULT, Server};

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use self::client::{Client, Tally};
 use self::database::Database;
 use crate::first_integration::{grant, service_token};
-use crate::harness::{Api, Server, eventually};
+use crate::harness::{Api, Server, eventually, number};
 
 const CLIENTS: usize = 50;
 const ROTATIONS: u64 = 20;
@@ -29,10 +29,6 @@ const ROTATIONS: u64 = 20;
 const ROTATION_MAX: Duration = Duration::from_secs(180);
 const PATH: &str = "db/app";
 const MANAGER_PATH: &str = "db/manager";
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
 
 /// One run on one database.
 struct Run<D> {
